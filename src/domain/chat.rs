@@ -1,0 +1,67 @@
+//! The durable conversation.
+
+use super::{ChatId, Message, Role, Seq, Timestamp, UserId};
+
+/// What sort of conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatKind {
+    /// A customer's one chat with the company.
+    Support,
+    /// A chat that an admin made for chosen people.
+    Group,
+}
+
+impl ChatKind {
+    /// As it stands on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Support => "support",
+            Self::Group => "group",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "support" => Some(Self::Support),
+            "group" => Some(Self::Group),
+            _ => None,
+        }
+    }
+}
+
+/// A chat as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    pub id: ChatId,
+    pub kind: ChatKind,
+    pub title: Option<String>,
+    pub last_seq: Seq,
+    pub last_message: Option<Message>,
+    pub members: Vec<Member>,
+    pub created_at: Timestamp,
+    /// The last activity: the newest message, or the making.
+    pub updated_at: Timestamp,
+}
+
+/// Who belongs to a chat durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub id: UserId,
+    pub nickname: Option<String>,
+    pub role: Role,
+    /// Shown to admins alone.
+    pub email: Option<String>,
+}
+
+/// How one user stands to one chat: what may be done in it is decided from this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub chat_id: ChatId,
+    pub kind: ChatKind,
+    pub member: bool,
+    pub last_seq: Seq,
+    /// How far the user has read.
+    pub read_seq: Seq,
+}

@@ -1,0 +1,98 @@
+//! Who someone is.
+
+use std::sync::Arc;
+
+use super::{Timestamp, UserId};
+
+/// What a user may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Has exactly one support chat, and sees nothing that is not theirs.
+    Customer,
+    /// A support agent: sees every chat, and can enter all of them.
+    Admin,
+}
+
+impl Role {
+    /// Reads `customer`, `user` or `admin`, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("customer") || text.eq_ignore_ascii_case("user") {
+            Some(Self::Customer)
+        } else if text.eq_ignore_ascii_case("admin") {
+            Some(Self::Admin)
+        } else {
+            None
+        }
+    }
+
+    /// As it stands on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A user as the database has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    /// Who vouches for the subject; empty for a token without `iss`.
+    pub issuer: String,
+    /// The user's name at the issuer.
+    pub subject: String,
+    pub role: Role,
+    pub nickname: Option<String>,
+    pub email: Option<String>,
+    pub blocked: bool,
+    pub created_at: Timestamp,
+}
+
+impl User {
+    /// How the user stands beside a message.
+    #[must_use]
+    pub fn author(&self) -> Arc<Author> {
+        Arc::new(Author { id: self.id, nickname: self.nickname.clone(), role: self.role })
+    }
+}
+
+/// What everybody in a chat may know of who wrote a message. Shared by all that one user writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    pub id: UserId,
+    pub nickname: Option<String>,
+    pub role: Role,
+}
+
+/// What a verified token says of its bearer. A missing claim changes nothing of a known user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `iss`; empty where the token has none.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    pub role: Option<Role>,
+    pub nickname: Option<String>,
+    pub email: Option<String>,
+    /// `iat`, seconds since the epoch: only a newer token changes a known user.
+    pub issued_at: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_read_in_any_case_and_by_both_names() {
+        for text in ["customer", "USER", "User"] {
+            assert_eq!(Role::parse(text), Some(Role::Customer), "{text}");
+        }
+        assert_eq!(Role::parse("ADMIN"), Some(Role::Admin));
+        for text in ["", "root", "admin ", "users"] {
+            assert_eq!(Role::parse(text), None, "{text}");
+        }
+    }
+}
