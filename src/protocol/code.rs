@@ -1,0 +1,159 @@
+//! What an answer says when it is a refusal: one table, for frames and for HTTP.
+
+use std::borrow::Cow;
+
+use crate::domain::{ChatId, Seq, Stored, TextError, UserId};
+
+/// The stable codes. Their text and their HTTP status are part of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    BadRequest,
+    UnknownEvent,
+    Unauthenticated,
+    TokenExpired,
+    Forbidden,
+    ChatNotFound,
+    MessageNotFound,
+    UserNotFound,
+    ChatMoved,
+    ClientIdReused,
+    TooLarge,
+    RateLimited,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    /// As it stands on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::UnknownEvent => "unknown_event",
+            Self::Unauthenticated => "unauthenticated",
+            Self::TokenExpired => "token_expired",
+            Self::Forbidden => "forbidden",
+            Self::ChatNotFound => "chat_not_found",
+            Self::MessageNotFound => "message_not_found",
+            Self::UserNotFound => "user_not_found",
+            Self::ChatMoved => "chat_moved",
+            Self::ClientIdReused => "client_id_reused",
+            Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status of the same refusal over HTTP.
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::UnknownEvent => 400,
+            Self::Unauthenticated | Self::TokenExpired => 401,
+            Self::Forbidden => 403,
+            Self::ChatNotFound | Self::MessageNotFound | Self::UserNotFound => 404,
+            Self::ChatMoved | Self::ClientIdReused => 409,
+            Self::TooLarge => 413,
+            Self::RateLimited => 429,
+            Self::Unavailable => 503,
+            Self::Internal => 500,
+        }
+    }
+}
+
+/// A refusal: a code, a sentence for people, and what goes with the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    pub code: Code,
+    pub message: Cow<'static, str>,
+    /// Where in the request it was wrong, as `data.chats[0].chatId`.
+    pub path: Option<String>,
+    /// With [`Code::ChatMoved`]: where the chat is now.
+    pub last_seq: Option<Seq>,
+    /// With [`Code::RateLimited`]: how long to wait, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Exception {
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), path: None, last_seq: None, retry_after_ms: None }
+    }
+
+    /// Something in the request at `path` is not as it must be.
+    pub fn at(code: Code, path: impl Into<String>, problem: impl AsRef<str>) -> Self {
+        let path = path.into();
+        let message = format!("{path}: {}", problem.as_ref());
+        Self { path: Some(path), ..Self::new(code, message) }
+    }
+
+    pub fn bad_request(path: impl Into<String>, problem: impl AsRef<str>) -> Self {
+        Self::at(Code::BadRequest, path, problem)
+    }
+
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Forbidden, message)
+    }
+
+    /// The same words whether the chat is missing or only out of sight.
+    #[must_use]
+    pub fn chat_not_found(chat: ChatId) -> Self {
+        Self::new(Code::ChatNotFound, format!("chat {chat} does not exist"))
+    }
+
+    #[must_use]
+    pub fn user_not_found(user: UserId) -> Self {
+        Self::new(Code::UserNotFound, format!("user {user} does not exist"))
+    }
+
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "the desk cannot do this now, try again; a message with the same clientId",
+        )
+    }
+
+    #[must_use]
+    pub fn chat_moved(last_seq: Seq) -> Self {
+        Self {
+            last_seq: Some(last_seq),
+            ..Self::new(Code::ChatMoved, format!("the chat's last seq is {last_seq} now"))
+        }
+    }
+
+    #[must_use]
+    pub fn client_id_reused() -> Self {
+        Self::new(Code::ClientIdReused, "this clientId stands for another text in this chat")
+    }
+
+    #[must_use]
+    pub fn rate_limited(retry_after_ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            ..Self::new(Code::RateLimited, format!("too fast, wait {retry_after_ms} ms"))
+        }
+    }
+
+    /// A text that may not be stored; too long is `too_large`, all else `bad_request`.
+    #[must_use]
+    pub fn text(path: &str, error: &TextError) -> Self {
+        let code = match error {
+            TextError::TooLong { .. } => Code::TooLarge,
+            TextError::Blank | TextError::Nul => Code::BadRequest,
+        };
+        Self::at(code, path, error.to_string())
+    }
+
+    /// Why nothing was stored; `None` where something was, now or before.
+    #[must_use]
+    pub fn of_stored(chat: ChatId, stored: &Stored) -> Option<Self> {
+        match stored {
+            Stored::New(_) | Stored::Duplicate(_) => None,
+            Stored::ClientIdReused => Some(Self::client_id_reused()),
+            Stored::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
+            Stored::NoChat => Some(Self::chat_not_found(chat)),
+            Stored::Unavailable => Some(Self::unavailable()),
+        }
+    }
+}

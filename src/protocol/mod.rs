@@ -1,0 +1,21 @@
+//! The wire's JSON: the only module that knows how frames and bodies look.
+
+mod code;
+mod command;
+mod envelope;
+mod event;
+mod view;
+
+pub use code::{Code, Exception};
+pub use command::{
+    Command, Entry, Limits, NewChat, Outgoing, ReadMark, parse_body, resume_from_query,
+};
+pub use envelope::{Envelope, Rejected, RequestId};
+pub use event::{
+    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, receive_message,
+    welcome,
+};
+pub use view::{
+    ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
+    UserView, Welcome, WelcomeLimits,
+};

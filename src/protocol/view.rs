@@ -1,0 +1,304 @@
+//! How things look on the wire, the same in frames and over HTTP.
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::{
+    Author, Chat, ChatId, Member, Message, Receipt, Role, Seq, SessionId, Standing, Timestamp,
+    User, UserId,
+};
+
+/// A message.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageView<'a> {
+    id: i64,
+    chat_id: ChatId,
+    seq: Seq,
+    kind: &'static str,
+    author: AuthorView<'a>,
+    message: &'a str,
+    client_id: &'a str,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a Message> for MessageView<'a> {
+    fn from(message: &'a Message) -> Self {
+        Self {
+            id: message.id.0,
+            chat_id: message.chat_id,
+            seq: message.seq,
+            kind: "text",
+            author: AuthorView::from(&*message.author),
+            message: &message.body,
+            client_id: &message.client_id,
+            created_at: message.created_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct AuthorView<'a> {
+    id: UserId,
+    nickname: Option<&'a str>,
+    role: &'static str,
+}
+
+impl<'a> From<&'a Author> for AuthorView<'a> {
+    fn from(author: &'a Author) -> Self {
+        Self { id: author.id, nickname: author.nickname.as_deref(), role: author.role.as_str() }
+    }
+}
+
+/// A chat; what one reader has read of it is added where one reader asks.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatView<'a> {
+    id: ChatId,
+    kind: &'static str,
+    title: Option<&'a str>,
+    last_seq: Seq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_seq: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<i64>,
+    last_message: Option<MessageView<'a>>,
+    members: Vec<MemberView<'a>>,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "time")]
+    updated_at: Timestamp,
+}
+
+impl<'a> ChatView<'a> {
+    /// As `viewer` sees it; addresses are for admins alone.
+    #[must_use]
+    pub fn new(chat: &'a Chat, viewer: Role) -> Self {
+        Self {
+            id: chat.id,
+            kind: chat.kind.as_str(),
+            title: chat.title.as_deref(),
+            last_seq: chat.last_seq,
+            read_seq: None,
+            unread: None,
+            last_message: chat.last_message.as_ref().map(MessageView::from),
+            members: chat.members.iter().map(|member| MemberView::new(member, viewer)).collect(),
+            created_at: chat.created_at,
+            updated_at: chat.updated_at,
+        }
+    }
+
+    /// With how far the one who asks has read.
+    #[must_use]
+    pub fn read_by(mut self, standing: &Standing) -> Self {
+        self.read_seq = Some(standing.read_seq);
+        self.unread = Some(standing.read_seq.until(self.last_seq));
+        self
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct MemberView<'a> {
+    id: UserId,
+    nickname: Option<&'a str>,
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<Option<&'a str>>,
+}
+
+impl<'a> MemberView<'a> {
+    fn new(member: &'a Member, viewer: Role) -> Self {
+        Self {
+            id: member.id,
+            nickname: member.nickname.as_deref(),
+            role: member.role.as_str(),
+            email: (viewer == Role::Admin).then_some(member.email.as_deref()),
+        }
+    }
+}
+
+/// A user, as the user and admins see them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserView<'a> {
+    id: UserId,
+    issuer: &'a str,
+    subject: &'a str,
+    role: &'static str,
+    nickname: Option<&'a str>,
+    email: Option<&'a str>,
+    blocked: bool,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a User> for UserView<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            issuer: &user.issuer,
+            subject: &user.subject,
+            role: user.role.as_str(),
+            nickname: user.nickname.as_deref(),
+            email: user.email.as_deref(),
+            blocked: user.blocked,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// Where a message went: the answer to `send_message`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptView<'a> {
+    id: i64,
+    chat_id: ChatId,
+    seq: Seq,
+    client_id: &'a str,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    duplicate: bool,
+}
+
+impl<'a> ReceiptView<'a> {
+    #[must_use]
+    pub fn new(chat_id: ChatId, client_id: &'a str, receipt: Receipt, duplicate: bool) -> Self {
+        Self {
+            id: receipt.id.0,
+            chat_id,
+            seq: receipt.seq,
+            client_id,
+            created_at: receipt.created_at,
+            duplicate,
+        }
+    }
+}
+
+/// How far one has read: the answer to `read_message`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkView {
+    pub read_seq: Seq,
+    pub unread: i64,
+}
+
+/// A chat in `welcome`, and in the answer to `enter_chat`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatState {
+    /// The chat, under the name that the event has for it.
+    #[serde(skip)]
+    pub id: ChatId,
+    pub last_seq: Seq,
+    pub read_seq: Seq,
+    pub unread: i64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<EnteredView>,
+}
+
+/// What an entry replays, known beforehand since `seq` has no gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnteredView {
+    pub replayed: i64,
+    pub replayed_to: Seq,
+    pub truncated: bool,
+    pub reset: bool,
+}
+
+/// The first frame of a session.
+#[derive(Debug)]
+pub struct Welcome<'a> {
+    pub session: SessionId,
+    pub user: &'a Author,
+    pub chats: &'a [ChatState],
+    pub now: Timestamp,
+    pub limits: WelcomeLimits,
+}
+
+/// What a session is told of its bounds.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WelcomeLimits {
+    #[serde(skip)]
+    pub heartbeat_ms: u64,
+    pub frame_bytes: usize,
+    pub message_chars: usize,
+    pub messages_per_second: u32,
+    pub burst: u32,
+}
+
+/// A chat's state in `welcome`, where the chat is `id`.
+#[derive(Serialize)]
+struct WelcomeChat<'a> {
+    id: ChatId,
+    #[serde(flatten)]
+    state: &'a ChatState,
+}
+
+/// A chat's state in an `ack`, where the chat is `chatId`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AckChat<'a> {
+    chat_id: ChatId,
+    #[serde(flatten)]
+    state: &'a ChatState,
+}
+
+impl Serialize for Welcome<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire<'a> {
+            session_id: String,
+            protocol: u32,
+            user: AuthorView<'a>,
+            chats: Vec<WelcomeChat<'a>>,
+            #[serde(serialize_with = "time")]
+            server_time: Timestamp,
+            heartbeat_ms: u64,
+            limits: WelcomeLimits,
+        }
+        let user = AuthorView::from(self.user);
+        let chats = self.chats.iter().map(|state| WelcomeChat { id: state.id, state }).collect();
+        Wire {
+            session_id: self.session.to_string(),
+            protocol: 1,
+            user,
+            chats,
+            server_time: self.now,
+            heartbeat_ms: self.limits.heartbeat_ms,
+            limits: self.limits,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// The chats of the answer to `enter_chat`.
+pub(super) fn entered(states: &[ChatState]) -> impl Serialize + '_ {
+    #[derive(Serialize)]
+    struct Wire<'a> {
+        chats: Vec<AckChat<'a>>,
+    }
+    Wire { chats: states.iter().map(|state| AckChat { chat_id: state.id, state }).collect() }
+}
+
+/// The answer to `ping`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerTime {
+    #[serde(serialize_with = "time")]
+    pub server_time: Timestamp,
+}
+
+/// The answer to `authenticate`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Expires {
+    #[serde(serialize_with = "time")]
+    pub expires_at: Timestamp,
+}
+
+fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
