@@ -1,0 +1,253 @@
+//! Who is here: rooms and the sessions in them, users and their sessions.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::{ChatId, SessionId, UserId};
+
+/// The two maps of a node. `S` is how a session is reached, `R` how a room is.
+#[derive(Debug)]
+pub struct Hub<S, R> {
+    sessions: HashMap<SessionId, Session<S>>,
+    users: HashMap<UserId, Vec<SessionId>>,
+    rooms: HashMap<ChatId, Room<R>>,
+    last_generation: u64,
+}
+
+#[derive(Debug)]
+struct Session<S> {
+    link: S,
+    user: UserId,
+    chats: Vec<ChatId>,
+    watching: bool,
+}
+
+#[derive(Debug)]
+struct Room<R> {
+    link: R,
+    generation: u64,
+    sessions: Vec<SessionId>,
+}
+
+impl<S, R> Default for Hub<S, R> {
+    fn default() -> Self {
+        Self {
+            sessions: HashMap::new(),
+            users: HashMap::new(),
+            rooms: HashMap::new(),
+            last_generation: 0,
+        }
+    }
+}
+
+impl<S, R> Hub<S, R> {
+    /// Lets a session in, unless its user has `most` already.
+    pub fn connect(&mut self, id: SessionId, user: UserId, link: S, most: usize) -> bool {
+        let sessions = self.users.entry(user).or_default();
+        if sessions.len() >= most {
+            return false;
+        }
+        sessions.push(id);
+        self.sessions.insert(id, Session { link, user, chats: Vec::new(), watching: false });
+        true
+    }
+
+    /// Forgets a session; the chats whose rooms it was in.
+    pub fn disconnect(&mut self, id: SessionId) -> Vec<ChatId> {
+        let Some(session) = self.sessions.remove(&id) else { return Vec::new() };
+        if let Entry::Occupied(mut sessions) = self.users.entry(session.user) {
+            sessions.get_mut().retain(|other| *other != id);
+            if sessions.get().is_empty() {
+                sessions.remove();
+            }
+        }
+        for chat in &session.chats {
+            if let Some(room) = self.rooms.get_mut(chat) {
+                room.sessions.retain(|other| *other != id);
+            }
+        }
+        session.chats
+    }
+
+    /// Puts a session into a chat's room, which must be there. `false` where either is not.
+    pub fn join(&mut self, id: SessionId, chat: ChatId) -> bool {
+        let (Some(session), Some(room)) = (self.sessions.get_mut(&id), self.rooms.get_mut(&chat))
+        else {
+            return false;
+        };
+        if !session.chats.contains(&chat) {
+            session.chats.push(chat);
+            room.sessions.push(id);
+        }
+        true
+    }
+
+    /// Takes a session out of a chat's room. `false` where it was not in it.
+    pub fn leave(&mut self, id: SessionId, chat: ChatId) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        let before = session.chats.len();
+        session.chats.retain(|other| *other != chat);
+        if let Some(room) = self.rooms.get_mut(&chat) {
+            room.sessions.retain(|other| *other != id);
+        }
+        session.chats.len() < before
+    }
+
+    /// Whether a session is in a chat's room.
+    #[must_use]
+    pub fn is_in(&self, id: SessionId, chat: ChatId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.chats.contains(&chat))
+    }
+
+    pub fn watch(&mut self, id: SessionId, watching: bool) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.watching = watching;
+        }
+    }
+
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<&S> {
+        self.sessions.get(&id).map(|session| &session.link)
+    }
+
+    /// All sessions of the node.
+    pub fn sessions(&self) -> impl Iterator<Item = &S> {
+        self.sessions.values().map(|session| &session.link)
+    }
+
+    /// The sessions of one user, on however many devices.
+    pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = (SessionId, &S)> {
+        let ids = self.users.get(&user).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| Some((*id, self.session(*id)?)))
+    }
+
+    /// The sessions in a chat's room.
+    pub fn sessions_in(&self, chat: ChatId) -> impl Iterator<Item = (SessionId, &S)> {
+        let ids = self.rooms.get(&chat).map(|room| room.sessions.as_slice()).unwrap_or_default();
+        ids.iter().filter_map(|id| Some((*id, self.session(*id)?)))
+    }
+
+    /// The sessions that are told of every chat.
+    pub fn watchers(&self) -> impl Iterator<Item = (SessionId, &S)> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| session.watching)
+            .map(|(id, session)| (*id, &session.link))
+    }
+
+    /// A number that no room of this node had before.
+    pub fn next_generation(&mut self) -> u64 {
+        self.last_generation += 1;
+        self.last_generation
+    }
+
+    /// Puts a room in place, for the first time or for one that died; its sessions stay.
+    pub fn open(&mut self, chat: ChatId, link: R, generation: u64) {
+        match self.rooms.entry(chat) {
+            Entry::Occupied(mut room) => {
+                let room = room.get_mut();
+                room.link = link;
+                room.generation = generation;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(Room { link, generation, sessions: Vec::new() });
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn room(&self, chat: ChatId) -> Option<&R> {
+        self.rooms.get(&chat).map(|room| &room.link)
+    }
+
+    /// Whether `generation` is the room that is in place.
+    #[must_use]
+    pub fn is_current(&self, chat: ChatId, generation: u64) -> bool {
+        self.rooms.get(&chat).is_some_and(|room| room.generation == generation)
+    }
+
+    /// Takes an idle room out, unless it is another one or somebody has entered since.
+    pub fn retire(&mut self, chat: ChatId, generation: u64) -> Option<R> {
+        let room = self.rooms.get(&chat)?;
+        if room.generation != generation || !room.sessions.is_empty() {
+            return None;
+        }
+        self.rooms.remove(&chat).map(|room| room.link)
+    }
+
+    pub fn rooms(&self) -> impl Iterator<Item = (ChatId, &R)> {
+        self.rooms.iter().map(|(chat, room)| (*chat, &room.link))
+    }
+
+    #[must_use]
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: UserId = UserId(7);
+    const CHAT: ChatId = ChatId(10);
+
+    fn hub_with(sessions: &[SessionId]) -> Hub<&'static str, &'static str> {
+        let mut hub = Hub::default();
+        let generation = hub.next_generation();
+        hub.open(CHAT, "room", generation);
+        for session in sessions {
+            assert!(hub.connect(*session, USER, "session", 2));
+            assert!(hub.join(*session, CHAT));
+        }
+        hub
+    }
+
+    #[test]
+    fn a_second_device_leaves_the_first_in_place() {
+        let (first, second) = (SessionId::random(), SessionId::random());
+        let mut hub = hub_with(&[first, second]);
+        assert_eq!(hub.disconnect(second), [CHAT]);
+        assert_eq!(hub.sessions_of(USER).map(|(id, _)| id).collect::<Vec<_>>(), [first]);
+        assert_eq!(hub.sessions_in(CHAT).map(|(id, _)| id).collect::<Vec<_>>(), [first]);
+    }
+
+    #[test]
+    fn a_user_has_no_more_sessions_than_allowed() {
+        let mut hub = hub_with(&[SessionId::random(), SessionId::random()]);
+        assert!(!hub.connect(SessionId::random(), USER, "session", 2));
+        assert!(hub.connect(SessionId::random(), UserId(8), "session", 2));
+    }
+
+    #[test]
+    fn a_room_that_somebody_entered_does_not_retire() {
+        let session = SessionId::random();
+        let mut hub = hub_with(&[session]);
+        assert_eq!(hub.retire(CHAT, 1), None);
+        assert!(hub.leave(session, CHAT));
+        assert_eq!(hub.retire(CHAT, 2), None, "another room");
+        assert_eq!(hub.retire(CHAT, 1), Some("room"));
+        assert_eq!(hub.room(CHAT), None);
+    }
+
+    #[test]
+    fn a_replaced_room_keeps_its_sessions() {
+        let session = SessionId::random();
+        let mut hub = hub_with(&[session]);
+        let generation = hub.next_generation();
+        hub.open(CHAT, "another", generation);
+        assert!(!hub.is_current(CHAT, 1));
+        assert_eq!(hub.sessions_in(CHAT).count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_session_that_is_gone() {
+        let session = SessionId::random();
+        let mut hub = hub_with(&[session]);
+        hub.disconnect(session);
+        assert!(hub.sessions.is_empty() && hub.users.is_empty());
+        assert!(hub.disconnect(session).is_empty());
+        assert_eq!(hub.retire(CHAT, 1), Some("room"));
+        assert!(hub.rooms.is_empty());
+    }
+}

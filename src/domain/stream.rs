@@ -1,0 +1,237 @@
+//! A session's position in each of its chats: what may be written out, and what is missing.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{ChatId, Seq};
+
+/// What an entry replays, known beforehand since `seq` has no gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    pub replayed: i64,
+    pub replayed_to: Seq,
+    /// More is missing than is replayed at once; the live stream does not begin.
+    pub truncated: bool,
+    /// The client has seen more than there is: it drops what it holds.
+    pub reset: bool,
+}
+
+impl Replay {
+    /// What an entry into a chat that ends at `head` replays to a client that has seen `after`.
+    #[must_use]
+    pub fn plan(head: Seq, after: Option<Seq>, limit: i64) -> Self {
+        let after = after.unwrap_or(head);
+        let missing = after.until(head);
+        let replayed = missing.min(limit);
+        let reset = after > head;
+        let from = if reset { head } else { after };
+        Self { replayed, replayed_to: Seq(from.0 + replayed), truncated: missing > limit, reset }
+    }
+
+    /// The `seq` after which the stream goes on.
+    #[must_use]
+    pub fn begins_after(&self) -> Seq {
+        Seq(self.replayed_to.0 - self.replayed)
+    }
+}
+
+/// A page to be read for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetch {
+    pub chat_id: ChatId,
+    pub after: Seq,
+    pub up_to: Seq,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// What comes next is written as it comes.
+    Live,
+    /// What comes live is left to the replay, which goes on until it has reached the end.
+    Behind,
+    /// As `Behind`, and goes no further than `replayed_to` until it is released.
+    Held,
+    /// Caught up as far as one request may: silent until it is entered again.
+    Stopped,
+}
+
+/// One chat's stream to one session.
+#[derive(Debug)]
+struct Stream {
+    /// The last one written.
+    last: Seq,
+    /// The last one that is known to exist.
+    end: Seq,
+    /// Where a held stream waits.
+    hold_at: Seq,
+    /// The live stream does not follow the replay.
+    truncated: bool,
+    mode: Mode,
+}
+
+impl Stream {
+    /// How far pages may be read now.
+    fn reach(&self) -> Seq {
+        match self.mode {
+            Mode::Held => self.hold_at,
+            Mode::Behind => self.end,
+            Mode::Live | Mode::Stopped => self.last,
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.mode == Mode::Behind && self.last >= self.end {
+            self.mode = if self.truncated { Mode::Stopped } else { Mode::Live };
+        }
+    }
+}
+
+/// All streams of one session. One page at a time is read for all of them together.
+#[derive(Debug, Default)]
+pub struct Streams {
+    chats: HashMap<ChatId, Stream>,
+    /// Chats that may need a page.
+    behind: VecDeque<ChatId>,
+    fetching: Option<ChatId>,
+}
+
+impl Streams {
+    /// Begins, or sets back, a chat's stream. It is held until [`Streams::release`].
+    pub fn enter(&mut self, chat: ChatId, head: Seq, replay: &Replay) {
+        let stream = Stream {
+            last: replay.begins_after(),
+            end: if replay.truncated { replay.replayed_to } else { head },
+            hold_at: replay.replayed_to,
+            truncated: replay.truncated,
+            mode: Mode::Held,
+        };
+        self.chats.insert(chat, stream);
+        self.behind.push_back(chat);
+    }
+
+    /// The client has been told of the entry: what is live may follow.
+    pub fn release(&mut self, chat: ChatId) {
+        if let Some(stream) = self.chats.get_mut(&chat)
+            && stream.mode == Mode::Held
+        {
+            stream.mode = Mode::Behind;
+            stream.settle();
+            self.behind.push_back(chat);
+        }
+    }
+
+    /// Whether a held stream has been written as far as it was to be.
+    #[must_use]
+    pub fn is_replayed(&self, chat: ChatId) -> bool {
+        self.chats
+            .get(&chat)
+            .is_none_or(|stream| stream.mode != Mode::Held || stream.last >= stream.hold_at)
+    }
+
+    pub fn leave(&mut self, chat: ChatId) {
+        self.chats.remove(&chat);
+    }
+
+    #[must_use]
+    pub fn contains(&self, chat: ChatId) -> bool {
+        self.chats.contains_key(&chat)
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chats.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chats.is_empty()
+    }
+
+    /// A message came live: `true` where it is to be written now.
+    pub fn live(&mut self, chat: ChatId, seq: Seq) -> bool {
+        let Some(stream) = self.chats.get_mut(&chat) else { return false };
+        match stream.mode {
+            Mode::Live if seq == stream.last.next() => {
+                stream.last = seq;
+                stream.end = seq;
+                true
+            }
+            Mode::Live if seq > stream.last => {
+                stream.end = seq;
+                stream.mode = Mode::Behind;
+                self.behind.push_back(chat);
+                false
+            }
+            Mode::Behind | Mode::Held if !stream.truncated => {
+                stream.end = stream.end.max(seq);
+                false
+            }
+            Mode::Live | Mode::Behind | Mode::Held | Mode::Stopped => false,
+        }
+    }
+
+    /// The chat is known to reach `end`: what is missing of it is read.
+    pub fn hinted(&mut self, chat: ChatId, end: Seq) {
+        if let Some(stream) = self.chats.get_mut(&chat)
+            && !stream.truncated
+            && end > stream.end
+        {
+            stream.end = end;
+            if stream.mode == Mode::Live {
+                stream.mode = Mode::Behind;
+            }
+            self.behind.push_back(chat);
+        }
+    }
+
+    /// A message came in a page: `true` where it is to be written now.
+    pub fn replayed(&mut self, chat: ChatId, seq: Seq) -> bool {
+        match self.chats.get_mut(&chat) {
+            Some(stream) if seq == stream.last.next() && seq <= stream.reach() => {
+                stream.last = seq;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A page has been written whole; an empty one means that there is no more.
+    pub fn page_done(&mut self, chat: ChatId, empty: bool) {
+        if self.fetching == Some(chat) {
+            self.fetching = None;
+        }
+        if let Some(stream) = self.chats.get_mut(&chat) {
+            if empty {
+                stream.end = stream.last;
+                stream.hold_at = stream.hold_at.min(stream.last);
+            }
+            stream.settle();
+            self.behind.push_back(chat);
+        }
+    }
+
+    /// The page that was asked for will not come; it is asked for again.
+    pub fn page_lost(&mut self, chat: ChatId) {
+        if self.fetching == Some(chat) {
+            self.fetching = None;
+            self.behind.push_back(chat);
+        }
+    }
+
+    /// The next page to read, where none is under way and any is missing.
+    pub fn next_fetch(&mut self) -> Option<Fetch> {
+        while self.fetching.is_none() {
+            let chat_id = self.behind.pop_front()?;
+            if let Some(stream) = self.chats.get(&chat_id)
+                && stream.last < stream.reach()
+            {
+                self.fetching = Some(chat_id);
+                return Some(Fetch { chat_id, after: stream.last, up_to: stream.reach() });
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
