@@ -1,3 +1,6 @@
+pub mod settings;
 pub mod domain;
-pub mod metrics;
 pub mod protocol;
+pub mod metrics;
+pub mod auth;
+pub mod actors;

@@ -1,0 +1,181 @@
+//! What a token says, and whether that may be believed.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::domain::{Identity, Role, Timestamp};
+use crate::settings::OWN_ISSUER;
+
+/// The longest text of a claim, in characters.
+const CLAIM_CHARS: usize = 255;
+
+/// 9999-12-31T23:59:59Z: what says it lives longer lives until then.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Why a token is not taken. Never has the token in it, nor a piece of one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    #[error("the token has expired")]
+    Expired,
+    /// What is wrong, for who made the token.
+    #[error("the token is not valid: {0}")]
+    Invalid(String),
+}
+
+impl TokenError {
+    pub(super) fn invalid(problem: impl Into<String>) -> Self {
+        Self::Invalid(problem.into())
+    }
+}
+
+/// What a verified token says. Only a [`Verifier`](super::Verifier) makes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    identity: Identity,
+    expires_at: Timestamp,
+}
+
+impl Claims {
+    /// Who the bearer is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The token's end, without leeway; at most the end of the year 9999.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+/// What the operator asks of claims.
+pub(super) struct Rules {
+    pub issuer: Option<String>,
+    pub audience: Vec<String>,
+    pub leeway: Duration,
+}
+
+/// The claims as they were signed. A claim that is null is one that is missing.
+#[derive(Deserialize)]
+pub(super) struct Signed {
+    /// As it was written: a number that no `f64` can hold is still a name.
+    sub: Option<Box<RawValue>>,
+    exp: Option<Value>,
+    nbf: Option<Value>,
+    iat: Option<Value>,
+    iss: Option<Value>,
+    aud: Option<Value>,
+    role: Option<Value>,
+    nickname: Option<Value>,
+    name: Option<Value>,
+    email: Option<Value>,
+}
+
+impl Signed {
+    /// Believes what was signed, if it keeps the rules at this time.
+    pub(super) fn believe(self, rules: &Rules, now: Timestamp) -> Result<Claims, TokenError> {
+        let expires_at =
+            time("exp", self.exp)?.ok_or_else(|| TokenError::invalid("exp is missing"))?;
+        let not_before = time("nbf", self.nbf)?;
+        let issued_at = time("iat", self.iat)?.map(Timestamp::seconds);
+        if expires_at.after(rules.leeway) <= now {
+            return Err(TokenError::Expired);
+        }
+        if not_before.is_some_and(|start| start > now.after(rules.leeway)) {
+            return Err(TokenError::invalid("nbf is still to come"));
+        }
+        let issuer = text("iss", self.iss)?.unwrap_or_default();
+        if issuer == OWN_ISSUER {
+            return Err(TokenError::invalid("iss is reserved for the built-in accounts"));
+        }
+        if rules.issuer.as_ref().is_some_and(|required| *required != issuer) {
+            return Err(TokenError::invalid("iss is not the one that is configured"));
+        }
+        if !rules.audience.is_empty() && !is_for(&rules.audience, self.aud.as_ref()) {
+            return Err(TokenError::invalid("aud has none of those that are configured"));
+        }
+        let nickname = match text("nickname", self.nickname)? {
+            Some(nickname) => Some(nickname),
+            None => text("name", self.name)?,
+        };
+        let identity = Identity {
+            issuer,
+            subject: subject(self.sub)?,
+            role: role(self.role)?,
+            nickname,
+            email: text("email", self.email)?,
+            issued_at,
+        };
+        Ok(Claims { identity, expires_at })
+    }
+}
+
+/// A string, or a number as it was written.
+fn subject(claim: Option<Box<RawValue>>) -> Result<String, TokenError> {
+    let claim = claim.ok_or_else(|| TokenError::invalid("sub is missing"))?;
+    let written = claim.get();
+    let value = match written.as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => Value::String(written.to_owned()),
+        _ => serde_json::from_str(written)
+            .map_err(|_| TokenError::invalid("sub is not valid Unicode"))?,
+    };
+    match text("sub", Some(value)) {
+        Ok(Some(subject)) if !subject.is_empty() => Ok(subject),
+        Ok(_) => Err(TokenError::invalid("sub is empty")),
+        Err(error) => Err(error),
+    }
+}
+
+fn role(claim: Option<Value>) -> Result<Option<Role>, TokenError> {
+    match claim {
+        None => Ok(None),
+        Some(claim) => match claim.as_str().and_then(Role::parse) {
+            Some(role) => Ok(Some(role)),
+            None => Err(TokenError::invalid("role is neither customer nor admin")),
+        },
+    }
+}
+
+fn text(name: &str, claim: Option<Value>) -> Result<Option<String>, TokenError> {
+    match claim {
+        None => Ok(None),
+        Some(Value::String(text)) if text.chars().count() > CLAIM_CHARS => {
+            Err(TokenError::invalid(format!("{name} is longer than {CLAIM_CHARS} characters")))
+        }
+        Some(Value::String(text)) if text.contains('\0') => {
+            Err(TokenError::invalid(format!("{name} has U+0000 in it")))
+        }
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(TokenError::invalid(format!("{name} is of the wrong type"))),
+    }
+}
+
+/// Seconds since the epoch, whole or not, within what a calendar can show.
+fn time(name: &str, claim: Option<Value>) -> Result<Option<Timestamp>, TokenError> {
+    let Some(claim) = claim else { return Ok(None) };
+    if let Some(seconds) = claim.as_i64() {
+        return Ok(Some(Timestamp::from_seconds(seconds.clamp(0, LAST_SECOND))));
+    }
+    match claim.as_f64() {
+        Some(seconds) => {
+            let micros = seconds.clamp(0.0, LAST_SECOND as f64) * 1e6;
+            Ok(Some(Timestamp(micros as i64)))
+        }
+        None => Err(TokenError::invalid(format!("{name} is no number"))),
+    }
+}
+
+/// Whether one of the accepted is the audience, or among it.
+fn is_for(accepted: &[String], audience: Option<&Value>) -> bool {
+    let accepts =
+        |value: &Value| value.as_str().is_some_and(|aud| accepted.iter().any(|a| a == aud));
+    match audience {
+        Some(Value::Array(values)) => values.iter().any(accepts),
+        Some(value) => accepts(value),
+        None => false,
+    }
+}

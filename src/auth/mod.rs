@@ -1,0 +1,45 @@
+//! Who is asking. The only user of `jsonwebtoken`.
+//!
+//! A token becomes [`Claims`] by a [`Verifier`] alone, and claims with the user they are of become
+//! an [`AuthenticatedUser`]: who has one need not ask whether it was checked.
+
+mod claims;
+pub mod secret;
+mod tokens;
+mod user;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use claims::{Claims, TokenError};
+pub use tokens::{Signer, Verifier};
+pub use user::{AdmitError, AuthenticatedUser};
+
+use crate::settings::SettingsError;
+
+/// Why tokens cannot be checked or signed. A sentence for the operator, without any key in it.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("There is no key to check tokens with: set auth.secret or auth.public_key_file.")]
+    NoKey,
+    #[error("auth.public_key_file {}: {source}.", path.display())]
+    KeyFile { path: PathBuf, source: io::Error },
+    #[error("auth.public_key_file {}: {problem}.", path.display())]
+    Key { path: PathBuf, problem: &'static str },
+    #[error("The secret file {}: {source}.", path.display())]
+    SecretFile { path: PathBuf, source: io::Error },
+    #[error(
+        "Others than its owner may read the secret file {0}, so they could sign tokens: \
+         chmod 600 {0}", path.display()
+    )]
+    Exposed { path: PathBuf },
+    #[error(
+        "The secret file {} holds no secret: remove it, and the next start makes one.",
+        path.display()
+    )]
+    NoSecret { path: PathBuf },
+    #[error("The random source or the signature failed.")]
+    Crypto,
+}

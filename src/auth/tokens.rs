@@ -1,0 +1,179 @@
+//! Tokens, checked and signed.
+
+use std::fs;
+use std::path::Path;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    VerificationAlgorithm,
+};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
+use serde::Serialize;
+
+use super::claims::{Rules, Signed};
+use super::{AuthError, Claims, TokenError};
+use crate::domain::{Identity, Timestamp};
+use crate::settings::{Algorithm, Auth, Limits, Secret};
+
+/// The longest token that is looked at, in bytes.
+const TOKEN_BYTES: usize = 8192;
+
+/// Checks the tokens of the host application, with one key and one algorithm.
+pub struct Verifier {
+    key: DecodingKey,
+    validation: Validation,
+    rules: Rules,
+}
+
+impl Verifier {
+    /// Takes the public key where one is configured, else the secret.
+    ///
+    /// # Errors
+    /// No key, or a key file that is none of the configured algorithm.
+    pub fn new(auth: &Auth, limits: &Limits, secret: Option<&Secret>) -> Result<Self, AuthError> {
+        let key = match (&auth.public_key_file, secret) {
+            (Some(path), _) => public_key(path, auth.algorithm)?,
+            (None, Some(secret)) if auth.algorithm == Algorithm::HS256 => {
+                DecodingKey::from_secret(secret.expose().as_bytes())
+            }
+            (None, _) => return Err(AuthError::NoKey),
+        };
+        // The claims are judged in `Signed::believe`, at the caller's time; here is the signature.
+        let mut validation = Validation::new(algorithm(auth.algorithm));
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        let rules = Rules {
+            issuer: auth.issuer.clone(),
+            audience: auth.audience.clone(),
+            leeway: limits.leeway(),
+        };
+        Ok(Self { key, validation, rules })
+    }
+
+    /// Checks the token's signature and its claims, as of `now`.
+    ///
+    /// # Errors
+    /// [`TokenError::Expired`] for a good token whose time is over, [`TokenError::Invalid`] for all
+    /// else, also one over 8 KiB.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+        if token.len() > TOKEN_BYTES {
+            return Err(TokenError::invalid(format!("it is longer than {TOKEN_BYTES} bytes")));
+        }
+        let token = jsonwebtoken::decode::<Signed>(token, &self.key, &self.validation)
+            .map_err(|error| TokenError::invalid(problem(error.kind())))?;
+        // An extension that must be understood is not (RFC 7515, 4.1.11).
+        if token.header.crit.is_some() {
+            return Err(TokenError::invalid("its header has crit"));
+        }
+        token.claims.believe(&self.rules, now)
+    }
+}
+
+/// Signs tokens as the host application does, for trying things out: HS256, with `auth.secret`.
+pub struct Signer {
+    key: EncodingKey,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl Signer {
+    /// Takes the secret; `iss` and `aud` will be what `auth` asks for.
+    #[must_use]
+    pub fn new(auth: &Auth, secret: &Secret) -> Self {
+        Self {
+            key: EncodingKey::from_secret(secret.expose().as_bytes()),
+            issuer: auth.issuer.clone(),
+            audience: auth.audience.first().cloned(),
+        }
+    }
+
+    /// Signs what `identity` says, until `expires_at`. Its issuer gives way to a configured one.
+    ///
+    /// # Errors
+    /// Only a fault of the signing itself.
+    pub fn sign(&self, identity: &Identity, expires_at: Timestamp) -> Result<String, AuthError> {
+        let own_issuer = Some(identity.issuer.as_str()).filter(|issuer| !issuer.is_empty());
+        let claims = Unsigned {
+            iss: self.issuer.as_deref().or(own_issuer),
+            aud: self.audience.as_deref(),
+            sub: &identity.subject,
+            role: identity.role.map(|role| role.as_str()),
+            nickname: identity.nickname.as_deref(),
+            email: identity.email.as_deref(),
+            iat: identity.issued_at,
+            exp: expires_at.seconds(),
+        };
+        let header = Header::new(algorithm(Algorithm::HS256));
+        jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| AuthError::Crypto)
+    }
+}
+
+#[derive(Serialize)]
+struct Unsigned<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nickname: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<i64>,
+    exp: i64,
+}
+
+fn algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+    }
+}
+
+/// Reads the key and tries it: one of another curve would load, and then fit no token.
+fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthError> {
+    let pem = fs::read_to_string(path)
+        .map_err(|source| AuthError::KeyFile { path: path.to_owned(), source })?;
+    let problem = |problem| AuthError::Key { path: path.to_owned(), problem };
+    if pem.contains("PRIVATE KEY-----") {
+        return Err(problem("it holds a private key; only its public half belongs here"));
+    }
+    if pem.contains("CERTIFICATE-----") {
+        return Err(problem(
+            "it holds a certificate; `openssl x509 -pubkey -noout` prints the key in it",
+        ));
+    }
+    let pem = pem.as_bytes();
+    let (key, verification): (_, &'static dyn VerificationAlgorithm) = match algorithm {
+        Algorithm::HS256 => {
+            return Err(problem("auth.algorithm is HS256, which has no public key"));
+        }
+        Algorithm::RS256 => (DecodingKey::from_rsa_pem(pem), &RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::ES256 => (DecodingKey::from_ec_pem(pem), &ECDSA_P256_SHA256_FIXED),
+        Algorithm::EdDSA => (DecodingKey::from_ed_pem(pem), &ED25519),
+    };
+    let fits = |key: &DecodingKey| {
+        key.try_get_as_bytes().is_ok_and(|key| ParsedPublicKey::new(verification, key).is_ok())
+    };
+    key.ok().filter(fits).ok_or_else(|| {
+        problem("it holds no public key, in PEM, of the kind that auth.algorithm needs")
+    })
+}
+
+/// What is wrong with a token that could not be read, in words that have nothing of it.
+fn problem(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
+            "it is not signed with the configured algorithm"
+        }
+        ErrorKind::InvalidSignature => "its signature does not fit",
+        _ => "it is no JWT that can be read",
+    }
+}

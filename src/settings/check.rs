@@ -1,0 +1,178 @@
+//! Whether the values make sense, each alone and together.
+
+use std::ops::RangeInclusive;
+
+use super::{Algorithm, Backend, OWN_ISSUER, Settings, SettingsError};
+
+/// A shorter secret is one that somebody thought up.
+const SECRET_BYTES: usize = 32;
+
+/// A number's key, its value, and what it may be.
+pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
+
+impl Settings {
+    /// What is strange but works, as log lines.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.auth.secret.as_ref().is_some_and(|secret| secret.expose().len() < SECRET_BYTES) {
+            warnings.push(format!(
+                "auth.secret is shorter than {SECRET_BYTES} bytes: it can be guessed from any token"
+            ));
+        }
+        if self.limits.frame_bytes < self.limits.message_chars.saturating_mul(4) {
+            warnings.push(
+                "limits.frame_bytes has no room for a message of limits.message_chars characters"
+                    .into(),
+            );
+        }
+        warnings
+    }
+
+    /// Whether there is something to check tokens with. Not part of loading, so that migrations
+    /// need no key.
+    ///
+    /// # Errors
+    /// On PostgreSQL, where several nodes must share a key and so none can be made up, a sentence
+    /// that says what to set.
+    pub fn require_key(&self) -> Result<(), SettingsError> {
+        let given = self.auth.secret.is_some() || self.auth.public_key_file.is_some();
+        if given || self.database.url.backend() == Backend::Sqlite {
+            return Ok(());
+        }
+        Err(SettingsError::Invalid(
+            "auth.secret is not set: set FRONTDESK__AUTH__SECRET to what your application signs \
+             its tokens with (`openssl rand -hex 32` makes one), or auth.public_key_file and \
+             auth.algorithm to its public key."
+                .into(),
+        ))
+    }
+
+    /// All that is wrong, a sentence each.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self
+            .ranges()
+            .into_iter()
+            .filter(|(_, value, range)| !range.contains(value))
+            .map(|(key, value, range)| {
+                format!("{key} is {value}; it must be {} to {}.", range.start(), range.end())
+            })
+            .collect();
+        self.check_server(&mut problems);
+        self.check_database(&mut problems);
+        self.check_auth(&mut problems);
+        problems
+    }
+
+    fn check_server(&self, problems: &mut Vec<String>) {
+        let port = self.server.bind.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            problems.push(format!(
+                "server.bind is `{}`; it must be host:port, as in 127.0.0.1:3000.",
+                self.server.bind
+            ));
+        }
+        for origin in &self.server.allowed_origins {
+            if !is_origin(origin) {
+                problems.push(format!(
+                    "server.allowed_origins has `{origin}`; an origin is a scheme, a host and \
+                     perhaps a port, as in https://app.example.org, or it is * for all."
+                ));
+            }
+        }
+    }
+
+    fn check_database(&self, problems: &mut Vec<String>) {
+        if self.database.url.backend() == Backend::Postgres {
+            return;
+        }
+        if self.database.executors.is_some() {
+            problems.push(
+                "database.executors is for PostgreSQL: SQLite has one writer. Leave it out, or \
+                 set database.url to postgres://…"
+                    .into(),
+            );
+        }
+        if self.database.ca_file.is_some() {
+            problems.push(
+                "database.ca_file is for PostgreSQL: SQLite connects to nothing. Leave it out, or \
+                 set database.url to postgres://…"
+                    .into(),
+            );
+        }
+    }
+
+    fn check_auth(&self, problems: &mut Vec<String>) {
+        let auth = &self.auth;
+        if auth.secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
+            problems.push("auth.secret is empty; set it, or leave it out.".into());
+        }
+        match (&auth.public_key_file, auth.algorithm) {
+            (Some(_), Algorithm::HS256) => problems.push(
+                "auth.public_key_file is set, but auth.algorithm is HS256, which has no public \
+                 key; it must be RS256, ES256 or EdDSA."
+                    .into(),
+            ),
+            (None, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) => {
+                problems.push(format!(
+                    "auth.algorithm is {:?}, which needs a public key: set auth.public_key_file.",
+                    auth.algorithm
+                ))
+            }
+            _ => {}
+        }
+        match auth.issuer.as_deref() {
+            Some("") => problems.push("auth.issuer is empty; set it, or leave it out.".into()),
+            Some(OWN_ISSUER) => problems.push(
+                "auth.issuer is `frontdesk`, which is reserved for the built-in accounts.".into(),
+            ),
+            _ => {}
+        }
+    }
+
+    /// Every number there is.
+    #[rustfmt::skip]
+    pub(super) fn ranges(&self) -> Vec<Range> {
+        let Self { server, database, limits, cluster, .. } = self;
+        let mut ranges = vec![
+            ("server.workers", server.workers as u64, 0..=1024),
+            ("server.shutdown_timeout", server.shutdown_timeout, 0..=3600),
+            ("database.pool_size", database.pool_size as u64, 1..=1000),
+            ("database.acquire_timeout_ms", database.acquire_timeout_ms, 1..=60_000),
+            ("database.queue", database.queue as u64, 1..=1_000_000),
+            ("database.batch_rows", database.batch_rows as u64, 1..=4096),
+            ("database.batch_bytes", database.batch_bytes as u64, 1..=67_108_864),
+            ("limits.heartbeat_ms", limits.heartbeat_ms, 10..=3_600_000),
+            ("limits.auth_seconds", limits.auth_seconds, 1..=3600),
+            ("limits.leeway_seconds", limits.leeway_seconds, 0..=3600),
+            ("limits.replay", limits.replay as u64, 1..=100_000),
+            ("limits.frame_bytes", limits.frame_bytes as u64, 256..=16_777_216),
+            ("limits.message_chars", limits.message_chars as u64, 1..=1_000_000),
+            ("limits.messages_per_second", limits.messages_per_second.into(), 1..=1_000_000),
+            ("limits.burst", limits.burst.into(), 1..=1_000_000),
+            ("limits.body_bytes", limits.body_bytes as u64, 256..=16_777_216),
+            ("limits.title_chars", limits.title_chars as u64, 1..=10_000),
+            ("limits.group_members", limits.group_members as u64, 1..=100_000),
+            ("limits.chats_entered", limits.chats_entered as u64, 1..=100_000),
+            ("limits.sessions_per_user", limits.sessions_per_user as u64, 1..=100_000),
+            ("limits.unauthenticated", limits.unauthenticated as u64, 1..=1_000_000),
+            ("limits.session_queue_events", limits.session_queue_events as u64, 1..=1_000_000),
+            ("limits.session_queue_bytes", limits.session_queue_bytes as u64, 1024..=1_073_741_824),
+            ("limits.room_posts", limits.room_posts as u64, 1..=1_000_000),
+            ("limits.commands_in_flight", limits.commands_in_flight as u64, 1..=100_000),
+            ("cluster.poll_ms", cluster.poll_ms, 10..=60_000),
+        ];
+        if let Some(executors) = database.executors {
+            ranges.push(("database.executors", executors as u64, 1..=64));
+        }
+        ranges
+    }
+}
+
+/// As a browser writes it: a scheme, `://`, a host and perhaps a port.
+fn is_origin(text: &str) -> bool {
+    text == "*"
+        || text.split_once("://").is_some_and(|(scheme, host)| {
+            !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' '])
+        })
+}

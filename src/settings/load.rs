@@ -1,0 +1,160 @@
+//! The layers, from the compiled-in file to the environment.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use config::{Config, ConfigError, Environment, File, FileFormat};
+use serde::Deserializer;
+use serde::de::{SeqAccess, Visitor};
+
+use super::Settings;
+
+/// The documented sample, which is where every default comes from.
+pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// How the environment's variables begin that are settings.
+const PREFIX: &str = "FRONTDESK__";
+
+/// Why there are no settings. Its sentences are for the operator and name the key.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Malformed(String),
+    #[error("{0} is no setting: `frontdesk config check` shows those that are")]
+    UnknownVariable(String),
+    #[error("{0} is not UTF-8")]
+    NotUnicode(String),
+    /// A sentence a line.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Settings {
+    /// Loads the defaults, over them the file, over them this process's environment.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value that makes no sense.
+    pub fn load(config: Option<&Path>) -> Result<Self, SettingsError> {
+        let toml = match config {
+            Some(path) => fs::read_to_string(path)
+                .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
+            None => String::new(),
+        };
+        Self::load_from(&toml, environment()?.into_iter())
+    }
+
+    /// As [`Settings::load`], from a file's text and variables that are given.
+    ///
+    /// # Errors
+    /// The same ones.
+    pub fn load_from(
+        toml: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let defaults = layered(toml_layers("").build())?;
+        let known = keys(&defaults);
+        let mut variables = HashMap::new();
+        for (name, value) in env.filter(|(name, _)| is_ours(name)) {
+            // `config` would say what is unknown, but not that it was a variable.
+            if !known.contains(&name[PREFIX.len()..].to_lowercase().replace("__", ".")) {
+                return Err(SettingsError::UnknownVariable(name));
+            }
+            variables.insert(name, value);
+        }
+        // No `try_parsing`: it makes a number of a secret that consists of digits.
+        let environment =
+            Environment::with_prefix("FRONTDESK").separator("__").source(Some(variables));
+        let settings = layered(toml_layers(toml).add_source(environment).build())?;
+        let problems = settings.problems();
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError::Invalid(problems.join("\n")))
+        }
+    }
+}
+
+fn toml_layers(toml: &str) -> config::ConfigBuilder<config::builder::DefaultState> {
+    Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(File::from_str(toml, FileFormat::Toml))
+}
+
+fn layered(config: Result<Config, ConfigError>) -> Result<Settings, SettingsError> {
+    config
+        .and_then(Config::try_deserialize)
+        .map_err(|error| SettingsError::Malformed(without_excerpt(&error.to_string())))
+}
+
+/// A TOML error's text without the lines of the file that it quotes: a secret may stand in them.
+fn without_excerpt(error: &str) -> String {
+    let quotes = |line: &str| {
+        line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|')
+    };
+    let lines: Vec<_> = error.lines().filter(|line| !quotes(line)).collect();
+    lines.join(": ")
+}
+
+/// Every `section.key` that there is, set or not.
+pub(super) fn keys(settings: &Settings) -> Vec<String> {
+    let Ok(serde_json::Value::Object(sections)) = serde_json::to_value(settings) else {
+        return Vec::new();
+    };
+    let mut keys = Vec::new();
+    for (section, values) in &sections {
+        for (key, _) in values.as_object().into_iter().flatten() {
+            keys.push(format!("{section}.{key}"));
+        }
+    }
+    keys
+}
+
+/// The process's variables that are ours. `env::vars` would panic at one that is not UTF-8,
+/// whoever it belongs to.
+fn environment() -> Result<Vec<(String, String)>, SettingsError> {
+    let mut variables = Vec::new();
+    for (name, value) in env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if is_ours(&name) {
+            let value = value.into_string().map_err(|_| SettingsError::NotUnicode(name.clone()))?;
+            variables.push((name, value));
+        }
+    }
+    Ok(variables)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// A list: an array in a file, or one text with commas, which is all that the environment has.
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct List;
+
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list, or a text with commas")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(items.map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_any(List)
+}

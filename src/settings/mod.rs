@@ -1,0 +1,207 @@
+//! What the operator decides: typed, closed, layered.
+//!
+//! `config/default.toml` is compiled in and the one source of every default; a file goes over it,
+//! and the environment (`FRONTDESK__SECTION__KEY`) over both. What nobody reads is an error.
+
+mod check;
+mod database_url;
+mod load;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use database_url::{Backend, DatabaseUrl};
+pub use load::SettingsError;
+pub use secret::Secret;
+
+/// The `iss` of tokens of built-in accounts; nobody else may have it.
+pub const OWN_ISSUER: &str = "frontdesk";
+
+/// Executors on PostgreSQL where nothing else is said.
+const DEFAULT_EXECUTORS: usize = 2;
+
+/// All of it. Each field's meaning, unit and limit stands in `config/default.toml`.
+///
+/// Serializes as the effective settings, secrets masked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub server: Server,
+    pub database: Database,
+    pub auth: Auth,
+    pub limits: Limits,
+    pub cluster: Cluster,
+}
+
+/// Where and how to listen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// `host:port`; port 0 takes a free one.
+    pub bind: String,
+    /// 0: one a core.
+    pub workers: usize,
+    /// Besides the server's own origin; `*` is every one.
+    #[serde(deserialize_with = "load::list")]
+    pub allowed_origins: Vec<String>,
+    /// Seconds.
+    pub shutdown_timeout: u64,
+}
+
+impl Server {
+    /// How long open connections may take to end.
+    #[must_use]
+    pub fn shutdown_timeout(&self) -> Duration {
+        Duration::from_secs(self.shutdown_timeout)
+    }
+}
+
+/// Where messages are kept, and how they get there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: DatabaseUrl,
+    /// As it was set; [`Database::executors`] is what counts.
+    pub executors: Option<usize>,
+    /// Connections that read.
+    pub pool_size: usize,
+    pub acquire_timeout_ms: u64,
+    /// PEM; PostgreSQL only.
+    pub ca_file: Option<PathBuf>,
+    /// Posts waiting per executor.
+    pub queue: usize,
+    /// Rows per transaction.
+    pub batch_rows: usize,
+    /// Bytes of text per transaction.
+    pub batch_bytes: usize,
+}
+
+impl Database {
+    /// How many connections write: one on SQLite, which has one writer.
+    #[must_use]
+    pub fn executors(&self) -> usize {
+        match self.url.backend() {
+            Backend::Sqlite => 1,
+            Backend::Postgres => self.executors.unwrap_or(DEFAULT_EXECUTORS),
+        }
+    }
+
+    /// How long a read waits for a connection.
+    #[must_use]
+    pub fn acquire_timeout(&self) -> Duration {
+        Duration::from_millis(self.acquire_timeout_ms)
+    }
+}
+
+/// Whose tokens are believed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// What HS256 signs with.
+    pub secret: Option<Secret>,
+    /// PEM; decides alone where it is set.
+    pub public_key_file: Option<PathBuf>,
+    pub algorithm: Algorithm,
+    /// The `iss` that is required.
+    pub issuer: Option<String>,
+    /// The `aud` values that are accepted; empty: any, or none.
+    #[serde(deserialize_with = "load::list")]
+    pub audience: Vec<String>,
+}
+
+/// How a token is signed. Chosen by the operator, never by the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Algorithm {
+    HS256,
+    RS256,
+    ES256,
+    EdDSA,
+}
+
+impl TryFrom<String> for Algorithm {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "HS256" => Ok(Self::HS256),
+            "RS256" => Ok(Self::RS256),
+            "ES256" => Ok(Self::ES256),
+            "EdDSA" => Ok(Self::EdDSA),
+            _ => Err(format!("`{name}` is none of HS256, RS256, ES256, EdDSA")),
+        }
+    }
+}
+
+/// What one client may cost.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub heartbeat_ms: u64,
+    pub auth_seconds: u64,
+    pub leeway_seconds: u64,
+    /// Messages a chat and request.
+    pub replay: usize,
+    pub frame_bytes: usize,
+    pub message_chars: usize,
+    pub messages_per_second: u32,
+    pub burst: u32,
+    /// Of an HTTP request.
+    pub body_bytes: usize,
+    pub title_chars: usize,
+    pub group_members: usize,
+    /// Per session.
+    pub chats_entered: usize,
+    /// Per user, on one node.
+    pub sessions_per_user: usize,
+    /// Sockets without a token yet, on one node.
+    pub unauthenticated: usize,
+    /// Waiting for one session.
+    pub session_queue_events: usize,
+    /// The same in bytes.
+    pub session_queue_bytes: usize,
+    /// In flight in one room.
+    pub room_posts: usize,
+    /// Of one session, waiting for the database.
+    pub commands_in_flight: usize,
+}
+
+impl Limits {
+    /// The time between two pings.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms)
+    }
+
+    /// How long a socket may stay without a token.
+    #[must_use]
+    pub fn auth_timeout(&self) -> Duration {
+        Duration::from_secs(self.auth_seconds)
+    }
+
+    /// By how much clocks may differ, at verification and at the end of a live session.
+    #[must_use]
+    pub fn leeway(&self) -> Duration {
+        Duration::from_secs(self.leeway_seconds)
+    }
+}
+
+/// What several nodes on one database need of each other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    pub poll_ms: u64,
+}
+
+impl Cluster {
+    /// The time between two looks at what other nodes did.
+    #[must_use]
+    pub fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+}

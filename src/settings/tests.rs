@@ -1,0 +1,236 @@
+use super::load::{DEFAULTS, keys};
+use super::*;
+
+fn load(toml: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::load_from(toml, env)
+}
+
+fn refused(toml: &str, env: &[(&str, &str)]) -> String {
+    load(toml, env).expect_err(toml).to_string()
+}
+
+fn defaults() -> Settings {
+    load("", &[]).unwrap()
+}
+
+/// Each key of the sample with the comment above it, as `("section.key", set, comment)`.
+fn documented() -> Vec<(String, bool, String)> {
+    let (mut section, mut comment, mut found) = (String::new(), String::new(), Vec::new());
+    for line in DEFAULTS.lines() {
+        let body = line.trim_start_matches("# ");
+        let key = body.split_once(" = ").map(|(key, _)| key).filter(|key| {
+            !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        });
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some(key) = key {
+            found.push((format!("{section}.{key}"), !line.starts_with('#'), comment.clone()));
+            comment.clear();
+        } else if line.is_empty() {
+            comment.clear();
+        } else {
+            comment.push_str(line.trim_start_matches('#'));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_sample_explains_every_key_and_no_other() {
+    let documented = documented();
+    let mut names: Vec<_> = documented.iter().map(|(key, ..)| key.clone()).collect();
+    let mut keys = keys(&defaults());
+    names.sort();
+    keys.sort();
+    assert_eq!(names, keys);
+    for (key, _, comment) in documented {
+        assert!(comment.len() > 20, "{key} is not explained");
+    }
+}
+
+#[test]
+fn the_sample_sets_all_that_has_a_default() {
+    let defaults = serde_json::to_value(defaults()).unwrap();
+    for (key, set, _) in documented() {
+        let (section, name) = key.split_once('.').unwrap();
+        assert_eq!(set, !defaults[section][name].is_null(), "{key}");
+    }
+    assert!(DEFAULTS.contains(&format!("# executors = {DEFAULT_EXECUTORS}\n")));
+}
+
+#[test]
+fn the_sample_names_the_limits_of_every_number() {
+    let postgres = load("database = { url = 'postgres://db/desk', executors = 1 }", &[]).unwrap();
+    let values = serde_json::to_value(&postgres).unwrap();
+    let ranges = postgres.ranges();
+    for (key, _, comment) in documented() {
+        let (section, name) = key.split_once('.').unwrap();
+        let range = ranges.iter().find(|(ranged, ..)| *ranged == key);
+        assert_eq!(range.is_some(), values[section][name].is_number(), "{key}");
+        if let Some((_, _, range)) = range {
+            let allowed = format!("Allowed: {} to {}.", range.start(), range.end());
+            assert!(comment.contains(&allowed), "{key}: {allowed}");
+        }
+    }
+}
+
+#[test]
+fn the_production_file_needs_its_secrets_and_no_more() {
+    let production = include_str!("../../config/production.toml");
+    let settings = load(
+        production,
+        &[
+            ("FRONTDESK__DATABASE__URL", "postgres://frontdesk:placeholder@db.internal/frontdesk"),
+            ("FRONTDESK__AUTH__SECRET", "a placeholder of thirty-two bytes"),
+        ],
+    )
+    .unwrap();
+    settings.require_key().unwrap();
+    assert_eq!(settings.warnings(), Vec::<String>::new());
+    assert!(refused(production, &[]).contains("database.executors is for PostgreSQL"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+    let toml = "[limits]\nreplay = 7\nburst = 8";
+    let settings = load(toml, &[("FRONTDESK__LIMITS__BURST", "9")]).unwrap();
+    assert_eq!((settings.limits.replay, settings.limits.burst), (7, 9));
+    assert_eq!(settings.limits.auth_seconds, 5);
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    for (toml, name) in [
+        ("[server]\nbnid = 'x:1'", "bnid"),
+        ("[sevrer]\nbind = 'x:1'", "sevrer"),
+        ("[limits]\nBurst = 3", "Burst"),
+        ("bind = 'x:1'", "bind"),
+    ] {
+        assert!(refused(toml, &[]).contains(&format!("`{name}`")), "{}", refused(toml, &[]));
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_refused_by_name_and_without_its_value() {
+    for name in [
+        "FRONTDESK__SERVER__BNID",
+        "FRONTDESK__AUTH",
+        "FRONTDESK__AUTH_SECRET",
+        "FRONTDESK__",
+        "FRONTDESK__AUTH__SECRET__X",
+        "FRONTDESK__SERVER.BNID",
+    ] {
+        let error = refused("", &[(name, "hunter2")]);
+        assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");
+    }
+    // Other people's variables are theirs.
+    load("", &[("FRONTDESK_BIND", "x"), ("PATH", "/bin"), ("FRONTDESK", "x")]).unwrap();
+}
+
+#[test]
+fn a_secret_of_digits_stays_the_text_it_was() {
+    let settings = load("", &[("FRONTDESK__AUTH__SECRET", "00123e4")]).unwrap();
+    assert_eq!(settings.auth.secret.unwrap().expose(), "00123e4");
+}
+
+#[test]
+fn a_list_is_an_array_or_a_text_with_commas() {
+    let toml = "[auth]\naudience = ['a', 'b']";
+    assert_eq!(load(toml, &[]).unwrap().auth.audience, ["a", "b"]);
+    assert_eq!(load("[auth]\naudience = 'a'", &[]).unwrap().auth.audience, ["a"]);
+    let env = [("FRONTDESK__AUTH__AUDIENCE", "a, c,")];
+    assert_eq!(load(toml, &env).unwrap().auth.audience, ["a", "c"]);
+    let env = [("FRONTDESK__SERVER__ALLOWED_ORIGINS", "")];
+    assert!(load("", &env).unwrap().server.allowed_origins.is_empty());
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_refused_by_its_key() {
+    for (variable, value, key) in [
+        ("LIMITS__HEARTBEAT_MS", "0", "limits.heartbeat_ms"),
+        ("LIMITS__HEARTBEAT_MS", "soon", "limits.heartbeat_ms"),
+        ("LIMITS__BURST", "-1", "limits.burst"),
+        ("LIMITS__BURST", "99999999999999999999", "limits.burst"),
+        ("DATABASE__POOL_SIZE", "0", "database.pool_size"),
+        ("DATABASE__BATCH_ROWS", "5000", "database.batch_rows"),
+        ("DATABASE__EXECUTORS", "2", "database.executors"),
+        ("DATABASE__CA_FILE", "/ca.pem", "database.ca_file"),
+        ("DATABASE__URL", "mysql://db/desk", "database.url"),
+        ("SERVER__BIND", "localhost", "server.bind"),
+        ("SERVER__BIND", ":3000", "server.bind"),
+        ("SERVER__BIND", "localhost:70000", "server.bind"),
+        ("SERVER__ALLOWED_ORIGINS", "app.example.org", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", "https://app.example.org/", "server.allowed_origins"),
+        ("AUTH__SECRET", "", "auth.secret"),
+        ("AUTH__ALGORITHM", "none", "auth.algorithm"),
+        ("AUTH__ALGORITHM", "RS256", "auth.public_key_file"),
+        ("AUTH__PUBLIC_KEY_FILE", "/key.pem", "auth.algorithm"),
+        ("AUTH__ISSUER", "frontdesk", "auth.issuer"),
+        ("AUTH__ISSUER", "", "auth.issuer"),
+        ("CLUSTER__POLL_MS", "1", "cluster.poll_ms"),
+    ] {
+        let variable = format!("FRONTDESK__{variable}");
+        let error = refused("", &[(&variable, value)]);
+        assert!(error.contains(key), "{variable}={value}: {error}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let error = refused("[limits]\nburst = 0\nreplay = 0", &[]);
+    assert_eq!(error.lines().count(), 2, "{error}");
+}
+
+#[test]
+fn postgres_needs_a_key_and_sqlite_makes_one() {
+    defaults().require_key().unwrap();
+    let url = ("FRONTDESK__DATABASE__URL", "postgres://db/desk");
+    let error = load("", &[url]).unwrap().require_key().unwrap_err().to_string();
+    assert!(error.contains("FRONTDESK__AUTH__SECRET"), "{error}");
+    load("", &[url, ("FRONTDESK__AUTH__SECRET", "x")]).unwrap().require_key().unwrap();
+    let key = ("FRONTDESK__AUTH__PUBLIC_KEY_FILE", "/key.pem");
+    load("", &[url, key, ("FRONTDESK__AUTH__ALGORITHM", "EdDSA")]).unwrap().require_key().unwrap();
+}
+
+#[test]
+fn a_short_secret_is_warned_of() {
+    let settings = load("", &[("FRONTDESK__AUTH__SECRET", "short")]).unwrap();
+    assert!(settings.warnings()[0].contains("auth.secret"));
+    assert!(defaults().warnings().is_empty());
+}
+
+#[test]
+fn nothing_prints_a_secret() {
+    let settings = load(
+        "[auth]\nsecret = 'hunter2hunter2'",
+        &[("FRONTDESK__DATABASE__URL", "postgres://kim:hunter2@db/desk?password=hunter2")],
+    )
+    .unwrap();
+    let shown = format!("{settings:?}{}", toml::to_string(&settings).unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("***"));
+}
+
+#[test]
+fn an_error_quotes_no_line_of_the_file() {
+    for toml in [
+        "[auth]\nsecret = 'hunter2",
+        "[auth]\nsecret = hunter2",
+        "[auth]\nsecret = 'hunter2'\nsecret = 'hunter2'",
+        "[database]\nurl = 'postgres://kim:hunter2@db/desk\"",
+        "[database]\nurl = 'mysql://kim:hunter2@db/desk'",
+    ] {
+        let error = refused(toml, &[]);
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(error.contains("line") || error.contains("database.url"), "{error}");
+    }
+}
+
+#[test]
+fn sqlite_has_one_executor() {
+    assert_eq!(defaults().database.executors(), 1);
+    let url = ("FRONTDESK__DATABASE__URL", "postgres://db/desk");
+    assert_eq!(load("", &[url]).unwrap().database.executors(), 2);
+    assert_eq!(load("[database]\nexecutors = 5", &[url]).unwrap().database.executors(), 5);
+}
