@@ -1,0 +1,187 @@
+//! What lies where in the checkout.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::source::{files, read, root};
+use crate::{Finding, nothing_breaks};
+
+/// What a reader finds at the top, and nothing else.
+const TOP_LEVEL: &[&str] = &[
+    ".ci",
+    ".git",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "benches",
+    "clippy.toml",
+    "config",
+    "deny.toml",
+    "diesel.toml",
+    "migrations",
+    "rustfmt.toml",
+    "scripts",
+    "src",
+    "tests",
+    "web",
+];
+
+/// Folders that hold what is ours.
+const OURS: &[&str] = &[".ci", "benches", "config", "migrations", "scripts", "src", "tests", "web"];
+
+#[test]
+fn the_top_level_holds_only_what_is_known() {
+    let ignored = read(".gitignore");
+    let entries = fs::read_dir(root()).expect("the checkout can be read");
+    let names = entries.map(|entry| entry.expect("the checkout can be read").file_name());
+    nothing_breaks(
+        "the top level is the first thing that is seen: say in TOP_LEVEL what is new there",
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .filter(|name| !TOP_LEVEL.contains(&name.as_str()) && !is_ignored(&ignored, name))
+            .map(|name| Finding::new(name, "is not known")),
+    );
+}
+
+#[test]
+fn both_databases_have_the_same_migrations_each_with_its_way_back() {
+    let (postgres, sqlite) = (files("migrations/postgres"), files("migrations/sqlite"));
+    nothing_breaks(
+        "the same binary runs on either database, and every step can be taken back",
+        unmatched_migrations(&postgres, &sqlite),
+    );
+}
+
+#[test]
+fn nothing_mentions_what_is_not_in_the_repository() {
+    // Put together here, so that this file is not found by itself.
+    let marks = [concat!("..", "/shared"), concat!("DESIGN", ".md"), concat!("PROTOCOL", ".md")];
+    let top = TOP_LEVEL.iter().filter(|name| root().join(name).is_file()).map(|&n| n.to_owned());
+    nothing_breaks(
+        "whoever reads it has this repository and nothing else",
+        OURS.iter().flat_map(|folder| files(folder)).chain(top).flat_map(|path| {
+            let text = read(&path);
+            mentions(&path, &text, &marks)
+        }),
+    );
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    let documents = ["README.md", "ARCHITECTURE.md"];
+    nothing_breaks(
+        "a link to a file that has moved sends a reader away with nothing",
+        documents.into_iter().filter(|path| root().join(path).exists()).flat_map(|path| {
+            let text = read(path);
+            let dead = links(&text).filter(|(_, target)| !root().join(target).exists());
+            dead.map(|(line, target)| Finding::new(format!("{path}:{line}"), target))
+                .collect::<Vec<_>>()
+        }),
+    );
+}
+
+/// Whether one of the ignore file's lines, all of the form `/name` or `/name*`, covers the name.
+fn is_ignored(ignore_file: &str, name: &str) -> bool {
+    ignore_file.lines().filter_map(|line| line.trim().strip_prefix('/')).any(|pattern| {
+        let pattern = pattern.trim_end_matches('/');
+        match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        }
+    })
+}
+
+fn unmatched_migrations(postgres: &[String], sqlite: &[String]) -> Vec<Finding> {
+    let trees = [("postgres", postgres), ("sqlite", sqlite)].map(|(name, paths)| {
+        let root = format!("migrations/{name}/");
+        let files: BTreeSet<_> =
+            paths.iter().map(|path| path.trim_start_matches(&root).to_owned()).collect();
+        (root, files)
+    });
+    let steps: BTreeSet<_> = trees
+        .iter()
+        .flat_map(|(_, files)| files)
+        .map(|file| file.split('/').next().unwrap_or(file))
+        .collect();
+    let wanted: Vec<_> = steps
+        .iter()
+        .flat_map(|step| ["up.sql", "down.sql"].map(|f| format!("{step}/{f}")))
+        .collect();
+    trees
+        .iter()
+        .flat_map(|(root, files)| {
+            let missing = wanted.iter().filter(|file| !files.contains(*file));
+            let stray = files.iter().filter(|file| !wanted.contains(file));
+            missing
+                .map(move |file| Finding::new(format!("{root}{file}"), "is missing"))
+                .chain(stray.map(move |file| Finding::new(format!("{root}{file}"), "is no step")))
+        })
+        .collect()
+}
+
+fn mentions(path: &str, text: &str, marks: &[&str]) -> Vec<Finding> {
+    text.lines()
+        .enumerate()
+        .flat_map(|(line, content)| {
+            let found = marks.iter().filter(|mark| content.contains(**mark));
+            found.map(move |mark| Finding::new(format!("{path}:{}", line + 1), *mark))
+        })
+        .collect()
+}
+
+/// The files that a Markdown text links to, with the line of each.
+fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().flat_map(|(line, content)| {
+        content.split("](").skip(1).filter_map(move |rest| {
+            let target = rest.split([')', '#', ' ']).next()?;
+            let is_file = !target.is_empty() && !target.contains(':');
+            is_file.then_some((line + 1, target))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_ignores_may_lie_at_the_top() {
+        let file = "/target\n/frontdesk.db*\n";
+        assert!(is_ignored(file, "target"));
+        assert!(is_ignored(file, "frontdesk.db-wal"));
+        assert!(!is_ignored(file, "targets"));
+    }
+
+    #[test]
+    fn a_migration_that_one_database_lacks_is_found() {
+        let tree = |name: &str, files: &[&str]| -> Vec<String> {
+            files.iter().map(|file| format!("migrations/{name}/{file}")).collect()
+        };
+        let both = ["1_a/up.sql", "1_a/down.sql"];
+        let found = |postgres, sqlite| {
+            let findings =
+                unmatched_migrations(&tree("postgres", postgres), &tree("sqlite", sqlite));
+            findings.into_iter().map(|finding| finding.at).collect::<Vec<_>>()
+        };
+        assert!(found(&both, &both).is_empty());
+        assert_eq!(found(&both, &both[..1]), ["migrations/sqlite/1_a/down.sql"]);
+        assert_eq!(found(&[], &both).len(), 2);
+        assert_eq!(found(&["notes.sql"], &["notes.sql"]).len(), 6);
+    }
+
+    #[test]
+    fn a_mention_is_found_with_its_line() {
+        let found = mentions("a.md", "one\nsee elsewhere/x\n", &["elsewhere/"]);
+        assert_eq!(found, [Finding::new("a.md:2", "elsewhere/")]);
+    }
+
+    #[test]
+    fn links_are_taken_out_of_markdown() {
+        let text = "[a](src/lib.rs) [b](https://example.com/x)\n[c](#part) ![d](web/a.png#x)";
+        assert_eq!(links(text).collect::<Vec<_>>(), [(1, "src/lib.rs"), (2, "web/a.png")]);
+    }
+}
