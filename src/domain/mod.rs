@@ -17,6 +17,6 @@ pub use ids::{ChatId, MessageId, Seq, SessionId, UserId};
 pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Receipt, Stored, TextError};
 pub use rate_limit::RateLimit;
 pub use room::{Room, Sequenced, Step};
-pub use stream::{Fetch, Replay, Streams};
+pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
 pub use user::{Author, Identity, Role, User};

@@ -42,6 +42,17 @@ pub struct Fetch {
     pub up_to: Seq,
 }
 
+/// When a message that came live is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// It is the next one.
+    Now,
+    /// Others come first; it comes again in a page.
+    Later,
+    /// It was written, or the stream is not live.
+    Never,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// What comes next is written as it comes.
@@ -146,26 +157,26 @@ impl Streams {
         self.chats.is_empty()
     }
 
-    /// A message came live: `true` where it is to be written now.
-    pub fn live(&mut self, chat: ChatId, seq: Seq) -> bool {
-        let Some(stream) = self.chats.get_mut(&chat) else { return false };
+    /// A message came live.
+    pub fn live(&mut self, chat: ChatId, seq: Seq) -> Live {
+        let Some(stream) = self.chats.get_mut(&chat) else { return Live::Never };
         match stream.mode {
             Mode::Live if seq == stream.last.next() => {
                 stream.last = seq;
                 stream.end = seq;
-                true
+                Live::Now
             }
-            Mode::Live if seq > stream.last => {
+            _ if seq <= stream.last || stream.truncated => Live::Never,
+            Mode::Live => {
                 stream.end = seq;
                 stream.mode = Mode::Behind;
                 self.behind.push_back(chat);
-                false
+                Live::Later
             }
-            Mode::Behind | Mode::Held if !stream.truncated => {
+            Mode::Behind | Mode::Held | Mode::Stopped => {
                 stream.end = stream.end.max(seq);
-                false
+                Live::Later
             }
-            Mode::Live | Mode::Behind | Mode::Held | Mode::Stopped => false,
         }
     }
 

@@ -1,0 +1,488 @@
+//! The control plane: which rooms there are, who is in them, and where each user's sessions are.
+//! Never on the path of a message, and never waits for the database.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::db_executor::{Backlog, BatchLimits, DbExecutor, ExecutorLink};
+use super::delivery::Link;
+use super::page_reader::PageReader;
+use super::room_actor::{
+    Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomLimits, RoomParts,
+};
+use super::ws_session::{Kick, Purpose, Push};
+use crate::db::Store;
+use crate::domain::{Chat, ChatId, Hub, Role, Seq, SessionId, UserId};
+use crate::metrics::Metrics;
+use crate::protocol::{self, ChatView, Entry};
+
+/// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
+const MAILBOX: usize = 65_536;
+/// Chats whose making was announced lately, so that hearing of it twice announces it once.
+const ANNOUNCED: usize = 1_024;
+
+/// A session begins, in the rooms of these chats. Each room answers the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Connect {
+    pub link: Link,
+    pub user: UserId,
+    pub chats: Vec<Entry>,
+}
+
+/// A session enters more chats. Each room answers the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Join {
+    pub link: Link,
+    pub chats: Vec<Entry>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    pub session: SessionId,
+    pub chats: Vec<ChatId>,
+}
+
+/// A session has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Disconnect(pub SessionId);
+
+/// A session is told of every chat, or no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Watch {
+    pub session: SessionId,
+    pub watching: bool,
+}
+
+/// Asks for a chat's room, which is started where there is none.
+#[derive(Message)]
+#[rtype(result = "Addr<RoomActor>")]
+pub struct Locate(pub ChatId);
+
+/// A chat was made.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Announce {
+    pub chat: Arc<Chat>,
+    /// The session whose ack carries the chat.
+    pub except: Option<SessionId>,
+}
+
+/// A chat moved: those who watch are told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Updated(pub Arc<Chat>);
+
+/// A user was blocked: their sessions end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Block(pub UserId);
+
+/// The server stops: all sessions end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndAll;
+
+/// Chats whose logs are known to reach further than this node has seen.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hints(pub Vec<(ChatId, Seq)>);
+
+/// Asks what this node has to know of others.
+#[derive(Message)]
+#[rtype(result = "Interest")]
+pub struct Interests;
+
+/// What this node has to know of others.
+pub struct Interest {
+    pub rooms: Vec<ChatId>,
+    pub watched: bool,
+}
+
+/// Nobody is in a room, and nothing on its way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomIdle {
+    pub chat: ChatId,
+    pub generation: u64,
+}
+
+/// A room has ended without having been retired.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomDied {
+    pub chat: ChatId,
+    pub generation: u64,
+}
+
+/// An executor has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ExecutorDied {
+    pub index: usize,
+}
+
+/// A worker thread that rooms may run on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AddWorker(pub ArbiterHandle);
+
+/// What ChatServer is made with.
+pub struct ChatServerParts {
+    pub store: Store,
+    pub reader: Addr<PageReader>,
+    pub metrics: Arc<Metrics>,
+    pub executors: usize,
+    /// Posts that wait for one executor.
+    pub backlog: usize,
+    pub batch: BatchLimits,
+    pub room: RoomLimits,
+    pub sessions_per_user: usize,
+}
+
+pub struct ChatServer {
+    parts: ChatServerParts,
+    hub: Hub<Link, Addr<RoomActor>>,
+    executors: Vec<(Arbiter, ExecutorLink)>,
+    workers: Vec<ArbiterHandle>,
+    announced: VecDeque<ChatId>,
+}
+
+impl ChatServer {
+    #[must_use]
+    pub fn new(parts: ChatServerParts) -> Self {
+        let announced = VecDeque::with_capacity(ANNOUNCED);
+        Self { parts, hub: Hub::default(), executors: Vec::new(), workers: Vec::new(), announced }
+    }
+
+    fn start_executor(&self, index: usize, arbiter: &ArbiterHandle, ctx: &Context<Self>) -> ExecutorLink {
+        let backlog = Arc::new(Backlog::new(self.parts.backlog));
+        let (store, batch, metrics) = (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
+        let (theirs, chat_server) = (Arc::clone(&backlog), ctx.address());
+        let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
+            DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
+        });
+        ExecutorLink { addr, backlog }
+    }
+
+    fn executor_of(&self, chat: ChatId) -> usize {
+        spread(chat, self.executors.len())
+    }
+
+    /// A chat's room: the one that is in place and alive, or a new one.
+    fn room(&mut self, chat: ChatId, ctx: &Context<Self>) -> Addr<RoomActor> {
+        match self.hub.room(chat) {
+            Some(room) if room.connected() => room.clone(),
+            _ => self.start_room(chat, ctx),
+        }
+    }
+
+    /// Sessions that were in a room before are in this one, and go on where they are.
+    fn start_room(&mut self, chat: ChatId, ctx: &Context<Self>) -> Addr<RoomActor> {
+        let generation = self.hub.next_generation();
+        let executor = self.executors[self.executor_of(chat)].1.clone();
+        let parts = RoomParts {
+            chat,
+            generation,
+            executor,
+            reader: self.parts.reader.clone(),
+            chat_server: ctx.address(),
+            limits: self.parts.room,
+            metrics: Arc::clone(&self.parts.metrics),
+        };
+        let room = match self.workers.get(spread(chat, self.workers.len())) {
+            Some(worker) => RoomActor::start_in_arbiter(worker, move |_| RoomActor::new(parts)),
+            None => RoomActor::new(parts).start(),
+        };
+        self.hub.open(chat, room.clone(), generation);
+        for (_, link) in self.hub.sessions_in(chat) {
+            room.do_send(Attach { link: link.clone(), after: None, purpose: Purpose::Replaced });
+        }
+        room
+    }
+
+    fn enter(&mut self, link: &Link, entry: Entry, purpose: Purpose, ctx: &Context<Self>) {
+        let room = self.room(entry.chat_id, ctx);
+        if self.hub.join(link.session, entry.chat_id) {
+            room.do_send(Attach { link: link.clone(), after: entry.after_seq, purpose });
+        }
+    }
+
+    /// Whether the making of a chat is news here.
+    fn is_news(&mut self, chat: ChatId) -> bool {
+        if self.announced.contains(&chat) {
+            return false;
+        }
+        if self.announced.len() == ANNOUNCED {
+            self.announced.pop_front();
+        }
+        self.announced.push_back(chat);
+        true
+    }
+}
+
+/// Which of `count` a chat belongs to, always the same one.
+fn spread(chat: ChatId, count: usize) -> usize {
+    usize::try_from(chat.0.unsigned_abs()).unwrap_or_default() % count.max(1)
+}
+
+impl Actor for ChatServer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        for index in 0..self.parts.executors {
+            let arbiter = Arbiter::new();
+            let link = self.start_executor(index, &arbiter.handle(), ctx);
+            self.executors.push((arbiter, link));
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        for (arbiter, _) in &self.executors {
+            arbiter.stop();
+        }
+    }
+}
+
+impl Handler<Connect> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Connect { link, user, chats }: Connect, ctx: &mut Self::Context) {
+        if !self.hub.connect(link.session, user, link.clone(), self.parts.sessions_per_user) {
+            link.addr.do_send(Kick::TooManySessions);
+            return;
+        }
+        for entry in chats {
+            self.enter(&link, entry, Purpose::Entry, ctx);
+        }
+    }
+}
+
+impl Handler<Join> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Join { link, chats }: Join, ctx: &mut Self::Context) {
+        for entry in chats {
+            self.enter(&link, entry, Purpose::Entry, ctx);
+        }
+    }
+}
+
+impl Handler<Leave> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Leave { session, chats }: Leave, _: &mut Self::Context) {
+        for chat in chats {
+            if self.hub.leave(session, chat)
+                && let Some(room) = self.hub.room(chat)
+            {
+                room.do_send(Detach(session));
+            }
+        }
+    }
+}
+
+impl Handler<Disconnect> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Disconnect(session): Disconnect, _: &mut Self::Context) {
+        for chat in self.hub.disconnect(session) {
+            if let Some(room) = self.hub.room(chat) {
+                room.do_send(Detach(session));
+            }
+        }
+    }
+}
+
+impl Handler<Watch> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Watch { session, watching }: Watch, _: &mut Self::Context) {
+        self.hub.watch(session, watching);
+    }
+}
+
+impl Handler<Locate> for ChatServer {
+    type Result = MessageResult<Locate>;
+
+    fn handle(&mut self, Locate(chat): Locate, ctx: &mut Self::Context) -> Self::Result {
+        MessageResult(self.room(chat, ctx))
+    }
+}
+
+impl Handler<Announce> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Announce { chat, except }: Announce, ctx: &mut Self::Context) {
+        if !self.is_news(chat.id) {
+            return;
+        }
+        let to_admins = protocol::chat_created(&ChatView::new(&chat, Role::Admin));
+        let entry = Entry { chat_id: chat.id, after_seq: None };
+        let mut told: Vec<SessionId> = except.into_iter().collect();
+        for member in &chat.members {
+            let to_member = match member.role {
+                Role::Admin => to_admins.clone(),
+                Role::Customer => protocol::chat_created(&ChatView::new(&chat, Role::Customer)),
+            };
+            let links: Vec<Link> = self.hub.sessions_of(member.id).map(|(_, link)| link.clone()).collect();
+            for link in links {
+                // Who is in the room already was told of the chat when they entered.
+                if !told.contains(&link.session) && !self.hub.is_in(link.session, chat.id) {
+                    self.enter(&link, entry, Purpose::Created(to_member.clone()), ctx);
+                }
+                told.push(link.session);
+            }
+        }
+        for (session, link) in self.hub.watchers() {
+            if !told.contains(&session) && link.addr.try_send(Push(to_admins.clone())).is_err() {
+                link.addr.do_send(Kick::TooSlow);
+            }
+        }
+    }
+}
+
+impl Handler<Updated> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Updated(chat): Updated, _: &mut Self::Context) {
+        let frame = protocol::chat_updated(&ChatView::new(&chat, Role::Admin));
+        for (_, link) in self.hub.watchers() {
+            if link.addr.try_send(Push(frame.clone())).is_err() {
+                link.addr.do_send(Kick::TooSlow);
+            }
+        }
+    }
+}
+
+impl Handler<Block> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Block(user): Block, _: &mut Self::Context) {
+        for (_, link) in self.hub.sessions_of(user) {
+            link.addr.do_send(Kick::Blocked);
+        }
+    }
+}
+
+impl Handler<EndAll> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, _: EndAll, _: &mut Self::Context) {
+        for link in self.hub.sessions() {
+            link.addr.do_send(Kick::Shutdown);
+        }
+    }
+}
+
+impl Handler<Hints> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Hints(hints): Hints, _: &mut Self::Context) {
+        for (chat, end) in hints {
+            if let Some(room) = self.hub.room(chat)
+                && let Err(error) = room.try_send(Hint(end))
+            {
+                // The next look at the database brings it again.
+                log::debug!("chat {chat} was not told of seq {end}: {error}");
+            }
+        }
+    }
+}
+
+impl Handler<Interests> for ChatServer {
+    type Result = MessageResult<Interests>;
+
+    fn handle(&mut self, _: Interests, _: &mut Self::Context) -> Self::Result {
+        let rooms = self.hub.rooms().map(|(chat, _)| chat).collect();
+        MessageResult(Interest { rooms, watched: self.hub.watchers().next().is_some() })
+    }
+}
+
+impl Handler<RoomIdle> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, RoomIdle { chat, generation }: RoomIdle, _: &mut Self::Context) {
+        if let Some(room) = self.hub.retire(chat, generation) {
+            room.do_send(Retire);
+        }
+    }
+}
+
+impl Handler<RoomDied> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, RoomDied { chat, generation }: RoomDied, ctx: &mut Self::Context) {
+        if !self.hub.is_current(chat, generation) || self.hub.retire(chat, generation).is_some() {
+            return;
+        }
+        self.start_room(chat, ctx);
+    }
+}
+
+impl Handler<ExecutorDied> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, ExecutorDied { index }: ExecutorDied, ctx: &mut Self::Context) {
+        let Some((arbiter, _)) = self.executors.get(index) else { return };
+        let link = self.start_executor(index, &arbiter.handle(), ctx);
+        if let Some((_, place)) = self.executors.get_mut(index) {
+            *place = link.clone();
+        }
+        for (chat, room) in self.hub.rooms() {
+            if self.executor_of(chat) == index {
+                room.do_send(Reopen(link.clone()));
+            }
+        }
+    }
+}
+
+impl Handler<AddWorker> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, AddWorker(worker): AddWorker, _: &mut Self::Context) {
+        self.workers.push(worker);
+    }
+}
+
+/// What a test makes panic.
+#[cfg(feature = "faults")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum CrashOf {
+    Session(SessionId),
+    Room(ChatId),
+    Executor(usize),
+}
+
+#[cfg(feature = "faults")]
+impl Handler<CrashOf> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, crash: CrashOf, _: &mut Self::Context) {
+        match crash {
+            CrashOf::Session(session) => {
+                if let Some(link) = self.hub.session(session) {
+                    link.addr.do_send(super::Crash);
+                }
+            }
+            CrashOf::Room(chat) => {
+                if let Some(room) = self.hub.room(chat) {
+                    room.do_send(super::Crash);
+                }
+            }
+            CrashOf::Executor(index) => {
+                if let Some((_, link)) = self.executors.get(index) {
+                    link.addr.do_send(super::Crash);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,579 @@
+//! A chat's live side: its sessions, the order of what they see, and the way into the log.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::chat_server::{ChatServer, RoomDied, RoomIdle};
+use super::db_executor::{Answer, Close, ExecutorLink, Submit};
+use super::delivery::{Deliver, Link, Origin, Posted};
+use super::page_reader::{PageReader, ReadPage};
+use super::reply::Reply;
+use super::ws_session::{Attached, Kick, NotAttached, Page, Purpose};
+use crate::db::{Mark, Marked, Range, Refusal};
+use crate::domain::{
+    Author, ChatId, Draft, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored, UserId,
+};
+use crate::metrics::{Metrics, Part};
+
+/// How long an empty room stays for who comes back.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long a retired room answers what is still on its way to it.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a room waits before it asks the database again.
+const RETRY: Duration = Duration::from_millis(500);
+/// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
+const MAILBOX: usize = 1024;
+
+/// What a room is made with.
+pub struct RoomParts {
+    pub chat: ChatId,
+    pub generation: u64,
+    pub executor: ExecutorLink,
+    pub reader: Addr<PageReader>,
+    pub chat_server: Addr<ChatServer>,
+    pub limits: RoomLimits,
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct RoomLimits {
+    /// Posts in flight; one more is `unavailable`.
+    pub posts: usize,
+    /// Messages that one entry replays.
+    pub replay: i64,
+    /// Events that wait for one session; one more detaches it.
+    pub session_events: usize,
+    /// The same in bytes.
+    pub session_bytes: usize,
+}
+
+/// Puts a session into the room, or sets its position back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Attach {
+    pub link: Link,
+    pub after: Option<Seq>,
+    pub purpose: Purpose,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Detach(pub SessionId);
+
+/// A message for the log. It is answered once: by its place in the author's stream where the author
+/// is attached and it was stored, and by `reply` in every other case.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Post {
+    pub draft: Draft,
+    pub author: Arc<Author>,
+    pub origin: Option<Origin>,
+    pub reply: Reply<PostOutcome>,
+}
+
+/// What became of a post.
+#[derive(Debug)]
+pub enum PostOutcome {
+    Stored(Stored),
+    /// The room has retired; the same goes to the one that ChatServer knows now.
+    Moved(Box<Draft>),
+}
+
+/// Raises a user's read mark.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct MarkRead {
+    pub user: UserId,
+    pub seq: Seq,
+    pub reply: Reply<Result<Marked, Refusal>>,
+}
+
+/// Asks for a page of what a session is missing; answered by [`Page`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ReplayPage {
+    pub session: SessionId,
+    pub to: Addr<super::WsSession>,
+    pub after: Seq,
+    pub up_to: Seq,
+}
+
+/// What the executor answers, in the order of what was submitted.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answers(pub Vec<Answer>);
+
+/// A page that was read, or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PageRead {
+    pub after: Seq,
+    pub up_to: Seq,
+    pub messages: Option<Vec<Message>>,
+}
+
+/// The chat's log is known to reach at least here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hint(pub Seq);
+
+/// The executor died; this one takes its place.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reopen(pub ExecutorLink);
+
+/// Nobody is here any more, and ChatServer sends nobody again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retire;
+
+/// Submitted to the executor, and not answered.
+enum InFlight {
+    Open,
+    Post(Waiting),
+    Mark(Reply<Result<Marked, Refusal>>),
+}
+
+/// What is left of a post while its draft is with the executor.
+struct Waiting {
+    author: Arc<Author>,
+    body: String,
+    client_id: String,
+    origin: Option<Origin>,
+    reply: Reply<PostOutcome>,
+}
+
+/// Who waits for a page.
+#[derive(Default)]
+struct Readers {
+    room: bool,
+    sessions: Vec<(SessionId, Addr<super::WsSession>)>,
+}
+
+enum State {
+    /// The log's end is not known yet: everything waits.
+    Opening { attaching: Vec<Attach>, posting: Vec<Post>, hint: Seq },
+    Open(Room<Posted>),
+    /// Whatever comes is sent on to the next room.
+    Retired,
+}
+
+pub struct RoomActor {
+    parts: RoomParts,
+    state: State,
+    sessions: Vec<Link>,
+    in_flight: VecDeque<InFlight>,
+    /// To the authors of what is stored and not delivered yet.
+    replies: HashMap<Seq, (Stored, Reply<PostOutcome>)>,
+    reads: HashMap<(Seq, Seq), Readers>,
+    lingering: bool,
+}
+
+impl RoomActor {
+    #[must_use]
+    pub fn new(parts: RoomParts) -> Self {
+        parts.metrics.rooms.inc();
+        let state = State::Opening { attaching: Vec::new(), posting: Vec::new(), hint: Seq::ZERO };
+        let (sessions, in_flight, reads) = (Vec::new(), VecDeque::new(), HashMap::new());
+        Self { parts, state, sessions, in_flight, replies: HashMap::new(), reads, lingering: false }
+    }
+
+    fn open(&mut self, ctx: &mut Context<Self>) {
+        self.in_flight.push_back(InFlight::Open);
+        let (chat, generation) = (self.parts.chat, self.parts.generation);
+        self.submit(Submit::Open { chat, generation, room: ctx.address() });
+    }
+
+    /// A dead executor is replaced, and the room told; what it swallows is answered then.
+    fn submit(&self, submit: Submit) {
+        self.parts.executor.addr.do_send(submit);
+    }
+
+    fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
+        let head = match answer {
+            Ok(head) => head,
+            Err(refusal) => return self.not_opened(&refusal, ctx),
+        };
+        match &mut self.state {
+            State::Opening { attaching, posting, hint } => {
+                let (attaching, posting) = (std::mem::take(attaching), std::mem::take(posting));
+                let hint = *hint;
+                self.state = State::Open(Room::new(head));
+                for attach in attaching {
+                    self.attach(attach, ctx);
+                }
+                for post in posting {
+                    self.post(post);
+                }
+                self.step(|room| room.hinted(hint), ctx);
+            }
+            // After the executor was replaced: what the dead one stored shows in the log's end.
+            State::Open(_) => self.step(|room| room.hinted(head), ctx),
+            State::Retired => {}
+        }
+    }
+
+    fn not_opened(&mut self, refusal: &Refusal, ctx: &mut Context<Self>) {
+        if let State::Opening { attaching, posting, .. } = &mut self.state {
+            for attach in attaching.drain(..) {
+                let chat = self.parts.chat;
+                attach.link.addr.do_send(NotAttached { chat, purpose: attach.purpose });
+            }
+            let stored = match refusal {
+                Refusal::NoChat => Stored::NoChat,
+                Refusal::Unavailable => Stored::Unavailable,
+            };
+            for post in posting.drain(..) {
+                post.reply.send(PostOutcome::Stored(stored.clone()));
+            }
+        }
+        ctx.run_later(RETRY, |this, ctx| {
+            let wanted = match &this.state {
+                State::Opening { attaching, posting, .. } => !(attaching.is_empty() && posting.is_empty()),
+                State::Open(_) => true,
+                State::Retired => false,
+            };
+            if wanted || !this.sessions.is_empty() {
+                this.open(ctx);
+            } else {
+                this.linger(ctx);
+            }
+        });
+    }
+
+    fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
+        let State::Open(room) = &self.state else { return };
+        let Attach { link, after, purpose } = attach;
+        let head = room.head();
+        let replay = Replay::plan(head, after, self.parts.limits.replay);
+        self.sessions.retain(|other| other.session != link.session);
+        // Bounded: one answer for each attach, which ChatServer alone sends.
+        link.addr.do_send(Attached { chat: self.parts.chat, room: ctx.address(), head, replay, purpose });
+        if !replay.truncated {
+            self.sessions.push(link);
+        }
+    }
+
+    fn post(&mut self, post: Post) {
+        let State::Open(room) = &mut self.state else { return };
+        if room.load() >= self.parts.limits.posts || !self.parts.executor.backlog.reserve() {
+            self.parts.metrics.messages_unavailable.inc();
+            post.reply.send(PostOutcome::Stored(Stored::Unavailable));
+            return;
+        }
+        room.posted();
+        let Post { draft, author, origin, reply } = post;
+        let body = draft.body.as_str().to_owned();
+        let client_id = draft.client_id.as_str().to_owned();
+        self.in_flight.push_back(InFlight::Post(Waiting { author, body, client_id, origin, reply }));
+        self.submit(Submit::Post(draft));
+    }
+
+    /// Does what the order of the chat asks for next.
+    fn step(&mut self, decide: impl FnOnce(&mut Room<Posted>) -> Vec<Step<Posted>>, ctx: &mut Context<Self>) {
+        let State::Open(room) = &mut self.state else { return };
+        let (steps, head) = (decide(room), room.head());
+        for step in steps {
+            match step {
+                Step::Deliver(messages) => self.deliver(messages),
+                Step::Read { after, up_to } => {
+                    self.parts.metrics.holes_repaired.inc();
+                    self.reads.entry((after, up_to)).or_default().room = true;
+                    self.read(after, up_to, ctx);
+                }
+            }
+        }
+        // What was read from the log before its own answer came has been delivered as another's.
+        for (_, (stored, reply)) in self.replies.extract_if(|seq, _| *seq <= head) {
+            reply.send(PostOutcome::Stored(stored));
+        }
+    }
+
+    fn deliver(&mut self, messages: Vec<Posted>) {
+        let deliver = Deliver::new(self.parts.chat, messages);
+        let limits = self.parts.limits;
+        let mut delivered = 0;
+        self.sessions.retain(|link| {
+            let keeps_up = link.meter.charge(&deliver, limits.session_events, limits.session_bytes)
+                && link.addr.try_send(deliver.clone()).is_ok();
+            if keeps_up {
+                delivered += deliver.messages.len() as u64;
+            } else {
+                // Once: it is not in the room after this.
+                link.addr.do_send(Kick::TooSlow);
+            }
+            keeps_up
+        });
+        self.parts.metrics.deliveries.inc_by(delivered);
+        for posted in &*deliver.messages {
+            let Some((stored, reply)) = self.replies.remove(&posted.receipt.seq) else { continue };
+            let attached = |origin: Origin| self.sessions.iter().any(|link| link.session == origin.session);
+            if posted.origin.is_some_and(attached) {
+                // The message itself is the answer, at its place in the author's stream.
+                reply.forget();
+            } else {
+                reply.send(PostOutcome::Stored(stored));
+            }
+        }
+    }
+
+    fn read(&self, after: Seq, up_to: Seq, ctx: &Context<Self>) {
+        let range = Range { chat_id: self.parts.chat, after, up_to };
+        // Bounded: one read of the room's own, and one of each session that waits for a page.
+        self.parts.reader.do_send(ReadPage { range, room: ctx.address() });
+    }
+
+    fn stored(&mut self, waiting: Waiting, stored: Stored) -> Option<Posted> {
+        let Waiting { author, body, client_id, origin, reply } = waiting;
+        let metrics = &self.parts.metrics;
+        match stored {
+            Stored::New(Receipt { id, seq, created_at }) => {
+                metrics.messages_stored.inc();
+                self.replies.insert(seq, (Stored::New(Receipt { id, seq, created_at }), reply));
+                let chat_id = self.parts.chat;
+                let message = Message { id, chat_id, seq, author, body, client_id, created_at };
+                Some(Posted::new(&message, origin))
+            }
+            other => {
+                match other {
+                    Stored::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
+                    Stored::Unavailable => drop(metrics.messages_unavailable.inc()),
+                    _ => {}
+                }
+                reply.send(PostOutcome::Stored(other));
+                None
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let quiet = match &self.state {
+            State::Opening { attaching, posting, .. } => attaching.is_empty() && posting.is_empty(),
+            State::Open(room) => room.is_quiet(),
+            State::Retired => true,
+        };
+        quiet && self.sessions.is_empty() && self.in_flight.is_empty() && self.reads.is_empty()
+    }
+
+    /// An empty room waits a while, and then says so.
+    fn linger(&mut self, ctx: &mut Context<Self>) {
+        if self.lingering || !self.is_empty() {
+            return;
+        }
+        self.lingering = true;
+        ctx.run_later(LINGER, |this, _| {
+            this.lingering = false;
+            if this.is_empty() && !matches!(this.state, State::Retired) {
+                let RoomParts { chat, generation, chat_server, .. } = &this.parts;
+                chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
+            }
+        });
+    }
+}
+
+impl Actor for RoomActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.open(ctx);
+    }
+}
+
+impl Drop for RoomActor {
+    fn drop(&mut self) {
+        let RoomParts { chat, generation, chat_server, executor, metrics, .. } = &self.parts;
+        metrics.rooms.dec();
+        executor.addr.do_send(Close { chat: *chat, generation: *generation });
+        if std::thread::panicking() {
+            metrics.panicked(Part::Room);
+            log::error!("the room of chat {chat} died of a panic and is replaced");
+        }
+        if !matches!(self.state, State::Retired) {
+            chat_server.do_send(RoomDied { chat: *chat, generation: *generation });
+        }
+    }
+}
+
+impl Handler<Attach> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) {
+        match &mut self.state {
+            State::Opening { attaching, .. } => attaching.push(attach),
+            State::Open(_) => self.attach(attach, ctx),
+            // ChatServer took this room out before it said so, and sends nobody here any more.
+            State::Retired => {
+                let chat = self.parts.chat;
+                attach.link.addr.do_send(NotAttached { chat, purpose: attach.purpose });
+            }
+        }
+    }
+}
+
+impl Handler<Detach> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, Detach(session): Detach, ctx: &mut Self::Context) {
+        self.sessions.retain(|link| link.session != session);
+        if let State::Opening { attaching, .. } = &mut self.state {
+            attaching.retain(|attach| attach.link.session != session);
+        }
+        self.linger(ctx);
+    }
+}
+
+impl Handler<Post> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, post: Post, _: &mut Self::Context) {
+        match &mut self.state {
+            State::Opening { posting, .. } if posting.len() < self.parts.limits.posts => posting.push(post),
+            State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
+            State::Open(_) => self.post(post),
+            State::Retired => post.reply.send(PostOutcome::Moved(Box::new(post.draft))),
+        }
+    }
+}
+
+impl Handler<MarkRead> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
+        if self.in_flight.len() >= self.parts.limits.posts || !self.parts.executor.backlog.reserve() {
+            reply.send(Err(Refusal::Unavailable));
+            return;
+        }
+        self.in_flight.push_back(InFlight::Mark(reply));
+        self.submit(Submit::Mark(Mark { chat_id: self.parts.chat, user_id: user, seq }));
+    }
+}
+
+impl Handler<ReplayPage> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, ReplayPage { session, to, after, up_to }: ReplayPage, ctx: &mut Self::Context) {
+        let known = self.reads.contains_key(&(after, up_to));
+        // Many who miss the same are answered by one read.
+        self.reads.entry((after, up_to)).or_default().sessions.push((session, to));
+        if !known {
+            self.read(after, up_to, ctx);
+        }
+    }
+}
+
+impl Handler<Answers> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
+        let mut answered = 0;
+        let mut news = Vec::new();
+        let mut opened = None;
+        for answer in answers {
+            // A room that is not open yet has submitted that question alone: all else is to a dead one.
+            let is_expected = match (self.in_flight.front(), &answer) {
+                (Some(InFlight::Open), Answer::Opened(_))
+                | (Some(InFlight::Post(_)), Answer::Posted(_))
+                | (Some(InFlight::Mark(_)), Answer::Marked(_)) => true,
+                _ => false,
+            };
+            if !is_expected {
+                continue;
+            }
+            match (self.in_flight.pop_front(), answer) {
+                (Some(InFlight::Open), Answer::Opened(head)) => opened = Some(head),
+                (Some(InFlight::Post(waiting)), Answer::Posted(stored)) => {
+                    answered += 1;
+                    news.extend(self.stored(waiting, stored));
+                }
+                (Some(InFlight::Mark(reply)), Answer::Marked(marked)) => reply.send(marked),
+                _ => {}
+            }
+        }
+        if answered > 0 {
+            self.step(|room| room.stored(answered, news), ctx);
+        }
+        if let Some(head) = opened {
+            self.opened(head, ctx);
+        }
+        self.linger(ctx);
+    }
+}
+
+impl Handler<PageRead> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, PageRead { after, up_to, messages }: PageRead, ctx: &mut Self::Context) {
+        let Some(readers) = self.reads.remove(&(after, up_to)) else { return };
+        let chat = self.parts.chat;
+        let posted = messages
+            .map(|messages| messages.iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>());
+        if !readers.sessions.is_empty() {
+            let page: Option<Arc<[Posted]>> = posted.as_ref().map(|posted| posted.iter().cloned().collect());
+            for (_, to) in readers.sessions {
+                // Bounded: a session has asked for one page, and waits for it.
+                to.do_send(Page { chat, messages: page.clone() });
+            }
+        }
+        if readers.room {
+            match posted {
+                Some(posted) => self.step(|room| room.read(posted), ctx),
+                None => {
+                    if let State::Open(room) = &mut self.state {
+                        room.read_failed();
+                    }
+                    ctx.run_later(RETRY, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
+                }
+            }
+        }
+        self.linger(ctx);
+    }
+}
+
+impl Handler<Hint> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, Hint(end): Hint, ctx: &mut Self::Context) {
+        match &mut self.state {
+            State::Opening { hint, .. } => *hint = end.max(*hint),
+            State::Open(_) => self.step(|room| room.hinted(end), ctx),
+            State::Retired => {}
+        }
+    }
+}
+
+impl Handler<Reopen> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, Reopen(executor): Reopen, ctx: &mut Self::Context) {
+        self.parts.executor = executor;
+        // Dropped, they are answered `unavailable`: nobody knows whether they were stored, until the
+        // log is looked at, or they are sent again.
+        self.in_flight.clear();
+        if let State::Open(room) = &mut self.state {
+            room.abandoned();
+        }
+        self.open(ctx);
+    }
+}
+
+impl Handler<Retire> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        self.state = State::Retired;
+        ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Handler<super::Crash> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, _: super::Crash, _: &mut Self::Context) {
+        super::crash();
+    }
+}
