@@ -1,1 +1,215 @@
-fn main() {}
+//! The command line. Exits with 2 where the operator must set something right, with 1 where
+//! something failed.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use frontdesk::application::{self, Application};
+use frontdesk::auth::{AuthError, Signer, TokenError, Verifier, secret};
+use frontdesk::db::{Direction, Store};
+use frontdesk::domain::{Identity, Role, Timestamp};
+use frontdesk::settings::{Backend, Settings, SettingsError};
+
+/// A customer-support chat backend: one chat a customer, gapless order, nothing lost.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// A TOML file of settings, over the defaults and under the environment
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server; the default
+    Serve,
+    /// Print a token as your application would sign it with auth.secret
+    Token(TokenArgs),
+    /// Change the database's tables
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Args)]
+struct TokenArgs {
+    /// The user's name in your application
+    #[arg(long)]
+    sub: String,
+    /// customer or admin
+    #[arg(long, default_value = "customer", value_parser = role)]
+    role: Role,
+    #[arg(long)]
+    nickname: Option<String>,
+    #[arg(long)]
+    email: Option<String>,
+    /// How long it is good for, as 90s, 15m or 1h
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    ttl: Duration,
+}
+
+#[derive(Subcommand)]
+enum Migrate {
+    /// Bring the tables up to this version of the program
+    Up,
+    /// Take the newest migration back
+    Down,
+    /// List the migrations, and which of them were run
+    Status,
+}
+
+#[derive(Subcommand)]
+enum Config {
+    /// Print the settings in effect, secrets masked, or what is wrong with them
+    Check,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "a role is customer or admin".into())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The other commands' answer is what they print.
+    let filter = match cli.command {
+        None | Some(Command::Serve | Command::Migrate(_)) => "info,actix_server=warn",
+        Some(Command::Token(_) | Command::Config(_)) => "warn",
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(filter)).init();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a standard error there is nobody to tell.
+            let _ = writeln!(io::stderr(), "frontdesk: {error:#}");
+            ExitCode::from(code(&error))
+        }
+    }
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let for_the_operator =
+        error.is::<SettingsError>() || error.is::<AuthError>() || error.is::<TokenError>();
+    if for_the_operator { 2 } else { 1 }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = Settings::load(cli.config.as_deref())?;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(settings, cli.config),
+        Command::Token(args) => print_token(&settings, args),
+        Command::Migrate(what) => migrate(&settings, &what),
+        Command::Config(Config::Check) => check(&settings),
+    }
+}
+
+fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<()> {
+    settings.require_key()?;
+    warn(&settings);
+    let first_steps = settings.database.url.backend() == Backend::Sqlite
+        && settings.auth.public_key_file.is_none();
+    let host = reachable_host(&settings.server.bind);
+    actix_web::rt::System::new().block_on(async {
+        let application = Application::build(settings).await?;
+        if first_steps {
+            let address = format!("{host}:{}", application.port());
+            io::stdout().write_all(banner(&this_program(config), &address).as_bytes())?;
+        }
+        application.run_until_stopped().await
+    })
+}
+
+fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
+    let secret = secret::signing_secret(settings)?;
+    let signer = Signer::new(&settings.auth, secret.as_ref())?;
+    let now = Timestamp::now();
+    let identity = Identity {
+        issuer: String::new(),
+        subject: args.sub,
+        role: Some(args.role),
+        nickname: args.nickname,
+        email: args.email,
+        issued_at: Some(now.seconds()),
+    };
+    let token = signer.sign(&identity, now.after(args.ttl))?;
+    // One that the server would refuse is better refused here.
+    Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?.verify(&token, now)?;
+    writeln!(io::stdout(), "{token}")?;
+    Ok(())
+}
+
+fn migrate(settings: &Settings, what: &Migrate) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        let store = Store::connect(&application::database(settings)).await?;
+        match what {
+            Migrate::Up => store.migrate(Direction::Up).await?,
+            Migrate::Down => store.migrate(Direction::Down).await?,
+            Migrate::Status => {}
+        }
+        for migration in store.migrations().await? {
+            let state = if migration.applied { "up" } else { "down" };
+            writeln!(io::stdout(), "{state:4} {}", migration.name)?;
+        }
+        Ok(())
+    })
+}
+
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    settings.require_key()?;
+    if settings.auth.public_key_file.is_some() {
+        Verifier::new(&settings.auth, &settings.limits, None)?;
+    }
+    warn(settings);
+    io::stdout().write_all(toml::to_string(settings)?.as_bytes())?;
+    Ok(())
+}
+
+fn warn(settings: &Settings) {
+    for warning in settings.warnings() {
+        log::warn!("{warning}");
+    }
+}
+
+/// What to say for `bind`'s host in an address that a client on this machine can use.
+fn reachable_host(bind: &str) -> String {
+    match bind.rsplit_once(':').map(|(host, _)| host) {
+        None | Some("0.0.0.0" | "[::]") => "127.0.0.1".into(),
+        Some(host) => host.into(),
+    }
+}
+
+/// How this program was called, so that a command that is shown works when it is copied.
+fn this_program(config: Option<PathBuf>) -> String {
+    let program = std::env::args_os().next().unwrap_or_else(|| "frontdesk".into());
+    let program = program.to_string_lossy();
+    match config {
+        Some(file) => format!("{program} --config {}", file.display()),
+        None => program.into_owned(),
+    }
+}
+
+/// The first steps, for who has just started it.
+fn banner(program: &str, address: &str) -> String {
+    format!(
+        r#"
+frontdesk listens on http://{address}
+
+  A token for the customer Kim, as your application would sign it:
+    {program} token --sub kim --role customer
+
+  Say something as Kim, with websocat or any other WebSocket client:
+    websocat -H="Authorization: Bearer $({program} token --sub kim --role customer)" ws://{address}/ws
+    {{"event":"send_message","data":{{"message":"hello"}},"id":"1"}}
+
+  See it as the support agent Ada:
+    curl -H "Authorization: Bearer $({program} token --sub ada --role admin)" http://{address}/chats
+
+"#
+    )
+}

@@ -5,6 +5,8 @@
 
 mod claims;
 pub mod secret;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod user;
 
@@ -24,6 +26,11 @@ pub enum AuthError {
     Settings(#[from] SettingsError),
     #[error("There is no key to check tokens with: set auth.secret or auth.public_key_file.")]
     NoKey,
+    #[error(
+        "Tokens are checked with auth.public_key_file, so only who has its private half, your \
+         application, can sign one."
+    )]
+    ForeignKey,
     #[error("auth.public_key_file {}: {source}.", path.display())]
     KeyFile { path: PathBuf, source: io::Error },
     #[error("auth.public_key_file {}: {problem}.", path.display())]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaParameters,
     VerificationAlgorithm,
 };
 use jsonwebtoken::errors::ErrorKind;
@@ -80,12 +80,18 @@ pub struct Signer {
 
 impl Signer {
     /// Takes the secret; `iss` and `aud` will be what `auth` asks for.
-    #[must_use]
-    pub fn new(auth: &Auth, secret: &Secret) -> Self {
-        Self {
-            key: EncodingKey::from_secret(secret.expose().as_bytes()),
-            issuer: auth.issuer.clone(),
-            audience: auth.audience.first().cloned(),
+    ///
+    /// # Errors
+    /// No secret, or a public key, by which alone tokens are then checked.
+    pub fn new(auth: &Auth, secret: Option<&Secret>) -> Result<Self, AuthError> {
+        match secret {
+            _ if auth.public_key_file.is_some() => Err(AuthError::ForeignKey),
+            None => Err(AuthError::NoKey),
+            Some(secret) => Ok(Self {
+                key: EncodingKey::from_secret(secret.expose().as_bytes()),
+                issuer: auth.issuer.clone(),
+                audience: auth.audience.first().cloned(),
+            }),
         }
     }
 
@@ -160,11 +166,23 @@ fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthErro
         Algorithm::EdDSA => (DecodingKey::from_ed_pem(pem), &ED25519),
     };
     let fits = |key: &DecodingKey| {
-        key.try_get_as_bytes().is_ok_and(|key| ParsedPublicKey::new(verification, key).is_ok())
+        key.try_get_as_bytes().is_ok_and(|key| {
+            ParsedPublicKey::new(verification, key).is_ok()
+                && (algorithm != Algorithm::RS256 || is_long_enough(key))
+        })
     };
     key.ok().filter(fits).ok_or_else(|| {
-        problem("it holds no public key, in PEM, of the kind that auth.algorithm needs")
+        problem(
+            "it holds no PEM public key of the kind that auth.algorithm needs: RSA of at least \
+             2048 bits for RS256, P-256 for ES256, Ed25519 for EdDSA",
+        )
     })
+}
+
+/// Whether an RSA key is one that verification takes; a shorter one loads all the same.
+fn is_long_enough(key: &[u8]) -> bool {
+    RsaParameters::public_modulus_len(key)
+        .is_ok_and(|bits| bits >= RSA_PKCS1_2048_8192_SHA256.min_modulus_len())
 }
 
 /// What is wrong with a token that could not be read, in words that have nothing of it.

@@ -67,10 +67,4 @@ impl AuthenticatedUser {
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
-
-    /// One that no token vouches for, for the tests of what takes one.
-    #[cfg(test)]
-    pub(crate) fn for_test(user: User, expires_at: Timestamp) -> Self {
-        Self { author: user.author(), user, expires_at }
-    }
 }

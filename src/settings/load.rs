@@ -24,7 +24,7 @@ pub enum SettingsError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{0}")]
     Malformed(String),
-    #[error("{0} is no setting: `frontdesk config check` shows those that are")]
+    #[error("{0} is no setting; config/default.toml explains those that there are")]
     UnknownVariable(String),
     #[error("{0} is not UTF-8")]
     NotUnicode(String),
