@@ -1,0 +1,41 @@
+//! Moves. Each actor owns what it has alone; typed messages join them, and no locks are shared.
+//!
+//! [`WsSession`] frames and a position · [`ChatServer`] who is where · [`RoomActor`] one chat's
+//! order · [`DbExecutor`] group commit · [`Reception`] who comes in · [`PageReader`] who missed what.
+
+mod caught;
+mod chat_server;
+mod db_executor;
+mod delivery;
+mod desk;
+mod gather;
+mod page_reader;
+mod reception;
+mod reply;
+mod room_actor;
+mod ws_session;
+
+pub use chat_server::{
+    AddWorker, Announce, Block, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest, Interests,
+    Updated,
+};
+#[cfg(feature = "faults")]
+pub use chat_server::CrashOf;
+pub use db_executor::{BatchLimits, DbExecutor};
+pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
+pub use page_reader::PageReader;
+pub use reception::Reception;
+pub use room_actor::{RoomActor, RoomLimits};
+pub use ws_session::{Beginning, FrameGuard, WsSession};
+
+/// Makes an actor panic, so that a test sees what that costs.
+#[cfg(feature = "faults")]
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
+#[cfg(feature = "faults")]
+#[expect(clippy::panic, reason = "this is what it is for")]
+fn crash() {
+    panic!("a test asked for it");
+}

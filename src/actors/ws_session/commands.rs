@@ -1,0 +1,321 @@
+//! What each of a client's commands does.
+
+use actix::prelude::*;
+use actix_web_actors::ws::WebsocketContext;
+
+use super::{Asked, Member, WsSession};
+use crate::actors::chat_server::{Leave, Watch};
+use crate::actors::delivery::Origin;
+use crate::actors::reply::Reply;
+use crate::actors::room_actor::{MarkRead, Post, RoomActor};
+use crate::domain::{ChatId, ClientId, Draft, Timestamp, access};
+use crate::protocol::{
+    self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId, ServerTime,
+};
+
+/// Requests of one session that wait for an answer; one more is `unavailable`.
+const MOST_PENDING: usize = 1_024;
+/// Rooms that a session remembers without being in them.
+const MOST_VISITED: usize = 1_024;
+
+/// Nothing to say but that it was done.
+#[derive(serde::Serialize)]
+struct Done {}
+
+impl WsSession {
+    pub(super) fn command(
+        &mut self,
+        command: Command,
+        id: Option<RequestId>,
+        event: &str,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
+        let done = match command {
+            Command::Ping => Ok(Some(protocol::ServerTime { server_time: Timestamp::now() })),
+            Command::Authenticate { token, .. } => return self.renew(&token, id, ctx),
+            _ => match self.member().map_or(Ok(()), Member::rate) {
+                Ok(()) => Ok(None),
+                Err(exception) => {
+                    self.desk.metrics().requests_limited.inc();
+                    Err(exception)
+                }
+            },
+        };
+        match (done, command) {
+            (Err(exception), _) => self.refuse(id.as_ref(), Some(event), &exception, ctx),
+            (Ok(Some(time)), _) => answer::<ServerTime>(id.as_ref(), time, ctx),
+            (Ok(None), command) => {
+                let request = id.clone();
+                if let Err(exception) = self.act(command, request, ctx) {
+                    self.refuse(id.as_ref(), Some(event), &exception, ctx);
+                }
+            }
+        }
+    }
+
+    fn act(
+        &mut self,
+        command: Command,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        match command {
+            Command::SendMessage { chat_id, message } => self.send_message(chat_id, message, id, ctx),
+            Command::ReadMessage(mark) => self.read_message(mark, id, ctx),
+            Command::EnterChat(entries) => self.enter_chat(entries, id, ctx),
+            Command::LeaveChat(chats) => self.leave_chat(chats, id.as_ref(), ctx),
+            Command::CreateChat(chat) => self.create_chat(chat, id, ctx),
+            Command::WatchChats(watching) => self.watch_chats(watching, id.as_ref(), ctx),
+            // Answered before.
+            Command::Ping | Command::Authenticate { .. } => Ok(()),
+        }
+    }
+
+    fn send_message(
+        &mut self,
+        chat: Option<ChatId>,
+        message: Outgoing,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let Some(member) = self.member() else { return Ok(()) };
+        let chat = chat
+            .or_else(|| member.own.map(|own| own.chat_id))
+            .ok_or_else(|| Exception::bad_request("data.chatId", "is missing"))?;
+        if member.rooms.contains_key(&chat) {
+            return self.post(chat, message, id, ctx);
+        }
+        self.visit(chat, id, "send_message", ctx, move |this, id, ctx| this.post(chat, message, id, ctx));
+        Ok(())
+    }
+
+    fn read_message(
+        &mut self,
+        mark: ReadMark,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let Some(member) = self.member() else { return Ok(()) };
+        // A room that has retired takes no marks: it is asked for again.
+        if member.rooms.get(&mark.chat_id).is_some_and(Addr::connected) && member.streams.contains(mark.chat_id) {
+            return self.mark(mark, id, ctx);
+        }
+        self.visit(mark.chat_id, id, "read_message", ctx, move |this, id, ctx| this.mark(mark, id, ctx));
+        Ok(())
+    }
+
+    /// Finds the room of a chat that the session is not in, if its user may see it, and goes on.
+    fn visit(
+        &mut self,
+        chat: ChatId,
+        id: Option<RequestId>,
+        event: &'static str,
+        ctx: &mut WebsocketContext<Self>,
+        then: impl FnOnce(&mut Self, Option<RequestId>, &mut WebsocketContext<Self>) -> Result<(), Exception> + 'static,
+    ) {
+        let Some(user) = self.member().map(|member| member.user.clone()) else { return };
+        self.busy = true;
+        let desk = self.desk.clone();
+        let visit = async move {
+            desk.standing(&user, chat).await?;
+            desk.locate(chat).await
+        };
+        ctx.spawn(visit.into_actor(self).map(move |room: Result<Addr<RoomActor>, Exception>, this, ctx| {
+            let again = id.clone();
+            let done = room.and_then(|room| {
+                if let Some(member) = this.member() {
+                    if member.rooms.len() >= member.streams.len() + MOST_VISITED {
+                        let streams = &member.streams;
+                        member.rooms.retain(|chat, _| streams.contains(*chat));
+                    }
+                    member.rooms.insert(chat, room);
+                }
+                then(this, id, ctx)
+            });
+            if let Err(exception) = done {
+                this.refuse(again.as_ref(), Some(event), &exception, ctx);
+            }
+            this.go_on(ctx);
+        }));
+    }
+
+    fn post(
+        &mut self,
+        chat: ChatId,
+        message: Outgoing,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let session = self.id;
+        let Some(member) = self.member() else { return Ok(()) };
+        if member.pending.len() >= MOST_PENDING {
+            return Err(Exception::unavailable());
+        }
+        let client_id = message.client_id.unwrap_or_else(ClientId::random);
+        let nonce = member.ask(id, chat, Asked::Post { client_id: client_id.as_str().into() });
+        let author = member.user.author();
+        let draft =
+            Draft { chat_id: chat, author: author.id, body: message.body, client_id, expect_seq: message.expect_seq };
+        let reply = Reply::to_session(ctx.address(), nonce);
+        let post = Post { draft, author, origin: Some(Origin { session, nonce }), reply };
+        match member.rooms.get(&chat).map(|room| room.try_send(post)) {
+            Some(Err(SendError::Closed(post))) => self.relocate(chat, post, ctx),
+            // Dropped, a post that found the mailbox full is answered `unavailable`.
+            Some(Err(SendError::Full(post))) => drop(post),
+            Some(Ok(())) | None => {}
+        }
+        Ok(())
+    }
+
+    fn mark(
+        &mut self,
+        ReadMark { chat_id: chat, seq }: ReadMark,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let Some(member) = self.member() else { return Ok(()) };
+        if member.pending.len() >= MOST_PENDING {
+            return Err(Exception::unavailable());
+        }
+        let user = member.user.id();
+        let nonce = member.ask(id, chat, Asked::Mark);
+        let reply = Reply::to_session(ctx.address(), nonce);
+        if let Some(room) = member.rooms.get(&chat)
+            && let Err(SendError::Full(mark) | SendError::Closed(mark)) =
+                room.try_send(MarkRead { user, seq, reply })
+        {
+            // Dropped, it is answered `unavailable`.
+            drop(mark);
+        }
+        Ok(())
+    }
+
+    fn enter_chat(
+        &mut self,
+        entries: Vec<Entry>,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let most = self.desk.limits().chats_entered;
+        let Some(member) = self.member() else { return Ok(()) };
+        let further = entries.iter().filter(|entry| !member.streams.contains(entry.chat_id)).count();
+        if member.streams.len() + further > most {
+            return Err(Exception::forbidden(format!("a session may be in {most} chats, leave some first")));
+        }
+        let (desk, user) = (self.desk.clone(), member.user.clone());
+        let chats: Vec<ChatId> = entries.iter().map(|entry| entry.chat_id).collect();
+        self.busy = true;
+        let look = async move { desk.standings(&user, chats).await };
+        ctx.spawn(look.into_actor(self).map(move |standings, this, ctx| match standings {
+            Ok(standings) => this.enter(entries, &standings, id, ctx),
+            Err(exception) => {
+                this.refuse(id.as_ref(), Some("enter_chat"), &exception, ctx);
+                this.go_on(ctx);
+            }
+        }));
+        Ok(())
+    }
+
+    fn leave_chat(
+        &mut self,
+        chats: Vec<ChatId>,
+        id: Option<&RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let Some(member) = self.member() else { return Ok(()) };
+        let role = member.user.role();
+        let may_leave = |chat: &ChatId| {
+            member.own.as_ref().is_none_or(|own| own.chat_id != *chat || access::may_leave(role, own))
+        };
+        if !chats.iter().all(may_leave) {
+            return Err(Exception::forbidden("a customer is always in the own chat"));
+        }
+        for chat in &chats {
+            self.forget(*chat);
+        }
+        // Bounded: the session's own requests are counted.
+        self.desk.chat_server().do_send(Leave { session: self.id, chats });
+        answer(id, Done {}, ctx);
+        Ok(())
+    }
+
+    fn create_chat(
+        &mut self,
+        chat: NewChat,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let session = self.id;
+        let Some(member) = self.member() else { return Ok(()) };
+        let (desk, user) = (self.desk.clone(), member.user.clone());
+        self.busy = true;
+        let create = async move { desk.create_chat(&user, chat, Some(session)).await };
+        ctx.spawn(create.into_actor(self).map(move |created, this, ctx| match created {
+            Ok((chat, standing, _)) if this.member().is_some_and(|member| member.streams.contains(chat.id)) => {
+                if let Some(member) = this.member() {
+                    let view = ChatView::new(&chat, member.user.role()).read_by(&standing);
+                    answer(id.as_ref(), &view, ctx);
+                }
+                this.go_on(ctx);
+            }
+            Ok((chat, standing, _)) => this.enter_created(chat, standing, id, ctx),
+            Err(mut exception) => {
+                // Over HTTP the same fields stand at the top.
+                if let Some(path) = exception.path.take() {
+                    exception = Exception::bad_request(format!("data.{path}"), "is missing");
+                }
+                this.refuse(id.as_ref(), Some("create_chat"), &exception, ctx);
+                this.go_on(ctx);
+            }
+        }));
+        Ok(())
+    }
+
+    fn watch_chats(
+        &mut self,
+        watching: bool,
+        id: Option<&RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let Some(member) = self.member() else { return Ok(()) };
+        if !access::may_watch(member.user.role()) {
+            return Err(Exception::forbidden("only admins watch chats"));
+        }
+        self.desk.chat_server().do_send(Watch { session: self.id, watching });
+        answer(id, Done {}, ctx);
+        Ok(())
+    }
+
+    /// A fresh token of the same user, for a session that goes on.
+    fn renew(&mut self, token: &str, id: Option<RequestId>, ctx: &mut WebsocketContext<Self>) {
+        let claims = match self.desk.verify(token) {
+            Ok(claims) => claims,
+            Err(exception) => return self.refuse(id.as_ref(), Some("authenticate"), &exception, ctx),
+        };
+        self.busy = true;
+        let desk = self.desk.clone();
+        let admit = async move { desk.admit(claims).await };
+        ctx.spawn(admit.into_actor(self).map(move |admitted, this, ctx| {
+            let renewed = admitted.and_then(|(user, _)| match this.member() {
+                Some(member) if member.user.id() == user.id() => {
+                    let expires_at = user.expires_at();
+                    member.user = user;
+                    Ok(expires_at)
+                }
+                _ => Err(Exception::forbidden("the token is of another user than the session's")),
+            });
+            match renewed {
+                Ok(expires_at) => answer(id.as_ref(), Expires { expires_at }, ctx),
+                Err(exception) => this.refuse(id.as_ref(), Some("authenticate"), &exception, ctx),
+            }
+            this.go_on(ctx);
+        }));
+    }
+}
+
+/// Answers a request that asked for it.
+fn answer<T: serde::Serialize>(id: Option<&RequestId>, data: T, ctx: &mut WebsocketContext<WsSession>) {
+    if let Some(id) = id {
+        ctx.text(protocol::ack(id, data));
+    }
+}
