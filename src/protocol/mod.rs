@@ -4,17 +4,20 @@ mod code;
 mod command;
 mod envelope;
 mod event;
+mod new_user;
 mod view;
 
 pub use code::{Code, Exception};
+pub(crate) use command::client_id_refused;
 pub use command::{
-    Command, Entry, Limits, NewChat, Outgoing, ReadMark, parse_body, resume_from_query,
+    Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, resume_from_query,
 };
 pub use envelope::{Envelope, Rejected, RequestId};
 pub use event::{
     Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, receive_message,
     welcome,
 };
+pub use new_user::NewUser;
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
     UserView, Welcome, WelcomeLimits,

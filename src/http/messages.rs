@@ -1,0 +1,172 @@
+//! The messages of a chat, and how far one has read them.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+
+use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use crate::db::HistoryPage;
+use crate::domain::{ChatId, ClientId, Seq, access};
+use crate::protocol::{Exception, MessageView, Outgoing, ReceiptView, client_id_refused};
+
+/// Messages of a page where nothing else is asked for.
+const LIMIT: i64 = 50;
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// `GET /chats/{id}/messages`: the newest first, unless asked otherwise.
+pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
+    let chat = ChatId(id_in_path(&request)?);
+    let query = Query::of(&request)?;
+    let (after_seq, before_seq) = (query.number("afterSeq")?, query.number("beforeSeq")?);
+    let list = List::of(&query, format!("/chats/{chat}/messages"), LIMIT, Order::Desc)?
+        .bound("afterSeq", after_seq)
+        .bound("beforeSeq", before_seq);
+    let page = page(&list, after_seq, before_seq)?;
+
+    let store = state.desk.store();
+    let messages = if access::may_watch(who.role()) {
+        // Who may list every chat may read in every one that exists, and a message proves that it
+        // does: one read less.
+        let messages = store.history(chat, page).await?;
+        if messages.is_empty() {
+            who.standing(&state.desk, chat).await?;
+        }
+        messages
+    } else {
+        who.standing(&state.desk, chat).await?;
+        store.history(chat, page).await?
+    };
+    Ok(list.answer(&messages, |message| (message.seq.0, 0), MessageView::from)?)
+}
+
+/// The page between the bounds that begins behind the cursor.
+fn page(list: &List, after: Option<i64>, before: Option<i64>) -> Result<HistoryPage, Exception> {
+    let cursor = list.after()?.map(|(seq, _)| seq);
+    let (after, before) = match list.order() {
+        Order::Asc => (after.max(cursor), before),
+        Order::Desc => (after, [before, cursor].into_iter().flatten().min()),
+    };
+    Ok(HistoryPage {
+        after: after.map(Seq),
+        before: before.map(Seq),
+        newest_first: list.order() == Order::Desc,
+        limit: list.rows(),
+    })
+}
+
+/// `POST /chats/{id}/messages`: the same way into the log as a frame's.
+pub async fn create(
+    state: web::Data<State>,
+    who: Authenticated,
+    request: HttpRequest,
+    body: Body,
+) -> Answer {
+    let chat = ChatId(id_in_path(&request)?);
+    let mut message: Outgoing = body.read(&state)?;
+    message.client_id = one_name(message.client_id, idempotency_key(&request)?)?;
+    who.standing(&state.desk, chat).await?;
+    let posted = state.desk.post(who.user.author(), chat, message).await?;
+    let status = if posted.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json(
+        status,
+        &ReceiptView::new(chat, &posted.client_id, posted.receipt, posted.duplicate),
+        1,
+    )?)
+}
+
+/// `PUT /chats/{id}/read`: a mark that only grows.
+pub async fn mark_read(
+    state: web::Data<State>,
+    who: Authenticated,
+    request: HttpRequest,
+    body: Body,
+) -> Answer {
+    let chat = ChatId(id_in_path(&request)?);
+    let seq: Seq = body.read(&state)?;
+    who.standing(&state.desk, chat).await?;
+    let mark = state.desk.mark_read(who.user.id(), chat, seq).await?;
+    Ok(json(StatusCode::OK, &mark, 1)?)
+}
+
+/// The header by which HTTP clients name what may be sent again; of the same rules as a `clientId`.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, Exception> {
+    let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.next().is_some() {
+        return Err(Exception::bad_request(IDEMPOTENCY_KEY, "is given twice"));
+    }
+    let key = std::str::from_utf8(key.as_bytes())
+        .map_err(|_| Exception::bad_request(IDEMPOTENCY_KEY, "is not UTF-8"))?;
+    ClientId::parse(key.to_owned())
+        .map(Some)
+        .map_err(|error| client_id_refused(IDEMPOTENCY_KEY, &error))
+}
+
+/// Two names for one message must be the same.
+fn one_name(
+    client_id: Option<ClientId>,
+    key: Option<ClientId>,
+) -> Result<Option<ClientId>, Exception> {
+    match (client_id, key) {
+        (Some(client_id), Some(key)) if client_id != key => {
+            Err(Exception::bad_request(IDEMPOTENCY_KEY, "is not the clientId of the body"))
+        }
+        (client_id, key) => Ok(client_id.or(key)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::http::cursor;
+
+    fn id(text: &str) -> Option<ClientId> {
+        Some(ClientId::parse(text.to_owned()).expect("a client id"))
+    }
+
+    #[test]
+    fn a_message_has_one_name() {
+        assert_eq!(one_name(None, None), Ok(None));
+        assert_eq!(one_name(id("a"), None), Ok(id("a")));
+        assert_eq!(one_name(None, id("a")), Ok(id("a")));
+        assert_eq!(one_name(id("a"), id("a")), Ok(id("a")));
+        assert!(one_name(id("a"), id("b")).is_err());
+    }
+
+    #[test]
+    fn an_idempotency_key_is_a_client_id() {
+        let key = |value: &str| {
+            let request = TestRequest::post().insert_header((IDEMPOTENCY_KEY, value));
+            idempotency_key(&request.to_http_request())
+        };
+        assert_eq!(key("c-1"), Ok(id("c-1")));
+        assert_eq!(key(&"é".repeat(64)), Ok(id(&"é".repeat(64))));
+        for refused in [String::new(), "x".repeat(65)] {
+            let exception = key(&refused).expect_err(&refused);
+            assert_eq!(exception.path.as_deref(), Some(IDEMPOTENCY_KEY));
+        }
+        assert_eq!(idempotency_key(&TestRequest::post().to_http_request()), Ok(None));
+    }
+
+    #[test]
+    fn a_cursor_goes_on_within_the_bounds() {
+        let between = |order: &str, seq: Option<i64>, after, before| {
+            let path = "/chats/1/messages";
+            let after_cursor = seq.map(|seq| {
+                format!("&after={}", cursor::seal(&format!("{path}?order={order}"), (seq, 0)))
+            });
+            let query = format!("order={order}{}", after_cursor.unwrap_or_default());
+            let query = Query::parse(&query).expect("a query");
+            let list = List::of(&query, path.to_owned(), LIMIT, Order::Desc).expect("a list");
+            let page = page(&list, after, before).expect("a page");
+            (page.after.map(|seq| seq.0), page.before.map(|seq| seq.0))
+        };
+        assert_eq!(between("asc", None, Some(3), None), (Some(3), None));
+        assert_eq!(between("asc", Some(10), Some(3), Some(20)), (Some(10), Some(20)));
+        assert_eq!(between("asc", Some(10), None, None), (Some(10), None));
+        assert_eq!(between("desc", None, None, Some(20)), (None, Some(20)));
+        assert_eq!(between("desc", Some(10), Some(3), Some(20)), (Some(3), Some(10)));
+        assert_eq!(between("desc", Some(10), None, None), (None, Some(10)));
+    }
+}

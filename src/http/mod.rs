@@ -1,0 +1,191 @@
+//! The HTTP face: the route table, and a file per resource.
+
+pub mod authenticated;
+mod body;
+mod chats;
+mod cors;
+mod cursor;
+mod list;
+mod messages;
+mod ops;
+mod problem;
+mod query;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
+use serde::Serialize;
+
+pub use authenticated::Authenticated;
+pub use cors::{cors, origin_allowed};
+pub use problem::Problem;
+
+use crate::actors::Desk;
+use crate::metrics::Metrics;
+use crate::protocol::{Code, Exception, Limits};
+use crate::settings::Settings;
+use body::Body;
+use list::{List, Order};
+use query::{Query, id_in_path};
+
+/// What every handler may ask for. One for all workers.
+pub struct State {
+    pub desk: Desk,
+    pub settings: Arc<Settings>,
+    pub metrics: Arc<Metrics>,
+    /// Whether new work is welcome; no longer once the server is going away.
+    pub ready: Arc<AtomicBool>,
+}
+
+impl State {
+    /// The bounds that requests are held against.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let limits = &self.settings.limits;
+        Limits {
+            message_chars: limits.message_chars,
+            title_chars: limits.title_chars,
+            group_members: limits.group_members,
+        }
+    }
+}
+
+/// What a handler answers with.
+type Answer = Result<HttpResponse, Problem>;
+
+/// Every path and method that is answered. All else is a refusal in the same form.
+///
+/// [`cors`] is to be wrapped around the application, which is the only place for it.
+pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
+    move |routes| {
+        routes
+            .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
+            .app_data(state)
+            // .service(at("/ws", [get(ws::upgrade)]))
+            .service(at("/chats", [get(chats::list), post(chats::create)]))
+            .service(at("/chats/{id}", [get(chats::show)]))
+            .service(at("/chats/{id}/messages", [get(messages::list), post(messages::create)]))
+            .service(at("/chats/{id}/read", [put(messages::mark_read)]))
+            .service(at("/users", [get(users::list), post(users::create)]))
+            .service(at("/users/me", [get(users::me)]))
+            .service(at("/users/{id}/block", [post(users::block)]))
+            .service(at("/users/{id}/unblock", [post(users::unblock)]))
+            .service(at("/healthz", [get(ops::alive)]))
+            .service(at("/readyz", [get(ops::ready)]))
+            .service(at("/metrics", [get(ops::metrics)]))
+            .default_service(web::to(problem::no_route));
+    }
+}
+
+/// What is answered under one path; any other method is told which there are.
+fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+    let methods: Vec<&str> = routes.iter().map(|(method, _)| method.as_str()).collect();
+    let allow: Arc<str> = methods.join(", ").into();
+    let refuse = web::to(move |method: Method| {
+        let allow = Arc::clone(&allow);
+        async move { problem::wrong_method(&method, &allow) }
+    });
+    let resource = web::resource(path).default_service(refuse);
+    routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
+}
+
+fn get<F, Args>(handler: F) -> (Method, Route)
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    (Method::GET, web::get().to(handler))
+}
+
+fn post<F, Args>(handler: F) -> (Method, Route)
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    (Method::POST, web::post().to(handler))
+}
+
+fn put<F, Args>(handler: F) -> (Method, Route)
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    (Method::PUT, web::put().to(handler))
+}
+
+/// The state, where an extractor needs it.
+fn state(request: &HttpRequest) -> Result<web::Data<State>, Exception> {
+    request.app_data::<web::Data<State>>().cloned().ok_or_else(|| {
+        log::error!("the application has no state");
+        Exception::new(Code::Internal, "the desk is not set up")
+    })
+}
+
+/// An answer with `value` in it, which holds about `rows` rows.
+fn json(
+    status: StatusCode,
+    value: &impl Serialize,
+    rows: usize,
+) -> Result<HttpResponse, Exception> {
+    // A message is its text and about 250 bytes; most texts are short.
+    let mut body = Vec::with_capacity(256 + rows * 384);
+    serde_json::to_writer(&mut body, value).map_err(|error| {
+        log::error!("cannot encode an answer: {error}");
+        Exception::new(Code::Internal, "the answer cannot be written")
+    })?;
+    Ok(HttpResponse::build(status).content_type("application/json").body(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, web};
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn answer(request: TestRequest) -> (StatusCode, Option<String>, Value) {
+        async fn nothing() -> HttpResponse {
+            HttpResponse::NoContent().finish()
+        }
+        let app = App::new()
+            .service(at("/chats", [get(nothing), post(nothing)]))
+            .default_service(web::to(problem::no_route));
+        let response = call_service(&init_service(app).await, request.to_request()).await;
+        let status = response.status();
+        let allow = response.headers().get(header::ALLOW);
+        let allow = allow.map(|allow| allow.to_str().expect("text").to_owned());
+        let body = read_body(response).await;
+        (status, allow, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    #[actix_web::test]
+    async fn a_path_with_nothing_under_it_is_a_problem() {
+        let (status, _, body) = answer(TestRequest::get().uri("/nothing")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!((&body["status"], &body["code"]), (&404.into(), &"not_found".into()));
+    }
+
+    #[actix_web::test]
+    async fn a_wrong_method_is_told_the_right_ones() {
+        for method in [Method::DELETE, Method::PUT, Method::HEAD, Method::OPTIONS] {
+            let request = TestRequest::default().method(method).uri("/chats");
+            let (status, allow, body) = answer(request).await;
+            assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(allow.as_deref(), Some("GET, POST"));
+            assert_eq!(body["code"], "method_not_allowed");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_right_method_is_answered() {
+        for request in [TestRequest::get(), TestRequest::post()] {
+            assert_eq!(answer(request.uri("/chats")).await.0, StatusCode::NO_CONTENT);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What those who run the desk ask of it. None of it needs a token.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::rt::time::timeout;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use super::{Answer, State, json};
+use crate::protocol::{Code, Exception};
+
+/// How long the database may take to show that it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// The text format that Prometheus reads.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+}
+
+/// `GET /healthz`: the process answers.
+pub async fn alive() -> Answer {
+    Ok(json(StatusCode::OK, &Status { status: "alive" }, 0)?)
+}
+
+/// `GET /readyz`: new work is welcome, and the database answers.
+pub async fn ready(state: web::Data<State>) -> Answer {
+    let not_ready = |message: &'static str| Exception::new(Code::Unavailable, message);
+    if !state.ready.load(Ordering::Relaxed) {
+        return Err(not_ready("the server is not ready, or going away").into());
+    }
+    match timeout(PING_TIMEOUT, state.desk.store().ping()).await {
+        Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready" }, 0)?),
+        Ok(Err(_)) | Err(_) => Err(not_ready("the database does not answer").into()),
+    }
+}
+
+/// `GET /metrics`.
+pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().content_type(OPENMETRICS).body(state.metrics.encode())
+}

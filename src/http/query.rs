@@ -1,0 +1,125 @@
+//! The parameters behind a path's question mark, and the ids in the path.
+
+use actix_web::{HttpRequest, web};
+
+use crate::protocol::Exception;
+
+/// What a request asks beside its path. Parameters that nobody reads are ignored.
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Takes the parameters of `request` apart.
+    ///
+    /// # Errors
+    /// A query that is none.
+    pub fn of(request: &HttpRequest) -> Result<Self, Exception> {
+        Self::parse(request.query_string())
+    }
+
+    /// Takes what stands behind the question mark apart.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn parse(text: &str) -> Result<Self, Exception> {
+        web::Query::<Vec<(String, String)>>::from_query(text)
+            .map(|pairs| Self(pairs.into_inner()))
+            .map_err(|error| Exception::bad_request("query", error.to_string()))
+    }
+
+    /// A text that can be stored or looked for.
+    ///
+    /// # Errors
+    /// One that was given twice, or has U+0000, which PostgreSQL does not know.
+    pub fn text(&self, name: &'static str) -> Result<Option<&str>, Exception> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(Exception::bad_request(name, "is given twice"));
+        }
+        match value {
+            Some(value) if value.contains('\0') => {
+                Err(Exception::bad_request(name, "must not contain U+0000"))
+            }
+            value => Ok(value.map(String::as_str)),
+        }
+    }
+
+    /// A whole number that is not negative.
+    ///
+    /// # Errors
+    /// Anything else, or more than an `i64` holds.
+    pub fn number(&self, name: &'static str) -> Result<Option<i64>, Exception> {
+        let number = |text: &str| {
+            // `parse` alone would let a plus sign pass.
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
+                Exception::bad_request(name, "must be a whole number that is not negative")
+            })
+        };
+        self.text(name)?.map(number).transpose()
+    }
+}
+
+/// The id that stands in the path.
+///
+/// # Errors
+/// Anything that is no `i64`. A negative one is well formed: there is only nothing under it.
+pub fn id_in_path(request: &HttpRequest) -> Result<i64, Exception> {
+    id(request.match_info().query("id"))
+}
+
+fn id(text: &str) -> Result<i64, Exception> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+        .ok_or_else(|| Exception::bad_request("id", "must be a whole number of 64 bits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(exception: Exception) -> String {
+        exception.path.expect("a path")
+    }
+
+    #[test]
+    fn a_parameter_is_read_by_its_name() {
+        let query = Query::parse("q=kim%20%C3%A9+x&limit=20&unknown=%zz").expect("a query");
+        assert_eq!(query.text("q"), Ok(Some("kim é x")));
+        assert_eq!(query.number("limit"), Ok(Some(20)));
+        assert_eq!(query.number("afterSeq"), Ok(None));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_refused_by_name() {
+        for text in ["", "-1", "+1", "1.5", "x", "1x", "%201", "9223372036854775808"] {
+            let query = Query::parse(&format!("afterSeq={text}")).expect("a query");
+            assert_eq!(path(query.number("afterSeq").expect_err(text)), "afterSeq");
+        }
+    }
+
+    #[test]
+    fn a_parameter_given_twice_is_refused() {
+        let query = Query::parse("limit=1&limit=2").expect("a query");
+        assert_eq!(path(query.number("limit").expect_err("twice")), "limit");
+    }
+
+    #[test]
+    fn a_nul_is_refused() {
+        let query = Query::parse("q=a%00b").expect("a query");
+        assert_eq!(path(query.text("q").expect_err("a nul")), "q");
+    }
+
+    #[test]
+    fn an_id_is_a_whole_number_of_64_bits() {
+        assert_eq!(id("9223372036854775807"), Ok(i64::MAX));
+        assert_eq!(id("-1"), Ok(-1));
+        for text in ["", "-", "--1", "+1", "1.0", "abc", " 1", "9223372036854775808"] {
+            assert!(id(text).is_err(), "{text}");
+        }
+    }
+}

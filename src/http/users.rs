@@ -1,0 +1,93 @@
+//! Users: oneself, and for admins all of them.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+
+use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use crate::db::UserFilter;
+use crate::domain::UserId;
+use crate::protocol::{Exception, NewUser, UserView};
+
+/// Users of a page where nothing else is asked for.
+const LIMIT: i64 = 20;
+/// The longest text to look for, in characters.
+const SEARCH_CHARS: usize = 100;
+
+/// `GET /users/me`.
+pub async fn me(who: Authenticated) -> Answer {
+    Ok(json(StatusCode::OK, &UserView::from(who.user.user()), 1)?)
+}
+
+/// `GET /users`: in the order in which they were first seen.
+pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
+    who.manages_users()?;
+    let query = Query::of(&request)?;
+    let (text, subject) = (search(&query)?, query.text("subject")?);
+    let list = List::of(&query, "/users".to_owned(), LIMIT, Order::Asc)?
+        .filter("q", text)
+        .filter("subject", subject);
+    if list.order() != Order::Asc {
+        return Err(Exception::bad_request("order", "must be asc here").into());
+    }
+    let filter = UserFilter { query: text.map(str::to_owned), subject: subject.map(str::to_owned) };
+    let after = list.after()?.map(|(id, _)| UserId(id));
+    let users = state.desk.store().users(filter, after, list.rows()).await?;
+    Ok(list.answer(&users, |user| (user.id.0, 0), UserView::from)?)
+}
+
+/// `POST /users`: one who may show a token of the host application later.
+pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> Answer {
+    who.manages_users()?;
+    let NewUser { subject, nickname, email } = body.read(&state)?;
+    let issuer = state.settings.auth.issuer.clone().unwrap_or_default();
+    let (user, made) = state.desk.store().create_user(issuer, subject, nickname, email).await?;
+    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &UserView::from(&user), 1)?)
+}
+
+/// `POST /users/{id}/block`: ends the user's live sessions, too.
+pub async fn block(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
+    set_blocked(&state, &who, &request, true).await
+}
+
+/// `POST /users/{id}/unblock`.
+pub async fn unblock(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
+    set_blocked(&state, &who, &request, false).await
+}
+
+async fn set_blocked(
+    state: &State,
+    who: &Authenticated,
+    request: &HttpRequest,
+    blocked: bool,
+) -> Answer {
+    who.manages_users()?;
+    let user = state.desk.block(UserId(id_in_path(request)?), blocked).await?;
+    Ok(json(StatusCode::OK, &UserView::from(&user), 1)?)
+}
+
+/// What to look for; nothing where nothing stands.
+fn search(query: &Query) -> Result<Option<&str>, Exception> {
+    let text = query.text("q")?.filter(|text| !text.is_empty());
+    if text.is_some_and(|text| text.chars().count() > SEARCH_CHARS) {
+        let problem = format!("must have at most {SEARCH_CHARS} characters");
+        return Err(Exception::bad_request("q", problem));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_has_at_most_a_hundred_characters() {
+        let found = |text: &str| {
+            let query = Query::parse(&format!("q={text}")).expect("a query");
+            search(&query).map(|text| text.map(str::to_owned))
+        };
+        assert_eq!(found(""), Ok(None));
+        assert_eq!(found(&"é".repeat(100)), Ok(Some("é".repeat(100))));
+        assert_eq!(found(&"é".repeat(101)).expect_err("too long").path.as_deref(), Some("q"));
+    }
+}

@@ -1,0 +1,92 @@
+//! What is known of a user before their first token.
+
+use serde::Deserialize;
+
+use super::Exception;
+use super::command::{Limits, Request};
+
+/// The longest of each text, in characters: as long as a token's claims may be.
+const CHARS: usize = 255;
+
+/// A user to be made. The texts are held to what a token's claims of the same name are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// The user's name at the issuer.
+    pub subject: String,
+    pub nickname: Option<String>,
+    pub email: Option<String>,
+}
+
+/// A user to be made, as they come.
+#[derive(Deserialize)]
+pub struct WireUser {
+    subject: String,
+    nickname: Option<String>,
+    email: Option<String>,
+}
+
+impl Request for NewUser {
+    type Wire = WireUser;
+
+    fn check(wire: WireUser, _: &Limits) -> Result<Self, Exception> {
+        let WireUser { subject, nickname, email } = wire;
+        if subject.is_empty() {
+            return Err(Exception::bad_request("subject", "must not be empty"));
+        }
+        let texts = [
+            ("subject", Some(&subject)),
+            ("nickname", nickname.as_ref()),
+            ("email", email.as_ref()),
+        ];
+        for (path, text) in texts {
+            text.map_or(Ok(()), |text| storable(path, text))?;
+        }
+        Ok(Self { subject, nickname, email })
+    }
+}
+
+fn storable(path: &str, text: &str) -> Result<(), Exception> {
+    let chars = text.chars().count();
+    if chars > CHARS {
+        let problem = format!("has {chars} characters, {CHARS} are allowed");
+        return Err(Exception::bad_request(path, problem));
+    }
+    if text.contains('\0') {
+        return Err(Exception::bad_request(path, "must not contain U+0000"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Code, parse_body};
+
+    fn parse(body: &str) -> Result<NewUser, Exception> {
+        let limits = Limits { message_chars: 10, title_chars: 10, group_members: 10 };
+        parse_body(body.as_bytes(), &limits)
+    }
+
+    #[test]
+    fn a_user_needs_a_subject_alone() {
+        let user = NewUser { subject: "kim".into(), nickname: None, email: None };
+        assert_eq!(parse(r#"{"subject":"kim","nickname":null}"#), Ok(user));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field() {
+        let long = format!(r#"{{"subject":"{}"}}"#, "é".repeat(256));
+        for (body, path) in [
+            ("{}", "subject"),
+            (r#"{"subject":""}"#, "subject"),
+            (r#"{"subject":7}"#, "subject"),
+            (long.as_str(), "subject"),
+            (r#"{"subject":"kim","nickname":"\u0000"}"#, "nickname"),
+            (r#"{"subject":"kim","email":[]}"#, "email"),
+        ] {
+            let exception = parse(body).expect_err(body);
+            assert_eq!(exception.code, Code::BadRequest, "{body}");
+            assert_eq!(exception.path.as_deref(), Some(path), "{body}");
+        }
+    }
+}
