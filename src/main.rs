@@ -148,8 +148,8 @@ fn migrate(settings: &Settings, what: &Migrate) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
         let store = Store::connect(&application::database(settings)).await?;
         match what {
-            Migrate::Up => store.migrate(Direction::Up).await?,
-            Migrate::Down => store.migrate(Direction::Down).await?,
+            Migrate::Up => drop(store.migrate(Direction::Up).await?),
+            Migrate::Down => drop(store.migrate(Direction::Down).await?),
             Migrate::Status => {}
         }
         for migration in store.migrations().await? {

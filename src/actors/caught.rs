@@ -13,9 +13,8 @@ use crate::metrics::{Metrics, Part};
 pub(super) fn caught<T>(
     work: impl Future<Output = Result<T, StoreError>>,
     part: Part,
-    metrics: &Arc<Metrics>,
+    metrics: Arc<Metrics>,
 ) -> impl Future<Output = Result<T, StoreError>> {
-    let metrics = Arc::clone(metrics);
     // What the work owns dies with it, so nobody sees it half done.
     AssertUnwindSafe(work).catch_unwind().map(move |outcome| {
         outcome.unwrap_or_else(|_| {

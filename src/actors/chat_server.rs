@@ -9,9 +9,7 @@ use actix::prelude::*;
 use super::db_executor::{Backlog, BatchLimits, DbExecutor, ExecutorLink};
 use super::delivery::Link;
 use super::page_reader::PageReader;
-use super::room_actor::{
-    Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomLimits, RoomParts,
-};
+use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomLimits, RoomParts};
 use super::ws_session::{Kick, Purpose, Push};
 use crate::db::Store;
 use crate::domain::{Chat, ChatId, Hub, Role, Seq, SessionId, UserId};
@@ -161,9 +159,15 @@ impl ChatServer {
         Self { parts, hub: Hub::default(), executors: Vec::new(), workers: Vec::new(), announced }
     }
 
-    fn start_executor(&self, index: usize, arbiter: &ArbiterHandle, ctx: &Context<Self>) -> ExecutorLink {
+    fn start_executor(
+        &self,
+        index: usize,
+        arbiter: &ArbiterHandle,
+        ctx: &Context<Self>,
+    ) -> ExecutorLink {
         let backlog = Arc::new(Backlog::new(self.parts.backlog));
-        let (store, batch, metrics) = (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
+        let (store, batch, metrics) =
+            (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
         let (theirs, chat_server) = (Arc::clone(&backlog), ctx.address());
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
@@ -332,7 +336,8 @@ impl Handler<Announce> for ChatServer {
                 Role::Admin => to_admins.clone(),
                 Role::Customer => protocol::chat_created(&ChatView::new(&chat, Role::Customer)),
             };
-            let links: Vec<Link> = self.hub.sessions_of(member.id).map(|(_, link)| link.clone()).collect();
+            let links: Vec<Link> =
+                self.hub.sessions_of(member.id).map(|(_, link)| link.clone()).collect();
             for link in links {
                 // Who is in the room already was told of the chat when they entered.
                 if !told.contains(&link.session) && !self.hub.is_in(link.session, chat.id) {

@@ -58,7 +58,11 @@ pub struct ExecutorLink {
 pub enum Submit {
     /// A room begins: where its answers go, and the question where its chat's log ends. What an
     /// earlier room of the chat submitted is done before.
-    Open { chat: ChatId, generation: u64, room: Addr<RoomActor> },
+    Open {
+        chat: ChatId,
+        generation: u64,
+        room: Addr<RoomActor>,
+    },
     Post(Draft),
     Mark(Mark),
 }
@@ -278,7 +282,11 @@ impl Handler<Close> for DbExecutor {
     type Result = ();
 
     fn handle(&mut self, close: Close, _: &mut Self::Context) {
-        if self.rooms.get(&close.chat).is_some_and(|(generation, _)| *generation == close.generation) {
+        if self
+            .rooms
+            .get(&close.chat)
+            .is_some_and(|(generation, _)| *generation == close.generation)
+        {
             self.rooms.remove(&close.chat);
         }
     }

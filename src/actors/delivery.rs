@@ -86,7 +86,8 @@ impl Meter {
         let count = deliver.messages.len();
         let events = self.events.fetch_add(count, Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(deliver.bytes, Ordering::Relaxed);
-        let fits = events == 0 || (events + count <= most_events && bytes + deliver.bytes <= most_bytes);
+        let fits =
+            events == 0 || (events + count <= most_events && bytes + deliver.bytes <= most_bytes);
         if !fits {
             self.release(deliver);
         }

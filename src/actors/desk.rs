@@ -13,7 +13,8 @@ use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, ClientId, Draft, Receipt, Seq, Standing, Stored, Timestamp, User, UserId, access,
+    Author, Chat, ChatId, ClientId, Draft, Receipt, Seq, Standing, Stored, Timestamp, User, UserId,
+    access,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
@@ -144,7 +145,10 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden` when blocked, `unavailable` when the database does not answer.
-    pub async fn admit(&self, claims: Claims) -> Result<(AuthenticatedUser, Vec<Standing>), Exception> {
+    pub async fn admit(
+        &self,
+        claims: Claims,
+    ) -> Result<(AuthenticatedUser, Vec<Standing>), Exception> {
         let (reply, answer) = oneshot::channel();
         let admit = Admit { identity: claims.identity().clone(), reply };
         self.0.reception.try_send(admit).map_err(|_| Exception::unavailable())?;
@@ -166,7 +170,11 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Desk::admit`].
-    pub async fn arrive(&self, claims: Claims, mut resume: Vec<Entry>) -> Result<Arrival, Exception> {
+    pub async fn arrive(
+        &self,
+        claims: Claims,
+        mut resume: Vec<Entry>,
+    ) -> Result<Arrival, Exception> {
         let (user, mut chats) = self.admit(claims).await?;
         let further: Vec<ChatId> = resume
             .iter()
@@ -175,7 +183,9 @@ impl Desk {
             .collect();
         if !further.is_empty() {
             let further = self.store().standings(user.id(), further).await?;
-            chats.extend(further.into_iter().filter(|standing| access::may_see(user.role(), standing)));
+            chats.extend(
+                further.into_iter().filter(|standing| access::may_see(user.role(), standing)),
+            );
         }
         resume.retain(|entry| chats.iter().any(|standing| standing.chat_id == entry.chat_id));
         Ok(Arrival { user, chats, resume })
@@ -185,7 +195,11 @@ impl Desk {
     ///
     /// # Errors
     /// `chat_not_found` where it does not exist, for anybody or for this user.
-    pub async fn standing(&self, user: &AuthenticatedUser, chat: ChatId) -> Result<Standing, Exception> {
+    pub async fn standing(
+        &self,
+        user: &AuthenticatedUser,
+        chat: ChatId,
+    ) -> Result<Standing, Exception> {
         let mut standings = self.standings(user, vec![chat]).await?;
         standings.pop().ok_or_else(|| Exception::chat_not_found(chat))
     }
@@ -205,7 +219,9 @@ impl Desk {
             .map(|chat| {
                 found
                     .iter()
-                    .find(|standing| standing.chat_id == chat && access::may_see(user.role(), standing))
+                    .find(|standing| {
+                        standing.chat_id == chat && access::may_see(user.role(), standing)
+                    })
                     .copied()
                     .ok_or_else(|| Exception::chat_not_found(chat))
             })
@@ -265,7 +281,12 @@ impl Desk {
     ///
     /// # Errors
     /// `unavailable`, or `chat_not_found`.
-    pub async fn mark_read(&self, user: UserId, chat: ChatId, seq: Seq) -> Result<MarkView, Exception> {
+    pub async fn mark_read(
+        &self,
+        user: UserId,
+        chat: ChatId,
+        seq: Seq,
+    ) -> Result<MarkView, Exception> {
         let room = self.locate(chat).await?;
         let (reply, answer) = Reply::to_caller();
         room.try_send(MarkRead { user, seq, reply }).map_err(|_| Exception::unavailable())?;
@@ -310,7 +331,11 @@ impl Desk {
     /// # Errors
     /// `user_not_found`, `unavailable`.
     pub async fn block(&self, id: UserId, blocked: bool) -> Result<User, Exception> {
-        let user = self.store().set_blocked(id, blocked).await?.ok_or_else(|| Exception::user_not_found(id))?;
+        let user = self
+            .store()
+            .set_blocked(id, blocked)
+            .await?
+            .ok_or_else(|| Exception::user_not_found(id))?;
         if blocked {
             self.0.chat_server.do_send(Block(id));
         }

@@ -15,12 +15,12 @@ mod reply;
 mod room_actor;
 mod ws_session;
 
-pub use chat_server::{
-    AddWorker, Announce, Block, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest, Interests,
-    Updated,
-};
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
+pub use chat_server::{
+    AddWorker, Announce, Block, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
+    Interests, Updated,
+};
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
 pub use page_reader::PageReader;

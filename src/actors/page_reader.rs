@@ -49,7 +49,7 @@ impl PageReader {
         let store = self.store.clone();
         let ranges: Vec<Range> = run.iter().map(|read| read.range).collect();
         let read = async move { store.ranges(ranges, PAGE_MESSAGES, PAGE_BYTES).await };
-        let read = caught(read, Part::Reader, &self.metrics);
+        let read = caught(read, Part::Reader, Arc::clone(&self.metrics));
         ctx.spawn(read.into_actor(self).map(move |pages, this, ctx| {
             let mut pages = match pages {
                 Ok(pages) => pages.into_iter(),

@@ -49,7 +49,7 @@ impl Reception {
             run.into_iter().map(|Admit { identity, reply }| (identity, reply)).unzip();
         let store = self.store.clone();
         let work = async move { store.admit(identities).await };
-        let work = caught(work, Part::Reception, &self.metrics);
+        let work = caught(work, Part::Reception, Arc::clone(&self.metrics));
         ctx.spawn(work.into_actor(self).map(move |admitted, this, ctx| {
             match admitted {
                 Ok(admissions) => {

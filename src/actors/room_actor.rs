@@ -155,7 +155,11 @@ struct Readers {
 
 enum State {
     /// The log's end is not known yet: everything waits.
-    Opening { attaching: Vec<Attach>, posting: Vec<Post>, hint: Seq },
+    Opening {
+        attaching: Vec<Attach>,
+        posting: Vec<Post>,
+        hint: Seq,
+    },
     Open(Room<Posted>),
     /// Whatever comes is sent on to the next room.
     Retired,
@@ -232,7 +236,9 @@ impl RoomActor {
         }
         ctx.run_later(RETRY, |this, ctx| {
             let wanted = match &this.state {
-                State::Opening { attaching, posting, .. } => !(attaching.is_empty() && posting.is_empty()),
+                State::Opening { attaching, posting, .. } => {
+                    !(attaching.is_empty() && posting.is_empty())
+                }
                 State::Open(_) => true,
                 State::Retired => false,
             };
@@ -251,7 +257,13 @@ impl RoomActor {
         let replay = Replay::plan(head, after, self.parts.limits.replay);
         self.sessions.retain(|other| other.session != link.session);
         // Bounded: one answer for each attach, which ChatServer alone sends.
-        link.addr.do_send(Attached { chat: self.parts.chat, room: ctx.address(), head, replay, purpose });
+        link.addr.do_send(Attached {
+            chat: self.parts.chat,
+            room: ctx.address(),
+            head,
+            replay,
+            purpose,
+        });
         if !replay.truncated {
             self.sessions.push(link);
         }
@@ -268,12 +280,22 @@ impl RoomActor {
         let Post { draft, author, origin, reply } = post;
         let body = draft.body.as_str().to_owned();
         let client_id = draft.client_id.as_str().to_owned();
-        self.in_flight.push_back(InFlight::Post(Waiting { author, body, client_id, origin, reply }));
+        self.in_flight.push_back(InFlight::Post(Waiting {
+            author,
+            body,
+            client_id,
+            origin,
+            reply,
+        }));
         self.submit(Submit::Post(draft));
     }
 
     /// Does what the order of the chat asks for next.
-    fn step(&mut self, decide: impl FnOnce(&mut Room<Posted>) -> Vec<Step<Posted>>, ctx: &mut Context<Self>) {
+    fn step(
+        &mut self,
+        decide: impl FnOnce(&mut Room<Posted>) -> Vec<Step<Posted>>,
+        ctx: &mut Context<Self>,
+    ) {
         let State::Open(room) = &mut self.state else { return };
         let (steps, head) = (decide(room), room.head());
         for step in steps {
@@ -310,7 +332,8 @@ impl RoomActor {
         self.parts.metrics.deliveries.inc_by(delivered);
         for posted in &*deliver.messages {
             let Some((stored, reply)) = self.replies.remove(&posted.receipt.seq) else { continue };
-            let attached = |origin: Origin| self.sessions.iter().any(|link| link.session == origin.session);
+            let attached =
+                |origin: Origin| self.sessions.iter().any(|link| link.session == origin.session);
             if posted.origin.is_some_and(attached) {
                 // The message itself is the answer, at its place in the author's stream.
                 reply.forget();
@@ -431,7 +454,9 @@ impl Handler<Post> for RoomActor {
 
     fn handle(&mut self, post: Post, _: &mut Self::Context) {
         match &mut self.state {
-            State::Opening { posting, .. } if posting.len() < self.parts.limits.posts => posting.push(post),
+            State::Opening { posting, .. } if posting.len() < self.parts.limits.posts => {
+                posting.push(post)
+            }
             State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
             State::Open(_) => self.post(post),
             State::Retired => post.reply.send(PostOutcome::Moved(Box::new(post.draft))),
@@ -443,7 +468,8 @@ impl Handler<MarkRead> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
-        if self.in_flight.len() >= self.parts.limits.posts || !self.parts.executor.backlog.reserve() {
+        if self.in_flight.len() >= self.parts.limits.posts || !self.parts.executor.backlog.reserve()
+        {
             reply.send(Err(Refusal::Unavailable));
             return;
         }
@@ -455,7 +481,11 @@ impl Handler<MarkRead> for RoomActor {
 impl Handler<ReplayPage> for RoomActor {
     type Result = ();
 
-    fn handle(&mut self, ReplayPage { session, to, after, up_to }: ReplayPage, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        ReplayPage { session, to, after, up_to }: ReplayPage,
+        ctx: &mut Self::Context,
+    ) {
         let known = self.reads.contains_key(&(after, up_to));
         // Many who miss the same are answered by one read.
         self.reads.entry((after, up_to)).or_default().sessions.push((session, to));
@@ -509,10 +539,12 @@ impl Handler<PageRead> for RoomActor {
     fn handle(&mut self, PageRead { after, up_to, messages }: PageRead, ctx: &mut Self::Context) {
         let Some(readers) = self.reads.remove(&(after, up_to)) else { return };
         let chat = self.parts.chat;
-        let posted = messages
-            .map(|messages| messages.iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>());
+        let posted = messages.map(|messages| {
+            messages.iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
+        });
         if !readers.sessions.is_empty() {
-            let page: Option<Arc<[Posted]>> = posted.as_ref().map(|posted| posted.iter().cloned().collect());
+            let page: Option<Arc<[Posted]>> =
+                posted.as_ref().map(|posted| posted.iter().cloned().collect());
             for (_, to) in readers.sessions {
                 // Bounded: a session has asked for one page, and waits for it.
                 to.do_send(Page { chat, messages: page.clone() });

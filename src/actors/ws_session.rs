@@ -72,7 +72,9 @@ struct Member {
 
 enum Phase {
     /// No token yet.
-    Stranger { _place: Stranger },
+    Stranger {
+        _place: Stranger,
+    },
     /// The token is being looked at, or the rooms are being entered: no `welcome` yet.
     Arriving(Option<Box<Member>>),
     Welcomed(Box<Member>),
@@ -151,7 +153,12 @@ impl WsSession {
             self.waiting_bytes += text.len();
             self.waiting.push_back(text);
         } else if let Ok(envelope) = Envelope::parse(&text) {
-            self.refuse(envelope.id.as_ref(), Some(&envelope.event), &Exception::unavailable(), ctx);
+            self.refuse(
+                envelope.id.as_ref(),
+                Some(&envelope.event),
+                &Exception::unavailable(),
+                ctx,
+            );
         }
     }
 
@@ -174,7 +181,12 @@ impl WsSession {
         let envelope = match Envelope::parse(text) {
             Ok(envelope) => envelope,
             Err(rejected) => {
-                self.refuse(rejected.id.as_ref(), rejected.event.as_deref(), &rejected.exception, ctx);
+                self.refuse(
+                    rejected.id.as_ref(),
+                    rejected.event.as_deref(),
+                    &rejected.exception,
+                    ctx,
+                );
                 if matches!(self.phase, Phase::Stranger { .. }) {
                     self.close(4401, Ending::Unauthenticated, ctx);
                 }
@@ -184,7 +196,9 @@ impl WsSession {
         let id = envelope.id.clone();
         if matches!(self.phase, Phase::Stranger { .. }) {
             match Command::parse(&envelope, &limits) {
-                Ok(Command::Authenticate { token, resume }) => self.authenticate(&token, resume, id, ctx),
+                Ok(Command::Authenticate { token, resume }) => {
+                    self.authenticate(&token, resume, id, ctx)
+                }
                 parsed => {
                     let exception = match parsed {
                         Err(exception) if envelope.event == "authenticate" => exception,
@@ -261,8 +275,10 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
         match self.fragments.take(message) {
             Ok(Incoming::Text(text)) => self.text(text, ctx),
             Ok(Incoming::Binary) => {
-                let exception =
-                    Exception::new(protocol::Code::BadRequest, "a binary frame: the envelope is a text frame");
+                let exception = Exception::new(
+                    protocol::Code::BadRequest,
+                    "a binary frame: the envelope is a text frame",
+                );
                 self.refuse(None, None, &exception, ctx);
                 if matches!(self.phase, Phase::Stranger { .. }) {
                     self.close(4401, Ending::Unauthenticated, ctx);
@@ -307,7 +323,9 @@ impl Handler<Kick> for WsSession {
             }
             Kick::TooManySessions => {
                 let most = self.desk.limits().sessions_per_user;
-                let exception = Exception::forbidden(format!("this user has {most} sessions, the most allowed"));
+                let exception = Exception::forbidden(format!(
+                    "this user has {most} sessions, the most allowed"
+                ));
                 self.refuse(None, None, &exception, ctx);
                 self.close(1008, Ending::Refused, ctx);
             }
@@ -370,7 +388,8 @@ impl Member {
     /// A post of one's own, known by its `clientId`.
     fn answered_as(&mut self, chat: ChatId, name: &str) -> Option<Pending> {
         let at = self.pending.iter().position(|pending| {
-            pending.chat == chat && matches!(&pending.what, Asked::Post { client_id } if **client_id == *name)
+            pending.chat == chat
+                && matches!(&pending.what, Asked::Post { client_id } if **client_id == *name)
         })?;
         self.pending.remove(at)
     }

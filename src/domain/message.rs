@@ -57,6 +57,11 @@ impl Body {
     }
 
     #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }

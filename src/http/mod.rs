@@ -11,6 +11,7 @@ mod ops;
 mod problem;
 mod query;
 mod users;
+mod ws;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -65,7 +66,7 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         routes
             .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
             .app_data(state)
-            // .service(at("/ws", [get(ws::upgrade)]))
+            .service(at("/ws", [get(ws::upgrade)]))
             .service(at("/chats", [get(chats::list), post(chats::create)]))
             .service(at("/chats/{id}", [get(chats::show)]))
             .service(at("/chats/{id}/messages", [get(messages::list), post(messages::create)]))

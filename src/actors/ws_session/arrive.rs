@@ -9,7 +9,8 @@ use crate::actors::desk::Arrival;
 use crate::domain::{Chat, ChatId, ChatKind, RateLimit, Role, Seq, Standing, Timestamp};
 use crate::metrics::Ending;
 use crate::protocol::{
-    self, ChatState, ChatView, Entry, EnteredView, Exception, Expires, RequestId, Welcome, WelcomeLimits,
+    self, ChatState, ChatView, EnteredView, Entry, Exception, Expires, RequestId, Welcome,
+    WelcomeLimits,
 };
 
 /// Rooms that are being entered, and who is told once they have been.
@@ -62,7 +63,12 @@ impl WsSession {
         }));
     }
 
-    fn turn_away(&mut self, request: Option<&RequestId>, exception: &Exception, ctx: &mut WebsocketContext<Self>) {
+    fn turn_away(
+        &mut self,
+        request: Option<&RequestId>,
+        exception: &Exception,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
         use protocol::Code::{Forbidden, TokenExpired, Unauthenticated};
         self.refuse(request, Some("authenticate"), exception, ctx);
         match exception.code {
@@ -104,7 +110,10 @@ impl WsSession {
                 room
             })
             .collect();
-        self.entering = Some(Box::new(Entering { answer: Answer::Welcome { request: request.flatten() }, rooms }));
+        self.entering = Some(Box::new(Entering {
+            answer: Answer::Welcome { request: request.flatten() },
+            rooms,
+        }));
         let connect = Connect { link: self.link(ctx), user: connect_as, chats: entries };
         if self.desk.chat_server().try_send(connect).is_err() {
             return self.close(1013, Ending::Refused, ctx);
@@ -120,8 +129,16 @@ impl WsSession {
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let rooms = standings.iter().map(|standing| Room { standing: *standing, resumed: true, state: None });
-        self.join(Entering { answer: Answer::Enter { request }, rooms: rooms.collect() }, entries, ctx);
+        let rooms = standings.iter().map(|standing| Room {
+            standing: *standing,
+            resumed: true,
+            state: None,
+        });
+        self.join(
+            Entering { answer: Answer::Enter { request }, rooms: rooms.collect() },
+            entries,
+            ctx,
+        );
     }
 
     /// Enters the room of a chat that this session has just made.
@@ -170,12 +187,18 @@ impl WsSession {
             Purpose::Entry => {
                 member.streams.enter(chat, head, &replay);
                 if let Some(entering) = &mut self.entering
-                    && let Some(room) = entering.rooms.iter_mut().find(|room| room.standing.chat_id == chat)
+                    && let Some(room) =
+                        entering.rooms.iter_mut().find(|room| room.standing.chat_id == chat)
                 {
                     let read_seq = room.standing.read_seq.min(head);
                     let replay = room.resumed.then_some(EnteredView::from(replay));
-                    room.state =
-                        Some(ChatState { id: chat, last_seq: head, read_seq, unread: read_seq.until(head), replay });
+                    room.state = Some(ChatState {
+                        id: chat,
+                        last_seq: head,
+                        read_seq,
+                        unread: read_seq.until(head),
+                        replay,
+                    });
                 }
                 self.entered(ctx);
             }
@@ -189,7 +212,8 @@ impl WsSession {
             return;
         }
         if let Answer::Enter { .. } = entering.answer {
-            let chats: Vec<ChatId> = entering.rooms.iter().map(|room| room.standing.chat_id).collect();
+            let chats: Vec<ChatId> =
+                entering.rooms.iter().map(|room| room.standing.chat_id).collect();
             let Some(member) = self.member() else { return };
             if !chats.iter().all(|chat| member.streams.is_replayed(*chat)) {
                 return self.pump(ctx);
@@ -221,8 +245,15 @@ impl WsSession {
         self.go_on(ctx);
     }
 
-    fn welcome(&mut self, chats: &[ChatState], request: Option<&RequestId>, ctx: &mut WebsocketContext<Self>) {
-        let Phase::Arriving(Some(member)) = std::mem::replace(&mut self.phase, Phase::Ended) else { return };
+    fn welcome(
+        &mut self,
+        chats: &[ChatState],
+        request: Option<&RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
+        let Phase::Arriving(Some(member)) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+            return;
+        };
         let limits = self.desk.limits();
         let welcome = Welcome {
             session: self.id,
@@ -274,7 +305,8 @@ impl WsSession {
     /// What was to be replayed before the answer cannot be read now. The session has entered, and
     /// what it missed follows when it can; the client may ask again.
     pub(super) fn replay_failed(&mut self, ctx: &mut WebsocketContext<Self>) {
-        let Some(entering) = self.entering.take_if(|entering| matches!(entering.answer, Answer::Enter { .. }))
+        let Some(entering) =
+            self.entering.take_if(|entering| matches!(entering.answer, Answer::Enter { .. }))
         else {
             return;
         };

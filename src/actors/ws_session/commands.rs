@@ -10,7 +10,8 @@ use crate::actors::reply::Reply;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor};
 use crate::domain::{ChatId, ClientId, Draft, Timestamp, access};
 use crate::protocol::{
-    self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId, ServerTime,
+    self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId,
+    ServerTime,
 };
 
 /// Requests of one session that wait for an answer; one more is `unavailable`.
@@ -60,7 +61,9 @@ impl WsSession {
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
         match command {
-            Command::SendMessage { chat_id, message } => self.send_message(chat_id, message, id, ctx),
+            Command::SendMessage { chat_id, message } => {
+                self.send_message(chat_id, message, id, ctx)
+            }
             Command::ReadMessage(mark) => self.read_message(mark, id, ctx),
             Command::EnterChat(entries) => self.enter_chat(entries, id, ctx),
             Command::LeaveChat(chats) => self.leave_chat(chats, id.as_ref(), ctx),
@@ -85,7 +88,9 @@ impl WsSession {
         if member.rooms.contains_key(&chat) {
             return self.post(chat, message, id, ctx);
         }
-        self.visit(chat, id, "send_message", ctx, move |this, id, ctx| this.post(chat, message, id, ctx));
+        self.visit(chat, id, "send_message", ctx, move |this, id, ctx| {
+            this.post(chat, message, id, ctx)
+        });
         Ok(())
     }
 
@@ -97,10 +102,14 @@ impl WsSession {
     ) -> Result<(), Exception> {
         let Some(member) = self.member() else { return Ok(()) };
         // A room that has retired takes no marks: it is asked for again.
-        if member.rooms.get(&mark.chat_id).is_some_and(Addr::connected) && member.streams.contains(mark.chat_id) {
+        if member.rooms.get(&mark.chat_id).is_some_and(Addr::connected)
+            && member.streams.contains(mark.chat_id)
+        {
             return self.mark(mark, id, ctx);
         }
-        self.visit(mark.chat_id, id, "read_message", ctx, move |this, id, ctx| this.mark(mark, id, ctx));
+        self.visit(mark.chat_id, id, "read_message", ctx, move |this, id, ctx| {
+            this.mark(mark, id, ctx)
+        });
         Ok(())
     }
 
@@ -111,7 +120,12 @@ impl WsSession {
         id: Option<RequestId>,
         event: &'static str,
         ctx: &mut WebsocketContext<Self>,
-        then: impl FnOnce(&mut Self, Option<RequestId>, &mut WebsocketContext<Self>) -> Result<(), Exception> + 'static,
+        then: impl FnOnce(
+            &mut Self,
+            Option<RequestId>,
+            &mut WebsocketContext<Self>,
+        ) -> Result<(), Exception>
+        + 'static,
     ) {
         let Some(user) = self.member().map(|member| member.user.clone()) else { return };
         self.busy = true;
@@ -120,23 +134,25 @@ impl WsSession {
             desk.standing(&user, chat).await?;
             desk.locate(chat).await
         };
-        ctx.spawn(visit.into_actor(self).map(move |room: Result<Addr<RoomActor>, Exception>, this, ctx| {
-            let again = id.clone();
-            let done = room.and_then(|room| {
-                if let Some(member) = this.member() {
-                    if member.rooms.len() >= member.streams.len() + MOST_VISITED {
-                        let streams = &member.streams;
-                        member.rooms.retain(|chat, _| streams.contains(*chat));
+        ctx.spawn(visit.into_actor(self).map(
+            move |room: Result<Addr<RoomActor>, Exception>, this, ctx| {
+                let again = id.clone();
+                let done = room.and_then(|room| {
+                    if let Some(member) = this.member() {
+                        if member.rooms.len() >= member.streams.len() + MOST_VISITED {
+                            let streams = &member.streams;
+                            member.rooms.retain(|chat, _| streams.contains(*chat));
+                        }
+                        member.rooms.insert(chat, room);
                     }
-                    member.rooms.insert(chat, room);
+                    then(this, id, ctx)
+                });
+                if let Err(exception) = done {
+                    this.refuse(again.as_ref(), Some(event), &exception, ctx);
                 }
-                then(this, id, ctx)
-            });
-            if let Err(exception) = done {
-                this.refuse(again.as_ref(), Some(event), &exception, ctx);
-            }
-            this.go_on(ctx);
-        }));
+                this.go_on(ctx);
+            },
+        ));
     }
 
     fn post(
@@ -154,8 +170,13 @@ impl WsSession {
         let client_id = message.client_id.unwrap_or_else(ClientId::random);
         let nonce = member.ask(id, chat, Asked::Post { client_id: client_id.as_str().into() });
         let author = member.user.author();
-        let draft =
-            Draft { chat_id: chat, author: author.id, body: message.body, client_id, expect_seq: message.expect_seq };
+        let draft = Draft {
+            chat_id: chat,
+            author: author.id,
+            body: message.body,
+            client_id,
+            expect_seq: message.expect_seq,
+        };
         let reply = Reply::to_session(ctx.address(), nonce);
         let post = Post { draft, author, origin: Some(Origin { session, nonce }), reply };
         match member.rooms.get(&chat).map(|room| room.try_send(post)) {
@@ -196,13 +217,17 @@ impl WsSession {
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
-        let most = self.desk.limits().chats_entered;
+        let desk = self.desk.clone();
+        let most = desk.limits().chats_entered;
         let Some(member) = self.member() else { return Ok(()) };
-        let further = entries.iter().filter(|entry| !member.streams.contains(entry.chat_id)).count();
+        let further =
+            entries.iter().filter(|entry| !member.streams.contains(entry.chat_id)).count();
         if member.streams.len() + further > most {
-            return Err(Exception::forbidden(format!("a session may be in {most} chats, leave some first")));
+            return Err(Exception::forbidden(format!(
+                "a session may be in {most} chats, leave some first"
+            )));
         }
-        let (desk, user) = (self.desk.clone(), member.user.clone());
+        let user = member.user.clone();
         let chats: Vec<ChatId> = entries.iter().map(|entry| entry.chat_id).collect();
         self.busy = true;
         let look = async move { desk.standings(&user, chats).await };
@@ -225,7 +250,10 @@ impl WsSession {
         let Some(member) = self.member() else { return Ok(()) };
         let role = member.user.role();
         let may_leave = |chat: &ChatId| {
-            member.own.as_ref().is_none_or(|own| own.chat_id != *chat || access::may_leave(role, own))
+            member
+                .own
+                .as_ref()
+                .is_none_or(|own| own.chat_id != *chat || access::may_leave(role, own))
         };
         if !chats.iter().all(may_leave) {
             return Err(Exception::forbidden("a customer is always in the own chat"));
@@ -245,13 +273,15 @@ impl WsSession {
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
-        let session = self.id;
+        let (desk, session) = (self.desk.clone(), self.id);
         let Some(member) = self.member() else { return Ok(()) };
-        let (desk, user) = (self.desk.clone(), member.user.clone());
+        let user = member.user.clone();
         self.busy = true;
         let create = async move { desk.create_chat(&user, chat, Some(session)).await };
         ctx.spawn(create.into_actor(self).map(move |created, this, ctx| match created {
-            Ok((chat, standing, _)) if this.member().is_some_and(|member| member.streams.contains(chat.id)) => {
+            Ok((chat, standing, _))
+                if this.member().is_some_and(|member| member.streams.contains(chat.id)) =>
+            {
                 if let Some(member) = this.member() {
                     let view = ChatView::new(&chat, member.user.role()).read_by(&standing);
                     answer(id.as_ref(), &view, ctx);
@@ -290,7 +320,9 @@ impl WsSession {
     fn renew(&mut self, token: &str, id: Option<RequestId>, ctx: &mut WebsocketContext<Self>) {
         let claims = match self.desk.verify(token) {
             Ok(claims) => claims,
-            Err(exception) => return self.refuse(id.as_ref(), Some("authenticate"), &exception, ctx),
+            Err(exception) => {
+                return self.refuse(id.as_ref(), Some("authenticate"), &exception, ctx);
+            }
         };
         self.busy = true;
         let desk = self.desk.clone();
@@ -314,7 +346,11 @@ impl WsSession {
 }
 
 /// Answers a request that asked for it.
-fn answer<T: serde::Serialize>(id: Option<&RequestId>, data: T, ctx: &mut WebsocketContext<WsSession>) {
+fn answer<T: serde::Serialize>(
+    id: Option<&RequestId>,
+    data: T,
+    ctx: &mut WebsocketContext<WsSession>,
+) {
     if let Some(id) = id {
         ctx.text(protocol::ack(id, data));
     }

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use actix_http::ws::{CloseReason, Item, Message, ProtocolError};
 use actix_web::error::PayloadError;
-use actix_web_actors::ws::{CloseReason, Item, Message, ProtocolError};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::Stream;
@@ -157,7 +157,8 @@ impl<S> FrameGuard<S> {
                 *place = *first;
             }
             self.filled += 1;
-            if let Some((header, length)) = claimed(self.header.get(..self.filled).unwrap_or_default())
+            if let Some((header, length)) =
+                claimed(self.header.get(..self.filled).unwrap_or_default())
                 && self.filled == header
             {
                 if length > self.most {
@@ -236,7 +237,22 @@ mod tests {
     fn a_header_that_claims_too_much_is_caught_before_its_payload() {
         let mut bytes = frame(3);
         bytes.extend(frame(70_000));
-        bytes.extend([0x81, 0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]);
+        bytes.extend([
+            0x81,
+            0x80 | 127,
+            0x7f,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            1,
+            2,
+            3,
+            4,
+        ]);
         let (last, before) = bytes.split_last().expect("bytes");
         for chunk in [1, 2, 7, 1000, before.len()] {
             let mut guard = guard(70_000);

@@ -7,12 +7,12 @@ use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
 use super::{Asked, Pending, Phase, WsSession};
+use crate::actors::delivery::Origin;
 use crate::actors::delivery::{Deliver, Posted};
 use crate::actors::desk::{mark_view, refused};
+use crate::actors::reply::Reply;
 use crate::actors::reply::{Answered, Unanswered};
 use crate::actors::room_actor::{Post, PostOutcome, ReplayPage, RoomActor};
-use crate::actors::reply::Reply;
-use crate::actors::delivery::Origin;
 use crate::db::{Marked, Refusal};
 use crate::domain::{ChatId, Draft, Live, Receipt, Replay, Seq, Stored};
 use crate::protocol::{self, Exception, Frame, ReceiptView};
@@ -94,11 +94,19 @@ impl WsSession {
     /// Writes the ack of a post of one's own, where its author asked for one.
     fn ack(pending: &Pending, receipt: Receipt, duplicate: bool, ctx: &mut WebsocketContext<Self>) {
         if let (Some(request), Asked::Post { client_id }) = (&pending.request, &pending.what) {
-            ctx.text(protocol::ack(request, ReceiptView::new(pending.chat, client_id, receipt, duplicate)));
+            ctx.text(protocol::ack(
+                request,
+                ReceiptView::new(pending.chat, client_id, receipt, duplicate),
+            ));
         }
     }
 
-    fn post_answered(&mut self, nonce: u64, outcome: PostOutcome, ctx: &mut WebsocketContext<Self>) {
+    fn post_answered(
+        &mut self,
+        nonce: u64,
+        outcome: PostOutcome,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
         let stored = match outcome {
             PostOutcome::Stored(stored) => stored,
             PostOutcome::Moved(draft) => return self.post_again(nonce, *draft, ctx),
@@ -196,7 +204,9 @@ impl Handler<Page> for WsSession {
             if !member.streams.replayed(chat, posted.receipt.seq) {
                 continue;
             }
-            let own = (posted.author == user).then(|| member.answered_as(chat, &posted.client_id)).flatten();
+            let own = (posted.author == user)
+                .then(|| member.answered_as(chat, &posted.client_id))
+                .flatten();
             match own {
                 Some(pending) => Self::ack(&pending, posted.receipt, false, ctx),
                 None => ctx.text(posted.frame.clone()),
@@ -211,7 +221,11 @@ impl Handler<Page> for WsSession {
 impl Handler<Answered<PostOutcome>> for WsSession {
     type Result = ();
 
-    fn handle(&mut self, Answered { nonce, outcome }: Answered<PostOutcome>, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        Answered { nonce, outcome }: Answered<PostOutcome>,
+        ctx: &mut Self::Context,
+    ) {
         if !matches!(self.phase, Phase::Ended) {
             self.post_answered(nonce, outcome, ctx);
         }

@@ -1,0 +1,3 @@
+DROP TABLE read_marks;
+DROP TABLE chat_members;
+DROP TABLE chats;

@@ -1,0 +1,237 @@
+//! The composition root: the only place that sees all parts, and joins them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use anyhow::Context as _;
+use tokio::sync::Notify;
+
+use crate::actors::{
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, PageReader,
+    Reception, RoomLimits,
+};
+use crate::auth::{Verifier, secret};
+use crate::cluster::Neighbours;
+use crate::db::{self, Direction, Store};
+use crate::http::{self, State};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+
+/// Connections that the kernel holds until they are accepted.
+const ACCEPT_BACKLOG: u32 = 4_096;
+/// How long sessions have to get their close frames before the server ends.
+const CLOSING: Duration = Duration::from_millis(300);
+
+/// How the storage is reached, as the settings say.
+#[must_use]
+pub fn database(settings: &Settings) -> db::Config {
+    let database = &settings.database;
+    db::Config {
+        url: database.url.expose().to_owned(),
+        pool_size: database.pool_size,
+        acquire_timeout: database.acquire_timeout(),
+        ca_file: database.ca_file.clone(),
+    }
+}
+
+/// A server that is bound, and not yet running.
+pub struct Application {
+    server: Server,
+    port: u16,
+    handle: Handle,
+    shutdown_timeout: Duration,
+    arbiters: Vec<Arbiter>,
+}
+
+/// Reaches a running [`Application`].
+#[derive(Clone)]
+pub struct Handle {
+    stop: Arc<Notify>,
+    chat_server: Addr<ChatServer>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Handle {
+    /// Ends the server as a signal would.
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Makes actors panic.
+    #[cfg(feature = "faults")]
+    pub fn crash(&self, what: crate::actors::CrashOf) {
+        self.chat_server.do_send(what);
+    }
+}
+
+impl Application {
+    /// Connects, migrates and binds.
+    ///
+    /// # Errors
+    /// Anything that would keep the server from working, with what to do about it.
+    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let secret = secret::signing_secret(&settings)?;
+        let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?;
+        let store = Store::connect(&database(&settings)).await?;
+        for migration in store.migrate(Direction::Up).await? {
+            log::info!("migrated {migration}");
+        }
+        let metrics = Arc::new(Metrics::new());
+        let (reading, control) = (Arbiter::new(), Arbiter::new());
+        let desk =
+            desk(&settings, verifier, &store, &metrics, &reading.handle(), &control.handle());
+        let chat_server = desk.chat_server().clone();
+        let ready = Arc::new(AtomicBool::new(true));
+        let handle = Handle {
+            stop: Arc::new(Notify::new()),
+            chat_server: chat_server.clone(),
+            ready: Arc::clone(&ready),
+        };
+
+        let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
+        let (workers, shutdown_timeout) =
+            (settings.server.workers, settings.server.shutdown_timeout());
+        let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
+        let dead_peer = settings.limits.heartbeat().saturating_mul(2);
+        let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
+        let worker_server = chat_server.clone();
+        let mut server = HttpServer::new(move || {
+            // Runs once on each worker's thread, before it takes connections: rooms live there too.
+            worker_server.do_send(AddWorker(Arbiter::current()));
+            App::new().wrap(http::cors(&state.settings)).configure(http::configure(state.clone()))
+        })
+        .backlog(backlog)
+        // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
+        .tcp_nodelay(true)
+        .on_connect(move |connection, _| {
+            if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
+                && let Err(error) =
+                    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(dead_peer))
+            {
+                log::warn!("a peer that stops reading cannot be timed out: {error}");
+            }
+        })
+        .disable_signals()
+        .shutdown_timeout(shutdown_timeout.as_secs());
+        if workers > 0 {
+            server = server.workers(workers);
+        }
+        let server =
+            server.bind(&bind).with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
+        let address = *server.addrs().first().context("server.bind names no address")?;
+        log::info!("listening on http://{address}");
+        log::info!("database: {}", store.describe());
+        log::info!("backplane: the database, looked at every {} ms", poll.as_millis());
+        let neighbours = Neighbours::new(store, chat_server, cluster, poll);
+        reading.spawn(neighbours.watch());
+        Ok(Self {
+            server: server.run(),
+            port: address.port(),
+            handle,
+            shutdown_timeout,
+            arbiters: vec![reading, control],
+        })
+    }
+
+    /// The port that is really bound.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves until SIGTERM, SIGINT or [`Handle::stop`]; then ends the sessions, and the server.
+    ///
+    /// # Errors
+    /// A failure of the listening socket.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let Self { server, handle, shutdown_timeout, arbiters, .. } = self;
+        let running = server.handle();
+        actix::spawn(stop_when_told(handle, running, shutdown_timeout));
+        server.await?;
+        for arbiter in &arbiters {
+            arbiter.stop();
+        }
+        log::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration) {
+    tokio::select! {
+        () = signal() => {}
+        () = handle.stop.notified() => {}
+    }
+    log::info!("stopping, {} s at most", timeout.as_secs());
+    handle.ready.store(false, Ordering::Relaxed);
+    // An upgraded connection would hold the server up for the whole timeout: they are closed first.
+    handle.chat_server.do_send(EndAll);
+    actix::clock::sleep(CLOSING).await;
+    server.stop(true).await;
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        log::warn!("signals cannot be heard; the server ends when it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn desk(
+    settings: &Settings,
+    verifier: Verifier,
+    store: &Store,
+    metrics: &Arc<Metrics>,
+    reading: &ArbiterHandle,
+    control: &ArbiterHandle,
+) -> Desk {
+    let (limits, database) = (&settings.limits, &settings.database);
+    let reader = PageReader::start_in_arbiter(reading, {
+        let (store, metrics) = (store.clone(), Arc::clone(metrics));
+        move |_| PageReader::new(store, metrics)
+    });
+    let reception = Reception::start_in_arbiter(reading, {
+        let (store, metrics) = (store.clone(), Arc::clone(metrics));
+        move |_| Reception::new(store, metrics)
+    });
+    let parts = ChatServerParts {
+        store: store.clone(),
+        reader,
+        metrics: Arc::clone(metrics),
+        executors: database.executors(),
+        backlog: database.queue,
+        batch: BatchLimits { rows: database.batch_rows, bytes: database.batch_bytes },
+        room: RoomLimits {
+            posts: limits.room_posts,
+            replay: i64::try_from(limits.replay).unwrap_or(i64::MAX),
+            session_events: limits.session_queue_events,
+            session_bytes: limits.session_queue_bytes,
+        },
+        sessions_per_user: limits.sessions_per_user,
+    };
+    let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
+    Desk::new(DeskParts {
+        store: store.clone(),
+        verifier,
+        chat_server,
+        reception,
+        limits: limits.clone(),
+        metrics: Arc::clone(metrics),
+        unauthenticated: AtomicUsize::new(0),
+    })
+}

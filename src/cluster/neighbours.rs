@@ -1,0 +1,167 @@
+//! Asks the database what other nodes did: correct on any number of nodes, only slower than being
+//! told.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::actors::{Announce, Block, ChatServer, Hints, Interest, Interests, Updated};
+use crate::db::{Change, Store, StoreError};
+use crate::domain::{ChatId, Seq, Timestamp};
+use crate::metrics::Metrics;
+
+/// What is asked for again, since a transaction may commit after a later one: longer than any may
+/// take.
+const OVERLAP: Duration = Duration::from_secs(15);
+/// Journal entries, and chats that moved, in one look.
+const MOST: i64 = 10_000;
+/// How long the journal is kept.
+const JOURNAL_KEPT: Duration = Duration::from_secs(3_600);
+/// Looks between two prunings of the journal.
+const PRUNE_EVERY: u64 = 600;
+
+/// One node's view of all others.
+pub struct Neighbours {
+    store: Store,
+    chat_server: Addr<ChatServer>,
+    metrics: Arc<Metrics>,
+    every: Duration,
+    /// Journal entries that were acted on, within the overlap.
+    seen: HashSet<i64>,
+    /// Where each room's chat was at the last look.
+    heads: HashMap<ChatId, Seq>,
+    /// What those who watch were told, within the overlap.
+    told: HashMap<ChatId, Seq>,
+    looks: u64,
+}
+
+impl Neighbours {
+    #[must_use]
+    pub fn new(
+        store: Store,
+        chat_server: Addr<ChatServer>,
+        metrics: Arc<Metrics>,
+        every: Duration,
+    ) -> Self {
+        let (seen, heads, told) = (HashSet::new(), HashMap::new(), HashMap::new());
+        Self { store, chat_server, metrics, every, seen, heads, told, looks: 0 }
+    }
+
+    /// Looks until ChatServer is gone.
+    pub async fn watch(mut self) {
+        // What stands in the journal at the start is in the tables as well.
+        if let Err(error) = self.read_journal(|_| ()).await {
+            log::warn!("the journal cannot be read yet: {error}");
+        }
+        loop {
+            actix::clock::sleep(self.every).await;
+            let Ok(interest) = self.chat_server.send(Interests).await else { return };
+            if let Err(error) = self.look(interest).await {
+                self.metrics.poll_failures.inc();
+                log::warn!("cannot see what other nodes did: {error}");
+            }
+        }
+    }
+
+    async fn look(&mut self, interest: Interest) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        self.read_journal(|change| changes.push(change)).await?;
+        self.act(changes).await?;
+        if self.store.is_postgres() {
+            self.hint(&interest.rooms).await?;
+        }
+        self.tell_watchers(interest.watched).await?;
+        self.looks += 1;
+        if self.looks.is_multiple_of(PRUNE_EVERY) {
+            let before = before(self.store.now().await?, JOURNAL_KEPT);
+            self.store.prune_journal(before).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_journal(&mut self, mut news: impl FnMut(Change)) -> Result<(), StoreError> {
+        let since = before(self.store.now().await?, OVERLAP);
+        let entries = self.store.journal(since, MOST).await?;
+        let ids: HashSet<i64> = entries.iter().map(|entry| entry.id).collect();
+        for entry in entries {
+            if !self.seen.contains(&entry.id) {
+                news(entry.change);
+            }
+        }
+        self.seen = ids;
+        Ok(())
+    }
+
+    async fn act(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut made = Vec::new();
+        for change in changes {
+            match change {
+                Change::ChatCreated(chat) => made.push(chat),
+                Change::UserChanged(user) => {
+                    if self.store.user(user).await?.is_some_and(|user| user.blocked) {
+                        self.chat_server.do_send(Block(user));
+                    }
+                }
+            }
+        }
+        if !made.is_empty() {
+            for chat in self.store.chats_by_id(made).await? {
+                // ChatServer knows which of them it has announced itself.
+                self.chat_server.do_send(Announce { chat: Arc::new(chat), except: None });
+            }
+        }
+        Ok(())
+    }
+
+    async fn hint(&mut self, rooms: &[ChatId]) -> Result<(), StoreError> {
+        let known: HashMap<ChatId, Seq> = rooms
+            .iter()
+            .map(|chat| (*chat, self.heads.get(chat).copied().unwrap_or(Seq::ZERO)))
+            .collect();
+        self.heads = known;
+        if self.heads.is_empty() {
+            return Ok(());
+        }
+        let moved =
+            self.store.moved(self.heads.iter().map(|(chat, seq)| (*chat, *seq)).collect()).await?;
+        self.heads.extend(moved.iter().copied());
+        if !moved.is_empty() {
+            self.chat_server.do_send(Hints(moved));
+        }
+        Ok(())
+    }
+
+    async fn tell_watchers(&mut self, watched: bool) -> Result<(), StoreError> {
+        if !watched {
+            self.told.clear();
+            return Ok(());
+        }
+        // At the first look there is nothing to compare with: what moved before is not news.
+        let is_first = self.told.is_empty();
+        let now = self.store.now().await?;
+        let moved = self.store.active_since(before(now, OVERLAP), MOST).await?;
+        let mut told = HashMap::with_capacity(moved.len() + 1);
+        // An entry that is no chat's, so that a look which found nothing was a look.
+        told.insert(ChatId(0), Seq::ZERO);
+        for chat in moved {
+            let before = self.told.get(&chat.id).copied();
+            told.insert(chat.id, chat.last_seq);
+            let is_recent = chat.updated_at > self::before(now, self.every.saturating_mul(2));
+            let is_news = match before {
+                Some(seq) => chat.last_seq > seq,
+                None => chat.last_seq > Seq::ZERO && (!is_first || is_recent),
+            };
+            if is_news {
+                self.chat_server.do_send(Updated(Arc::new(chat)));
+            }
+        }
+        self.told = told;
+        Ok(())
+    }
+}
+
+fn before(time: Timestamp, span: Duration) -> Timestamp {
+    Timestamp(time.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,383 @@
+//! Letting users in: found or made, brought up to date, with their chats. Built for a storm: a batch
+//! of known users costs two reads, and newcomers one transaction for all.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use diesel::{
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper,
+};
+
+use super::backend::{read, transact};
+use super::journal::{Change, Note};
+use super::rows::{OwnChatRow, UserRow};
+use super::schema::{chat_members, chats, users};
+use super::{Store, StoreError};
+use crate::domain::{ChatId, ChatKind, Identity, Role, Standing, Timestamp, User, UserId};
+
+/// How many of a user's chats are told of.
+const CHATS: i64 = 100;
+
+/// A user who was let in, or who is blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    pub user: User,
+    /// The chats that the user is a member of, at most 100, the latest active first. A customer's
+    /// own is always among them; an admin's support chats are not.
+    pub chats: Vec<Standing>,
+    /// The support chat that was made for the user just now.
+    pub created_chat: Option<ChatId>,
+}
+
+/// What tokens say of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    pub role: Role,
+    pub nickname: Option<String>,
+    pub email: Option<String>,
+    /// When the newest of them was issued, in seconds; nothing before the first.
+    pub at: Option<i64>,
+}
+
+impl Claims {
+    /// What is known of somebody who has not been here.
+    fn unknown() -> Self {
+        Self { role: Role::Customer, nickname: None, email: None, at: None }
+    }
+
+    fn of(row: &UserRow) -> Self {
+        Self {
+            role: row.role,
+            nickname: row.nickname.clone(),
+            email: row.email.clone(),
+            at: row.claims_at,
+        }
+    }
+
+    /// Takes over what a newer token says, and tells whether it was newer. One that does not say
+    /// when it was issued is older than any that does.
+    fn apply(&mut self, identity: &Identity) -> bool {
+        let issued_at = identity.issued_at.unwrap_or(0);
+        if self.at.is_some_and(|at| issued_at <= at) {
+            return false;
+        }
+        self.at = Some(issued_at);
+        self.role = identity.role.unwrap_or(self.role);
+        self.nickname = identity.nickname.clone().or(self.nickname.take());
+        self.email = identity.email.clone().or(self.email.take());
+        true
+    }
+}
+
+/// Who is meant, on whosever word.
+type Name = (String, String);
+
+fn name(identity: &Identity) -> Name {
+    (identity.issuer.clone(), identity.subject.clone())
+}
+
+/// The subjects of each issuer; most deployments have one issuer.
+fn by_issuer<'a>(
+    identities: impl IntoIterator<Item = &'a Identity>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut subjects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for identity in identities {
+        subjects.entry(identity.issuer.clone()).or_default().insert(identity.subject.clone());
+    }
+    subjects
+        .into_iter()
+        .map(|(issuer, subjects)| (issuer, subjects.into_iter().collect()))
+        .collect()
+}
+
+/// A user who has been here, and their chats.
+#[derive(Debug)]
+struct Known {
+    row: UserRow,
+    chats: Vec<OwnChatRow>,
+}
+
+impl Known {
+    /// Whether nothing is to be written for this token's bearer.
+    fn is_settled(&self, identity: &Identity) -> bool {
+        self.row.blocked
+            || (!Claims::of(&self.row).apply(identity)
+                && (self.row.role == Role::Admin || self.support_chat().is_some()))
+    }
+
+    fn support_chat(&self) -> Option<&OwnChatRow> {
+        self.chats.iter().find(|chat| chat.kind == ChatKind::Support)
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        let mut chats = self.chats.clone();
+        if self.row.role == Role::Admin {
+            chats.retain(|chat| chat.kind != ChatKind::Support);
+        }
+        chats.sort_by_key(|chat| std::cmp::Reverse((chat.updated_at, chat.chat_id)));
+        chats.into_iter().map(OwnChatRow::standing).collect()
+    }
+}
+
+impl Store {
+    /// Finds or makes each user, in one unit of work for all; takes over what newer tokens say;
+    /// finds or makes each customer's support chat. Answers in the order asked. A blocked user is
+    /// answered, and nothing is made or changed for them.
+    pub async fn admit(&self, batch: Vec<Identity>) -> Result<Vec<Admission>, StoreError> {
+        let mut known = self.known(&batch).await?;
+        let unsettled: Vec<Identity> = batch
+            .iter()
+            .filter(|identity| !known.get(&name(identity)).is_some_and(|k| k.is_settled(identity)))
+            .cloned()
+            .collect();
+        let mut created = HashMap::new();
+        if !unsettled.is_empty() {
+            let mut newcomers: BTreeMap<Name, Claims> = BTreeMap::new();
+            for identity in &unsettled {
+                if !known.contains_key(&name(identity)) {
+                    newcomers.entry(name(identity)).or_insert_with(Claims::unknown).apply(identity);
+                }
+            }
+            created = self.settle(newcomers, unsettled.clone(), Vec::new()).await?;
+            known.extend(self.known(&unsettled).await?);
+        }
+        batch
+            .iter()
+            .map(|identity| {
+                // Users are never deleted, so whoever was found or made is found again.
+                let known = known
+                    .get(&name(identity))
+                    .ok_or_else(|| StoreError::Internal("a user vanished".to_owned()))?;
+                Ok(Admission {
+                    user: known.row.clone().into(),
+                    chats: known.standings(),
+                    // Told once, also where the batch names the user twice.
+                    created_chat: created.remove(&known.row.id),
+                })
+            })
+            .collect()
+    }
+
+    /// Finds a customer's support chat, or makes it. The second value tells whether it was made now.
+    pub async fn own_chat(&self, customer: UserId) -> Result<(ChatId, bool), StoreError> {
+        let find = || async {
+            read!(self, |connection| {
+                let chat = chats::table
+                    .filter(chats::kind.eq(ChatKind::Support))
+                    .filter(chats::customer_id.eq(customer))
+                    .select(chats::id);
+                run!(chat.first::<ChatId>(connection)).optional()
+            })
+        };
+        if let Some(chat) = find().await? {
+            return Ok((chat, false));
+        }
+        let created = self.settle(BTreeMap::new(), Vec::new(), vec![customer]).await?;
+        if let Some(chat) = created.get(&customer) {
+            return Ok((*chat, true));
+        }
+        let found = find().await?;
+        let chat = found.ok_or_else(|| StoreError::Internal(format!("no customer {customer}")))?;
+        Ok((chat, false))
+    }
+
+    /// Who of the bearers has been here.
+    async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, Known>, StoreError> {
+        let names = by_issuer(identities);
+        let (rows, chats): (Vec<UserRow>, Vec<OwnChatRow>) = read!(self, |connection| {
+            let mut rows: Vec<UserRow> = Vec::new();
+            for (issuer, subjects) in &names {
+                let users = users::table
+                    .filter(users::issuer.eq(issuer))
+                    .filter(users::subject.eq_any(subjects))
+                    .select(UserRow::as_select());
+                rows.extend(run!(users.load::<UserRow>(connection))?);
+            }
+            let ids: Vec<UserId> = rows.iter().map(|row| row.id).collect();
+            let chats = run!(dialect::standings_of(connection, &ids, CHATS))?;
+            Ok((rows, chats))
+        })?;
+        let mut chats_of: HashMap<UserId, Vec<OwnChatRow>> = HashMap::new();
+        for chat in chats {
+            chats_of.entry(chat.user_id).or_default().push(chat);
+        }
+        let known = |row: UserRow| {
+            let chats = chats_of.remove(&row.id).unwrap_or_default();
+            ((row.issuer.clone(), row.subject.clone()), Known { row, chats })
+        };
+        Ok(rows.into_iter().map(known).collect())
+    }
+
+    /// Writes what is missing: the newcomers, what newer tokens say, the support chats of these
+    /// identities and customers. Answers which chats were made.
+    ///
+    /// Each user's row is locked before anything else is done for them, users in one order: that
+    /// makes one chat of many attempts, and no deadlock.
+    async fn settle(
+        &self,
+        newcomers: BTreeMap<Name, Claims>,
+        identities: Vec<Identity>,
+        customers: Vec<UserId>,
+    ) -> Result<HashMap<UserId, ChatId>, StoreError> {
+        transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
+            if !newcomers.is_empty() {
+                let rows: Vec<_> = newcomers
+                    .iter()
+                    .map(|((issuer, subject), claims)| {
+                        (
+                            users::issuer.eq(issuer),
+                            users::subject.eq(subject),
+                            users::role.eq(claims.role),
+                            users::nickname.eq(claims.nickname.as_ref()),
+                            users::email.eq(claims.email.as_ref()),
+                            users::claims_at.eq(claims.at),
+                            users::created_at.eq(now),
+                        )
+                    })
+                    .collect();
+                let insert = diesel::insert_into(users::table).values(rows);
+                run!(insert.on_conflict_do_nothing().execute(connection))?;
+            }
+
+            let mut locked: Vec<UserRow> = Vec::new();
+            for (issuer, subjects) in by_issuer(&identities) {
+                let users = users::table
+                    .filter(users::issuer.eq(issuer))
+                    .filter(users::subject.eq_any(subjects))
+                    .order(users::id)
+                    .select(UserRow::as_select());
+                locked.extend(run!(locked!(users).load::<UserRow>(connection))?);
+            }
+            if !customers.is_empty() {
+                let users = users::table
+                    .filter(users::id.eq_any(customers))
+                    .order(users::id)
+                    .select(UserRow::as_select());
+                locked.extend(run!(locked!(users).load::<UserRow>(connection))?);
+            }
+            locked.retain(|row| !row.blocked);
+
+            let (changes, notes) = changes(&mut locked, &identities);
+            if !changes.is_empty() {
+                run!(dialect::apply_claims(connection, &changes))?;
+            }
+            if !notes.is_empty() {
+                run!(dialect::note(connection, &notes))?;
+            }
+
+            let customers: BTreeSet<UserId> =
+                locked.iter().filter(|row| row.role == Role::Customer).map(|row| row.id).collect();
+            let support = chats::table
+                .filter(chats::kind.eq(ChatKind::Support))
+                .filter(chats::customer_id.eq_any(customers.iter().copied().collect::<Vec<_>>()))
+                .select((chats::customer_id.assume_not_null(), chats::id));
+            let before: Vec<(UserId, ChatId)> = run!(support.clone().load(connection))?;
+            let before: HashMap<UserId, ChatId> = before.into_iter().collect();
+            let without: Vec<UserId> =
+                customers.into_iter().filter(|id| !before.contains_key(id)).collect();
+            if without.is_empty() {
+                return Ok(HashMap::new());
+            }
+            let rows: Vec<_> = without
+                .iter()
+                .map(|customer| {
+                    (
+                        chats::kind.eq(ChatKind::Support),
+                        chats::customer_id.eq(customer),
+                        chats::created_at.eq(now),
+                        chats::updated_at.eq(now),
+                        chats::active_minute.eq(super::minute(now)),
+                    )
+                })
+                .collect();
+            run!(diesel::insert_into(chats::table).values(rows).execute(connection))?;
+            let created: Vec<(UserId, ChatId)> = run!(support.load(connection))?;
+            let created: HashMap<UserId, ChatId> =
+                created.into_iter().filter(|(id, _)| !before.contains_key(id)).collect();
+            let members: Vec<_> = created
+                .iter()
+                .map(|(user, chat)| {
+                    (
+                        chat_members::chat_id.eq(*chat),
+                        chat_members::user_id.eq(*user),
+                        chat_members::joined_at.eq(now),
+                    )
+                })
+                .collect();
+            run!(diesel::insert_into(chat_members::table).values(members).execute(connection))?;
+            let notes: Vec<Note> =
+                created.values().map(|chat| Note::from(Change::ChatCreated(*chat))).collect();
+            run!(dialect::note(connection, &notes))?;
+            Ok(created)
+        })
+    }
+}
+
+/// What the tokens change of these users, who take it over; and what of it others must know.
+fn changes(rows: &mut [UserRow], identities: &[Identity]) -> (Vec<(UserId, Claims)>, Vec<Note>) {
+    let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
+    for identity in identities {
+        tokens.entry(name(identity)).or_default().push(identity);
+    }
+    let mut changes = Vec::new();
+    let mut notes = Vec::new();
+    for row in rows {
+        let mut claims = Claims::of(row);
+        let mut newer = false;
+        for token in tokens.get(&(row.issuer.clone(), row.subject.clone())).into_iter().flatten() {
+            newer |= claims.apply(token);
+        }
+        if newer {
+            if claims.role != row.role {
+                notes.push(Note::from(Change::UserChanged(row.id)));
+            }
+            row.role = claims.role;
+            changes.push((row.id, claims));
+        }
+    }
+    (changes, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(issued_at: Option<i64>, role: Option<Role>, nickname: Option<&str>) -> Identity {
+        Identity {
+            issuer: String::new(),
+            subject: "kim".to_owned(),
+            role,
+            nickname: nickname.map(str::to_owned),
+            email: None,
+            issued_at,
+        }
+    }
+
+    #[test]
+    fn only_a_newer_token_changes_a_user() {
+        let mut claims = Claims::unknown();
+        assert!(claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim"))));
+        for issued_at in [None, Some(9), Some(10)] {
+            assert!(!claims.apply(&token(issued_at, Some(Role::Customer), Some("Lee"))));
+        }
+        assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));
+        assert!(claims.apply(&token(Some(11), None, Some("Lee"))));
+        assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Lee")));
+    }
+
+    #[test]
+    fn a_missing_claim_changes_nothing() {
+        let mut claims = Claims::unknown();
+        claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")));
+        assert!(claims.apply(&token(Some(11), None, None)));
+        assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));
+    }
+
+    #[test]
+    fn a_token_without_a_time_counts_at_first_sight_alone() {
+        let mut claims = Claims::unknown();
+        assert!(claims.apply(&token(None, None, Some("Kim"))));
+        assert!(!claims.apply(&token(None, None, Some("Lee"))));
+        assert!(claims.apply(&token(Some(1), None, Some("Lee"))));
+    }
+}

@@ -1,0 +1,112 @@
+//! The two databases, and the macros that compile a query once for each.
+
+use super::{postgres, sqlite};
+
+/// A closed choice: which database it is stands in the URL.
+#[derive(Clone)]
+pub enum Backend {
+    Postgres(postgres::Pool),
+    Sqlite(sqlite::File),
+}
+
+/// `read!(store, |connection| { … Ok(value) })` runs the block on a connection that reads.
+///
+/// The block is compiled once per database: on PostgreSQL as a future, on SQLite as a closure on a
+/// blocking thread, which is why it owns what it uses. In it, `run!(query)` waits for a query, and
+/// `dialect` is the module of those that the two do not say in the same words. The module that uses
+/// the macro imports diesel's traits by name, but for `RunQueryDsl`, of which each database has its
+/// own.
+macro_rules! read {
+    ($store:expr, |$connection:ident| $block:block) => {
+        match &$store.backend {
+            $crate::db::backend::Backend::Postgres(pool) => {
+                #[allow(unused_imports)]
+                use diesel_async::RunQueryDsl;
+                #[allow(unused_imports)]
+                use $crate::db::postgres::dialect;
+                #[allow(unused_macros)]
+                macro_rules! run {
+                    ($query:expr) => {
+                        $query.await
+                    };
+                }
+                let mut object = pool.get().await?;
+                let answer = {
+                    let $connection: &mut diesel_async::AsyncPgConnection = &mut object;
+                    $crate::db::postgres::bounded(async { $block }).await
+                };
+                $crate::db::postgres::finish(object, answer)
+            }
+            $crate::db::backend::Backend::Sqlite(file) => {
+                #[allow(unused_imports)]
+                use diesel::RunQueryDsl;
+                #[allow(unused_imports)]
+                use $crate::db::sqlite::dialect;
+                #[allow(unused_macros)]
+                macro_rules! run {
+                    ($query:expr) => {
+                        $query
+                    };
+                }
+                file.read(move |$connection: &mut diesel::SqliteConnection| $block).await
+            }
+        }
+    };
+}
+
+/// As `read!`, in one transaction of a connection that may write. `locked!(query)` makes a query
+/// lock the rows that it finds, where the transaction does not exclude all others anyway.
+macro_rules! transact {
+    ($store:expr, |$connection:ident| $block:block) => {
+        match &$store.backend {
+            $crate::db::backend::Backend::Postgres(pool) => {
+                #[allow(unused_imports)]
+                use diesel_async::RunQueryDsl;
+                #[allow(unused_imports)]
+                use $crate::db::postgres::dialect;
+                #[allow(unused_macros)]
+                macro_rules! run {
+                    ($query:expr) => {
+                        $query.await
+                    };
+                }
+                #[allow(unused_macros)]
+                macro_rules! locked {
+                    ($query:expr) => {
+                        $query.for_no_key_update()
+                    };
+                }
+                let mut object = pool.get().await?;
+                let answer = {
+                    let connection: &mut diesel_async::AsyncPgConnection = &mut object;
+                    let work =
+                        async move |$connection: &mut diesel_async::AsyncPgConnection| $block;
+                    let transaction = diesel_async::AsyncConnection::transaction(connection, work);
+                    $crate::db::postgres::bounded(transaction).await
+                };
+                $crate::db::postgres::finish(object, answer)
+            }
+            $crate::db::backend::Backend::Sqlite(file) => {
+                #[allow(unused_imports)]
+                use diesel::RunQueryDsl;
+                #[allow(unused_imports)]
+                use $crate::db::sqlite::dialect;
+                #[allow(unused_macros)]
+                macro_rules! run {
+                    ($query:expr) => {
+                        $query
+                    };
+                }
+                #[allow(unused_macros)]
+                macro_rules! locked {
+                    ($query:expr) => {
+                        $query
+                    };
+                }
+                file.write(move |$connection: &mut diesel::SqliteConnection| $block).await
+            }
+        }
+    };
+}
+
+pub(super) use {read, transact};

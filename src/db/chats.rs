@@ -1,0 +1,278 @@
+//! Chats: lists, single ones, and the making of groups.
+
+use std::collections::HashMap;
+
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
+    OptionalExtension, QueryDsl, SelectableHelper,
+};
+
+use super::backend::{read, transact};
+use super::journal::{Change, Note};
+use super::rows::{ChatRow, StandingRow, members, standing};
+use super::schema::{chat_members, chats, read_marks, users};
+use super::{Range, Store, StoreError, minute};
+use crate::domain::{Chat, ChatId, ChatKind, Message, Seq, Standing, Timestamp, UserId};
+
+/// How many members of a chat are told of.
+const MEMBERS: i64 = 100;
+
+/// Whose chats are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every chat.
+    All,
+    /// Those that the reader is a member of.
+    MemberOf,
+}
+
+/// A page of a list of chats, by latest activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatPage {
+    /// `updated_at` and id of the last chat of the page before.
+    pub after: Option<(Timestamp, ChatId)>,
+    pub newest_first: bool,
+    pub limit: i64,
+}
+
+/// Before any chat's activity, and after it: PostgreSQL's calendar ends before our numbers do.
+const DAWN: (Timestamp, ChatId) = (Timestamp(0), ChatId(0));
+const DUSK: (Timestamp, ChatId) = (Timestamp(253_402_300_799_000_000), ChatId(i64::MAX));
+
+/// A chat's row, and how a reader stands to it.
+type ListedRow = (ChatRow, Option<Seq>, Option<UserId>);
+
+/// Chats, each beside the reader's mark and membership where there is one.
+macro_rules! beside {
+    ($reader:expr) => {
+        chats::table
+            .left_join(
+                read_marks::table
+                    .on(read_marks::chat_id.eq(chats::id).and(read_marks::user_id.eq($reader))),
+            )
+            .left_join(
+                chat_members::table
+                    .on(chat_members::chat_id.eq(chats::id).and(chat_members::user_id.eq($reader))),
+            )
+    };
+}
+
+impl Store {
+    /// How the user stands to those of the chats that exist, in any order.
+    pub async fn standings(
+        &self,
+        user: UserId,
+        chats: Vec<ChatId>,
+    ) -> Result<Vec<Standing>, StoreError> {
+        let rows: Vec<StandingRow> = read!(self, |connection| {
+            let standings = beside!(user).filter(chats::id.eq_any(&chats)).select((
+                chats::id,
+                chats::kind,
+                chats::last_seq,
+                read_marks::seq.nullable(),
+                chat_members::user_id.nullable(),
+            ));
+            run!(standings.load(connection))
+        })?;
+        Ok(rows.into_iter().map(standing).collect())
+    }
+
+    /// A chat with its last message and members, at most 100, and how the reader stands to it.
+    pub async fn chat(
+        &self,
+        id: ChatId,
+        reader: UserId,
+    ) -> Result<Option<(Chat, Standing)>, StoreError> {
+        let row: Option<ListedRow> = read!(self, |connection| {
+            let chat = beside!(reader).filter(chats::id.eq(id)).select((
+                ChatRow::as_select(),
+                read_marks::seq.nullable(),
+                chat_members::user_id.nullable(),
+            ));
+            run!(chat.first(connection)).optional()
+        })?;
+        Ok(self.listed(row.into_iter().collect()).await?.pop())
+    }
+
+    /// Those of the chats that exist, in any order.
+    pub async fn chats_by_id(&self, ids: Vec<ChatId>) -> Result<Vec<Chat>, StoreError> {
+        let rows: Vec<ChatRow> = read!(self, |connection| {
+            let chats = chats::table.filter(chats::id.eq_any(&ids)).select(ChatRow::as_select());
+            run!(chats.load(connection))
+        })?;
+        self.completed(rows).await
+    }
+
+    /// Lists chats by latest activity. A chat that moves meanwhile may be seen again.
+    pub async fn chats(
+        &self,
+        reader: UserId,
+        scope: Scope,
+        page: ChatPage,
+    ) -> Result<Vec<(Chat, Standing)>, StoreError> {
+        let ChatPage { after, newest_first, limit } = page;
+        let (time, id) = after.unwrap_or(if newest_first { DUSK } else { DAWN });
+        let rows: Vec<ListedRow> = read!(self, |connection| {
+            let listed = beside!(reader).limit(limit).select((
+                ChatRow::as_select(),
+                read_marks::seq.nullable(),
+                chat_members::user_id.nullable(),
+            ));
+            // The minutes stand in an index. The few chats of one member are sorted instead, so that
+            // no plan walks through everybody's.
+            match (scope, newest_first) {
+                (Scope::All, true) => {
+                    let page = listed
+                        .filter(chats::active_minute.le(minute(time)))
+                        .filter(chats::updated_at.le(time))
+                        .filter(chats::updated_at.lt(time).or(chats::id.lt(id)))
+                        .order((
+                            chats::active_minute.desc(),
+                            chats::updated_at.desc(),
+                            chats::id.desc(),
+                        ));
+                    run!(page.load::<ListedRow>(connection))
+                }
+                (Scope::All, false) => {
+                    let page = listed
+                        .filter(chats::active_minute.ge(minute(time)))
+                        .filter(chats::updated_at.ge(time))
+                        .filter(chats::updated_at.gt(time).or(chats::id.gt(id)))
+                        .order((chats::active_minute, chats::updated_at, chats::id));
+                    run!(page.load::<ListedRow>(connection))
+                }
+                (Scope::MemberOf, true) => {
+                    let page = listed
+                        .filter(chat_members::user_id.is_not_null())
+                        .filter(chats::updated_at.le(time))
+                        .filter(chats::updated_at.lt(time).or(chats::id.lt(id)))
+                        .order((chats::updated_at.desc(), chats::id.desc()));
+                    run!(page.load::<ListedRow>(connection))
+                }
+                (Scope::MemberOf, false) => {
+                    let page = listed
+                        .filter(chat_members::user_id.is_not_null())
+                        .filter(chats::updated_at.ge(time))
+                        .filter(chats::updated_at.gt(time).or(chats::id.gt(id)))
+                        .order((chats::updated_at, chats::id));
+                    run!(page.load::<ListedRow>(connection))
+                }
+            }
+        })?;
+        self.listed(rows).await
+    }
+
+    /// The chats that were active at `since` or later, the longest quiet first.
+    pub async fn active_since(
+        &self,
+        since: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Chat>, StoreError> {
+        let rows: Vec<ChatRow> = read!(self, |connection| {
+            let active = chats::table
+                .filter(chats::active_minute.ge(minute(since)))
+                .filter(chats::updated_at.ge(since))
+                .order((chats::active_minute, chats::updated_at, chats::id))
+                .limit(limit)
+                .select(ChatRow::as_select());
+            run!(active.load(connection))
+        })?;
+        self.completed(rows).await
+    }
+
+    /// Makes a group of its creator and the members, or answers the first of them who does not exist.
+    pub async fn create_group(
+        &self,
+        creator: UserId,
+        members: Vec<UserId>,
+        title: Option<String>,
+    ) -> Result<Result<ChatId, UserId>, StoreError> {
+        let mut people = vec![creator];
+        for member in members {
+            if !people.contains(&member) {
+                people.push(member);
+            }
+        }
+        transact!(self, |connection| {
+            let existing = users::table.filter(users::id.eq_any(&people)).select(users::id);
+            let existing: Vec<UserId> = run!(existing.load(connection))?;
+            if let Some(missing) = people.iter().find(|id| !existing.contains(id)) {
+                return Ok(Err(*missing));
+            }
+            let now = run!(dialect::now(connection))?;
+            let chat: ChatId = run!(
+                diesel::insert_into(chats::table)
+                    .values((
+                        chats::kind.eq(ChatKind::Group),
+                        chats::title.eq(title),
+                        chats::created_at.eq(now),
+                        chats::updated_at.eq(now),
+                        chats::active_minute.eq(minute(now)),
+                    ))
+                    .returning(chats::id)
+                    .get_result(connection)
+            )?;
+            let rows: Vec<_> = people
+                .iter()
+                .map(|user| {
+                    (
+                        chat_members::chat_id.eq(chat),
+                        chat_members::user_id.eq(*user),
+                        chat_members::joined_at.eq(now),
+                    )
+                })
+                .collect();
+            run!(diesel::insert_into(chat_members::table).values(rows).execute(connection))?;
+            run!(dialect::note(connection, &[Note::from(Change::ChatCreated(chat))]))?;
+            Ok(Ok(chat))
+        })
+    }
+
+    /// Everybody who belongs to a chat, by id.
+    pub async fn member_ids(&self, chat: ChatId) -> Result<Vec<UserId>, StoreError> {
+        read!(self, |connection| {
+            let members = chat_members::table
+                .filter(chat_members::chat_id.eq(chat))
+                .order(chat_members::user_id)
+                .select(chat_members::user_id);
+            run!(members.load(connection))
+        })
+    }
+
+    async fn listed(&self, rows: Vec<ListedRow>) -> Result<Vec<(Chat, Standing)>, StoreError> {
+        let (rows, standings): (Vec<ChatRow>, Vec<Standing>) = rows
+            .into_iter()
+            .map(|(row, read_seq, member)| {
+                let standing = standing((row.id, row.kind, row.last_seq, read_seq, member));
+                (row, standing)
+            })
+            .unzip();
+        Ok(self.completed(rows).await?.into_iter().zip(standings).collect())
+    }
+
+    /// Adds each chat's last message and members, in the same order.
+    async fn completed(&self, rows: Vec<ChatRow>) -> Result<Vec<Chat>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<ChatId> = rows.iter().map(|row| row.id).collect();
+        let last: Vec<Range> = rows
+            .iter()
+            .map(|row| Range {
+                chat_id: row.id,
+                after: Seq(row.last_seq.0 - 1),
+                up_to: row.last_seq,
+            })
+            .collect();
+        let (last, people): (Vec<Vec<Message>>, Vec<_>) = read!(self, |connection| {
+            let last = run!(dialect::ranges(connection, &last, 1, usize::MAX))?;
+            Ok((last, run!(dialect::members_of(connection, &ids, MEMBERS))?))
+        })?;
+        let mut people: HashMap<ChatId, _> = members(people);
+        let complete = |(row, mut last): (ChatRow, Vec<Message>)| {
+            let members = people.remove(&row.id).unwrap_or_default();
+            row.chat(last.pop(), members)
+        };
+        Ok(rows.into_iter().zip(last).map(complete).collect())
+    }
+}

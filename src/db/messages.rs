@@ -1,0 +1,65 @@
+//! Messages as they are read.
+
+use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, SelectableHelper};
+
+use super::backend::read;
+use super::rows::{Authors, MessageRow};
+use super::schema::{messages, users};
+use super::{Store, StoreError};
+use crate::domain::{ChatId, Message, Seq};
+
+/// A page of a chat's log, between two bounds that are not part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryPage {
+    pub after: Option<Seq>,
+    pub before: Option<Seq>,
+    pub newest_first: bool,
+    pub limit: i64,
+}
+
+/// The messages of a chat with `after` < `seq` ≤ `up_to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub chat_id: ChatId,
+    pub after: Seq,
+    pub up_to: Seq,
+}
+
+impl Store {
+    /// A page of a chat's log.
+    pub async fn history(
+        &self,
+        chat: ChatId,
+        page: HistoryPage,
+    ) -> Result<Vec<Message>, StoreError> {
+        let after = page.after.unwrap_or(Seq::ZERO);
+        let before = page.before.unwrap_or(Seq(i64::MAX));
+        // The statement's text is the same for every page, so it is prepared once.
+        let rows: Vec<MessageRow> = read!(self, |connection| {
+            let between = messages::table
+                .inner_join(users::table.on(users::id.eq(messages::author_id)))
+                .filter(messages::chat_id.eq(chat))
+                .filter(messages::seq.gt(after))
+                .filter(messages::seq.lt(before))
+                .limit(page.limit)
+                .select(MessageRow::as_select());
+            if page.newest_first {
+                run!(between.order(messages::seq.desc()).load::<MessageRow>(connection))
+            } else {
+                run!(between.order(messages::seq).load::<MessageRow>(connection))
+            }
+        })?;
+        Ok(Authors::messages(rows))
+    }
+
+    /// Many ranges at once, over many chats, in one query: for each the messages in order, at most
+    /// `limit` and at most `bytes` of bodies, and at least one where there is any.
+    pub async fn ranges(
+        &self,
+        ranges: Vec<Range>,
+        limit: i64,
+        bytes: usize,
+    ) -> Result<Vec<Vec<Message>>, StoreError> {
+        read!(self, |connection| { run!(dialect::ranges(connection, &ranges, limit, bytes)) })
+    }
+}

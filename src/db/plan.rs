@@ -1,0 +1,172 @@
+//! What a batch of writes comes to, decided without a database: duplicates, expectations, numbers.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::writer::{Batch, Marked, Refusal, Written};
+use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Stored, Timestamp, UserId};
+
+/// By what a message is known again: chat, author and the author's name for it.
+pub type Key<'a> = (ChatId, UserId, &'a str);
+
+pub fn key(draft: &Draft) -> Key<'_> {
+    (draft.chat_id, draft.author, draft.client_id.as_str())
+}
+
+/// A message that the log has already.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub receipt: Receipt,
+    pub body: String,
+}
+
+/// What was found under the lock of the batch's chats.
+#[derive(Debug)]
+pub struct Ground<'a> {
+    /// The last `seq` of each chat that exists.
+    pub heads: BTreeMap<ChatId, Seq>,
+    /// The messages that are known already.
+    pub found: HashMap<Key<'a>, Found>,
+    /// The time of what is written now.
+    pub now: Timestamp,
+}
+
+/// Rows that we sent to be committed without learning whether they were: where and when each
+/// would stand. One that is found there later is our own, and no duplicate.
+pub type Ours = HashSet<(ChatId, Seq, Timestamp)>;
+
+/// What is to be written, and what to answer once it is.
+#[derive(Debug)]
+pub struct Plan {
+    answers: Vec<Answer>,
+    /// The new messages: the draft's place in the batch, and its number.
+    pub rows: Vec<(usize, Seq)>,
+    /// The last `seq` of each chat, with the new messages.
+    pub heads: BTreeMap<ChatId, Seq>,
+    /// How far readers have read, where this batch says something of it.
+    pub marks: BTreeMap<(ChatId, UserId), Seq>,
+    pub now: Timestamp,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Now(Stored),
+    /// New: stands in this row.
+    Row(usize),
+    /// The same as this row, once more.
+    SameAsRow(usize),
+}
+
+enum Known {
+    Log { found: Found, ours: bool },
+    Row { row: usize, draft: usize },
+}
+
+/// Decides, in the order of the batch: first whether a draft is known, then whether what it expects
+/// still holds, then its number.
+pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan {
+    let Ground { mut heads, found, now } = ground;
+    let mut known: HashMap<Key<'a>, Known> = found
+        .into_iter()
+        .map(|(key, found)| {
+            let ours = ours.contains(&(key.0, found.receipt.seq, found.receipt.created_at));
+            (key, Known::Log { found, ours })
+        })
+        .collect();
+    let mut rows = Vec::new();
+    let mut marks = BTreeMap::new();
+    let mut answers = Vec::with_capacity(batch.drafts.len());
+    for (index, draft) in batch.drafts.iter().enumerate() {
+        let Some(head) = heads.get_mut(&draft.chat_id) else {
+            answers.push(Answer::Now(Stored::NoChat));
+            continue;
+        };
+        answers.push(match known.get_mut(&key(draft)) {
+            Some(Known::Log { found, .. }) if found.body != draft.body.as_str() => {
+                Answer::Now(Stored::ClientIdReused)
+            }
+            Some(Known::Log { found, ours }) => Answer::Now(if std::mem::take(ours) {
+                Stored::New(found.receipt)
+            } else {
+                Stored::Duplicate(found.receipt)
+            }),
+            Some(Known::Row { draft: first, .. }) if batch.drafts[*first].body != draft.body => {
+                Answer::Now(Stored::ClientIdReused)
+            }
+            Some(Known::Row { row, .. }) => Answer::SameAsRow(*row),
+            None if draft.expect_seq.is_some_and(|expected| expected != *head) => {
+                Answer::Now(Stored::ChatMoved { last_seq: *head })
+            }
+            None => {
+                *head = head.next();
+                let row = rows.len();
+                rows.push((index, *head));
+                known.insert(key(draft), Known::Row { row, draft: index });
+                // Who writes has read up to it.
+                marks.insert((draft.chat_id, draft.author), *head);
+                Answer::Row(row)
+            }
+        });
+    }
+    for mark in &batch.marks {
+        if let Some(head) = heads.get(&mark.chat_id) {
+            let seq = marks.entry((mark.chat_id, mark.user_id)).or_insert(Seq::ZERO);
+            *seq = mark.seq.min(*head).max(*seq);
+        }
+    }
+    Plan { answers, rows, heads, marks, now }
+}
+
+impl Plan {
+    /// Whether nothing is to be written.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.marks.is_empty()
+    }
+
+    /// The chats that got messages, with their new last `seq`.
+    pub fn moved<'a>(&'a self, batch: &'a Batch) -> BTreeMap<ChatId, Seq> {
+        self.rows.iter().map(|&(draft, seq)| (batch.drafts[draft].chat_id, seq)).collect()
+    }
+
+    /// Where the rows will stand, to know them again.
+    pub fn remember<'a>(
+        &'a self,
+        batch: &'a Batch,
+    ) -> impl Iterator<Item = (ChatId, Seq, Timestamp)> {
+        self.rows.iter().map(|&(draft, seq)| (batch.drafts[draft].chat_id, seq, self.now))
+    }
+
+    /// The answers, once all is committed: `ids` of the new rows, `marks` as they now stand, and the
+    /// last `seq` of chats that were only asked for (`heads`).
+    pub fn written(
+        self,
+        batch: &Batch,
+        ids: &HashMap<(ChatId, Seq), MessageId>,
+        marks: &HashMap<(ChatId, UserId), Seq>,
+        heads: &HashMap<ChatId, Seq>,
+    ) -> Written {
+        let receipt = |row: usize| {
+            let (draft, seq) = self.rows[row];
+            let id = ids.get(&(batch.drafts[draft].chat_id, seq)).copied();
+            id.map(|id| Receipt { id, seq, created_at: self.now })
+        };
+        let stored = |answer: &Answer| match answer {
+            Answer::Now(stored) => stored.clone(),
+            // A row without an id cannot be: each that was inserted has returned its own.
+            Answer::Row(row) => receipt(*row).map_or(Stored::Unavailable, Stored::New),
+            Answer::SameAsRow(row) => receipt(*row).map_or(Stored::Unavailable, Stored::Duplicate),
+        };
+        let marked = |mark: &super::Mark| {
+            let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
+            let read_seq = marks.get(&(mark.chat_id, mark.user_id)).ok_or(Refusal::Unavailable)?;
+            Ok(Marked { read_seq: *read_seq, last_seq })
+        };
+        let head = |chat: &ChatId| {
+            self.heads.get(chat).or_else(|| heads.get(chat)).copied().ok_or(Refusal::NoChat)
+        };
+        Written {
+            drafts: self.answers.iter().map(stored).collect(),
+            marks: batch.marks.iter().map(marked).collect(),
+            heads: batch.heads.iter().map(head).collect(),
+        }
+    }
+}

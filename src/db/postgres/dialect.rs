@@ -1,0 +1,102 @@
+//! The queries that the two databases do not say in the same words; `sqlite::dialect` has the same.
+
+use diesel::dsl::sql;
+use diesel::{ExpressionMethods, QueryResult};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::statements::{ApplyClaims, MembersOf, Moved, Ranges, StandingsOf};
+use crate::db::Range;
+use crate::db::admission::Claims;
+use crate::db::journal::Note;
+use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow};
+use crate::db::schema::journal;
+use crate::db::types::UtcTimestamp;
+use crate::domain::{ChatId, Message, Seq, Timestamp, UserId};
+
+/// The database's clock: one for all nodes.
+pub async fn now(connection: &mut AsyncPgConnection) -> QueryResult<Timestamp> {
+    diesel::select(sql::<UtcTimestamp>("clock_timestamp()")).get_result(connection).await
+}
+
+/// Writes into the journal, at the database's time.
+pub async fn note(connection: &mut AsyncPgConnection, notes: &[Note]) -> QueryResult<()> {
+    let rows: Vec<_> = notes
+        .iter()
+        .map(|note| (journal::kind.eq(note.kind), journal::subject_id.eq(note.subject)))
+        .collect();
+    diesel::insert_into(journal::table).values(rows).execute(connection).await?;
+    Ok(())
+}
+
+/// Each user's chats, at most `limit`.
+pub async fn standings_of(
+    connection: &mut AsyncPgConnection,
+    users: &[UserId],
+    limit: i64,
+) -> QueryResult<Vec<OwnChatRow>> {
+    StandingsOf { users, limit }.load(connection).await
+}
+
+/// The members of each chat by id, at most `limit` of each.
+pub async fn members_of(
+    connection: &mut AsyncPgConnection,
+    chats: &[ChatId],
+    limit: i64,
+) -> QueryResult<Vec<MemberRow>> {
+    MembersOf { chats, limit }.load(connection).await
+}
+
+/// Those of the chats that are beyond what is known of them.
+pub async fn moved(
+    connection: &mut AsyncPgConnection,
+    known: &[(ChatId, Seq)],
+) -> QueryResult<Vec<(ChatId, Seq)>> {
+    let (ids, seqs): (Vec<_>, Vec<_>) = known.iter().copied().unzip();
+    Moved { ids: &ids, seqs: &seqs }.load(connection).await
+}
+
+/// What each range holds, at most `limit` messages and `bytes` of bodies of each.
+pub async fn ranges(
+    connection: &mut AsyncPgConnection,
+    ranges: &[Range],
+    limit: i64,
+    bytes: usize,
+) -> QueryResult<Vec<Vec<Message>>> {
+    let chats: Vec<_> = ranges.iter().map(|range| range.chat_id).collect();
+    let afters: Vec<_> = ranges.iter().map(|range| range.after).collect();
+    let up_tos: Vec<_> = ranges.iter().map(|range| range.up_to).collect();
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let query = Ranges { chats: &chats, afters: &afters, up_tos: &up_tos, limit, bytes };
+    let rows: Vec<(i64, MessageRow)> = query.load(connection).await?;
+    let mut authors = Authors::default();
+    let mut found = vec![Vec::new(); ranges.len()];
+    for (n, row) in rows {
+        // The database counts from 1.
+        if let Some(messages) = usize::try_from(n - 1).ok().and_then(|n| found.get_mut(n)) {
+            messages.push(authors.message(row));
+        }
+    }
+    Ok(found)
+}
+
+/// Applies what newer tokens say of users whose rows are locked.
+pub async fn apply_claims(
+    connection: &mut AsyncPgConnection,
+    claims: &[(UserId, Claims)],
+) -> QueryResult<()> {
+    let ids: Vec<_> = claims.iter().map(|(id, _)| *id).collect();
+    let roles: Vec<_> = claims.iter().map(|(_, claims)| claims.role).collect();
+    let nicknames: Vec<_> = claims.iter().map(|(_, claims)| claims.nickname.as_deref()).collect();
+    let emails: Vec<_> = claims.iter().map(|(_, claims)| claims.email.as_deref()).collect();
+    let claims_at: Vec<_> = claims.iter().map(|(_, claims)| claims.at).collect();
+    ApplyClaims {
+        ids: &ids,
+        roles: &roles,
+        nicknames: &nicknames,
+        emails: &emails,
+        claims_at: &claims_at,
+    }
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! PostgreSQL: how a connection is opened, and the pool that reads go through.
+
+pub mod dialect;
+mod statements;
+mod tls;
+pub mod write;
+
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel_async::pooled_connection::deadpool::{Object, Pool as Objects};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use tokio_postgres::config::{Host, SslMode};
+
+use super::{Config, StoreError};
+
+/// Every query here finds its rows by key. So no plan may scan or hash a whole table, not even one
+/// that was made while the tables were empty; and one plan serves all values of a statement.
+/// A paused node must not hold another's chats: locks, statements and idle transactions are bounded.
+const SESSION: &str = "\
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
+    SET plan_cache_mode = force_generic_plan; \
+    SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; \
+    SET statement_timeout = '5s'";
+
+/// Migrations may take their time, also waiting for one another.
+const MIGRATION_SESSION: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0";
+
+/// How long an answer may take before its connection is given up: longer than the server's own
+/// limit on a statement, so that this is only ever the network or a paused server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// One server, and how to get in.
+pub struct Server {
+    config: tokio_postgres::Config,
+    tls: Option<tls::Connector>,
+}
+
+impl Server {
+    /// Reads a `postgres://` URL.
+    pub fn parse(url: &str, ca_file: Option<&Path>) -> Result<Self, StoreError> {
+        // The parser's own error is left out: it may quote what it could not read, password and all.
+        let mut config: tokio_postgres::Config = url.parse().map_err(|_| {
+            let form = "postgres://user:password@host:port/database?sslmode=require";
+            StoreError::Internal(format!("the URL cannot be read, it should look like {form}"))
+        })?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(5));
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(Duration::from_secs(10));
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("frontdesk");
+        }
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            _ => Some(tls::connector(ca_file)?),
+        };
+        Ok(Self { config, tls })
+    }
+
+    /// Names the server without a secret.
+    pub fn describe(&self) -> String {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => "localhost".to_owned(),
+        };
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        format!("postgres {host}:{port}/{database}")
+    }
+
+    /// Opens a connection for migrations.
+    pub async fn open_for_migration(&self) -> ConnectionResult<AsyncPgConnection> {
+        self.open_with(MIGRATION_SESSION).await
+    }
+
+    /// Opens a connection for everything else.
+    pub async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
+        self.open_with(SESSION).await
+    }
+
+    async fn open_with(&self, session: &str) -> ConnectionResult<AsyncPgConnection> {
+        let mut connection = match &self.tls {
+            None => plain(&self.config).await?,
+            Some(tls) => match self.config.connect(tls.clone()).await {
+                Ok((client, connection)) => {
+                    AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+                }
+                // `prefer` prefers: a server whose certificate nobody vouches for gets no TLS.
+                Err(error) if self.prefers_tls() && tls::is_refusal(&error) => {
+                    log::warn!("{}: no TLS: {}", self.describe(), describe(&error));
+                    plain(self.config.clone().ssl_mode(SslMode::Disable)).await?
+                }
+                Err(error) => return Err(refused(&error)),
+            },
+        };
+        connection
+            .batch_execute(session)
+            .await
+            .map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(connection)
+    }
+
+    fn prefers_tls(&self) -> bool {
+        self.config.get_ssl_mode() == SslMode::Prefer
+    }
+}
+
+async fn plain(config: &tokio_postgres::Config) -> ConnectionResult<AsyncPgConnection> {
+    let (client, connection) =
+        config.connect(tokio_postgres::NoTls).await.map_err(|error| refused(&error))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+fn refused(error: &tokio_postgres::Error) -> ConnectionError {
+    ConnectionError::BadConnection(describe(error))
+}
+
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// The connections that reads go through, and the few writes that are not messages.
+#[derive(Clone)]
+pub struct Pool {
+    pub server: Arc<Server>,
+    objects: Objects<AsyncPgConnection>,
+}
+
+impl Pool {
+    /// Makes the pool; connects nowhere yet.
+    pub fn new(config: &Config) -> Result<Self, StoreError> {
+        let server = Arc::new(Server::parse(&config.url, config.ca_file.as_deref())?);
+        let mut manager = ManagerConfig::default();
+        // A connection that broke is known without asking it.
+        manager.recycling_method = RecyclingMethod::Fast;
+        let opener = Arc::clone(&server);
+        manager.custom_setup = Box::new(move |_| {
+            let server = Arc::clone(&opener);
+            async move { server.open().await }.boxed()
+        });
+        // The URL goes no further: the setup above connects by the parsed one.
+        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
+        let objects = Objects::builder(manager)
+            .max_size(config.pool_size.max(1))
+            .wait_timeout(Some(config.acquire_timeout))
+            .create_timeout(Some(config.acquire_timeout))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Internal(error.to_string()))?;
+        Ok(Self { server, objects })
+    }
+
+    /// A connection that is free, or a new one.
+    pub async fn get(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
+        self.objects.get().await.map_err(|error| match error {
+            deadpool::managed::PoolError::Timeout(_) => {
+                StoreError::Unavailable("no connection came free in time".to_owned())
+            }
+            error => StoreError::Unavailable(error.to_string()),
+        })
+    }
+}
+
+/// Waits for an answer, but not for ever.
+pub async fn bounded<T>(
+    answer: impl Future<Output = QueryResult<T>>,
+) -> Result<QueryResult<T>, tokio::time::error::Elapsed> {
+    tokio::time::timeout(ANSWER_TIMEOUT, answer).await
+}
+
+/// Gives the connection back, or up where it did not answer.
+pub fn finish<T>(
+    object: Object<AsyncPgConnection>,
+    answer: Result<QueryResult<T>, tokio::time::error::Elapsed>,
+) -> Result<T, StoreError> {
+    match answer {
+        Ok(result) => Ok(result?),
+        Err(_) => {
+            drop(Object::take(object));
+            Err(StoreError::Unavailable("no answer came in time".to_owned()))
+        }
+    }
+}

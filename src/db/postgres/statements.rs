@@ -1,0 +1,194 @@
+//! Statements over arrays: the text is fixed, so each is prepared once, whatever the batch's size.
+
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+
+use crate::db::types::UtcTimestamp;
+use crate::domain::{ChatId, Role, Seq, Timestamp, UserId};
+
+/// A statement: its values in the order of the `?` in its text, the columns of its rows, its text.
+macro_rules! statement {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($field:ident: $value:ty => $sql:ty),* $(,)? } -> ($($column:ty),*)
+        $text:literal
+    ) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        pub struct $name<'a> {
+            $(pub $field: $value),*
+        }
+
+        impl QueryId for $name<'_> {
+            type QueryId = $name<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl QueryFragment<Pg> for $name<'_> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                let mut text = $text.split('?');
+                out.push_sql(text.next().unwrap_or_default());
+                $(
+                    out.push_bind_param::<$sql, _>(&self.$field)?;
+                    out.push_sql(text.next().unwrap_or_default());
+                )*
+                Ok(())
+            }
+        }
+
+        impl Query for $name<'_> {
+            type SqlType = ($($column,)*);
+        }
+    };
+}
+
+statement! {
+    /// Locks chats in the order of their ids, so that no two batches wait for each other. The time
+    /// is read after each row is locked: the latest of them is later than any earlier writer's.
+    LockChats { ids: &'a [ChatId] => Array<BigInt> } -> (BigInt, BigInt, UtcTimestamp)
+    "WITH locked AS MATERIALIZED (
+         SELECT id, last_seq FROM chats WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE
+     )
+     SELECT id, last_seq, clock_timestamp() FROM locked"
+}
+
+statement! {
+    /// The messages that are known by these names, and by the how-manieth: a join, since three
+    /// `= ANY` would ask for every combination.
+    FindMessages {
+        chats: &'a [ChatId] => Array<BigInt>,
+        authors: &'a [UserId] => Array<BigInt>,
+        client_ids: &'a [&'a str] => Array<Text>,
+    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text)
+    "SELECT known.n, m.id, m.seq, m.created_at, m.body
+     FROM unnest(?, ?, ?) WITH ORDINALITY AS known (chat_id, author_id, client_id, n)
+     JOIN messages m USING (chat_id, author_id, client_id)"
+}
+
+statement! {
+    /// Writes messages.
+    InsertMessages {
+        now: Timestamp => UtcTimestamp,
+        chats: &'a [ChatId] => Array<BigInt>,
+        seqs: &'a [Seq] => Array<BigInt>,
+        authors: &'a [UserId] => Array<BigInt>,
+        bodies: &'a [&'a str] => Array<Text>,
+        client_ids: &'a [&'a str] => Array<Text>,
+    } -> (BigInt, BigInt, BigInt)
+    "INSERT INTO messages (created_at, chat_id, seq, author_id, body, client_id)
+     SELECT ?, * FROM unnest(?, ?, ?, ?, ?)
+     RETURNING chat_id, seq, id"
+}
+
+statement! {
+    /// Moves chats on to their newest message.
+    MoveChats {
+        now: Timestamp => UtcTimestamp,
+        minute: i64 => BigInt,
+        ids: &'a [ChatId] => Array<BigInt>,
+        seqs: &'a [Seq] => Array<BigInt>,
+    } -> ()
+    "UPDATE chats SET updated_at = ?, active_minute = ?, last_seq = moved.seq
+     FROM unnest(?, ?) AS moved (id, seq)
+     WHERE chats.id = moved.id"
+}
+
+statement! {
+    /// Moves read marks, which only grow, and answers where they stand.
+    RaiseMarks {
+        chats: &'a [ChatId] => Array<BigInt>,
+        users: &'a [UserId] => Array<BigInt>,
+        seqs: &'a [Seq] => Array<BigInt>,
+    } -> (BigInt, BigInt, BigInt)
+    "INSERT INTO read_marks (chat_id, user_id, seq) SELECT * FROM unnest(?, ?, ?)
+     ON CONFLICT (chat_id, user_id) DO UPDATE SET seq = GREATEST(read_marks.seq, EXCLUDED.seq)
+     RETURNING chat_id, user_id, seq"
+}
+
+statement! {
+    /// The last `seq` of chats, without a lock.
+    FindHeads { ids: &'a [ChatId] => Array<BigInt> } -> (BigInt, BigInt)
+    "SELECT id, last_seq FROM chats WHERE id = ANY(?)"
+}
+
+statement! {
+    /// Ranges of many chats at once, each cut where its bodies exceed the bytes, but not before its
+    /// first message.
+    Ranges {
+        chats: &'a [ChatId] => Array<BigInt>,
+        afters: &'a [Seq] => Array<BigInt>,
+        up_tos: &'a [Seq] => Array<BigInt>,
+        limit: i64 => BigInt,
+        bytes: i64 => BigInt,
+    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, UtcTimestamp, (BigInt, Nullable<Text>, Text)))
+    "SELECT range.n, m.id, m.chat_id, m.seq, m.body, m.client_id, m.created_at,
+            u.id, u.nickname, u.role
+     FROM unnest(?, ?, ?) WITH ORDINALITY AS range (chat_id, after, up_to, n)
+     CROSS JOIN LATERAL (
+         SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) AS total
+         FROM (
+             SELECT * FROM messages
+             WHERE chat_id = range.chat_id AND seq > range.after AND seq <= range.up_to
+             ORDER BY seq
+             LIMIT ?
+         ) AS page
+     ) AS m
+     JOIN users u ON u.id = m.author_id
+     WHERE m.total <= ? OR m.total = octet_length(m.body)
+     ORDER BY range.n, m.seq"
+}
+
+statement! {
+    /// The chats of many users: the own support chat first, then the latest active.
+    StandingsOf { users: &'a [UserId] => Array<BigInt>, limit: i64 => BigInt }
+        -> (BigInt, BigInt, Text, BigInt, BigInt, UtcTimestamp)
+    "SELECT asked.id, chat.id, chat.kind, chat.last_seq, COALESCE(mark.seq, 0), chat.updated_at
+     FROM unnest(?) AS asked (id)
+     CROSS JOIN LATERAL (
+         SELECT chats.id, kind, last_seq, updated_at
+         FROM chat_members JOIN chats ON chats.id = chat_members.chat_id
+         WHERE chat_members.user_id = asked.id
+         ORDER BY kind DESC, updated_at DESC, chats.id DESC
+         LIMIT ?
+     ) AS chat
+     LEFT JOIN read_marks mark ON mark.chat_id = chat.id AND mark.user_id = asked.id"
+}
+
+statement! {
+    /// The members of many chats, those with the lowest ids of each.
+    MembersOf { chats: &'a [ChatId] => Array<BigInt>, limit: i64 => BigInt }
+        -> (BigInt, BigInt, Nullable<Text>, Text, Nullable<Text>)
+    "SELECT asked.id, u.id, u.nickname, u.role, u.email
+     FROM unnest(?) AS asked (id)
+     CROSS JOIN LATERAL (
+         SELECT user_id FROM chat_members WHERE chat_id = asked.id ORDER BY user_id LIMIT ?
+     ) AS member
+     JOIN users u ON u.id = member.user_id
+     ORDER BY asked.id, u.id"
+}
+
+statement! {
+    /// Those of the chats that are beyond what is known of them.
+    Moved { ids: &'a [ChatId] => Array<BigInt>, seqs: &'a [Seq] => Array<BigInt> }
+        -> (BigInt, BigInt)
+    "SELECT chats.id, chats.last_seq FROM unnest(?, ?) AS known (id, seq)
+     JOIN chats ON chats.id = known.id
+     WHERE chats.last_seq > known.seq"
+}
+
+statement! {
+    /// Applies what newer tokens say. The rows are locked already.
+    ApplyClaims {
+        ids: &'a [UserId] => Array<BigInt>,
+        roles: &'a [Role] => Array<Text>,
+        nicknames: &'a [Option<&'a str>] => Array<Nullable<Text>>,
+        emails: &'a [Option<&'a str>] => Array<Nullable<Text>>,
+        claims_at: &'a [Option<i64>] => Array<Nullable<BigInt>>,
+    } -> ()
+    "UPDATE users SET role = claim.role, nickname = claim.nickname, email = claim.email,
+                      claims_at = claim.claims_at
+     FROM unnest(?, ?, ?, ?, ?) AS claim (id, role, nickname, email, claims_at)
+     WHERE users.id = claim.id"
+}

@@ -1,0 +1,312 @@
+//! The write transaction on PostgreSQL.
+//!
+//! Three flights, each a round trip: BEGIN, the locks and what is known already; the new rows; COMMIT.
+//! The statements of a flight are sent together. The server still runs them one after the other, so
+//! each sees what the one before it did, and the second of the first flight looks with a snapshot
+//! taken under the locks. COMMIT waits for the answers: it must not overtake a statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::QueryResult;
+use diesel_async::pooled_connection::PoolableConnection as _;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::future::{try_join3, try_join4};
+use tokio::time::{sleep, timeout};
+
+use super::statements::{
+    FindHeads, FindMessages, InsertMessages, LockChats, MoveChats, RaiseMarks,
+};
+use super::{ANSWER_TIMEOUT, Server};
+use crate::db::plan::{self, Found, Ground, Ours, Plan};
+use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
+use crate::db::{StoreError, minute};
+use crate::domain::{ChatId, MessageId, Receipt, Seq, Timestamp, UserId};
+
+/// How long a write waits for a connection before it answers that there is none.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the outcome of a COMMIT is searched for.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two tries to find it out.
+const OUTCOME_PAUSE: Duration = Duration::from_millis(50);
+
+const BEGIN: &str = "BEGIN";
+/// Part of a batch that failed: perhaps for a lock, and then its neighbours shall not wait as long.
+const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
+
+/// One executor's connection, which is there or not.
+pub struct Link {
+    server: Arc<Server>,
+    /// Taken out while a transaction runs: one that was cancelled half-way is not used again.
+    connection: Option<AsyncPgConnection>,
+}
+
+/// How a transaction failed.
+enum Failure {
+    /// Rolled back; the connection is good.
+    Refused(AsyncPgConnection, diesel::result::Error),
+    /// The connection is gone, and COMMIT was not sent: nothing is stored.
+    Lost(String),
+    /// The connection is gone, and COMMIT was sent.
+    Unknown(Plan, String),
+}
+
+impl Link {
+    pub async fn open(server: Arc<Server>) -> Result<Self, StoreError> {
+        let connection = connect(&server).await?;
+        Ok(Self { server, connection: Some(connection) })
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Writes the batch; `again` for a part of one that failed.
+    pub async fn write(
+        &mut self,
+        batch: &Batch,
+        again: bool,
+        events: &mut WriterEvents,
+    ) -> Attempt {
+        let connection = match self.take(events).await {
+            Ok(connection) => connection,
+            Err(error) => return Attempt::Unavailable(error.to_string()),
+        };
+        let begin = if again { BEGIN_IMPATIENT } else { BEGIN };
+        match transact(connection, batch, begin, &Ours::new()).await {
+            Ok((connection, written)) => {
+                self.connection = Some(connection);
+                Attempt::Done(written)
+            }
+            Err(Failure::Refused(connection, error)) => {
+                self.connection = Some(connection);
+                Attempt::Refused(error.to_string())
+            }
+            Err(Failure::Lost(why)) => Attempt::Unavailable(why),
+            Err(Failure::Unknown(plan, why)) => {
+                log::warn!("the outcome of a commit is unknown and looked for: {why}");
+                events.unknown_outcomes += 1;
+                self.find_out(batch, plan, events).await
+            }
+        }
+    }
+
+    /// Runs the batch once more, knowing what we may have committed already. The chats' locks make
+    /// sure that the transaction that we lost has ended by then.
+    async fn find_out(&mut self, batch: &Batch, plan: Plan, events: &mut WriterEvents) -> Attempt {
+        let start = Instant::now();
+        let mut ours: Ours = plan.remember(batch).collect();
+        let mut why = String::new();
+        while start.elapsed() < OUTCOME_TIMEOUT {
+            let connection = match self.take(events).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    why = error.to_string();
+                    sleep(OUTCOME_PAUSE).await;
+                    continue;
+                }
+            };
+            match transact(connection, batch, BEGIN, &ours).await {
+                Ok((connection, written)) => {
+                    self.connection = Some(connection);
+                    return Attempt::Done(written);
+                }
+                Err(Failure::Refused(connection, error)) => {
+                    self.connection = Some(connection);
+                    why = error.to_string();
+                }
+                Err(Failure::Lost(error)) => why = error,
+                Err(Failure::Unknown(plan, error)) => {
+                    ours.extend(plan.remember(batch));
+                    why = error;
+                }
+            }
+            sleep(OUTCOME_PAUSE).await;
+        }
+        Attempt::Unavailable(format!("the outcome of a commit stays unknown: {why}"))
+    }
+
+    /// The connection if it lives, else a new one.
+    async fn take(&mut self, events: &mut WriterEvents) -> Result<AsyncPgConnection, StoreError> {
+        if let Some(mut connection) = self.connection.take()
+            && !connection.is_broken()
+        {
+            return Ok(connection);
+        }
+        let connection = timeout(RECONNECT_TIMEOUT, connect(&self.server))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("no connection in time".into())))?;
+        events.reconnects += 1;
+        Ok(connection)
+    }
+}
+
+/// Opens a connection and prepares each statement, so that a flight is never held up by one that
+/// is prepared first, and overtaken.
+async fn connect(server: &Server) -> Result<AsyncPgConnection, StoreError> {
+    let connection =
+        server.open().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut link = &connection;
+    LockChats::default().execute(&mut link).await?;
+    FindMessages::default().execute(&mut link).await?;
+    FindHeads::default().execute(&mut link).await?;
+    InsertMessages::default().execute(&mut link).await?;
+    MoveChats::default().execute(&mut link).await?;
+    RaiseMarks::default().execute(&mut link).await?;
+    Ok(connection)
+}
+
+/// Runs the batch in one transaction.
+async fn transact(
+    mut connection: AsyncPgConnection,
+    batch: &Batch,
+    begin: &str,
+    ours: &Ours,
+) -> Result<(AsyncPgConnection, Written), Failure> {
+    if batch.drafts.is_empty() && batch.marks.is_empty() {
+        return read_heads(connection, batch).await;
+    }
+    let late = |_| Failure::Lost("no answer came in time".to_owned());
+    let prepared = timeout(ANSWER_TIMEOUT, prepare(&connection, batch, begin, ours));
+    match prepared.await.map_err(late)? {
+        Ok(prepared) => {
+            let committed = timeout(ANSWER_TIMEOUT, connection.batch_execute("COMMIT"));
+            let lost = match committed.await {
+                Ok(Ok(())) => return Ok((connection, prepared.written(batch))),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer came in time".to_owned(),
+            };
+            Err(Failure::Unknown(prepared.plan, lost))
+        }
+        Err(error) => {
+            let rolled_back = timeout(ANSWER_TIMEOUT, connection.batch_execute("ROLLBACK"));
+            match rolled_back.await {
+                Ok(Ok(())) => Err(Failure::Refused(connection, error)),
+                _ => Err(Failure::Lost(error.to_string())),
+            }
+        }
+    }
+}
+
+/// All that is to be committed, and what to answer then.
+struct Prepared {
+    plan: Plan,
+    ids: HashMap<(ChatId, Seq), MessageId>,
+    marks: HashMap<(ChatId, UserId), Seq>,
+    heads: HashMap<ChatId, Seq>,
+}
+
+impl Prepared {
+    fn written(self, batch: &Batch) -> Written {
+        self.plan.written(batch, &self.ids, &self.marks, &self.heads)
+    }
+}
+
+async fn prepare(
+    connection: &AsyncPgConnection,
+    batch: &Batch,
+    begin: &str,
+    ours: &Ours,
+) -> QueryResult<Prepared> {
+    let (ground, heads) = look(connection, batch, begin).await?;
+    let plan = plan::plan(batch, ground, ours);
+    let (ids, marks) = apply(connection, batch, &plan).await?;
+    Ok(Prepared { plan, ids, marks, heads })
+}
+
+/// The first flight: what there is, under the locks.
+async fn look<'a>(
+    connection: &AsyncPgConnection,
+    batch: &'a Batch,
+    begin: &str,
+) -> QueryResult<(Ground<'a>, HashMap<ChatId, Seq>)> {
+    let locked = batch.locked();
+    let chats: Vec<ChatId> = batch.drafts.iter().map(|draft| draft.chat_id).collect();
+    let authors: Vec<UserId> = batch.drafts.iter().map(|draft| draft.author).collect();
+    let client_ids: Vec<&str> = batch.drafts.iter().map(|draft| draft.client_id.as_str()).collect();
+
+    let [mut first, mut second, mut third, mut fourth] = [connection; 4];
+    let begin = first.batch_execute(begin);
+    let lock = LockChats { ids: &locked }.load::<(ChatId, Seq, Timestamp)>(&mut second);
+    let find = FindMessages { chats: &chats, authors: &authors, client_ids: &client_ids };
+    let find = unless(chats.is_empty(), find.load::<FoundRow>(&mut third));
+    let heads = FindHeads { ids: &batch.heads };
+    let heads = unless(batch.heads.is_empty(), heads.load::<(ChatId, Seq)>(&mut fourth));
+    let ((), locked, found, heads) = try_join4(begin, lock, find, heads).await?;
+
+    // Without a chat nothing is written, and there is no time to write it at.
+    let now = locked.iter().map(|(_, _, at)| *at).max().unwrap_or(Timestamp(0));
+    let found = found.into_iter().filter_map(|(n, id, seq, created_at, body)| {
+        // The database counts from 1.
+        let draft = batch.drafts.get(usize::try_from(n - 1).ok()?)?;
+        Some((plan::key(draft), Found { receipt: Receipt { id, seq, created_at }, body }))
+    });
+    let found = found.collect();
+    let ends = locked.into_iter().map(|(chat, seq, _)| (chat, seq)).collect();
+    Ok((Ground { heads: ends, found, now }, heads.into_iter().collect()))
+}
+
+type FoundRow = (i64, MessageId, Seq, Timestamp, String);
+
+/// What the database gave the new messages, and where read marks stand now.
+type Applied = (HashMap<(ChatId, Seq), MessageId>, HashMap<(ChatId, UserId), Seq>);
+
+/// The second flight: what is new.
+async fn apply(connection: &AsyncPgConnection, batch: &Batch, plan: &Plan) -> QueryResult<Applied> {
+    let drafts: Vec<_> = plan.rows.iter().map(|&(draft, _)| &batch.drafts[draft]).collect();
+    let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
+    let seqs: Vec<Seq> = plan.rows.iter().map(|&(_, seq)| seq).collect();
+    let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
+    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
+    let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
+    let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved(batch).into_iter().unzip();
+    let (marked, marked_to): (Vec<_>, Vec<Seq>) = plan.marks.iter().map(|(k, v)| (*k, *v)).unzip();
+    let (marked_chats, marked_users): (Vec<ChatId>, Vec<UserId>) = marked.into_iter().unzip();
+    let now = plan.now;
+
+    let [mut first, mut second, mut third] = [connection; 3];
+    let insert = InsertMessages {
+        now,
+        chats: &chats,
+        seqs: &seqs,
+        authors: &authors,
+        bodies: &bodies,
+        client_ids: &client_ids,
+    };
+    let insert = unless(chats.is_empty(), insert.load::<(ChatId, Seq, MessageId)>(&mut first));
+    let advance = MoveChats { now, minute: minute(now), ids: &moved, seqs: &moved_to };
+    let advance = unless(moved.is_empty(), advance.execute(&mut second));
+    let raise = RaiseMarks { chats: &marked_chats, users: &marked_users, seqs: &marked_to };
+    let raise = unless(marked_to.is_empty(), raise.load::<(ChatId, UserId, Seq)>(&mut third));
+    let (ids, _, marks) = try_join3(insert, advance, raise).await?;
+
+    let ids = ids.into_iter().map(|(chat, seq, id)| ((chat, seq), id)).collect();
+    let marks = marks.into_iter().map(|(chat, user, seq)| ((chat, user), seq)).collect();
+    Ok((ids, marks))
+}
+
+/// Leaves out a statement that has nothing to do.
+async fn unless<T: Default>(
+    idle: bool,
+    statement: impl Future<Output = QueryResult<T>>,
+) -> QueryResult<T> {
+    if idle { Ok(T::default()) } else { statement.await }
+}
+
+/// Asks for the ends of chats alone, without a transaction.
+async fn read_heads(
+    connection: AsyncPgConnection,
+    batch: &Batch,
+) -> Result<(AsyncPgConnection, Written), Failure> {
+    let mut link = &connection;
+    let heads = FindHeads { ids: &batch.heads }.load::<(ChatId, Seq)>(&mut link);
+    let heads = match timeout(ANSWER_TIMEOUT, heads).await {
+        Ok(Ok(heads)) => heads.into_iter().collect::<HashMap<_, _>>(),
+        Ok(Err(error)) => return Err(Failure::Refused(connection, error)),
+        Err(_) => return Err(Failure::Lost("no answer came in time".to_owned())),
+    };
+    let heads =
+        batch.heads.iter().map(|id| heads.get(id).copied().ok_or(Refusal::NoChat)).collect();
+    Ok((connection, Written { heads, ..Written::default() }))
+}

@@ -1,0 +1,131 @@
+//! Rows as they are read, and what they are in the domain.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use diesel::prelude::{Queryable, Selectable};
+
+use super::schema::{chats, messages, users};
+use crate::domain::{
+    Author, Chat, ChatId, ChatKind, Member, Message, MessageId, Role, Seq, Standing, Timestamp,
+    User, UserId,
+};
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub struct UserRow {
+    pub id: UserId,
+    pub issuer: String,
+    pub subject: String,
+    pub role: Role,
+    pub nickname: Option<String>,
+    pub email: Option<String>,
+    pub claims_at: Option<i64>,
+    pub blocked: bool,
+    pub created_at: Timestamp,
+}
+
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
+        let UserRow { id, issuer, subject, role, nickname, email, blocked, created_at, .. } = row;
+        Self { id, issuer, subject, role, nickname, email, blocked, created_at }
+    }
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub struct AuthorRow {
+    pub id: UserId,
+    pub nickname: Option<String>,
+    pub role: Role,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = messages)]
+pub struct MessageRow {
+    pub id: MessageId,
+    pub chat_id: ChatId,
+    pub seq: Seq,
+    pub body: String,
+    pub client_id: String,
+    pub created_at: Timestamp,
+    #[diesel(embed)]
+    pub author: AuthorRow,
+}
+
+/// The authors of what was read together: one value each, shared by their messages.
+#[derive(Debug, Default)]
+pub struct Authors(HashMap<UserId, Arc<Author>>);
+
+impl Authors {
+    pub fn message(&mut self, row: MessageRow) -> Message {
+        let MessageRow { id, chat_id, seq, body, client_id, created_at, author } = row;
+        let AuthorRow { id: author_id, nickname, role } = author;
+        let author = self
+            .0
+            .entry(author_id)
+            .or_insert_with(|| Arc::new(Author { id: author_id, nickname, role }));
+        Message { id, chat_id, seq, author: Arc::clone(author), body, client_id, created_at }
+    }
+
+    pub fn messages(rows: impl IntoIterator<Item = MessageRow>) -> Vec<Message> {
+        let mut authors = Self::default();
+        rows.into_iter().map(|row| authors.message(row)).collect()
+    }
+}
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = chats)]
+pub struct ChatRow {
+    pub id: ChatId,
+    pub kind: ChatKind,
+    pub title: Option<String>,
+    pub last_seq: Seq,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl ChatRow {
+    pub fn chat(self, last_message: Option<Message>, members: Vec<Member>) -> Chat {
+        let ChatRow { id, kind, title, last_seq, created_at, updated_at } = self;
+        Chat { id, kind, title, last_seq, last_message, members, created_at, updated_at }
+    }
+}
+
+/// A chat as one user stands to it: the user's mark, and the user's id where a member.
+pub type StandingRow = (ChatId, ChatKind, Seq, Option<Seq>, Option<UserId>);
+
+pub fn standing((chat_id, kind, last_seq, read_seq, member): StandingRow) -> Standing {
+    let read_seq = read_seq.unwrap_or(Seq::ZERO);
+    Standing { chat_id, kind, member: member.is_some(), last_seq, read_seq }
+}
+
+/// A user's chat, with its latest activity.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct OwnChatRow {
+    pub user_id: UserId,
+    pub chat_id: ChatId,
+    pub kind: ChatKind,
+    pub last_seq: Seq,
+    pub read_seq: Seq,
+    pub updated_at: Timestamp,
+}
+
+impl OwnChatRow {
+    pub fn standing(self) -> Standing {
+        let Self { chat_id, kind, last_seq, read_seq, .. } = self;
+        Standing { chat_id, kind, member: true, last_seq, read_seq }
+    }
+}
+
+/// A member, and of which chat.
+pub type MemberRow = (ChatId, UserId, Option<String>, Role, Option<String>);
+
+/// The members of each chat, in the order they were read in.
+pub fn members(rows: Vec<MemberRow>) -> HashMap<ChatId, Vec<Member>> {
+    let mut members: HashMap<ChatId, Vec<Member>> = HashMap::new();
+    for (chat, id, nickname, role, email) in rows {
+        members.entry(chat).or_default().push(Member { id, nickname, role, email });
+    }
+    members
+}

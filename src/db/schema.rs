@@ -1,0 +1,68 @@
+//! The tables, the same under both databases.
+
+diesel::table! {
+    users (id) {
+        id -> BigInt,
+        issuer -> Text,
+        subject -> Text,
+        role -> Text,
+        nickname -> Nullable<Text>,
+        email -> Nullable<Text>,
+        claims_at -> Nullable<BigInt>,
+        blocked -> Bool,
+        created_at -> crate::db::types::UtcTimestamp,
+    }
+}
+
+diesel::table! {
+    chats (id) {
+        id -> BigInt,
+        kind -> Text,
+        title -> Nullable<Text>,
+        customer_id -> Nullable<BigInt>,
+        last_seq -> BigInt,
+        created_at -> crate::db::types::UtcTimestamp,
+        updated_at -> crate::db::types::UtcTimestamp,
+        active_minute -> BigInt,
+    }
+}
+
+diesel::table! {
+    chat_members (chat_id, user_id) {
+        chat_id -> BigInt,
+        user_id -> BigInt,
+        joined_at -> crate::db::types::UtcTimestamp,
+    }
+}
+
+diesel::table! {
+    read_marks (chat_id, user_id) {
+        chat_id -> BigInt,
+        user_id -> BigInt,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    messages (chat_id, seq) {
+        id -> BigInt,
+        chat_id -> BigInt,
+        seq -> BigInt,
+        author_id -> BigInt,
+        kind -> Text,
+        body -> Text,
+        client_id -> Text,
+        created_at -> crate::db::types::UtcTimestamp,
+    }
+}
+
+diesel::table! {
+    journal (id) {
+        id -> BigInt,
+        at -> crate::db::types::UtcTimestamp,
+        kind -> Text,
+        subject_id -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(users, chats, chat_members, read_marks, messages);

@@ -1,0 +1,162 @@
+//! The queries that the two databases do not say in the same words; `postgres::dialect` has the same.
+//! A statement costs some microseconds here and no round trip, so loops do.
+
+use diesel::sqlite::SqliteConnection;
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, QueryDsl,
+    QueryResult, RunQueryDsl, SelectableHelper,
+};
+
+use crate::db::Range;
+use crate::db::admission::Claims;
+use crate::db::journal::Note;
+use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow};
+use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
+use crate::domain::{ChatId, ChatKind, Message, Seq, Timestamp, UserId};
+
+/// How many ids go into one query: SQLite takes 32,766 values at most.
+const CHUNK: usize = 10_000;
+
+/// The clock of the one machine.
+#[expect(clippy::unnecessary_wraps, reason = "the signature is the other dialect's")]
+pub fn now(_: &mut SqliteConnection) -> QueryResult<Timestamp> {
+    Ok(Timestamp::now())
+}
+
+/// Writes into the journal.
+pub fn note(connection: &mut SqliteConnection, notes: &[Note]) -> QueryResult<()> {
+    let now = Timestamp::now();
+    let row = |note: &Note| {
+        (journal::at.eq(now), journal::kind.eq(note.kind), journal::subject_id.eq(note.subject))
+    };
+    let rows: Vec<_> = notes.iter().map(row).collect();
+    diesel::insert_into(journal::table).values(rows).execute(connection)?;
+    Ok(())
+}
+
+/// Each user's chats, at most `limit`.
+pub fn standings_of(
+    connection: &mut SqliteConnection,
+    users: &[UserId],
+    limit: i64,
+) -> QueryResult<Vec<OwnChatRow>> {
+    let mut found = Vec::new();
+    for user in users {
+        let rows: Vec<(UserId, ChatId, ChatKind, Seq, Option<Seq>, Timestamp)> =
+            chat_members::table
+                .inner_join(chats::table.on(chats::id.eq(chat_members::chat_id)))
+                .left_join(
+                    read_marks::table.on(read_marks::chat_id
+                        .eq(chat_members::chat_id)
+                        .and(read_marks::user_id.eq(chat_members::user_id))),
+                )
+                .filter(chat_members::user_id.eq(user))
+                .order((chats::kind.desc(), chats::updated_at.desc(), chats::id.desc()))
+                .limit(limit)
+                .select((
+                    chat_members::user_id,
+                    chats::id,
+                    chats::kind,
+                    chats::last_seq,
+                    read_marks::seq.nullable(),
+                    chats::updated_at,
+                ))
+                .load(connection)?;
+        found.extend(rows.into_iter().map(
+            |(user_id, chat_id, kind, last_seq, read_seq, updated_at)| {
+                let read_seq = read_seq.unwrap_or(Seq::ZERO);
+                OwnChatRow { user_id, chat_id, kind, last_seq, read_seq, updated_at }
+            },
+        ));
+    }
+    Ok(found)
+}
+
+/// The members of each chat by id, at most `limit` of each.
+pub fn members_of(
+    connection: &mut SqliteConnection,
+    chats: &[ChatId],
+    limit: i64,
+) -> QueryResult<Vec<MemberRow>> {
+    let mut found = Vec::new();
+    for chat in chats {
+        let rows: Vec<MemberRow> = chat_members::table
+            .inner_join(users::table.on(users::id.eq(chat_members::user_id)))
+            .filter(chat_members::chat_id.eq(chat))
+            .order(chat_members::user_id)
+            .limit(limit)
+            .select((chat_members::chat_id, users::id, users::nickname, users::role, users::email))
+            .load(connection)?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// Those of the chats that are beyond what is known of them.
+pub fn moved(
+    connection: &mut SqliteConnection,
+    known: &[(ChatId, Seq)],
+) -> QueryResult<Vec<(ChatId, Seq)>> {
+    let mut moved = Vec::new();
+    for known in known.chunks(CHUNK) {
+        let heads: Vec<(ChatId, Seq)> = chats::table
+            .filter(chats::id.eq_any(known.iter().map(|(id, _)| *id)))
+            .select((chats::id, chats::last_seq))
+            .load(connection)?;
+        let known: std::collections::HashMap<_, _> = known.iter().copied().collect();
+        moved.extend(heads.into_iter().filter(|(id, seq)| known.get(id).is_some_and(|k| seq > k)));
+    }
+    Ok(moved)
+}
+
+/// What each range holds, at most `limit` messages and `bytes` of bodies of each.
+pub fn ranges(
+    connection: &mut SqliteConnection,
+    ranges: &[Range],
+    limit: i64,
+    bytes: usize,
+) -> QueryResult<Vec<Vec<Message>>> {
+    let mut authors = Authors::default();
+    let mut found = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let rows = messages::table
+            .inner_join(users::table.on(users::id.eq(messages::author_id)))
+            .filter(messages::chat_id.eq(range.chat_id))
+            .filter(messages::seq.gt(range.after))
+            .filter(messages::seq.le(range.up_to))
+            .order(messages::seq)
+            .limit(limit)
+            .select(MessageRow::as_select())
+            .load_iter::<MessageRow, diesel::connection::DefaultLoadingMode>(connection)?;
+        let mut messages = Vec::new();
+        let mut total = 0;
+        for row in rows {
+            let row = row?;
+            total += row.body.len();
+            if total > bytes && !messages.is_empty() {
+                break;
+            }
+            messages.push(authors.message(row));
+        }
+        found.push(messages);
+    }
+    Ok(found)
+}
+
+/// Applies what newer tokens say.
+pub fn apply_claims(
+    connection: &mut SqliteConnection,
+    claims: &[(UserId, Claims)],
+) -> QueryResult<()> {
+    for (id, claims) in claims {
+        diesel::update(users::table.find(id))
+            .set((
+                users::role.eq(claims.role),
+                users::nickname.eq(&claims.nickname),
+                users::email.eq(&claims.email),
+                users::claims_at.eq(claims.at),
+            ))
+            .execute(connection)?;
+    }
+    Ok(())
+}

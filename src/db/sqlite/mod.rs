@@ -1,0 +1,128 @@
+//! SQLite: one connection that writes and some that read, each used on a blocking thread.
+
+pub mod dialect;
+pub mod write;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::connection::{Connection as _, SimpleConnection as _, TransactionManager as _};
+use diesel::sqlite::SqliteConnection;
+use diesel::{ConnectionError, QueryResult};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::StoreError;
+
+type Manager = <SqliteConnection as diesel::Connection>::TransactionManager;
+
+/// One file, and the connections to it.
+#[derive(Clone)]
+pub struct File {
+    readers: Arc<Connections>,
+    writer: Arc<Connections>,
+}
+
+/// Connections that wait to be used, and a bound on those in use.
+struct Connections {
+    path: PathBuf,
+    idle: Mutex<Vec<SqliteConnection>>,
+    free: Arc<Semaphore>,
+    acquire_timeout: Duration,
+}
+
+impl File {
+    /// Opens the file, or makes it.
+    pub async fn open(
+        path: PathBuf,
+        readers: usize,
+        acquire_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let connections = |count| {
+            Arc::new(Connections {
+                path: path.clone(),
+                idle: Mutex::default(),
+                free: Arc::new(Semaphore::new(count)),
+                acquire_timeout,
+            })
+        };
+        let file = Self { readers: connections(readers.max(1)), writer: connections(1) };
+        // One connection alone makes the file a WAL: several that race for it find it locked.
+        file.write(|_| Ok(())).await?;
+        Ok(file)
+    }
+
+    pub fn describe(&self) -> String {
+        format!("sqlite {}", self.writer.path.display())
+    }
+
+    /// Reads, in one hop to a blocking thread.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.run(move |connection| Ok(work(connection)?)).await
+    }
+
+    /// Writes, in one transaction and one hop to a blocking thread.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(move |connection| Ok(connection.immediate_transaction(work)?)).await
+    }
+}
+
+impl Connections {
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let free = Arc::clone(&self.free).acquire_owned();
+        let Ok(Ok(permit)) = timeout(self.acquire_timeout, free).await else {
+            return Err(StoreError::Unavailable("no connection came free in time".to_owned()));
+        };
+        let connections = Arc::clone(self);
+        // The work goes on if the caller goes away; so the thread, not the caller, gives back.
+        let done = tokio::task::spawn_blocking(move || {
+            let mut connection = connections.take()?;
+            let result = work(&mut connection);
+            connections.give_back(connection);
+            drop(permit);
+            result
+        });
+        // After a panic its connection is gone, and the next one opens another.
+        done.await.unwrap_or_else(|_| Err(StoreError::Internal("a query panicked".to_owned())))
+    }
+
+    fn take(&self) -> Result<SqliteConnection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => connect(&self.path.to_string_lossy()).map_err(|error| {
+                StoreError::Unavailable(format!("{}: {error}", self.path.display()))
+            }),
+        }
+    }
+
+    /// Keeps the connection, unless a transaction was left open on it.
+    fn give_back(&self, mut connection: SqliteConnection) {
+        let status = Manager::transaction_manager_status_mut(&mut connection);
+        if matches!(status.transaction_depth(), Ok(None)) {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}
+
+fn connect(path: &str) -> Result<SqliteConnection, ConnectionError> {
+    let mut connection = SqliteConnection::establish(path)?;
+    connection
+        .batch_execute(
+            // The timeout comes first: the switch to WAL itself may find the file locked.
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
+        )
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}

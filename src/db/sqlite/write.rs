@@ -1,0 +1,146 @@
+//! The write transaction on SQLite: the same steps as on PostgreSQL, under the one write lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use diesel::sqlite::SqliteConnection;
+use diesel::upsert::excluded;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+
+use super::File;
+use crate::db::plan::{self, Found, Ground, Ours, Plan};
+use crate::db::schema::{chats, messages, read_marks};
+use crate::db::writer::{Attempt, Batch, Written};
+use crate::db::{StoreError, minute};
+use crate::domain::{ChatId, MessageId, Receipt, Seq, Timestamp, UserId};
+
+/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has six.
+const ROWS: usize = 1_000;
+
+/// How many ids go into one query.
+const IDS: usize = 10_000;
+
+/// Writes the batch in one transaction, in one hop to a blocking thread.
+pub async fn write(file: &File, batch: Arc<Batch>) -> Attempt {
+    match file.write(move |connection| transact(connection, &batch)).await {
+        Ok(written) => Attempt::Done(written),
+        Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
+        Err(StoreError::Internal(why)) => Attempt::Refused(why),
+    }
+}
+
+fn transact(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<Written> {
+    let ground = Ground {
+        heads: heads(connection, &batch.locked())?.into_iter().collect(),
+        found: find(connection, batch)?,
+        now: Timestamp::now(),
+    };
+    // A transaction here is done or not when its call returns: none is ever looked for.
+    let plan = plan::plan(batch, ground, &Ours::new());
+    let ids = insert(connection, batch, &plan)?;
+    for (chat, seq) in plan.moved(batch) {
+        diesel::update(chats::table.find(chat))
+            .set((
+                chats::last_seq.eq(seq),
+                chats::updated_at.eq(plan.now),
+                chats::active_minute.eq(minute(plan.now)),
+            ))
+            .execute(connection)?;
+    }
+    let marks = raise(connection, &plan)?;
+    let heads = heads(connection, &batch.heads)?;
+    Ok(plan.written(batch, &ids, &marks, &heads))
+}
+
+/// The last `seq` of those of the chats that exist.
+fn heads(connection: &mut SqliteConnection, ids: &[ChatId]) -> QueryResult<HashMap<ChatId, Seq>> {
+    let mut heads = HashMap::new();
+    for ids in ids.chunks(IDS) {
+        let rows: Vec<(ChatId, Seq)> = chats::table
+            .filter(chats::id.eq_any(ids))
+            .select((chats::id, chats::last_seq))
+            .load(connection)?;
+        heads.extend(rows);
+    }
+    Ok(heads)
+}
+
+/// The messages that are known by the drafts' names.
+fn find<'a>(
+    connection: &mut SqliteConnection,
+    batch: &'a Batch,
+) -> QueryResult<HashMap<plan::Key<'a>, Found>> {
+    let mut found = HashMap::new();
+    for draft in &batch.drafts {
+        let row: Option<(MessageId, Seq, Timestamp, String)> = messages::table
+            .filter(messages::chat_id.eq(draft.chat_id))
+            .filter(messages::author_id.eq(draft.author))
+            .filter(messages::client_id.eq(draft.client_id.as_str()))
+            .select((messages::id, messages::seq, messages::created_at, messages::body))
+            .first(connection)
+            .optional()?;
+        if let Some((id, seq, created_at, body)) = row {
+            let receipt = Receipt { id, seq, created_at };
+            found.insert(plan::key(draft), Found { receipt, body });
+        }
+    }
+    Ok(found)
+}
+
+fn insert(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    plan: &Plan,
+) -> QueryResult<HashMap<(ChatId, Seq), MessageId>> {
+    let mut ids = HashMap::with_capacity(plan.rows.len());
+    for rows in plan.rows.chunks(ROWS) {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|&(draft, seq)| {
+                let draft = &batch.drafts[draft];
+                (
+                    messages::chat_id.eq(draft.chat_id),
+                    messages::seq.eq(seq),
+                    messages::author_id.eq(draft.author),
+                    messages::body.eq(draft.body.as_str()),
+                    messages::client_id.eq(draft.client_id.as_str()),
+                    messages::created_at.eq(plan.now),
+                )
+            })
+            .collect();
+        let inserted: Vec<(ChatId, Seq, MessageId)> = diesel::insert_into(messages::table)
+            .values(rows)
+            .returning((messages::chat_id, messages::seq, messages::id))
+            .get_results(connection)?;
+        ids.extend(inserted.into_iter().map(|(chat, seq, id)| ((chat, seq), id)));
+    }
+    Ok(ids)
+}
+
+/// Moves read marks, which only grow, and answers where they stand.
+fn raise(
+    connection: &mut SqliteConnection,
+    plan: &Plan,
+) -> QueryResult<HashMap<(ChatId, UserId), Seq>> {
+    // An upsert's filter is not a query's; with both at hand, no query could say which it means.
+    use diesel::query_dsl::methods::FilterDsl as _;
+
+    let mut marks = HashMap::with_capacity(plan.marks.len());
+    for (&(chat, user), &seq) in &plan.marks {
+        diesel::insert_into(read_marks::table)
+            .values((
+                read_marks::chat_id.eq(chat),
+                read_marks::user_id.eq(user),
+                read_marks::seq.eq(seq),
+            ))
+            .on_conflict((read_marks::chat_id, read_marks::user_id))
+            .do_update()
+            .set(read_marks::seq.eq(excluded(read_marks::seq)))
+            .filter(read_marks::seq.lt(excluded(read_marks::seq)))
+            .execute(connection)?;
+        let stands: Seq =
+            read_marks::table.find((chat, user)).select(read_marks::seq).first(connection)?;
+        marks.insert((chat, user), stands);
+    }
+    Ok(marks)
+}

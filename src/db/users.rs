@@ -1,0 +1,156 @@
+//! Users, as the operator and the actors ask for them.
+
+use diesel::{
+    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, NullableExpressionMethods,
+    OptionalExtension, QueryDsl, SelectableHelper, TextExpressionMethods,
+};
+
+use super::backend::{read, transact};
+use super::journal::{Change, Note};
+use super::rows::UserRow;
+use super::schema::users;
+use super::{Store, StoreError};
+use crate::domain::{Role, User, UserId};
+
+diesel::define_sql_function! {
+    /// Lower case: of every letter in PostgreSQL, of ASCII's in SQLite.
+    fn lower<T: diesel::sql_types::SqlType + diesel::sql_types::SingleValue>(text: T) -> T;
+}
+
+/// Which users are meant.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// A part of the nickname, the address or the subject, in any case.
+    pub query: Option<String>,
+    /// The whole subject.
+    pub subject: Option<String>,
+}
+
+impl Store {
+    /// Finds the user that an issuer vouches for.
+    pub async fn find_identity(
+        &self,
+        issuer: String,
+        subject: String,
+    ) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = read!(self, |connection| {
+            let user = users::table
+                .filter(users::issuer.eq(&issuer))
+                .filter(users::subject.eq(&subject))
+                .select(UserRow::as_select());
+            run!(user.first(connection)).optional()
+        })?;
+        Ok(row.map(User::from))
+    }
+
+    /// Finds a user.
+    pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = read!(self, |connection| {
+            let user = users::table.find(id).select(UserRow::as_select());
+            run!(user.first(connection)).optional()
+        })?;
+        Ok(row.map(User::from))
+    }
+
+    /// Lists users by id, those after `after`, at most `limit`.
+    pub async fn users(
+        &self,
+        filter: UserFilter,
+        after: Option<UserId>,
+        limit: i64,
+    ) -> Result<Vec<User>, StoreError> {
+        let rows: Vec<UserRow> = read!(self, |connection| {
+            let mut query = users::table
+                .filter(users::id.gt(after.unwrap_or(UserId(i64::MIN))))
+                .order(users::id)
+                .limit(limit)
+                .select(UserRow::as_select())
+                .into_boxed();
+            if let Some(subject) = &filter.subject {
+                query = query.filter(users::subject.eq(subject));
+            }
+            if let Some(part) = &filter.query {
+                let pattern = format!("%{}%", escape(part));
+                query = query.filter(
+                    lower(users::nickname)
+                        .like(lower(pattern.clone()))
+                        .escape('\\')
+                        .or(lower(users::email).like(lower(pattern.clone())).escape('\\'))
+                        .or(lower(users::subject.nullable()).like(lower(pattern)).escape('\\')),
+                );
+            }
+            run!(query.load(connection))
+        })?;
+        Ok(rows.into_iter().map(User::from).collect())
+    }
+
+    /// Finds the user, or makes a customer who has not been here yet: without a chat, and the first
+    /// token changes what is said here. The second value tells whether the user was made now.
+    pub async fn create_user(
+        &self,
+        issuer: String,
+        subject: String,
+        nickname: Option<String>,
+        email: Option<String>,
+    ) -> Result<(User, bool), StoreError> {
+        let (row, made): (UserRow, bool) = transact!(self, |connection| {
+            let now = run!(dialect::now(connection))?;
+            let made = run!(
+                diesel::insert_into(users::table)
+                    .values((
+                        users::issuer.eq(&issuer),
+                        users::subject.eq(&subject),
+                        users::role.eq(Role::Customer),
+                        users::nickname.eq(&nickname),
+                        users::email.eq(&email),
+                        users::created_at.eq(now),
+                    ))
+                    .on_conflict_do_nothing()
+                    .execute(connection)
+            )?;
+            let user = users::table
+                .filter(users::issuer.eq(&issuer))
+                .filter(users::subject.eq(&subject))
+                .select(UserRow::as_select());
+            Ok((run!(user.first(connection))?, made > 0))
+        })?;
+        Ok((row.into(), made))
+    }
+
+    /// Blocks a user, or no longer. What changes is written into the journal, for the other nodes.
+    pub async fn set_blocked(&self, id: UserId, blocked: bool) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = transact!(self, |connection| {
+            let changed = run!(
+                diesel::update(users::table.find(id).filter(users::blocked.ne(blocked)))
+                    .set(users::blocked.eq(blocked))
+                    .execute(connection)
+            )?;
+            if changed > 0 {
+                run!(dialect::note(connection, &[Note::from(Change::UserChanged(id))]))?;
+            }
+            let user = users::table.find(id).select(UserRow::as_select());
+            run!(user.first(connection)).optional()
+        })?;
+        Ok(row.map(User::from))
+    }
+}
+
+/// Makes a text stand for itself in a LIKE pattern.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_search_is_for_the_letters_themselves() {
+        assert_eq!(super::escape(r"50%_a\b"), r"50\%\_a\\b");
+    }
+}
