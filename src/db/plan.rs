@@ -117,11 +117,6 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan {
 }
 
 impl Plan {
-    /// Whether nothing is to be written.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.marks.is_empty()
-    }
-
     /// The chats that got messages, with their new last `seq`.
     pub fn moved<'a>(&'a self, batch: &'a Batch) -> BTreeMap<ChatId, Seq> {
         self.rows.iter().map(|&(draft, seq)| (batch.drafts[draft].chat_id, seq)).collect()

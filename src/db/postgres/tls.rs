@@ -28,9 +28,10 @@ pub fn connector(ca_file: Option<&Path>) -> Result<Connector, StoreError> {
                 roots.add(certificate).map_err(|error| unreadable(&error))?;
             }
         }
-        // A root that the system has and rustls cannot read vouches for nobody.
         None => {
-            drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs))
+            // A root that the system has and rustls cannot read vouches for nobody.
+            let system = rustls_native_certs::load_native_certs().certs;
+            let (_read, _unread) = roots.add_parsable_certificates(system);
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
