@@ -1,0 +1,248 @@
+//! Who comes in, and as whom.
+
+use std::collections::HashSet;
+
+use frontdesk::db::{Change, UserFilter};
+use frontdesk::domain::{ChatKind, Identity, Role, Timestamp, UserId};
+
+use crate::contract;
+use crate::desk::{Desk, identity};
+
+contract! {
+    a_newcomer_gets_a_user_and_a_support_chat,
+    many_at_once_make_one_user_and_one_chat,
+    a_batch_is_answered_in_the_order_asked,
+    only_a_newer_token_changes_a_user,
+    a_user_made_by_hand_takes_over_what_the_first_token_says,
+    a_blocked_user_gets_nothing,
+    an_admin_has_no_support_chat,
+    a_customers_own_chat_is_told_of_among_a_hundred,
+    blocks_roles_and_chats_stand_in_the_journal,
+    a_search_finds_parts_in_any_case,
+    the_own_chat_is_made_once,
+}
+
+async fn a_newcomer_gets_a_user_and_a_support_chat(desk: Desk) {
+    let first = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
+    assert_eq!(first.user.role, Role::Customer);
+    assert_eq!(first.user.nickname.as_deref(), Some("kim"));
+    assert_eq!(first.chats.len(), 1);
+    assert_eq!(first.chats[0].kind, ChatKind::Support);
+    assert!(first.chats[0].member);
+    assert_eq!(first.created_chat, Some(first.chats[0].chat_id));
+
+    let second = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
+    assert_eq!(second.user, first.user);
+    assert_eq!(second.chats, first.chats);
+    assert_eq!(second.created_chat, None);
+
+    let found = desk.store.find_identity("shop".into(), "kim".into()).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&first.user));
+    assert_eq!(desk.store.user(first.user.id).await.unwrap(), found);
+    assert_eq!(desk.store.find_identity(String::new(), "kim".into()).await.unwrap(), None);
+}
+
+async fn many_at_once_make_one_user_and_one_chat(desk: Desk) {
+    let mut tasks = Vec::new();
+    for _ in 0..5 {
+        let store = desk.another_store().await;
+        for _ in 0..10 {
+            let store = store.clone();
+            tasks.push(tokio::spawn(async move { store.admit(vec![identity("kim")]).await }));
+        }
+    }
+    let mut users = HashSet::new();
+    let mut chats = HashSet::new();
+    let mut made = 0;
+    for task in tasks {
+        let admission = task.await.unwrap().expect("admitted").remove(0);
+        users.insert(admission.user.id);
+        assert_eq!(admission.chats.len(), 1);
+        chats.insert(admission.chats[0].chat_id);
+        made += usize::from(admission.created_chat.is_some());
+    }
+    assert_eq!((users.len(), chats.len(), made), (1, 1, 1));
+    let journal = desk.store.journal(Timestamp(0), 100).await.unwrap();
+    assert_eq!(journal.len(), 1, "the chat is told of once");
+}
+
+async fn a_batch_is_answered_in_the_order_asked(desk: Desk) {
+    desk.store.admit(vec![identity("b")]).await.unwrap();
+    let names = ["c", "a", "b", "c", "d"];
+    let mut batch: Vec<Identity> = names.iter().map(|name| identity(name)).collect();
+    batch[4].issuer = String::new();
+    let admitted = desk.store.admit(batch).await.unwrap();
+    let subjects: Vec<_> = admitted.iter().map(|a| a.user.subject.as_str()).collect();
+    assert_eq!(subjects, names);
+    assert_eq!(admitted[0].user, admitted[3].user);
+    assert_eq!(admitted[4].user.issuer, "");
+    let made: Vec<_> = admitted.iter().map(|a| a.created_chat.is_some()).collect();
+    assert_eq!(made, [true, true, false, false, true]);
+    assert!(admitted.iter().all(|a| a.chats.len() == 1));
+    assert!(desk.store.admit(Vec::new()).await.unwrap().is_empty());
+}
+
+async fn only_a_newer_token_changes_a_user(desk: Desk) {
+    let admit = |token: Identity| {
+        let store = desk.store.clone();
+        async move { store.admit(vec![token]).await.unwrap().remove(0).user }
+    };
+    let first = admit(identity("kim")).await;
+    let say = |issued_at, nickname: &str| Identity {
+        nickname: Some(nickname.to_owned()),
+        role: Some(Role::Admin),
+        issued_at,
+        ..identity("kim")
+    };
+    for issued_at in [None, Some(99), Some(100)] {
+        assert_eq!(admit(say(issued_at, "old")).await, first);
+    }
+    let second = admit(say(Some(101), "Kim")).await;
+    assert_eq!((second.id, second.role), (first.id, Role::Admin));
+    assert_eq!(second.nickname.as_deref(), Some("Kim"));
+    // What a newer token does not say stays; that it was seen is kept all the same.
+    let silent = Identity { nickname: None, role: None, issued_at: Some(103), ..identity("kim") };
+    assert_eq!(admit(silent).await, second);
+    assert_eq!(admit(say(Some(102), "late")).await, second);
+    // Two tokens in one batch: the newer one counts, wherever it stands.
+    let two = vec![say(Some(105), "newest"), say(Some(104), "older")];
+    let admitted = desk.store.admit(two).await.unwrap();
+    assert!(admitted.iter().all(|a| a.user.nickname.as_deref() == Some("newest")));
+}
+
+async fn a_user_made_by_hand_takes_over_what_the_first_token_says(desk: Desk) {
+    let create = || {
+        desk.store.create_user("shop".into(), "kim".into(), Some("K.".into()), Some("k@x".into()))
+    };
+    let (user, made) = create().await.unwrap();
+    assert!(made);
+    assert_eq!((user.role, user.nickname.as_deref()), (Role::Customer, Some("K.")));
+    assert_eq!(create().await.unwrap(), (user.clone(), false));
+
+    let token = Identity { issued_at: None, ..identity("kim") };
+    let admission = desk.store.admit(vec![token]).await.unwrap().remove(0);
+    assert_eq!(admission.user.id, user.id);
+    assert_eq!(admission.user.nickname.as_deref(), Some("kim"));
+    assert_eq!(admission.user.email.as_deref(), Some("k@x"));
+    assert!(admission.created_chat.is_some());
+}
+
+async fn a_blocked_user_gets_nothing(desk: Desk) {
+    let (user, _) = desk.store.create_user("shop".into(), "kim".into(), None, None).await.unwrap();
+    let blocked = desk.store.set_blocked(user.id, true).await.unwrap().expect("the user");
+    assert!(blocked.blocked);
+
+    let admission = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
+    assert!(admission.user.blocked);
+    assert_eq!(admission.user.nickname, None, "the token changed nothing");
+    assert_eq!((admission.chats.len(), admission.created_chat), (0, None));
+
+    desk.store.set_blocked(user.id, false).await.unwrap();
+    let admission = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
+    assert!(!admission.user.blocked);
+    assert!(admission.created_chat.is_some());
+    assert_eq!(desk.store.set_blocked(UserId(999), true).await.unwrap(), None);
+}
+
+async fn an_admin_has_no_support_chat(desk: Desk) {
+    let admin = Identity { role: Some(Role::Admin), ..identity("ada") };
+    let admission = desk.store.admit(vec![admin]).await.unwrap().remove(0);
+    assert_eq!((admission.chats.len(), admission.created_chat), (0, None));
+
+    // A customer who becomes an admin keeps the chat, and is not told of it.
+    desk.customer("kim").await;
+    let promoted = Identity { role: Some(Role::Admin), issued_at: Some(200), ..identity("kim") };
+    let admission = desk.store.admit(vec![promoted]).await.unwrap().remove(0);
+    assert_eq!(admission.user.role, Role::Admin);
+    assert!(admission.chats.is_empty());
+}
+
+async fn a_customers_own_chat_is_told_of_among_a_hundred(desk: Desk) {
+    let (kim, own) = desk.customer("kim").await;
+    let ada = desk.admin("ada").await;
+    let mut groups = Vec::new();
+    for _ in 0..101 {
+        groups.push(desk.store.create_group(ada, vec![kim], None).await.unwrap().unwrap());
+    }
+    let admission = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
+    let told: Vec<_> = admission.chats.iter().map(|standing| standing.chat_id).collect();
+    assert_eq!(told.len(), 100);
+    assert!(told.contains(&own));
+    groups.reverse();
+    assert_eq!(told[..99], groups[..99], "the latest active first");
+}
+
+async fn blocks_roles_and_chats_stand_in_the_journal(desk: Desk) {
+    let start = desk.store.now().await.unwrap();
+    let (kim, chat) = desk.customer("kim").await;
+    desk.store.set_blocked(kim, true).await.unwrap();
+    desk.store.set_blocked(kim, true).await.unwrap();
+    desk.store.set_blocked(kim, false).await.unwrap();
+    let promoted = Identity { role: Some(Role::Admin), issued_at: Some(200), ..identity("kim") };
+    desk.store.admit(vec![promoted]).await.unwrap();
+    let renamed = Identity { nickname: Some("K".into()), issued_at: Some(201), ..identity("kim") };
+    desk.store.admit(vec![renamed]).await.unwrap();
+    let group = desk.store.create_group(kim, Vec::new(), None).await.unwrap().unwrap();
+
+    let entries = desk.store.journal(start, 100).await.unwrap();
+    let changes: Vec<_> = entries.iter().map(|entry| entry.change).collect();
+    assert_eq!(
+        changes,
+        [
+            Change::ChatCreated(chat),
+            Change::UserChanged(kim),
+            Change::UserChanged(kim),
+            Change::UserChanged(kim),
+            Change::ChatCreated(group),
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry.at >= start));
+    let last = entries.last().unwrap();
+    let later = desk.store.journal(last.at, 100).await.unwrap();
+    assert_eq!(later.last(), Some(last), "asked from its own time on, an entry is still there");
+    assert_eq!(desk.store.journal(start, 2).await.unwrap(), entries[..2]);
+
+    assert_eq!(desk.store.prune_journal(last.at).await.unwrap(), 4);
+    assert_eq!(desk.store.journal(start, 100).await.unwrap(), [*last]);
+}
+
+async fn a_search_finds_parts_in_any_case(desk: Desk) {
+    for (subject, nickname, email) in [
+        ("u-1", "Kim", "kim@example.org"),
+        ("u-2", "100%", "percent@example.org"),
+        ("u_3", "Lee", "lee@EXAMPLE.org"),
+    ] {
+        let (nickname, email) = (Some(nickname.to_owned()), Some(email.to_owned()));
+        desk.store.create_user("shop".into(), subject.into(), nickname, email).await.unwrap();
+    }
+    let find = |query: Option<&str>, subject: Option<&str>| {
+        let filter =
+            UserFilter { query: query.map(str::to_owned), subject: subject.map(str::to_owned) };
+        let store = desk.store.clone();
+        async move {
+            let users = store.users(filter, None, 100).await.unwrap();
+            users.into_iter().map(|user| user.subject).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(find(Some("KIM"), None).await, ["u-1"]);
+    assert_eq!(find(Some("example.ORG"), None).await, ["u-1", "u-2", "u_3"]);
+    assert_eq!(find(Some("%"), None).await, ["u-2"]);
+    assert_eq!(find(Some("u_"), None).await, ["u_3"]);
+    assert_eq!(find(Some("\\"), None).await, [""; 0]);
+    assert_eq!(find(None, Some("u-1")).await, ["u-1"]);
+    assert_eq!(find(None, Some("u-")).await, [""; 0]);
+
+    let page = desk.store.users(UserFilter::default(), None, 2).await.unwrap();
+    let rest = desk.store.users(UserFilter::default(), Some(page[1].id), 2).await.unwrap();
+    assert_eq!((page.len(), rest.len()), (2, 1));
+    assert!(page[0].id < page[1].id && page[1].id < rest[0].id);
+}
+
+async fn the_own_chat_is_made_once(desk: Desk) {
+    let (user, _) = desk.store.create_user("shop".into(), "kim".into(), None, None).await.unwrap();
+    let (chat, made) = desk.store.own_chat(user.id).await.unwrap();
+    assert!(made);
+    assert_eq!(desk.store.own_chat(user.id).await.unwrap(), (chat, false));
+    assert_eq!(desk.store.member_ids(chat).await.unwrap(), [user.id]);
+    assert!(desk.store.own_chat(UserId(999)).await.is_err());
+}

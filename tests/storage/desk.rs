@@ -1,0 +1,229 @@
+//! A database of its own for each test, and the people who appear in them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::Text;
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _};
+use frontdesk::db::{Batch, Config, Direction, Store, Writer, Written};
+use frontdesk::domain::{
+    Body, ChatId, ClientId, Draft, Identity, Receipt, Role, Seq, Stored, UserId,
+};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+const URL: &str = "FRONTDESK_TEST_POSTGRES_URL";
+
+/// A migrated database, and a store on it. Gone when dropped.
+pub struct Desk {
+    pub store: Store,
+    pub config: Config,
+    place: Place,
+}
+
+enum Place {
+    Postgres { name: String },
+    Sqlite { _directory: tempfile::TempDir },
+}
+
+/// The maintenance database's URL.
+pub fn postgres_url() -> String {
+    std::env::var(URL).unwrap_or_else(|_| {
+        panic!("{URL} names no PostgreSQL to test with: run scripts/test, which starts one")
+    })
+}
+
+/// The same server, another database.
+fn database_url(name: &str) -> String {
+    let url = postgres_url();
+    let (server, _) = url.rsplit_once('/').expect("the URL ends with a database");
+    format!("{server}/{name}")
+}
+
+impl Desk {
+    pub async fn postgres() -> Self {
+        let desk = Self::empty_postgres().await;
+        desk.store.migrate(Direction::Up).await.expect("migrate");
+        desk
+    }
+
+    pub async fn sqlite() -> Self {
+        let desk = Self::empty_sqlite().await;
+        desk.store.migrate(Direction::Up).await.expect("migrate");
+        desk
+    }
+
+    pub async fn empty_postgres() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("frontdesk_test_{}_{number}", std::process::id());
+        let maintenance = postgres_url();
+        execute(&maintenance, &format!("CREATE DATABASE {name}")).await;
+        Self::open(config(database_url(&name)), Place::Postgres { name }).await
+    }
+
+    pub async fn empty_sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}/frontdesk.db", directory.path().display());
+        Self::open(config(url), Place::Sqlite { _directory: directory }).await
+    }
+
+    async fn open(config: Config, place: Place) -> Self {
+        let store = Store::connect(&config).await.expect("connect");
+        Self { store, config, place }
+    }
+
+    /// A store of another process.
+    pub async fn another_store(&self) -> Store {
+        Store::connect(&self.config).await.expect("connect")
+    }
+
+    pub async fn writer(&self) -> Writer {
+        self.store.writer().await.expect("a writer")
+    }
+
+    /// Runs SQL that the store has no method for.
+    pub async fn execute(&self, sql: &str) {
+        match &self.place {
+            Place::Postgres { .. } => execute(&self.config.url, sql).await,
+            Place::Sqlite { .. } => self.sqlite_connection().batch_execute(sql).expect(sql),
+        }
+    }
+
+    /// The rows of SQL with one text column, `line`.
+    pub async fn lines(&self, sql: &str) -> Vec<String> {
+        match &self.place {
+            Place::Postgres { .. } => lines(&self.config.url, sql).await,
+            Place::Sqlite { .. } => {
+                let rows: Vec<Line> =
+                    diesel::sql_query(sql).load(&mut self.sqlite_connection()).expect(sql);
+                rows.into_iter().map(|row| row.line).collect()
+            }
+        }
+    }
+
+    fn sqlite_connection(&self) -> diesel::SqliteConnection {
+        let path = self.config.url.strip_prefix("sqlite://").expect("a path");
+        let mut connection = diesel::SqliteConnection::establish(path).expect("open");
+        connection.batch_execute("PRAGMA busy_timeout = 5000").expect("a pragma");
+        connection
+    }
+
+    /// Makes the database refuse every message that says `poison`.
+    pub async fn refuse_poison(&self) {
+        self.execute(match &self.place {
+            Place::Postgres { .. } => {
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'poison'; END $$; \
+                 CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW \
+                 WHEN (NEW.body = 'poison') EXECUTE FUNCTION refuse()"
+            }
+            Place::Sqlite { .. } => {
+                "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.body = 'poison' \
+                 BEGIN SELECT RAISE(ABORT, 'poison'); END"
+            }
+        })
+        .await;
+    }
+
+    /// A customer who was let in, with the own chat.
+    pub async fn customer(&self, subject: &str) -> (UserId, ChatId) {
+        let admitted = self.store.admit(vec![identity(subject)]).await.expect("admit");
+        (admitted[0].user.id, admitted[0].chats[0].chat_id)
+    }
+
+    pub async fn admin(&self, subject: &str) -> UserId {
+        let token = Identity { role: Some(Role::Admin), ..identity(subject) };
+        self.store.admit(vec![token]).await.expect("admit")[0].user.id
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let Place::Postgres { name } = &self.place else { return };
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+        // A test's own runtime may be ending, so another one does this.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(execute(&postgres_url(), &drop));
+        });
+        dropped.join().expect("the database is dropped");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+pub fn config(url: String) -> Config {
+    Config { url, pool_size: 4, acquire_timeout: Duration::from_secs(5), ca_file: None }
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connect");
+    tokio::spawn(connection);
+    client
+}
+
+async fn execute(url: &str, sql: &str) {
+    connect(url).await.batch_execute(sql).await.expect(sql);
+}
+
+async fn lines(url: &str, sql: &str) -> Vec<String> {
+    let messages = connect(url).await.simple_query(sql).await.expect(sql);
+    let line = |message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get("line").unwrap_or_default().to_owned()),
+        _ => None,
+    };
+    messages.into_iter().filter_map(line).collect()
+}
+
+/// What a first token of a customer says.
+pub fn identity(subject: &str) -> Identity {
+    Identity {
+        issuer: "shop".to_owned(),
+        subject: subject.to_owned(),
+        role: None,
+        nickname: Some(subject.to_owned()),
+        email: None,
+        issued_at: Some(100),
+    }
+}
+
+pub fn draft(chat_id: ChatId, author: UserId, client_id: &str, text: &str) -> Draft {
+    Draft {
+        chat_id,
+        author,
+        body: Body::parse(text.to_owned(), 100_000).expect("a body"),
+        client_id: ClientId::parse(client_id.to_owned()).expect("a client id"),
+        expect_seq: None,
+    }
+}
+
+/// A draft that nobody else has.
+pub fn note(chat_id: ChatId, author: UserId, text: &str) -> Draft {
+    Draft { client_id: ClientId::random(), ..draft(chat_id, author, "x", text) }
+}
+
+pub async fn write(writer: &mut Writer, drafts: Vec<Draft>) -> Vec<Stored> {
+    let Written { drafts, .. } = writer.write(Batch { drafts, ..Batch::default() }).await;
+    drafts
+}
+
+/// Where a message that was stored now stands.
+#[track_caller]
+pub fn new(stored: &Stored) -> Receipt {
+    match stored {
+        Stored::New(receipt) => *receipt,
+        other => panic!("not stored: {other:?}"),
+    }
+}
+
+/// Writes `count` messages into a chat, and answers its last `seq`.
+pub async fn fill(writer: &mut Writer, chat: ChatId, author: UserId, count: usize) -> Seq {
+    let drafts = (1..=count).map(|n| note(chat, author, &format!("message {n}"))).collect();
+    let stored = write(writer, drafts).await;
+    new(stored.last().expect("a message")).seq
+}

@@ -1,0 +1,35 @@
+//! The storage contract: what the rest of the system relies on, run on both databases.
+
+mod admission;
+mod chats;
+mod desk;
+mod messages;
+mod migrations;
+mod outages;
+mod plans;
+mod proxy;
+mod urls;
+
+/// Runs each test on a database of its own, once under PostgreSQL and once under SQLite.
+macro_rules! contract {
+    ($($test:ident),+ $(,)?) => {
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::desk::Desk::postgres().await).await;
+                }
+            )+
+        }
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::desk::Desk::sqlite().await).await;
+                }
+            )+
+        }
+    };
+}
+
+use contract;

@@ -1,0 +1,299 @@
+//! The log: its numbers, its duplicates, and how it is read.
+
+use std::collections::HashSet;
+
+use frontdesk::db::{Batch, HistoryPage, Mark, Marked, Range, Refusal, Written};
+use frontdesk::domain::{ChatId, Draft, Seq, Stored, UserId};
+
+use crate::contract;
+use crate::desk::{Desk, draft, fill, new, note, write};
+
+contract! {
+    numbers_have_no_gap_whoever_writes,
+    the_same_client_id_is_stored_once,
+    a_client_id_stands_for_one_text,
+    an_expectation_is_checked_after_the_duplicate,
+    a_chat_that_does_not_exist_takes_nothing,
+    a_row_that_fails_fails_alone,
+    a_mark_only_grows_and_ends_at_the_end,
+    sending_reads_up_to_it,
+    a_head_counts_what_is_written_with_it,
+    a_log_is_paged_while_it_grows,
+    ranges_of_many_chats_are_read_at_once,
+    an_empty_batch_is_nothing,
+    texts_come_back_as_they_were,
+}
+
+async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
+    let (kim, shared) = desk.customer("kim").await;
+    let mut tasks = Vec::new();
+    for n in 0..4 {
+        let (lee, own) = desk.customer(&format!("lee {n}")).await;
+        let mut writer = desk.another_store().await.writer().await.unwrap();
+        tasks.push(tokio::spawn(async move {
+            let mut ids = Vec::new();
+            for round in 0..10 {
+                let drafts = (0..10)
+                    .map(|n| note(if n % 2 == 0 { shared } else { own }, [kim, lee][n % 2], "hi"))
+                    .collect();
+                let stored = write(&mut writer, drafts).await;
+                assert_eq!(stored.len(), 10);
+                ids.extend(stored.iter().map(|stored| new(stored).id));
+                assert_eq!(new(&stored[9]).seq, Seq(round * 5 + 5));
+            }
+            ids
+        }));
+    }
+    let mut ids = HashSet::new();
+    for task in tasks {
+        ids.extend(task.await.unwrap());
+    }
+    assert_eq!(ids.len(), 400, "ids are unique");
+    let page = HistoryPage { after: None, before: None, newest_first: false, limit: 1_000 };
+    let log = desk.store.history(shared, page).await.unwrap();
+    let seqs: Vec<_> = log.iter().map(|message| message.seq.0).collect();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+    assert!(log.is_sorted_by_key(|message| message.created_at));
+    let standing = desk.store.standings(kim, vec![shared]).await.unwrap();
+    assert_eq!(standing[0].last_seq, Seq(200));
+}
+
+async fn the_same_client_id_is_stored_once(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let (lee, other) = desk.customer("lee").await;
+    let mut writer = desk.writer().await;
+    let drafts = vec![
+        draft(chat, kim, "a", "hello"),
+        draft(chat, kim, "a", "hello"),
+        draft(chat, kim, "b", "hello"),
+        // Another author's, and another chat's, are others.
+        draft(chat, lee, "a", "hello"),
+        draft(other, kim, "a", "hello"),
+    ];
+    let stored = write(&mut writer, drafts.clone()).await;
+    let first = new(&stored[0]);
+    assert_eq!(stored[1], Stored::Duplicate(first));
+    let seqs: Vec<_> = stored[2..].iter().map(|stored| new(stored).seq.0).collect();
+    assert_eq!(seqs, [2, 3, 1]);
+
+    let mut again = desk.another_store().await.writer().await.unwrap();
+    let repeated = write(&mut again, drafts).await;
+    let expected: Vec<_> =
+        [0, 0, 2, 3, 4].map(|n: usize| Stored::Duplicate(new(&stored[n]))).into_iter().collect();
+    assert_eq!(repeated, expected);
+    let heads = again.write(Batch { heads: vec![chat, other], ..Batch::default() }).await.heads;
+    assert_eq!(heads, [Ok(Seq(3)), Ok(Seq(1))]);
+}
+
+async fn a_client_id_stands_for_one_text(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    let drafts = vec![draft(chat, kim, "a", "hello"), draft(chat, kim, "a", "other")];
+    let stored = write(&mut writer, drafts).await;
+    assert_eq!(stored[1], Stored::ClientIdReused);
+    let stored = write(&mut writer, vec![draft(chat, kim, "a", "other")]).await;
+    assert_eq!(stored, [Stored::ClientIdReused]);
+}
+
+async fn an_expectation_is_checked_after_the_duplicate(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    let expecting = |client_id, seq| Draft {
+        expect_seq: Some(Seq(seq)),
+        ..draft(chat, kim, client_id, "hello")
+    };
+    let drafts = vec![expecting("a", 0), expecting("b", 0), expecting("c", 1)];
+    let stored = write(&mut writer, drafts).await;
+    assert_eq!(new(&stored[0]).seq, Seq(1));
+    assert_eq!(stored[1], Stored::ChatMoved { last_seq: Seq(1) });
+    assert_eq!(new(&stored[2]).seq, Seq(2));
+
+    let retried = write(&mut writer, vec![expecting("a", 0), expecting("b", 0)]).await;
+    assert_eq!(retried[0], Stored::Duplicate(new(&stored[0])), "the own success");
+    assert_eq!(retried[1], Stored::ChatMoved { last_seq: Seq(2) });
+}
+
+async fn a_chat_that_does_not_exist_takes_nothing(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    let nowhere = ChatId(999);
+    let mark = |chat_id| Mark { chat_id, user_id: kim, seq: Seq(1) };
+    let written = writer
+        .write(Batch {
+            drafts: vec![note(nowhere, kim, "hello"), note(chat, kim, "hello")],
+            marks: vec![mark(nowhere), mark(chat)],
+            heads: vec![nowhere, chat],
+        })
+        .await;
+    assert_eq!(written.drafts[0], Stored::NoChat);
+    assert_eq!(new(&written.drafts[1]).seq, Seq(1));
+    let marked = Marked { read_seq: Seq(1), last_seq: Seq(1) };
+    assert_eq!(written.marks, [Err(Refusal::NoChat), Ok(marked)]);
+    assert_eq!(written.heads, [Err(Refusal::NoChat), Ok(Seq(1))]);
+}
+
+async fn a_row_that_fails_fails_alone(desk: Desk) {
+    desk.refuse_poison().await;
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    let texts = ["one", "two", "poison", "three", "four", "poison", "five"];
+    let drafts = texts.iter().map(|text| note(chat, kim, text)).collect();
+    let mark = Mark { chat_id: chat, user_id: kim, seq: Seq(9) };
+    let written = writer.write(Batch { drafts, marks: vec![mark], heads: vec![chat] }).await;
+    let seqs: Vec<_> = written
+        .drafts
+        .iter()
+        .map(|stored| match stored {
+            Stored::New(receipt) => receipt.seq.0,
+            Stored::Unavailable => 0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(seqs, [1, 2, 0, 3, 4, 0, 5]);
+    assert_eq!(written.marks, [Ok(Marked { read_seq: Seq(5), last_seq: Seq(5) })]);
+    assert_eq!(written.heads, [Ok(Seq(5))]);
+    let events = writer.take_events();
+    assert_eq!(events.failures, 2);
+    assert!(events.splits > 0);
+    assert_eq!(writer.take_events().splits, 0);
+    assert!(writer.is_connected());
+}
+
+async fn a_mark_only_grows_and_ends_at_the_end(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let ada = desk.admin("ada").await;
+    let mut writer = desk.writer().await;
+    fill(&mut writer, chat, kim, 5).await;
+    let mut mark = async |seqs: &[i64]| {
+        let mark = |seq: &i64| Mark { chat_id: chat, user_id: ada, seq: Seq(*seq) };
+        let marks = seqs.iter().map(mark).collect();
+        let Written { marks, .. } = writer.write(Batch { marks, ..Batch::default() }).await;
+        let read = |marked: &Result<Marked, Refusal>| {
+            let marked = marked.unwrap();
+            assert_eq!(marked.last_seq, Seq(5));
+            marked.read_seq.0
+        };
+        marks.iter().map(read).collect::<Vec<_>>()
+    };
+    assert_eq!(mark(&[2]).await, [2]);
+    assert_eq!(mark(&[1]).await, [2]);
+    assert_eq!(mark(&[0, 4, 3]).await, [4, 4, 4]);
+    assert_eq!(mark(&[99]).await, [5]);
+    assert_eq!(mark(&[-1]).await, [5]);
+}
+
+async fn sending_reads_up_to_it(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let ada = desk.admin("ada").await;
+    let mut writer = desk.writer().await;
+    fill(&mut writer, chat, kim, 3).await;
+    let read = |user: UserId| {
+        let store = desk.store.clone();
+        async move { store.standings(user, vec![chat]).await.unwrap()[0].read_seq }
+    };
+    assert_eq!((read(kim).await, read(ada).await), (Seq(3), Seq(0)));
+    let texts = vec![draft(chat, ada, "a", "hello"), note(chat, kim, "hello")];
+    write(&mut writer, texts).await;
+    assert_eq!((read(kim).await, read(ada).await), (Seq(5), Seq(4)));
+    // What is not stored reads nothing.
+    write(&mut writer, vec![draft(chat, ada, "a", "hello")]).await;
+    assert_eq!(read(ada).await, Seq(4));
+}
+
+async fn a_head_counts_what_is_written_with_it(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let (_, other) = desk.customer("lee").await;
+    let mut writer = desk.writer().await;
+    let drafts = vec![note(chat, kim, "one"), note(chat, kim, "two")];
+    let heads = vec![other, chat, other];
+    let written = writer.write(Batch { drafts, heads, ..Batch::default() }).await;
+    assert_eq!(written.heads, [Ok(Seq(0)), Ok(Seq(2)), Ok(Seq(0))]);
+}
+
+async fn a_log_is_paged_while_it_grows(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    fill(&mut writer, chat, kim, 20).await;
+    for newest_first in [true, false] {
+        let mut seen = Vec::new();
+        let (mut after, mut before) = (None, None);
+        while seen.len() < 20 {
+            let page = HistoryPage { after, before, newest_first, limit: 6 };
+            let log = desk.store.history(chat, page).await.unwrap();
+            let last = log.last().expect("more").seq;
+            if newest_first {
+                before = Some(last);
+            } else {
+                after = Some(last);
+            }
+            seen.extend(log.into_iter().map(|message| message.seq.0));
+            fill(&mut writer, chat, kim, 1).await;
+        }
+        let mut expected: Vec<i64> = (1..=seen.len() as i64).collect();
+        if newest_first {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+        // Start over from a log of the same length for both directions.
+        desk.execute("DELETE FROM messages WHERE seq > 20").await;
+        desk.execute("UPDATE chats SET last_seq = 20").await;
+    }
+    let page = |after, before| HistoryPage { after, before, newest_first: false, limit: 100 };
+    let between = desk.store.history(chat, page(Some(Seq(3)), Some(Seq(6)))).await.unwrap();
+    assert_eq!(between.iter().map(|message| message.seq.0).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(between[0].author.nickname.as_deref(), Some("kim"));
+    assert!(desk.store.history(ChatId(999), page(None, None)).await.unwrap().is_empty());
+}
+
+async fn ranges_of_many_chats_are_read_at_once(desk: Desk) {
+    let (kim, first) = desk.customer("kim").await;
+    let (lee, second) = desk.customer("lee").await;
+    let mut writer = desk.writer().await;
+    fill(&mut writer, first, kim, 10).await;
+    fill(&mut writer, second, lee, 3).await;
+    write(&mut writer, vec![note(second, lee, &"x".repeat(500)), note(second, lee, "y")]).await;
+    let range = |chat_id, after, up_to| Range { chat_id, after: Seq(after), up_to: Seq(up_to) };
+    let asked = vec![
+        range(first, 2, 5),
+        range(second, 0, 99),
+        range(ChatId(999), 0, 99),
+        range(first, 0, 99),
+        range(second, 3, 99),
+        range(first, 7, 7),
+    ];
+    let read = |limit, bytes| {
+        let (store, asked) = (desk.store.clone(), asked.clone());
+        async move {
+            let found = store.ranges(asked, limit, bytes).await.unwrap();
+            let seqs = |messages: &Vec<frontdesk::domain::Message>| {
+                messages.iter().map(|message| message.seq.0).collect::<Vec<_>>()
+            };
+            found.iter().map(seqs).collect::<Vec<_>>()
+        }
+    };
+    let all: Vec<Vec<i64>> =
+        vec![vec![3, 4, 5], vec![1, 2, 3, 4, 5], vec![], (1..=10).collect(), vec![4, 5], vec![]];
+    assert_eq!(read(100, usize::MAX).await, all);
+    let two = vec![vec![3, 4], vec![1, 2], vec![], vec![1, 2], vec![4, 5], vec![]];
+    assert_eq!(read(2, 10_000).await, two);
+    // "message 1" has nine bytes. The fourth message of the second chat is too long for any page,
+    // and comes alone.
+    let cut = vec![vec![3, 4], vec![1, 2], vec![], vec![1, 2], vec![4], vec![]];
+    assert_eq!(read(100, 18).await, cut);
+    assert!(desk.store.ranges(Vec::new(), 10, 10).await.unwrap().is_empty());
+}
+
+async fn an_empty_batch_is_nothing(desk: Desk) {
+    let mut writer = desk.writer().await;
+    assert_eq!(writer.write(Batch::default()).await, Written::default());
+}
+
+async fn texts_come_back_as_they_were(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    let texts = ["{\"a\",NULL}", "a'b\"c\\d", "ünï 😀 \u{202e}", "$1 ? %s", "line\nline\r\n"];
+    write(&mut writer, texts.iter().map(|text| note(chat, kim, text)).collect()).await;
+    let page = HistoryPage { after: None, before: None, newest_first: false, limit: 100 };
+    let log = desk.store.history(chat, page).await.unwrap();
+    assert_eq!(log.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), texts);
+}

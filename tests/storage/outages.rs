@@ -1,0 +1,158 @@
+//! What is promised while the way to PostgreSQL breaks.
+
+use frontdesk::db::{Batch, Mark, Refusal, Store, StoreError};
+use frontdesk::domain::{ChatId, Seq, Stored, UserId};
+
+use crate::desk::{Desk, config, draft, new, note, write};
+use crate::proxy::{Cut, Proxy};
+
+/// The server's `host:port`, and the URL's parts around it.
+fn split(url: &str) -> (String, String, String) {
+    let (head, rest) = url.split_once('@').expect("a user");
+    let (server, database) = rest.split_once('/').expect("a database");
+    (format!("{head}@"), server.to_owned(), format!("/{database}"))
+}
+
+/// A store behind a proxy, and a customer's chat.
+async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
+    let (head, server, tail) = split(&desk.config.url);
+    let proxy = Proxy::start(server).await;
+    let url = format!("{head}127.0.0.1:{}{tail}", proxy.port);
+    let store = Store::connect(&config(url)).await.expect("connect");
+    let (kim, chat) = desk.customer("kim").await;
+    (proxy, store, kim, chat)
+}
+
+/// Where each batch's rows stand, though their COMMIT was cut.
+async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
+    let desk = Desk::postgres().await;
+    let (proxy, store, kim, chat) = behind_proxy(&desk).await;
+    let mut writer = store.writer().await.unwrap();
+    write(&mut writer, vec![draft(chat, kim, "0", "zero")]).await;
+
+    proxy.cut(cut);
+    let mut expecting = draft(chat, kim, "2", "two");
+    expecting.expect_seq = Some(Seq(2));
+    let batch = Batch {
+        drafts: vec![
+            draft(chat, kim, "0", "zero"),
+            draft(chat, kim, "1", "one"),
+            draft(chat, kim, "1", "one"),
+            expecting,
+        ],
+        marks: vec![Mark { chat_id: chat, user_id: kim, seq: Seq(2) }],
+        heads: vec![chat],
+    };
+    let written = writer.write(batch).await;
+    assert!(proxy.is_cut());
+    assert!(matches!(written.drafts[0], Stored::Duplicate(receipt) if receipt.seq == Seq(1)));
+    let first = new(&written.drafts[1]);
+    assert_eq!(first.seq, Seq(2), "ours is new, whether found or written again");
+    assert_eq!(written.drafts[2], Stored::Duplicate(first));
+    assert_eq!(new(&written.drafts[3]).seq, Seq(3), "the expectation held when it was checked");
+    assert_eq!(written.marks[0].map(|marked| marked.read_seq), Ok(Seq(3)));
+    assert_eq!(written.heads, [Ok(Seq(3))]);
+    let events = writer.take_events();
+    assert_eq!((events.unknown_outcomes, events.reconnects), (1, 1));
+
+    let rows = desk.lines("SELECT seq || ' ' || body AS line FROM messages ORDER BY seq").await;
+    assert_eq!(rows, ["1 zero", "2 one", "3 two"]);
+    let id = desk.lines("SELECT id::text AS line FROM messages WHERE seq = 2").await;
+    assert_eq!(id, [first.id.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_nobody_heard_of_is_not_done_twice() {
+    the_outcome_of_a_commit_is_found_out(Cut::AfterCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_never_came_is_done_again() {
+    the_outcome_of_a_commit_is_found_out(Cut::BeforeCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_outage_everything_works_again() {
+    let desk = Desk::postgres().await;
+    let (proxy, store, kim, chat) = behind_proxy(&desk).await;
+    let mut writer = store.writer().await.unwrap();
+    new(&write(&mut writer, vec![note(chat, kim, "before")]).await[0]);
+    store.ping().await.unwrap();
+
+    proxy.down();
+    let batch = Batch {
+        drafts: vec![note(chat, kim, "during")],
+        marks: vec![Mark { chat_id: chat, user_id: kim, seq: Seq(1) }],
+        heads: vec![chat],
+    };
+    let written = writer.write(batch).await;
+    assert_eq!(written.drafts, [Stored::Unavailable]);
+    assert_eq!(written.marks, [Err(Refusal::Unavailable)]);
+    assert_eq!(written.heads, [Err(Refusal::Unavailable)]);
+    assert!(!writer.is_connected());
+    for _ in 0..5 {
+        assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+    }
+    assert!(matches!(store.user(kim).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.writer().await.err(), Some(StoreError::Unavailable(_))));
+
+    proxy.up();
+    assert!(store.user(kim).await.unwrap().is_some());
+    let stored = write(&mut writer, vec![note(chat, kim, "after")]).await;
+    assert_eq!(new(&stored[0]).seq, Seq(2));
+    assert!(writer.is_connected());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_its_connections_is_come_back_to() {
+    let desk = Desk::postgres().await;
+    let (kim, chat) = desk.customer("kim").await;
+    let mut writer = desk.writer().await;
+    new(&write(&mut writer, vec![note(chat, kim, "before")]).await[0]);
+    desk.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+    // Each connection may fail once, where its end is learned of by using it.
+    let mut stored = Vec::new();
+    for _ in 0..2 {
+        stored = write(&mut writer, vec![draft(chat, kim, "a", "after")]).await;
+        if stored[0] != Stored::Unavailable {
+            break;
+        }
+    }
+    assert_eq!(new(&stored[0]).seq, Seq(2));
+    let mut pings = Vec::new();
+    for _ in 0..5 {
+        pings.push(desk.store.ping().await);
+    }
+    assert_eq!(pings.last(), Some(&Ok(())), "{pings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_another_node_holds_delays_no_neighbour_for_long() {
+    let desk = Desk::postgres().await;
+    let (kim, held) = desk.customer("kim").await;
+    let (lee, free) = desk.customer("lee").await;
+    let (client, connection) =
+        tokio_postgres::connect(&desk.config.url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let lock = format!("BEGIN; SELECT 1 FROM chats WHERE id = {held} FOR NO KEY UPDATE");
+    client.batch_execute(&lock).await.unwrap();
+
+    let mut writer = desk.writer().await;
+    let drafts = (0..8).map(|n| [note(held, kim, "hi"), note(free, lee, "hi")][n % 2].clone());
+    let start = std::time::Instant::now();
+    let stored = write(&mut writer, drafts.collect()).await;
+    for (n, stored) in stored.iter().enumerate() {
+        match n % 2 {
+            0 => assert_eq!(*stored, Stored::Unavailable),
+            _ => assert_eq!(new(stored).seq, Seq(i64::try_from(n).unwrap() / 2 + 1)),
+        }
+    }
+    // One full wait for the lock, and short ones after it.
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(new(&write(&mut writer, vec![note(held, kim, "hi")]).await[0]).seq, Seq(1));
+}

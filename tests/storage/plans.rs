@@ -1,0 +1,88 @@
+//! No query walks through a table: not with plans made while it was empty, not later.
+
+use frontdesk::db::{Batch, ChatPage, HistoryPage, Mark, Range, Scope, Store, UserFilter, Writer};
+use frontdesk::domain::{ChatId, Seq, Timestamp, UserId};
+
+use crate::desk::{Desk, identity, note};
+
+/// Everything that nodes do all day, once.
+async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: ChatId) {
+    let batch = Batch {
+        drafts: vec![note(chat, user, "hello"), note(chat, user, "there")],
+        marks: vec![Mark { chat_id: chat, user_id: user, seq: Seq(1) }],
+        heads: vec![chat],
+    };
+    let written = writer.write(batch).await;
+    assert!(written.heads[0].is_ok());
+    store.admit(vec![identity("kim"), identity(&format!("new {chat} {user}"))]).await.unwrap();
+    store.user(user).await.unwrap();
+    store.users(UserFilter::default(), None, 20).await.unwrap();
+    store.standings(user, vec![chat]).await.unwrap();
+    store.chat(chat, user).await.unwrap();
+    store.member_ids(chat).await.unwrap();
+    store.own_chat(user).await.unwrap();
+    for newest_first in [true, false] {
+        let page = ChatPage { after: None, newest_first, limit: 20 };
+        store.chats(user, Scope::All, page).await.unwrap();
+        store.chats(user, Scope::MemberOf, page).await.unwrap();
+        let page = HistoryPage { after: None, before: None, newest_first, limit: 50 };
+        store.history(chat, page).await.unwrap();
+    }
+    let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(100) };
+    store.ranges(vec![range; 3], 100, 262_144).await.unwrap();
+    store.moved(vec![(chat, Seq(0))]).await.unwrap();
+    store.active_since(Timestamp::now(), 100).await.unwrap();
+    store.journal(Timestamp::now(), 100).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_table_is_ever_scanned() {
+    let desk = Desk::postgres().await;
+    let store = desk.another_store().await;
+    // Every statement is planned while the tables are empty …
+    let mut writer = store.writer().await.unwrap();
+    let (kim, chat) = desk.customer("kim").await;
+    a_days_work(&store, &mut writer, kim, chat).await;
+    // … and used when they are full.
+    desk.execute(
+        "INSERT INTO users (issuer, subject, role, created_at)
+         SELECT 'shop', 'crowd ' || n, 'customer', now() FROM generate_series(1, 20000) AS n;
+         INSERT INTO chats (kind, customer_id, last_seq, created_at, updated_at, active_minute)
+         SELECT 'support', id, 5, now(), now() - id * interval '1 second',
+                floor(extract(epoch FROM now() - id * interval '1 second') / 60)
+         FROM users WHERE subject LIKE 'crowd %';
+         INSERT INTO chat_members SELECT id, customer_id, now() FROM chats WHERE last_seq = 5;
+         INSERT INTO messages (chat_id, seq, author_id, body, client_id, created_at)
+         SELECT id, n, customer_id, 'hello', n::text, now()
+         FROM chats, generate_series(1, 5) AS n WHERE last_seq = 5;
+         INSERT INTO journal (kind, subject_id)
+         SELECT 'chat_created', n FROM generate_series(1, 20000) AS n;
+         SELECT pg_stat_reset()",
+    )
+    .await;
+    a_days_work(&store, &mut writer, kim, chat).await;
+    desk.execute("ANALYZE; SELECT pg_stat_reset()").await;
+    a_days_work(&store, &mut writer, kim, chat).await;
+    let mut fresh = store.writer().await.unwrap();
+    a_days_work(&store, &mut fresh, kim, chat).await;
+
+    // The server counts a connection's scans at the latest when it ends.
+    drop((store, writer, fresh));
+    let scans = "SELECT relname || ' ' || seq_scan AS line FROM pg_stat_user_tables
+                 WHERE seq_scan > 0 AND relname <> '__diesel_schema_migrations'
+                 ORDER BY relname";
+    let ended = "SELECT 'open' AS line FROM pg_stat_activity WHERE application_name = 'frontdesk'
+                 AND datname = current_database()";
+    let open = desk.lines(ended).await.len();
+    let mut left = open;
+    // What stays open is the desk's own store.
+    while left > 4 {
+        tokio::task::yield_now().await;
+        left = desk.lines(ended).await.len();
+    }
+    let used = "SELECT sum(idx_scan)::text AS line FROM pg_stat_user_tables";
+    while desk.lines(used).await[0].parse::<u64>().unwrap_or(0) < 30 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(desk.lines(scans).await, [""; 0]);
+}
