@@ -161,10 +161,7 @@ impl Store {
     pub async fn own_chat(&self, customer: UserId) -> Result<(ChatId, bool), StoreError> {
         let find = || async {
             read!(self, |connection| {
-                let chat = chats::table
-                    .filter(chats::kind.eq(ChatKind::Support))
-                    .filter(chats::customer_id.eq(customer))
-                    .select(chats::id);
+                let chat = chats::table.filter(chats::customer_id.eq(customer)).select(chats::id);
                 run!(chat.first::<ChatId>(connection)).optional()
             })
         };
@@ -268,7 +265,6 @@ impl Store {
             let customers: BTreeSet<UserId> =
                 locked.iter().filter(|row| row.role == Role::Customer).map(|row| row.id).collect();
             let support = chats::table
-                .filter(chats::kind.eq(ChatKind::Support))
                 .filter(chats::customer_id.eq_any(customers.iter().copied().collect::<Vec<_>>()))
                 .select((chats::customer_id.assume_not_null(), chats::id));
             let before: Vec<(UserId, ChatId)> = run!(support.clone().load(connection))?;

@@ -2,7 +2,8 @@ CREATE TABLE chats (
     id             INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     kind           TEXT    NOT NULL CHECK (kind IN ('support', 'group')),
     title          TEXT,
-    customer_id    INTEGER REFERENCES users (id),
+    -- Whose support chat it is: one customer has one.
+    customer_id    INTEGER UNIQUE REFERENCES users (id),
     last_seq       INTEGER NOT NULL DEFAULT 0,
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
@@ -11,7 +12,6 @@ CREATE TABLE chats (
     CHECK ((kind = 'support') = (customer_id IS NOT NULL))
 ) STRICT;
 
-CREATE UNIQUE INDEX chats_one_support_chat_a_customer ON chats (customer_id) WHERE kind = 'support';
 CREATE INDEX chats_active_minute ON chats (active_minute);
 
 CREATE TABLE chat_members (
