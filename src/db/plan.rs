@@ -165,3 +165,152 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{Body, ClientId};
+
+    const NOW: Timestamp = Timestamp(1_000);
+    const CHAT: ChatId = ChatId(1);
+    const KIM: UserId = UserId(7);
+
+    fn draft(chat: i64, client_id: &str, text: &str) -> Draft {
+        Draft {
+            chat_id: ChatId(chat),
+            author: KIM,
+            body: Body::parse(text.to_owned(), 100).unwrap(),
+            client_id: ClientId::parse(client_id.to_owned()).unwrap(),
+            expect_seq: None,
+        }
+    }
+
+    /// Of two chats: the first has 5 messages, of which `known` is the third; the second has none.
+    fn decide(drafts: Vec<Draft>, ours: &Ours) -> Vec<Stored> {
+        let batch = Batch { drafts, ..Batch::default() };
+        let receipt = Receipt { id: MessageId(103), seq: Seq(3), created_at: Timestamp(500) };
+        let ground = Ground {
+            heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
+            found: [((CHAT, KIM, "known"), Found { receipt, body: "hello".to_owned() })].into(),
+            now: NOW,
+        };
+        answers(&batch, plan(&batch, ground, ours)).drafts
+    }
+
+    /// Gives each row the id 100 times its chat plus its number.
+    fn answers(batch: &Batch, plan: Plan) -> Written {
+        let id = |(chat, seq, _): (ChatId, Seq, Timestamp)| {
+            ((chat, seq), MessageId(chat.0 * 100 + seq.0))
+        };
+        let ids = plan.remember(batch).map(id).collect();
+        let marks = plan.marks.iter().map(|(key, seq)| (*key, *seq)).collect();
+        plan.written(batch, &ids, &marks, &HashMap::new())
+    }
+
+    fn new(chat: i64, seq: i64) -> Stored {
+        Stored::New(receipt(chat, seq))
+    }
+
+    fn receipt(chat: i64, seq: i64) -> Receipt {
+        Receipt { id: MessageId(chat * 100 + seq), seq: Seq(seq), created_at: NOW }
+    }
+
+    #[test]
+    fn new_messages_are_numbered_from_the_end_of_each_chat() {
+        let drafts = vec![draft(1, "a", "x"), draft(2, "a", "x"), draft(1, "b", "x")];
+        assert_eq!(decide(drafts, &Ours::new()), [new(1, 6), new(2, 1), new(1, 7)]);
+    }
+
+    #[test]
+    fn a_duplicate_takes_no_number() {
+        let known = Receipt { id: MessageId(103), seq: Seq(3), created_at: Timestamp(500) };
+        let drafts = vec![
+            draft(1, "known", "hello"),
+            draft(1, "known", "other"),
+            draft(1, "a", "x"),
+            draft(1, "a", "x"),
+            draft(1, "a", "y"),
+            draft(3, "a", "x"),
+            draft(1, "b", "x"),
+        ];
+        assert_eq!(
+            decide(drafts, &Ours::new()),
+            [
+                Stored::Duplicate(known),
+                Stored::ClientIdReused,
+                new(1, 6),
+                Stored::Duplicate(receipt(1, 6)),
+                Stored::ClientIdReused,
+                Stored::NoChat,
+                new(1, 7),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_we_committed_ourselves_is_new_once() {
+        let drafts = vec![draft(1, "known", "hello"), draft(1, "known", "hello")];
+        let ours: Ours = [(CHAT, Seq(3), Timestamp(500))].into();
+        let stored = decide(drafts.clone(), &ours);
+        assert!(matches!(stored[0], Stored::New(receipt) if receipt.seq == Seq(3)));
+        assert!(matches!(stored[1], Stored::Duplicate(receipt) if receipt.seq == Seq(3)));
+        // Another one's row at the same place is a duplicate.
+        let theirs: Ours = [(CHAT, Seq(3), Timestamp(501))].into();
+        assert!(matches!(decide(drafts, &theirs)[0], Stored::Duplicate(_)));
+    }
+
+    #[test]
+    fn an_expectation_sees_what_stands_before_it_in_the_batch() {
+        let expecting =
+            |client_id, seq| Draft { expect_seq: Some(Seq(seq)), ..draft(1, client_id, "x") };
+        let drafts =
+            vec![expecting("a", 5), expecting("b", 5), expecting("a", 5), expecting("c", 6)];
+        assert_eq!(
+            decide(drafts, &Ours::new()),
+            [
+                new(1, 6),
+                Stored::ChatMoved { last_seq: Seq(6) },
+                Stored::Duplicate(receipt(1, 6)),
+                new(1, 7),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_follow_without_a_gap(
+            picks in prop::collection::vec((1..4_i64, 0..6_u8, 0..3_u8, prop::option::of(0..9_i64)), 0..40)
+        ) {
+            let drafts = picks
+                .into_iter()
+                .map(|(chat, client_id, text, expect)| Draft {
+                    expect_seq: expect.map(Seq),
+                    ..draft(chat, &format!("c{client_id}"), &format!("t{text}"))
+                })
+                .collect();
+            let batch = Batch { drafts, ..Batch::default() };
+            let ground = Ground {
+                heads: [(ChatId(1), Seq(4)), (ChatId(2), Seq(0))].into(),
+                found: HashMap::new(),
+                now: NOW,
+            };
+            let plan = plan(&batch, ground, &Ours::new());
+            let (heads, rows) = (plan.heads.clone(), plan.rows.clone());
+            let stored = answers(&batch, plan).drafts;
+            prop_assert_eq!(stored.len(), batch.drafts.len());
+            for (chat, start) in [(ChatId(1), 4), (ChatId(2), 0)] {
+                let seqs: Vec<i64> = rows
+                    .iter()
+                    .filter(|(index, _)| batch.drafts[*index].chat_id == chat)
+                    .map(|(_, seq)| seq.0)
+                    .collect();
+                let end = heads[&chat].0;
+                prop_assert_eq!(seqs, (start + 1..=end).collect::<Vec<_>>());
+            }
+            let names: HashSet<_> = rows.iter().map(|(index, _)| key(&batch.drafts[*index])).collect();
+            prop_assert_eq!(names.len(), rows.len());
+        }
+    }
+}

@@ -35,7 +35,7 @@ async fn each_down_undoes_its_up(desk: Desk) {
 
     let mut schemas = vec![whole.clone()];
     for name in names.iter().rev() {
-        assert_eq!(desk.store.migrate(Direction::Down).await.unwrap(), [name.clone()]);
+        assert_eq!(desk.store.migrate(Direction::Down).await.unwrap(), std::slice::from_ref(name));
         let rest = schema(&desk).await;
         let before = schemas.last().unwrap();
         assert!(rest.len() < before.len() && rest.iter().all(|line| before.contains(line)));
@@ -46,13 +46,13 @@ async fn each_down_undoes_its_up(desk: Desk) {
     assert!(desk.store.migrations().await.unwrap().iter().all(|migration| !migration.applied));
 
     // Back from every step, it is the same schema again.
-    for steps in 1..=names.len() {
+    for (steps, expected) in schemas.iter().enumerate().skip(1) {
         desk.store.migrate(Direction::Up).await.unwrap();
         assert_eq!(schema(&desk).await, whole);
         for _ in 0..steps {
             desk.store.migrate(Direction::Down).await.unwrap();
         }
-        assert_eq!(schema(&desk).await, schemas[steps]);
+        assert_eq!(schema(&desk).await, *expected);
     }
 }
 

@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
+use diesel::result::{DatabaseErrorKind as Kind, Error};
 use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::{try_join3, try_join4};
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use super::statements::{
     FindHeads, FindMessages, InsertMessages, LockChats, MoveChats, RaiseMarks,
 };
-use super::{ANSWER_TIMEOUT, Server};
+use super::{Server, bounded};
 use crate::db::plan::{self, Found, Ground, Ours, Plan};
 use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
 use crate::db::{StoreError, minute};
@@ -44,11 +46,11 @@ pub struct Link {
 
 /// How a transaction failed.
 enum Failure {
-    /// Rolled back; the connection is good.
-    Refused(AsyncPgConnection, diesel::result::Error),
-    /// The connection is gone, and COMMIT was not sent: nothing is stored.
+    /// Rolled back, and the connection is good.
+    Refused(Error),
+    /// There is no connection, and COMMIT was not sent: nothing is stored.
     Lost(String),
-    /// The connection is gone, and COMMIT was sent.
+    /// There is no connection any more, and COMMIT was sent.
     Unknown(Plan, String),
 }
 
@@ -69,20 +71,10 @@ impl Link {
         again: bool,
         events: &mut WriterEvents,
     ) -> Attempt {
-        let connection = match self.take(events).await {
-            Ok(connection) => connection,
-            Err(error) => return Attempt::Unavailable(error.to_string()),
-        };
         let begin = if again { BEGIN_IMPATIENT } else { BEGIN };
-        match transact(connection, batch, begin, &Ours::new()).await {
-            Ok((connection, written)) => {
-                self.connection = Some(connection);
-                Attempt::Done(written)
-            }
-            Err(Failure::Refused(connection, error)) => {
-                self.connection = Some(connection);
-                Attempt::Refused(error.to_string())
-            }
+        match self.transact(batch, begin, &Ours::new(), events).await {
+            Ok(written) => Attempt::Done(written),
+            Err(Failure::Refused(error)) => Attempt::Refused(error.to_string()),
             Err(Failure::Lost(why)) => Attempt::Unavailable(why),
             Err(Failure::Unknown(plan, why)) => {
                 log::warn!("the outcome of a commit is unknown and looked for: {why}");
@@ -97,34 +89,65 @@ impl Link {
     async fn find_out(&mut self, batch: &Batch, plan: Plan, events: &mut WriterEvents) -> Attempt {
         let start = Instant::now();
         let mut ours: Ours = plan.remember(batch).collect();
-        let mut why = String::new();
-        while start.elapsed() < OUTCOME_TIMEOUT {
-            let connection = match self.take(events).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    why = error.to_string();
-                    sleep(OUTCOME_PAUSE).await;
-                    continue;
+        loop {
+            let why = match self.transact(batch, BEGIN, &ours, events).await {
+                Ok(written) => return Attempt::Done(written),
+                Err(Failure::Refused(error)) => error.to_string(),
+                Err(Failure::Lost(why)) => why,
+                Err(Failure::Unknown(plan, why)) => {
+                    ours.extend(plan.remember(batch));
+                    why
                 }
             };
-            match transact(connection, batch, BEGIN, &ours).await {
-                Ok((connection, written)) => {
-                    self.connection = Some(connection);
-                    return Attempt::Done(written);
-                }
-                Err(Failure::Refused(connection, error)) => {
-                    self.connection = Some(connection);
-                    why = error.to_string();
-                }
-                Err(Failure::Lost(error)) => why = error,
-                Err(Failure::Unknown(plan, error)) => {
-                    ours.extend(plan.remember(batch));
-                    why = error;
-                }
+            if start.elapsed() > OUTCOME_TIMEOUT {
+                return Attempt::Unavailable(format!("the outcome stays unknown: {why}"));
             }
             sleep(OUTCOME_PAUSE).await;
         }
-        Attempt::Unavailable(format!("the outcome of a commit stays unknown: {why}"))
+    }
+
+    /// Runs the batch in one transaction.
+    async fn transact(
+        &mut self,
+        batch: &Batch,
+        begin: &str,
+        ours: &Ours,
+        events: &mut WriterEvents,
+    ) -> Result<Written, Failure> {
+        let mut connection =
+            self.take(events).await.map_err(|error| Failure::Lost(error.to_string()))?;
+        let work = async {
+            if batch.drafts.is_empty() && batch.marks.is_empty() {
+                return Ok(Work::Read(read_heads(&connection, batch).await?));
+            }
+            Ok(Work::Commit(prepare(&connection, batch, begin, ours).await?))
+        };
+        let error = match bounded(work).await {
+            Ok(Ok(Work::Read(written))) => {
+                self.connection = Some(connection);
+                return Ok(written);
+            }
+            Ok(Ok(Work::Commit(prepared))) => {
+                return match said(bounded(connection.batch_execute("COMMIT")).await) {
+                    Ok(()) => {
+                        self.connection = Some(connection);
+                        Ok(prepared.written(batch))
+                    }
+                    Err(why) => Err(Failure::Unknown(prepared.plan, why)),
+                };
+            }
+            Ok(Err(error)) => error,
+            Err(late) => return Err(Failure::Lost(late.to_string())),
+        };
+        // A server that only reads has handed over to another: to be found by connecting again.
+        let reads_only = matches!(&error, Error::DatabaseError(Kind::ReadOnlyTransaction, _));
+        match said(bounded(connection.batch_execute("ROLLBACK")).await) {
+            Ok(()) if !reads_only => {
+                self.connection = Some(connection);
+                Err(Failure::Refused(error))
+            }
+            _ => Err(Failure::Lost(error.to_string())),
+        }
     }
 
     /// The connection if it lives, else a new one.
@@ -157,35 +180,19 @@ async fn connect(server: &Server) -> Result<AsyncPgConnection, StoreError> {
     Ok(connection)
 }
 
-/// Runs the batch in one transaction.
-async fn transact(
-    mut connection: AsyncPgConnection,
-    batch: &Batch,
-    begin: &str,
-    ours: &Ours,
-) -> Result<(AsyncPgConnection, Written), Failure> {
-    if batch.drafts.is_empty() && batch.marks.is_empty() {
-        return read_heads(connection, batch).await;
-    }
-    let late = |_| Failure::Lost("no answer came in time".to_owned());
-    let prepared = timeout(ANSWER_TIMEOUT, prepare(&connection, batch, begin, ours));
-    match prepared.await.map_err(late)? {
-        Ok(prepared) => {
-            let committed = timeout(ANSWER_TIMEOUT, connection.batch_execute("COMMIT"));
-            let lost = match committed.await {
-                Ok(Ok(())) => return Ok((connection, prepared.written(batch))),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer came in time".to_owned(),
-            };
-            Err(Failure::Unknown(prepared.plan, lost))
-        }
-        Err(error) => {
-            let rolled_back = timeout(ANSWER_TIMEOUT, connection.batch_execute("ROLLBACK"));
-            match rolled_back.await {
-                Ok(Ok(())) => Err(Failure::Refused(connection, error)),
-                _ => Err(Failure::Lost(error.to_string())),
-            }
-        }
+/// What a transaction has come to before its COMMIT.
+enum Work {
+    /// Nothing is to be committed.
+    Read(Written),
+    Commit(Prepared),
+}
+
+/// What went wrong, an error or a silence.
+fn said(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), String> {
+    match answer {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(late) => Err(late.to_string()),
     }
 }
 
@@ -294,19 +301,11 @@ async fn unless<T: Default>(
     if idle { Ok(T::default()) } else { statement.await }
 }
 
-/// Asks for the ends of chats alone, without a transaction.
-async fn read_heads(
-    connection: AsyncPgConnection,
-    batch: &Batch,
-) -> Result<(AsyncPgConnection, Written), Failure> {
-    let mut link = &connection;
-    let heads = FindHeads { ids: &batch.heads }.load::<(ChatId, Seq)>(&mut link);
-    let heads = match timeout(ANSWER_TIMEOUT, heads).await {
-        Ok(Ok(heads)) => heads.into_iter().collect::<HashMap<_, _>>(),
-        Ok(Err(error)) => return Err(Failure::Refused(connection, error)),
-        Err(_) => return Err(Failure::Lost("no answer came in time".to_owned())),
-    };
-    let heads =
-        batch.heads.iter().map(|id| heads.get(id).copied().ok_or(Refusal::NoChat)).collect();
-    Ok((connection, Written { heads, ..Written::default() }))
+/// Asks for the ends of chats alone, which needs no transaction.
+async fn read_heads(mut connection: &AsyncPgConnection, batch: &Batch) -> QueryResult<Written> {
+    let heads = FindHeads { ids: &batch.heads };
+    let heads = heads.load::<(ChatId, Seq)>(&mut connection).await?;
+    let heads: HashMap<ChatId, Seq> = heads.into_iter().collect();
+    let heads = batch.heads.iter().map(|id| heads.get(id).copied().ok_or(Refusal::NoChat));
+    Ok(Written { heads: heads.collect(), ..Written::default() })
 }
