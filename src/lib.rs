@@ -1,12 +1,12 @@
 //! frontdesk: a customer-support chat backend.
 
-pub mod actors;
-pub mod application;
-pub mod auth;
-pub mod cluster;
-pub mod db;
-pub mod domain;
-pub mod http;
-pub mod metrics;
-pub mod protocol;
 pub mod settings;
+pub mod domain;
+pub mod protocol;
+pub mod metrics;
+pub mod auth;
+pub mod db;
+pub mod actors;
+pub mod cluster;
+pub mod http;
+pub mod application;

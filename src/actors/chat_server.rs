@@ -179,6 +179,14 @@ impl ChatServer {
         spread(chat, self.executors.len())
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`spread` stays below the length, and there is at least one"
+    )]
+    fn executor(&self, chat: ChatId) -> &ExecutorLink {
+        &self.executors[self.executor_of(chat)].1
+    }
+
     /// A chat's room: the one that is in place and alive, or a new one.
     fn room(&mut self, chat: ChatId, ctx: &Context<Self>) -> Addr<RoomActor> {
         match self.hub.room(chat) {
@@ -190,7 +198,7 @@ impl ChatServer {
     /// Sessions that were in a room before are in this one, and go on where they are.
     fn start_room(&mut self, chat: ChatId, ctx: &Context<Self>) -> Addr<RoomActor> {
         let generation = self.hub.next_generation();
-        let executor = self.executors[self.executor_of(chat)].1.clone();
+        let executor = self.executor(chat).clone();
         let parts = RoomParts {
             chat,
             generation,
@@ -241,7 +249,7 @@ impl Actor for ChatServer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        for index in 0..self.parts.executors {
+        for index in 0..self.parts.executors.max(1) {
             let arbiter = Arbiter::new();
             let link = self.start_executor(index, &arbiter.handle(), ctx);
             self.executors.push((arbiter, link));

@@ -1,22 +1,27 @@
 //! A chat's live side: its sessions, the order of what they see, and the way into the log.
 
+mod messages;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::chat_server::{ChatServer, RoomDied, RoomIdle};
-use super::db_executor::{Answer, Close, ExecutorLink, Submit};
-use super::delivery::{Deliver, Link, Origin, Posted};
-use super::page_reader::{PageReader, ReadPage};
-use super::reply::Reply;
-use super::ws_session::{Attached, Kick, NotAttached, Page, Purpose};
-use crate::db::{Mark, Marked, Range, Refusal};
-use crate::domain::{
-    Author, ChatId, Draft, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored, UserId,
+pub use messages::{
+    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
+    Retire, RoomLimits, RoomParts,
 };
-use crate::metrics::{Metrics, Part};
+
+use super::chat_server::{RoomDied, RoomIdle};
+use super::db_executor::{Answer, Close, Submit};
+use super::delivery::{Deliver, Link, Origin, Posted};
+use super::page_reader::ReadPage;
+use super::reply::Reply;
+use super::ws_session::{Attached, Kick, NotAttached, Page};
+use crate::db::{Mark, Marked, Range, Refusal};
+use crate::domain::{Author, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
+use crate::metrics::Part;
 
 /// How long an empty room stays for who comes back.
 const LINGER: Duration = Duration::from_secs(5);
@@ -26,109 +31,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
-
-/// What a room is made with.
-pub struct RoomParts {
-    pub chat: ChatId,
-    pub generation: u64,
-    pub executor: ExecutorLink,
-    pub reader: Addr<PageReader>,
-    pub chat_server: Addr<ChatServer>,
-    pub limits: RoomLimits,
-    pub metrics: Arc<Metrics>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct RoomLimits {
-    /// Posts in flight; one more is `unavailable`.
-    pub posts: usize,
-    /// Messages that one entry replays.
-    pub replay: i64,
-    /// Events that wait for one session; one more detaches it.
-    pub session_events: usize,
-    /// The same in bytes.
-    pub session_bytes: usize,
-}
-
-/// Puts a session into the room, or sets its position back.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Attach {
-    pub link: Link,
-    pub after: Option<Seq>,
-    pub purpose: Purpose,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Detach(pub SessionId);
-
-/// A message for the log. It is answered once: by its place in the author's stream where the author
-/// is attached and it was stored, and by `reply` in every other case.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Post {
-    pub draft: Draft,
-    pub author: Arc<Author>,
-    pub origin: Option<Origin>,
-    pub reply: Reply<PostOutcome>,
-}
-
-/// What became of a post.
-#[derive(Debug)]
-pub enum PostOutcome {
-    Stored(Stored),
-    /// The room has retired; the same goes to the one that ChatServer knows now.
-    Moved(Box<Draft>),
-}
-
-/// Raises a user's read mark.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct MarkRead {
-    pub user: UserId,
-    pub seq: Seq,
-    pub reply: Reply<Result<Marked, Refusal>>,
-}
-
-/// Asks for a page of what a session is missing; answered by [`Page`].
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ReplayPage {
-    pub session: SessionId,
-    pub to: Addr<super::WsSession>,
-    pub after: Seq,
-    pub up_to: Seq,
-}
-
-/// What the executor answers, in the order of what was submitted.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Answers(pub Vec<Answer>);
-
-/// A page that was read, or not.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct PageRead {
-    pub after: Seq,
-    pub up_to: Seq,
-    pub messages: Option<Vec<Message>>,
-}
-
-/// The chat's log is known to reach at least here.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Hint(pub Seq);
-
-/// The executor died; this one takes its place.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Reopen(pub ExecutorLink);
-
-/// Nobody is here any more, and ChatServer sends nobody again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Retire;
 
 /// Submitted to the executor, and not answered.
 enum InFlight {
@@ -455,7 +357,7 @@ impl Handler<Post> for RoomActor {
     fn handle(&mut self, post: Post, _: &mut Self::Context) {
         match &mut self.state {
             State::Opening { posting, .. } if posting.len() < self.parts.limits.posts => {
-                posting.push(post)
+                posting.push(post);
             }
             State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
             State::Open(_) => self.post(post),
@@ -504,12 +406,12 @@ impl Handler<Answers> for RoomActor {
         let mut opened = None;
         for answer in answers {
             // A room that is not open yet has submitted that question alone: all else is to a dead one.
-            let is_expected = match (self.in_flight.front(), &answer) {
+            let is_expected = matches!(
+                (self.in_flight.front(), &answer),
                 (Some(InFlight::Open), Answer::Opened(_))
-                | (Some(InFlight::Post(_)), Answer::Posted(_))
-                | (Some(InFlight::Mark(_)), Answer::Marked(_)) => true,
-                _ => false,
-            };
+                    | (Some(InFlight::Post(_)), Answer::Posted(_))
+                    | (Some(InFlight::Mark(_)), Answer::Marked(_))
+            );
             if !is_expected {
                 continue;
             }

@@ -197,7 +197,7 @@ impl WsSession {
         if matches!(self.phase, Phase::Stranger { .. }) {
             match Command::parse(&envelope, &limits) {
                 Ok(Command::Authenticate { token, resume }) => {
-                    self.authenticate(&token, resume, id, ctx)
+                    self.authenticate(&token, resume, id, ctx);
                 }
                 parsed => {
                     let exception = match parsed {

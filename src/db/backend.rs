@@ -20,11 +20,11 @@ macro_rules! read {
     ($store:expr, |$connection:ident| $block:block) => {
         match &$store.backend {
             $crate::db::backend::Backend::Postgres(pool) => {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use diesel_async::RunQueryDsl;
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use $crate::db::postgres::dialect;
-                #[allow(unused_macros)]
+                #[allow(unused_macros, reason = "a block uses what it needs")]
                 macro_rules! run {
                     ($query:expr) => {
                         $query.await
@@ -38,11 +38,11 @@ macro_rules! read {
                 $crate::db::postgres::finish(object, answer)
             }
             $crate::db::backend::Backend::Sqlite(file) => {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use diesel::RunQueryDsl;
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use $crate::db::sqlite::dialect;
-                #[allow(unused_macros)]
+                #[allow(unused_macros, reason = "a block uses what it needs")]
                 macro_rules! run {
                     ($query:expr) => {
                         $query
@@ -60,17 +60,17 @@ macro_rules! transact {
     ($store:expr, |$connection:ident| $block:block) => {
         match &$store.backend {
             $crate::db::backend::Backend::Postgres(pool) => {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use diesel_async::RunQueryDsl;
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use $crate::db::postgres::dialect;
-                #[allow(unused_macros)]
+                #[allow(unused_macros, reason = "a block uses what it needs")]
                 macro_rules! run {
                     ($query:expr) => {
                         $query.await
                     };
                 }
-                #[allow(unused_macros)]
+                #[allow(unused_macros, reason = "a block uses what it needs")]
                 macro_rules! locked {
                     ($query:expr) => {
                         $query.for_no_key_update()
@@ -87,17 +87,17 @@ macro_rules! transact {
                 $crate::db::postgres::finish(object, answer)
             }
             $crate::db::backend::Backend::Sqlite(file) => {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use diesel::RunQueryDsl;
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a block uses what it needs")]
                 use $crate::db::sqlite::dialect;
-                #[allow(unused_macros)]
+                #[allow(unused_macros, reason = "a block uses what it needs")]
                 macro_rules! run {
                     ($query:expr) => {
                         $query
                     };
                 }
-                #[allow(unused_macros)]
+                #[allow(unused_macros, reason = "a block uses what it needs")]
                 macro_rules! locked {
                     ($query:expr) => {
                         $query

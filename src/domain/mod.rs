@@ -1,15 +1,15 @@
 //! Decides. Plain data and plain functions: no actor, no database, no I/O, and time as an argument.
 
-pub mod access;
-mod chat;
-mod hub;
 mod ids;
-mod message;
-mod rate_limit;
-mod room;
-mod stream;
 mod time;
 mod user;
+mod chat;
+mod message;
+pub mod access;
+mod room;
+mod stream;
+mod hub;
+mod rate_limit;
 
 pub use chat::{Chat, ChatKind, Member, Standing};
 pub use hub::Hub;

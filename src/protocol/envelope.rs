@@ -54,10 +54,10 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// A frame that is not JSON, not an object, without `event`, or with an `id` that is not allowed.
-    pub fn parse(text: &'a str) -> Result<Self, Rejected> {
+    pub fn parse(text: &'a str) -> Result<Self, Box<Rejected>> {
         match serde_json::from_str::<Self>(text) {
             Ok(envelope) if envelope.id.as_ref().is_none_or(RequestId::is_allowed) => Ok(envelope),
-            Ok(_) | Err(_) => Err(explain(text)),
+            Ok(_) | Err(_) => Err(Box::new(explain(text))),
         }
     }
 }

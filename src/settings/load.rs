@@ -60,7 +60,9 @@ impl Settings {
         let mut variables = HashMap::new();
         for (name, value) in env.filter(|(name, _)| is_ours(name)) {
             // `config` would say what is unknown, but not that it was a variable.
-            if !known.contains(&name[PREFIX.len()..].to_lowercase().replace("__", ".")) {
+            let key =
+                name.strip_prefix(PREFIX).unwrap_or_default().to_lowercase().replace("__", ".");
+            if !known.contains(&key) {
                 return Err(SettingsError::UnknownVariable(name));
             }
             variables.insert(name, value);

@@ -24,7 +24,10 @@ const ACTORS: &[&str] = &[
     "protocol",
     "db",
     // Who somebody is, and how it is found out; not how tokens and passwords are made.
+    "auth::AdmitError",
     "auth::AuthenticatedUser",
+    "auth::Claims",
+    "auth::TokenError",
     "auth::Verifier",
 ];
 

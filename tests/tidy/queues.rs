@@ -5,9 +5,27 @@ use crate::{Finding, nothing_breaks};
 
 /// Where `do_send`, which no mailbox bounds, is right, and why.
 const DO_SEND: &[(&str, &str)] = &[
-    ("src/actors/ws_session", "the one `Disconnected` of a session: refused, it would be a ghost"),
-    ("src/actors/room_actor", "the one `Detached` of a session, which has room for no more"),
-    ("src/actors/db_executor", "the answer to a batch that was accepted: one each, never more"),
+    (
+        "src/actors/ws_session",
+        "the one `Disconnect` of a session, and its requests, which are counted",
+    ),
+    (
+        "src/actors/room_actor",
+        "one answer for each attach, page and post; the one `Kick` of a slow session",
+    ),
+    ("src/actors/db_executor", "the answers to what rooms had a place in the backlog for"),
+    ("src/actors/page_reader", "one answer for each page that was asked for"),
+    (
+        "src/actors/chat_server",
+        "one attach and detach for each entry, which sessions are limited in",
+    ),
+    ("src/actors/reply", "the one answer of a request"),
+    (
+        "src/actors/desk",
+        "one announcement for each chat that is made, one block for each that an admin asks for",
+    ),
+    ("src/cluster", "at most what one look at the database brought"),
+    ("src/application", "one message for each worker, and one at the end"),
 ];
 
 #[test]

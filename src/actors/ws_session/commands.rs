@@ -179,11 +179,12 @@ impl WsSession {
         };
         let reply = Reply::to_session(ctx.address(), nonce);
         let post = Post { draft, author, origin: Some(Origin { session, nonce }), reply };
-        match member.rooms.get(&chat).map(|room| room.try_send(post)) {
-            Some(Err(SendError::Closed(post))) => self.relocate(chat, post, ctx),
+        let Some(room) = member.rooms.get(&chat) else { return Ok(()) };
+        match room.try_send(post) {
+            Err(SendError::Closed(post)) => self.relocate(chat, post, ctx),
             // Dropped, a post that found the mailbox full is answered `unavailable`.
-            Some(Err(SendError::Full(post))) => drop(post),
-            Some(Ok(())) | None => {}
+            Err(SendError::Full(post)) => drop(post),
+            Ok(()) => {}
         }
         Ok(())
     }

@@ -1,0 +1,118 @@
+//! What a room is made with, and what may be sent to it.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::actors::chat_server::ChatServer;
+use crate::actors::db_executor::{Answer, ExecutorLink};
+use crate::actors::delivery::{Link, Origin};
+use crate::actors::page_reader::PageReader;
+use crate::actors::reply::Reply;
+use crate::actors::ws_session::{Purpose, WsSession};
+use crate::db::{Marked, Refusal};
+use crate::domain::{Author, ChatId, Draft, Message, Seq, SessionId, Stored, UserId};
+use crate::metrics::Metrics;
+
+/// What a room is made with.
+pub struct RoomParts {
+    pub chat: ChatId,
+    pub generation: u64,
+    pub executor: ExecutorLink,
+    pub reader: Addr<PageReader>,
+    pub chat_server: Addr<ChatServer>,
+    pub limits: RoomLimits,
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct RoomLimits {
+    /// Posts in flight; one more is `unavailable`.
+    pub posts: usize,
+    /// Messages that one entry replays.
+    pub replay: i64,
+    /// Events that wait for one session; one more detaches it.
+    pub session_events: usize,
+    /// The same in bytes.
+    pub session_bytes: usize,
+}
+
+/// Puts a session into the room, or sets its position back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Attach {
+    pub link: Link,
+    pub after: Option<Seq>,
+    pub purpose: Purpose,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Detach(pub SessionId);
+
+/// A message for the log. It is answered once: by its place in the author's stream where the author
+/// is attached and it was stored, and by `reply` in every other case.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Post {
+    pub draft: Draft,
+    pub author: Arc<Author>,
+    pub origin: Option<Origin>,
+    pub reply: Reply<PostOutcome>,
+}
+
+/// What became of a post.
+#[derive(Debug)]
+pub enum PostOutcome {
+    Stored(Stored),
+    /// The room has retired; the same goes to the one that ChatServer knows now.
+    Moved(Box<Draft>),
+}
+
+/// Raises a user's read mark.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct MarkRead {
+    pub user: UserId,
+    pub seq: Seq,
+    pub reply: Reply<Result<Marked, Refusal>>,
+}
+
+/// Asks for a page of what a session is missing; answered by [`Page`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ReplayPage {
+    pub session: SessionId,
+    pub to: Addr<WsSession>,
+    pub after: Seq,
+    pub up_to: Seq,
+}
+
+/// What the executor answers, in the order of what was submitted.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answers(pub Vec<Answer>);
+
+/// A page that was read, or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PageRead {
+    pub after: Seq,
+    pub up_to: Seq,
+    pub messages: Option<Vec<Message>>,
+}
+
+/// The chat's log is known to reach at least here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hint(pub Seq);
+
+/// The executor died; this one takes its place.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reopen(pub ExecutorLink);
+
+/// Nobody is here any more, and ChatServer sends nobody again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retire;
