@@ -31,6 +31,7 @@ pub enum Ending {
     Unauthenticated,
     SlowReader,
     Blocked,
+    RoleChanged,
     Refused,
     Shutdown,
 }

@@ -1,7 +1,7 @@
 //! The control plane: which rooms there are, who is in them, and where each user's sessions are.
 //! Never on the path of a message, and never waits for the database.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -14,12 +14,21 @@ use super::ws_session::{Kick, Purpose, Push};
 use crate::db::Store;
 use crate::domain::{Chat, ChatId, Hub, Role, Seq, SessionId, UserId};
 use crate::metrics::Metrics;
-use crate::protocol::{self, ChatView, Entry};
+use crate::protocol::{self, ChatView};
 
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
 const ANNOUNCED: usize = 1_024;
+
+/// A chat to enter, with what the database says of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entrance {
+    pub chat: ChatId,
+    /// Where the session goes on from; `None` is the end.
+    pub after: Option<Seq>,
+    pub last_seq: Seq,
+}
 
 /// A session begins, in the rooms of these chats. Each room answers the session.
 #[derive(Message)]
@@ -27,7 +36,9 @@ const ANNOUNCED: usize = 1_024;
 pub struct Connect {
     pub link: Link,
     pub user: UserId,
-    pub chats: Vec<Entry>,
+    /// The session's number of this entry; the rooms' answers carry it back.
+    pub entry: u64,
+    pub chats: Vec<Entrance>,
 }
 
 /// A session enters more chats. Each room answers the session.
@@ -35,7 +46,8 @@ pub struct Connect {
 #[rtype(result = "()")]
 pub struct Join {
     pub link: Link,
-    pub chats: Vec<Entry>,
+    pub entry: u64,
+    pub chats: Vec<Entrance>,
 }
 
 #[derive(Message)]
@@ -68,6 +80,8 @@ pub struct Locate(pub ChatId);
 #[rtype(result = "()")]
 pub struct Announce {
     pub chat: Arc<Chat>,
+    /// All of them: the chat itself shows a bounded number.
+    pub members: Vec<UserId>,
     /// The session whose ack carries the chat.
     pub except: Option<SessionId>,
 }
@@ -77,10 +91,14 @@ pub struct Announce {
 #[rtype(result = "()")]
 pub struct Updated(pub Arc<Chat>);
 
-/// A user was blocked: their sessions end.
+/// A user was changed: the sessions of one who is blocked end, and those of another role.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Block(pub UserId);
+pub struct UserChanged {
+    pub user: UserId,
+    pub role: Role,
+    pub blocked: bool,
+}
 
 /// The server stops: all sessions end.
 #[derive(Message)]
@@ -150,13 +168,22 @@ pub struct ChatServer {
     executors: Vec<(Arbiter, ExecutorLink)>,
     workers: Vec<ArbiterHandle>,
     announced: VecDeque<ChatId>,
+    /// The server stops: who comes now is sent away.
+    ending: bool,
 }
 
 impl ChatServer {
     #[must_use]
     pub fn new(parts: ChatServerParts) -> Self {
         let announced = VecDeque::with_capacity(ANNOUNCED);
-        Self { parts, hub: Hub::default(), executors: Vec::new(), workers: Vec::new(), announced }
+        Self {
+            parts,
+            hub: Hub::default(),
+            executors: Vec::new(),
+            workers: Vec::new(),
+            announced,
+            ending: false,
+        }
     }
 
     fn start_executor(
@@ -214,15 +241,21 @@ impl ChatServer {
         };
         self.hub.open(chat, room.clone(), generation);
         for (_, link) in self.hub.sessions_in(chat) {
-            room.do_send(Attach { link: link.clone(), after: None, purpose: Purpose::Replaced });
+            room.do_send(Attach {
+                link: link.clone(),
+                after: None,
+                known: Seq::ZERO,
+                purpose: Purpose::Replaced,
+            });
         }
         room
     }
 
-    fn enter(&mut self, link: &Link, entry: Entry, purpose: Purpose, ctx: &Context<Self>) {
-        let room = self.room(entry.chat_id, ctx);
-        if self.hub.join(link.session, entry.chat_id) {
-            room.do_send(Attach { link: link.clone(), after: entry.after_seq, purpose });
+    fn enter(&mut self, link: &Link, entrance: Entrance, purpose: Purpose, ctx: &Context<Self>) {
+        let Entrance { chat, after, last_seq: known } = entrance;
+        let room = self.room(chat, ctx);
+        if self.hub.join(link.session, chat) {
+            room.do_send(Attach { link: link.clone(), after, known, purpose });
         }
     }
 
@@ -266,13 +299,16 @@ impl Actor for ChatServer {
 impl Handler<Connect> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Connect { link, user, chats }: Connect, ctx: &mut Self::Context) {
+    fn handle(&mut self, Connect { link, user, entry, chats }: Connect, ctx: &mut Self::Context) {
         if !self.hub.connect(link.session, user, link.clone(), self.parts.sessions_per_user) {
             link.addr.do_send(Kick::TooManySessions);
             return;
         }
-        for entry in chats {
-            self.enter(&link, entry, Purpose::Entry, ctx);
+        if self.ending {
+            link.addr.do_send(Kick::Shutdown);
+        }
+        for chat in chats {
+            self.enter(&link, chat, Purpose::Entry(entry), ctx);
         }
     }
 }
@@ -280,9 +316,9 @@ impl Handler<Connect> for ChatServer {
 impl Handler<Join> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Join { link, chats }: Join, ctx: &mut Self::Context) {
-        for entry in chats {
-            self.enter(&link, entry, Purpose::Entry, ctx);
+    fn handle(&mut self, Join { link, entry, chats }: Join, ctx: &mut Self::Context) {
+        for chat in chats {
+            self.enter(&link, chat, Purpose::Entry(entry), ctx);
         }
     }
 }
@@ -332,27 +368,26 @@ impl Handler<Locate> for ChatServer {
 impl Handler<Announce> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Announce { chat, except }: Announce, ctx: &mut Self::Context) {
-        if !self.is_news(chat.id) {
-            return;
-        }
+    fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
+        let Announce { chat, members, except } = announce;
         let to_admins = protocol::chat_created(&ChatView::new(&chat, Role::Admin));
-        let entry = Entry { chat_id: chat.id, after_seq: None };
-        let mut told: Vec<SessionId> = except.into_iter().collect();
-        for member in &chat.members {
-            let to_member = match member.role {
-                Role::Admin => to_admins.clone(),
-                Role::Customer => protocol::chat_created(&ChatView::new(&chat, Role::Customer)),
-            };
+        let to_others = protocol::chat_created(&ChatView::new(&chat, Role::Customer));
+        let entry = Entrance { chat: chat.id, after: None, last_seq: Seq::ZERO };
+        let mut told: HashSet<SessionId> = except.into_iter().collect();
+        for member in members {
             let links: Vec<Link> =
-                self.hub.sessions_of(member.id).map(|(_, link)| link.clone()).collect();
+                self.hub.sessions_of(member).map(|(_, link)| link.clone()).collect();
             for link in links {
                 // Who is in the room already was told of the chat when they entered.
-                if !told.contains(&link.session) && !self.hub.is_in(link.session, chat.id) {
-                    self.enter(&link, entry, Purpose::Created(to_member.clone()), ctx);
+                if told.insert(link.session) && !self.hub.is_in(link.session, chat.id) {
+                    let (to_admins, to_others) = (to_admins.clone(), to_others.clone());
+                    self.enter(&link, entry, Purpose::Created { to_admins, to_others }, ctx);
                 }
-                told.push(link.session);
             }
+        }
+        // Told again, a member is in the room by now; one who watches would hear it twice.
+        if !self.is_news(chat.id) {
+            return;
         }
         for (session, link) in self.hub.watchers() {
             if !told.contains(&session) && link.addr.try_send(Push(to_admins.clone())).is_err() {
@@ -375,12 +410,13 @@ impl Handler<Updated> for ChatServer {
     }
 }
 
-impl Handler<Block> for ChatServer {
+impl Handler<UserChanged> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Block(user): Block, _: &mut Self::Context) {
-        for (_, link) in self.hub.sessions_of(user) {
-            link.addr.do_send(Kick::Blocked);
+    fn handle(&mut self, changed: UserChanged, _: &mut Self::Context) {
+        let kick = if changed.blocked { Kick::Blocked } else { Kick::Role(changed.role) };
+        for (_, link) in self.hub.sessions_of(changed.user) {
+            link.addr.do_send(kick);
         }
     }
 }
@@ -389,6 +425,7 @@ impl Handler<EndAll> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, _: EndAll, _: &mut Self::Context) {
+        self.ending = true;
         for link in self.hub.sessions() {
             link.addr.do_send(Kick::Shutdown);
         }
@@ -400,11 +437,9 @@ impl Handler<Hints> for ChatServer {
 
     fn handle(&mut self, Hints(hints): Hints, _: &mut Self::Context) {
         for (chat, end) in hints {
-            if let Some(room) = self.hub.room(chat)
-                && let Err(error) = room.try_send(Hint(end))
-            {
-                // The next look at the database brings it again.
-                log::debug!("chat {chat} was not told of seq {end}: {error}");
+            if let Some(room) = self.hub.room(chat) {
+                // Bounded: one for each room and look.
+                room.do_send(Hint(end));
             }
         }
     }

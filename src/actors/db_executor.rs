@@ -63,8 +63,14 @@ pub enum Submit {
         generation: u64,
         room: Addr<RoomActor>,
     },
-    Post(Draft),
-    Mark(Mark),
+    Post {
+        draft: Draft,
+        generation: u64,
+    },
+    Mark {
+        mark: Mark,
+        generation: u64,
+    },
 }
 
 /// One answer of an executor.
@@ -89,13 +95,17 @@ pub struct BatchLimits {
     pub bytes: usize,
 }
 
+/// A room: its chat, and which of the chat's rooms.
+type RoomKey = (ChatId, u64);
+
 pub struct DbExecutor {
     index: usize,
     store: Store,
     /// Away while a transaction runs; none after a failure to connect.
     writer: Option<Writer>,
     queue: Gather<Submit>,
-    rooms: HashMap<ChatId, (u64, Addr<RoomActor>)>,
+    /// Where answers go; a chat's room may have a successor while it is still owed some.
+    rooms: HashMap<RoomKey, Addr<RoomActor>>,
     limits: BatchLimits,
     backlog: Arc<Backlog>,
     metrics: Arc<Metrics>,
@@ -120,8 +130,8 @@ impl DbExecutor {
         let BatchLimits { mut rows, mut bytes } = self.limits;
         let fits = |submit: &Submit| {
             let size = match submit {
-                Submit::Post(draft) => draft.body.as_str().len(),
-                Submit::Open { .. } | Submit::Mark(_) => 0,
+                Submit::Post { draft, .. } => draft.body.as_str().len(),
+                Submit::Open { .. } | Submit::Mark { .. } => 0,
             };
             if rows == 0 || size > bytes {
                 return false;
@@ -172,8 +182,8 @@ impl DbExecutor {
         let mut drafts = written.drafts.into_iter();
         let mut marks = written.marks.into_iter();
         let mut heads = written.heads.into_iter();
-        let mut answers: Vec<(ChatId, Vec<Answer>)> = Vec::new();
-        let mut places: HashMap<ChatId, usize> = HashMap::new();
+        let mut answers: Vec<(RoomKey, Vec<Answer>)> = Vec::new();
+        let mut places: HashMap<RoomKey, usize> = HashMap::new();
         let mut reserved = 0;
         for place in order {
             // A writer answers all that it was given; what it should leave out is unavailable.
@@ -183,8 +193,8 @@ impl DbExecutor {
                 Kind::Mark => Answer::Marked(marks.next().unwrap_or(Err(Refusal::Unavailable))),
             };
             reserved += usize::from(place.kind != Kind::Open);
-            let at = *places.entry(place.chat).or_insert_with(|| {
-                answers.push((place.chat, Vec::new()));
+            let at = *places.entry(place.room).or_insert_with(|| {
+                answers.push((place.room, Vec::new()));
                 answers.len() - 1
             });
             if let Some((_, answers)) = answers.get_mut(at) {
@@ -192,8 +202,8 @@ impl DbExecutor {
             }
         }
         self.backlog.release(reserved);
-        for (chat, answers) in answers {
-            if let Some((_, room)) = self.rooms.get(&chat) {
+        for (room, answers) in answers {
+            if let Some(room) = self.rooms.get(&room) {
                 // Bounded by what the room submitted.
                 room.do_send(Answers(answers));
             }
@@ -210,7 +220,7 @@ enum Kind {
 
 /// Where an answer belongs.
 struct Place {
-    chat: ChatId,
+    room: RoomKey,
     kind: Kind,
 }
 
@@ -219,19 +229,19 @@ fn assemble(run: Vec<Submit>) -> (Vec<Place>, Batch) {
     let order = run
         .into_iter()
         .map(|submit| match submit {
-            Submit::Open { chat, .. } => {
+            Submit::Open { chat, generation, .. } => {
                 batch.heads.push(chat);
-                Place { chat, kind: Kind::Open }
+                Place { room: (chat, generation), kind: Kind::Open }
             }
-            Submit::Post(draft) => {
-                let chat = draft.chat_id;
+            Submit::Post { draft, generation } => {
+                let room = (draft.chat_id, generation);
                 batch.drafts.push(draft);
-                Place { chat, kind: Kind::Post }
+                Place { room, kind: Kind::Post }
             }
-            Submit::Mark(mark) => {
-                let chat = mark.chat_id;
+            Submit::Mark { mark, generation } => {
+                let room = (mark.chat_id, generation);
                 batch.marks.push(mark);
-                Place { chat, kind: Kind::Mark }
+                Place { room, kind: Kind::Mark }
             }
         })
         .collect();
@@ -271,7 +281,7 @@ impl Handler<Submit> for DbExecutor {
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         if let Submit::Open { chat, generation, room } = &submit {
-            self.rooms.insert(*chat, (*generation, room.clone()));
+            self.rooms.insert((*chat, *generation), room.clone());
         }
         self.queue.push(submit);
         self.run(ctx);
@@ -282,13 +292,7 @@ impl Handler<Close> for DbExecutor {
     type Result = ();
 
     fn handle(&mut self, close: Close, _: &mut Self::Context) {
-        if self
-            .rooms
-            .get(&close.chat)
-            .is_some_and(|(generation, _)| *generation == close.generation)
-        {
-            self.rooms.remove(&close.chat);
-        }
+        self.rooms.remove(&(close.chat, close.generation));
     }
 }
 

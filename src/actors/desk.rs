@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::chat_server::{Announce, Block, ChatServer, Locate};
+use super::chat_server::{Announce, ChatServer, Locate, UserChanged};
 use super::reception::{Admit, Reception};
 use super::reply::Reply;
 use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
@@ -321,7 +321,9 @@ impl Desk {
         let found = self.store().chat(id, user.id()).await?;
         let (chat, standing) = found.ok_or_else(|| Exception::chat_not_found(id))?;
         if made {
-            self.0.chat_server.do_send(Announce { chat: Arc::new(chat.clone()), except: session });
+            let members = self.store().member_ids(id).await?;
+            let chat = Arc::new(chat.clone());
+            self.0.chat_server.do_send(Announce { chat, members, except: session });
         }
         Ok((chat, standing, made))
     }
@@ -336,9 +338,8 @@ impl Desk {
             .set_blocked(id, blocked)
             .await?
             .ok_or_else(|| Exception::user_not_found(id))?;
-        if blocked {
-            self.0.chat_server.do_send(Block(id));
-        }
+        let (role, blocked) = (user.role, user.blocked);
+        self.0.chat_server.do_send(UserChanged { user: id, role, blocked });
         Ok(user)
     }
 
@@ -350,7 +351,9 @@ impl Desk {
             match desk.store().chats_by_id(vec![chat]).await {
                 Ok(chats) => {
                     for chat in chats {
-                        desk.chat_server().do_send(Announce { chat: Arc::new(chat), except: None });
+                        let members = chat.members.iter().map(|member| member.id).collect();
+                        let chat = Arc::new(chat);
+                        desk.chat_server().do_send(Announce { chat, members, except: None });
                     }
                 }
                 // The journal tells of it at the next look.

@@ -18,8 +18,8 @@ mod ws_session;
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, Block, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
-    Interests, Updated,
+    AddWorker, Announce, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
+    Interests, Updated, UserChanged,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};

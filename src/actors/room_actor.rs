@@ -18,7 +18,7 @@ use super::db_executor::{Answer, Close, Submit};
 use super::delivery::{Deliver, Link, Origin, Posted};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
-use super::ws_session::{Attached, Kick, NotAttached, Page};
+use super::ws_session::{Attached, Kick, NotAttached, Page, Purpose};
 use crate::db::{Mark, Marked, Range, Refusal};
 use crate::domain::{Author, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
 use crate::metrics::Part;
@@ -75,6 +75,8 @@ pub struct RoomActor {
     /// To the authors of what is stored and not delivered yet.
     replies: HashMap<Seq, (Stored, Reply<PostOutcome>)>,
     reads: HashMap<(Seq, Seq), Readers>,
+    /// The question where the log ends is under way, or will be asked again soon.
+    asking: bool,
     lingering: bool,
 }
 
@@ -84,10 +86,23 @@ impl RoomActor {
         parts.metrics.rooms.inc();
         let state = State::Opening { attaching: Vec::new(), posting: Vec::new(), hint: Seq::ZERO };
         let (sessions, in_flight, reads) = (Vec::new(), VecDeque::new(), HashMap::new());
-        Self { parts, state, sessions, in_flight, replies: HashMap::new(), reads, lingering: false }
+        Self {
+            parts,
+            state,
+            sessions,
+            in_flight,
+            replies: HashMap::new(),
+            reads,
+            asking: false,
+            lingering: false,
+        }
     }
 
+    /// Asks where the log ends, unless that is being asked.
     fn open(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.asking, true) {
+            return;
+        }
         self.in_flight.push_back(InFlight::Open);
         let (chat, generation) = (self.parts.chat, self.parts.generation);
         self.submit(Submit::Open { chat, generation, room: ctx.address() });
@@ -101,8 +116,9 @@ impl RoomActor {
     fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
         let head = match answer {
             Ok(head) => head,
-            Err(refusal) => return self.not_opened(&refusal, ctx),
+            Err(refusal) => return self.not_opened(refusal, ctx),
         };
+        self.asking = false;
         match &mut self.state {
             State::Opening { attaching, posting, hint } => {
                 let (attaching, posting) = (std::mem::take(attaching), std::mem::take(posting));
@@ -122,29 +138,30 @@ impl RoomActor {
         }
     }
 
-    fn not_opened(&mut self, refusal: &Refusal, ctx: &mut Context<Self>) {
+    /// The database does not answer: who can ask again is told so, the others wait with the room.
+    fn not_opened(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        let chat = self.parts.chat;
         if let State::Opening { attaching, posting, .. } = &mut self.state {
-            for attach in attaching.drain(..) {
-                let chat = self.parts.chat;
-                attach.link.addr.do_send(NotAttached { chat, purpose: attach.purpose });
+            for Attach { link, purpose, .. } in
+                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Entry(_)))
+            {
+                link.addr.do_send(NotAttached { chat, purpose });
             }
-            let stored = match refusal {
-                Refusal::NoChat => Stored::NoChat,
-                Refusal::Unavailable => Stored::Unavailable,
-            };
+            let stored = Stored::from(refusal);
             for post in posting.drain(..) {
                 post.reply.send(PostOutcome::Stored(stored.clone()));
             }
         }
         ctx.run_later(RETRY, |this, ctx| {
-            let wanted = match &this.state {
+            this.asking = false;
+            let is_wanted = match &this.state {
                 State::Opening { attaching, posting, .. } => {
                     !(attaching.is_empty() && posting.is_empty())
                 }
                 State::Open(_) => true,
                 State::Retired => false,
             };
-            if wanted || !this.sessions.is_empty() {
+            if is_wanted {
                 this.open(ctx);
             } else {
                 this.linger(ctx);
@@ -153,22 +170,19 @@ impl RoomActor {
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
+        let Attach { link, after, known, purpose } = attach;
         let State::Open(room) = &self.state else { return };
-        let Attach { link, after, purpose } = attach;
-        let head = room.head();
+        // What other nodes stored is missing here only until it is read.
+        let head = room.head().max(known);
         let replay = Replay::plan(head, after, self.parts.limits.replay);
         self.sessions.retain(|other| other.session != link.session);
+        let (chat, room) = (self.parts.chat, ctx.address());
         // Bounded: one answer for each attach, which ChatServer alone sends.
-        link.addr.do_send(Attached {
-            chat: self.parts.chat,
-            room: ctx.address(),
-            head,
-            replay,
-            purpose,
-        });
+        link.addr.do_send(Attached { chat, room, head, replay, purpose });
         if !replay.truncated {
             self.sessions.push(link);
         }
+        self.step(|room| room.hinted(known), ctx);
     }
 
     fn post(&mut self, post: Post) {
@@ -189,7 +203,7 @@ impl RoomActor {
             origin,
             reply,
         }));
-        self.submit(Submit::Post(draft));
+        self.submit(Submit::Post { draft, generation: self.parts.generation });
     }
 
     /// Does what the order of the chat asks for next.
@@ -255,9 +269,15 @@ impl RoomActor {
         let Waiting { author, body, client_id, origin, reply } = waiting;
         let metrics = &self.parts.metrics;
         match stored {
-            Stored::New(Receipt { id, seq, created_at }) => {
+            Stored::New(receipt) => {
+                let Receipt { id, seq, created_at } = receipt;
                 metrics.messages_stored.inc();
-                self.replies.insert(seq, (Stored::New(Receipt { id, seq, created_at }), reply));
+                if matches!(self.state, State::Retired) {
+                    // Nobody is here to see it; the next room begins after it, or finds it.
+                    reply.send(PostOutcome::Stored(stored));
+                    return None;
+                }
+                self.replies.insert(seq, (stored, reply));
                 let chat_id = self.parts.chat;
                 let message = Message { id, chat_id, seq, author, body, client_id, created_at };
                 Some(Posted::new(&message, origin))
@@ -328,7 +348,10 @@ impl Handler<Attach> for RoomActor {
 
     fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) {
         match &mut self.state {
-            State::Opening { attaching, .. } => attaching.push(attach),
+            State::Opening { attaching, .. } => {
+                attaching.push(attach);
+                self.open(ctx);
+            }
             State::Open(_) => self.attach(attach, ctx),
             // ChatServer took this room out before it said so, and sends nobody here any more.
             State::Retired => {
@@ -354,10 +377,11 @@ impl Handler<Detach> for RoomActor {
 impl Handler<Post> for RoomActor {
     type Result = ();
 
-    fn handle(&mut self, post: Post, _: &mut Self::Context) {
+    fn handle(&mut self, post: Post, ctx: &mut Self::Context) {
         match &mut self.state {
             State::Opening { posting, .. } if posting.len() < self.parts.limits.posts => {
                 posting.push(post);
+                self.open(ctx);
             }
             State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
             State::Open(_) => self.post(post),
@@ -370,13 +394,16 @@ impl Handler<MarkRead> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
-        if self.in_flight.len() >= self.parts.limits.posts || !self.parts.executor.backlog.reserve()
-        {
+        let is_taken = !matches!(self.state, State::Retired)
+            && self.in_flight.len() < self.parts.limits.posts
+            && self.parts.executor.backlog.reserve();
+        if !is_taken {
             reply.send(Err(Refusal::Unavailable));
             return;
         }
         self.in_flight.push_back(InFlight::Mark(reply));
-        self.submit(Submit::Mark(Mark { chat_id: self.parts.chat, user_id: user, seq }));
+        let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
+        self.submit(Submit::Mark { mark, generation: self.parts.generation });
     }
 }
 
@@ -431,6 +458,9 @@ impl Handler<Answers> for RoomActor {
         if let Some(head) = opened {
             self.opened(head, ctx);
         }
+        if matches!(self.state, State::Retired) && self.in_flight.is_empty() {
+            ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+        }
         self.linger(ctx);
     }
 }
@@ -449,7 +479,7 @@ impl Handler<PageRead> for RoomActor {
                 posted.as_ref().map(|posted| posted.iter().cloned().collect());
             for (_, to) in readers.sessions {
                 // Bounded: a session has asked for one page, and waits for it.
-                to.do_send(Page { chat, messages: page.clone() });
+                to.do_send(Page { chat, after, messages: page.clone() });
             }
         }
         if readers.room {
@@ -490,6 +520,7 @@ impl Handler<Reopen> for RoomActor {
         if let State::Open(room) = &mut self.state {
             room.abandoned();
         }
+        self.asking = false;
         self.open(ctx);
     }
 }
@@ -499,7 +530,11 @@ impl Handler<Retire> for RoomActor {
 
     fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
         self.state = State::Retired;
-        ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+        ctx.run_later(FAREWELL, |this, ctx| {
+            if this.in_flight.is_empty() {
+                ctx.stop();
+            }
+        });
     }
 }
 

@@ -24,7 +24,9 @@ use super::delivery::{Link, Meter};
 use super::desk::{Arrival, Desk, Stranger};
 use super::room_actor::RoomActor;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{ChatId, RateLimit, SessionId, Standing, Streams, Timestamp};
+use crate::domain::{
+    ChatId, RateLimit, Receipt, Role, Seq, SessionId, Standing, Streams, Timestamp,
+};
 use crate::metrics::{Ending, Part};
 use crate::protocol::{self, Command, Envelope, Exception, Frame, RequestId};
 
@@ -40,6 +42,8 @@ pub enum Kick {
     /// More waited for it than may; it resumes without loss.
     TooSlow,
     Blocked,
+    /// The user's role may be another one now; a session of that role stays.
+    Role(Role),
     TooManySessions,
     Shutdown,
 }
@@ -53,8 +57,24 @@ struct Pending {
 }
 
 enum Asked {
-    Post { client_id: Arc<str> },
+    Post {
+        client_id: Arc<str>,
+        /// The chat's end when it was sent: what stands in the log up to there is another message,
+        /// or the same one sent before.
+        above: Seq,
+        /// It is in the log, and its ack waits for its place in the stream.
+        stored: Option<Receipt>,
+    },
     Mark,
+}
+
+impl Pending {
+    fn stored(&self) -> Option<Receipt> {
+        match self.what {
+            Asked::Post { stored, .. } => stored,
+            Asked::Mark => None,
+        }
+    }
 }
 
 /// What there is of a session once it is known whose it is.
@@ -102,8 +122,10 @@ pub struct WsSession {
     waiting_bytes: usize,
     busy: bool,
     entering: Option<Box<Entering>>,
+    /// Counts entries, so that a late answer is not taken for another's.
+    entries: u64,
     /// Chats made before `welcome` was sent; told right after it.
-    early: Vec<Frame>,
+    early: Vec<(ChatId, Frame)>,
 }
 
 impl WsSession {
@@ -126,6 +148,7 @@ impl WsSession {
             waiting_bytes: 0,
             busy: false,
             entering: None,
+            entries: 0,
             early: Vec::new(),
         }
     }
@@ -152,14 +175,15 @@ impl WsSession {
         if fits {
             self.waiting_bytes += text.len();
             self.waiting.push_back(text);
-        } else if let Ok(envelope) = Envelope::parse(&text) {
-            self.refuse(
-                envelope.id.as_ref(),
-                Some(&envelope.event),
-                &Exception::unavailable(),
-                ctx,
-            );
+            return;
         }
+        let (id, event, exception) = match Envelope::parse(&text) {
+            Ok(Envelope { id, event, .. }) => {
+                (id, Some(event.into_owned()), Exception::unavailable())
+            }
+            Err(rejected) => (rejected.id, rejected.event, rejected.exception),
+        };
+        self.refuse(id.as_ref(), event.as_deref(), &exception, ctx);
     }
 
     /// What the last command held back follows, as far as the next one that waits.
@@ -321,6 +345,12 @@ impl Handler<Kick> for WsSession {
                 ctx.text(protocol::goodbye("blocked", 0));
                 self.close(4410, Ending::Blocked, ctx);
             }
+            Kick::Role(role) => {
+                if self.member().is_some_and(|member| member.user.role() != role) {
+                    ctx.text(protocol::goodbye("role_changed", 0));
+                    self.close(4401, Ending::RoleChanged, ctx);
+                }
+            }
             Kick::TooManySessions => {
                 let most = self.desk.limits().sessions_per_user;
                 let exception = Exception::forbidden(format!(
@@ -385,11 +415,20 @@ impl Member {
         self.pending.remove(at)
     }
 
-    /// A post of one's own, known by its `clientId`.
-    fn answered_as(&mut self, chat: ChatId, name: &str) -> Option<Pending> {
+    /// A post of one's own is in the log, and comes in a page.
+    fn stored(&mut self, nonce: u64, receipt: Receipt) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.nonce == nonce) {
+            if let Asked::Post { stored, .. } = &mut pending.what {
+                *stored = Some(receipt);
+            }
+        }
+    }
+
+    /// A post of one's own that was found in the log before its room could say so.
+    fn answered_as(&mut self, chat: ChatId, name: &str, seq: Seq) -> Option<Pending> {
         let at = self.pending.iter().position(|pending| {
             pending.chat == chat
-                && matches!(&pending.what, Asked::Post { client_id } if **client_id == *name)
+                && matches!(&pending.what, Asked::Post { client_id, above, .. } if **client_id == *name && seq > *above)
         })?;
         self.pending.remove(at)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use crate::actors::{Announce, Block, ChatServer, Hints, Interest, Interests, Updated};
+use crate::actors::{Announce, ChatServer, Hints, Interest, Interests, Updated, UserChanged};
 use crate::db::{Change, Store, StoreError};
 use crate::domain::{ChatId, Seq, Timestamp};
 use crate::metrics::Metrics;
@@ -28,8 +28,13 @@ pub struct Neighbours {
     chat_server: Addr<ChatServer>,
     metrics: Arc<Metrics>,
     every: Duration,
+    /// The last look that went well, by the database's clock.
+    looked_at: Option<Timestamp>,
     /// Journal entries that were acted on, within the overlap.
     seen: HashSet<i64>,
+    /// Chats that were made since the last look. They are announced at the next one, so that the
+    /// node that made them is first: its creator learns of the chat by an ack.
+    made: Vec<ChatId>,
     /// Where each room's chat was at the last look.
     heads: HashMap<ChatId, Seq>,
     /// What those who watch were told, within the overlap.
@@ -45,16 +50,22 @@ impl Neighbours {
         metrics: Arc<Metrics>,
         every: Duration,
     ) -> Self {
-        let (seen, heads, told) = (HashSet::new(), HashMap::new(), HashMap::new());
-        Self { store, chat_server, metrics, every, seen, heads, told, looks: 0 }
+        Self {
+            store,
+            chat_server,
+            metrics,
+            every,
+            looked_at: None,
+            seen: HashSet::new(),
+            made: Vec::new(),
+            heads: HashMap::new(),
+            told: HashMap::new(),
+            looks: 0,
+        }
     }
 
     /// Looks until ChatServer is gone.
     pub async fn watch(mut self) {
-        // What stands in the journal at the start is in the tables as well.
-        if let Err(error) = self.read_journal(|_| ()).await {
-            log::warn!("the journal cannot be read yet: {error}");
-        }
         loop {
             actix::clock::sleep(self.every).await;
             let Ok(interest) = self.chat_server.send(Interests).await else { return };
@@ -66,52 +77,51 @@ impl Neighbours {
     }
 
     async fn look(&mut self, interest: Interest) -> Result<(), StoreError> {
-        let mut changes = Vec::new();
-        self.read_journal(|change| changes.push(change)).await?;
-        self.act(changes).await?;
+        let now = self.store.now().await?;
+        // A node that was cut off reads on from where it was.
+        let since = before(self.looked_at.unwrap_or(now), OVERLAP);
+        self.read_journal(since).await?;
         if self.store.is_postgres() {
             self.hint(&interest.rooms).await?;
         }
-        self.tell_watchers(interest.watched).await?;
+        self.tell_watchers(interest.watched, since, now).await?;
+        self.looked_at = Some(now);
         self.looks += 1;
         if self.looks.is_multiple_of(PRUNE_EVERY) {
-            let before = before(self.store.now().await?, JOURNAL_KEPT);
-            self.store.prune_journal(before).await?;
+            self.store.prune_journal(before(now, JOURNAL_KEPT)).await?;
         }
         Ok(())
     }
 
-    async fn read_journal(&mut self, mut news: impl FnMut(Change)) -> Result<(), StoreError> {
-        let since = before(self.store.now().await?, OVERLAP);
+    async fn read_journal(&mut self, since: Timestamp) -> Result<(), StoreError> {
         let entries = self.store.journal(since, MOST).await?;
         let ids: HashSet<i64> = entries.iter().map(|entry| entry.id).collect();
-        for entry in entries {
-            if !self.seen.contains(&entry.id) {
-                news(entry.change);
-            }
-        }
-        self.seen = ids;
-        Ok(())
-    }
-
-    async fn act(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        // What stands in the journal at the start is in the tables as well.
+        let is_first = self.looked_at.is_none();
         let mut made = Vec::new();
-        for change in changes {
-            match change {
+        for entry in entries {
+            if is_first || self.seen.contains(&entry.id) {
+                continue;
+            }
+            match entry.change {
                 Change::ChatCreated(chat) => made.push(chat),
-                Change::UserChanged(user) => {
-                    if self.store.user(user).await?.is_some_and(|user| user.blocked) {
-                        self.chat_server.do_send(Block(user));
+                Change::UserChanged(id) => {
+                    if let Some(user) = self.store.user(id).await? {
+                        let (role, blocked) = (user.role, user.blocked);
+                        self.chat_server.do_send(UserChanged { user: id, role, blocked });
                     }
                 }
             }
         }
-        if !made.is_empty() {
-            for chat in self.store.chats_by_id(made).await? {
-                // ChatServer knows which of them it has announced itself.
-                self.chat_server.do_send(Announce { chat: Arc::new(chat), except: None });
+        if !self.made.is_empty() {
+            for chat in self.store.chats_by_id(self.made.clone()).await? {
+                let members = self.store.member_ids(chat.id).await?;
+                self.chat_server.do_send(Announce { chat: Arc::new(chat), members, except: None });
             }
         }
+        // Only now: what failed on the way is done again.
+        self.made = made;
+        self.seen = ids;
         Ok(())
     }
 
@@ -133,15 +143,19 @@ impl Neighbours {
         Ok(())
     }
 
-    async fn tell_watchers(&mut self, watched: bool) -> Result<(), StoreError> {
+    async fn tell_watchers(
+        &mut self,
+        watched: bool,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if !watched {
             self.told.clear();
             return Ok(());
         }
         // At the first look there is nothing to compare with: what moved before is not news.
         let is_first = self.told.is_empty();
-        let now = self.store.now().await?;
-        let moved = self.store.active_since(before(now, OVERLAP), MOST).await?;
+        let moved = self.store.active_since(since, MOST).await?;
         let mut told = HashMap::with_capacity(moved.len() + 1);
         // An entry that is no chat's, so that a look which found nothing was a look.
         told.insert(ChatId(0), Seq::ZERO);

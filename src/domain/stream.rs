@@ -102,7 +102,7 @@ pub struct Streams {
     chats: HashMap<ChatId, Stream>,
     /// Chats that may need a page.
     behind: VecDeque<ChatId>,
-    fetching: Option<ChatId>,
+    fetching: Option<(ChatId, Seq)>,
 }
 
 impl Streams {
@@ -115,6 +115,7 @@ impl Streams {
             truncated: replay.truncated,
             mode: Mode::Held,
         };
+        self.forget_page(chat);
         self.chats.insert(chat, stream);
         self.behind.push_back(chat);
     }
@@ -139,7 +140,25 @@ impl Streams {
     }
 
     pub fn leave(&mut self, chat: ChatId) {
+        self.forget_page(chat);
         self.chats.remove(&chat);
+    }
+
+    /// The last one that is known to exist; 0 in a chat that was not entered.
+    #[must_use]
+    pub fn end(&self, chat: ChatId) -> Seq {
+        self.chats.get(&chat).map_or(Seq::ZERO, |stream| stream.end)
+    }
+
+    /// Whether a page that begins after `after` is the one that was asked for.
+    #[must_use]
+    pub fn awaits(&self, chat: ChatId, after: Seq) -> bool {
+        self.fetching == Some((chat, after))
+    }
+
+    /// What was asked for before is not waited for.
+    fn forget_page(&mut self, chat: ChatId) -> bool {
+        self.fetching.take_if(|(fetching, _)| *fetching == chat).is_some()
     }
 
     #[must_use]
@@ -207,9 +226,7 @@ impl Streams {
 
     /// A page has been written whole; an empty one means that there is no more.
     pub fn page_done(&mut self, chat: ChatId, empty: bool) {
-        if self.fetching == Some(chat) {
-            self.fetching = None;
-        }
+        self.forget_page(chat);
         if let Some(stream) = self.chats.get_mut(&chat) {
             if empty {
                 stream.end = stream.last;
@@ -222,8 +239,7 @@ impl Streams {
 
     /// The page that was asked for will not come; it is asked for again.
     pub fn page_lost(&mut self, chat: ChatId) {
-        if self.fetching == Some(chat) {
-            self.fetching = None;
+        if self.forget_page(chat) {
             self.behind.push_back(chat);
         }
     }
@@ -235,7 +251,7 @@ impl Streams {
             if let Some(stream) = self.chats.get(&chat_id)
                 && stream.last < stream.reach()
             {
-                self.fetching = Some(chat_id);
+                self.fetching = Some((chat_id, stream.last));
                 return Some(Fetch { chat_id, after: stream.last, up_to: stream.reach() });
             }
         }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::object::Object;
 use super::{Code, Envelope, Exception};
 use crate::domain::{Body, ChatId, ClientId, Seq, UserId};
 
@@ -84,7 +85,11 @@ impl Command {
             "ping" => Self::Ping,
             "authenticate" => {
                 let wire: Authenticate = data.read()?;
-                let resume = entries(wire.resume.unwrap_or_default(), "data.resume")?;
+                let resume = wire.resume.unwrap_or_default();
+                let resume = entries(
+                    resume.into_iter().map(|Object(entry)| entry).collect(),
+                    "data.resume",
+                )?;
                 Self::Authenticate { token: wire.token, resume }
             }
             "enter_chat" => Self::EnterChat(data.read::<EnterChat>()?.check()?),
@@ -220,7 +225,7 @@ pub struct ReadTo {
 #[derive(Deserialize)]
 struct Authenticate {
     token: String,
-    resume: Option<Vec<WireEntry>>,
+    resume: Option<Vec<Object<WireEntry>>>,
 }
 
 #[derive(Deserialize)]
@@ -234,7 +239,7 @@ struct WireEntry {
 #[serde(rename_all = "camelCase")]
 struct EnterChat {
     chat_ids: Option<Vec<ChatId>>,
-    chats: Option<Vec<WireEntry>>,
+    chats: Option<Vec<Object<WireEntry>>>,
 }
 
 impl EnterChat {
@@ -248,7 +253,7 @@ impl EnterChat {
             }
             (None, Some(chats)) => {
                 counted(&chats, "data.chats")?;
-                entries(chats, "data.chats")
+                entries(chats.into_iter().map(|Object(entry)| entry).collect(), "data.chats")
             }
             (None, None) => {
                 Err(Exception::bad_request("data.chatIds", "is missing (or data.chats)"))
@@ -355,11 +360,11 @@ impl Data<'_> {
 
 /// Deserializes; where that fails, once more, slowly, for the path of what is wrong.
 fn read<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<T, Exception> {
-    if let Ok(value) = serde_json::from_slice(text) {
+    if let Ok(Object(value)) = serde_json::from_slice(text) {
         return Ok(value);
     }
     let mut json = serde_json::Deserializer::from_slice(text);
-    let error = match serde_path_to_error::deserialize::<_, T>(&mut json) {
+    let error = match serde_path_to_error::deserialize::<_, Object<T>>(&mut json) {
         Ok(_) => return Err(Exception::new(Code::BadRequest, "something follows the JSON value")),
         Err(error) => error,
     };

@@ -71,6 +71,8 @@ fn a_refusal_names_the_path() {
             "data.resume[0].chatId",
         ),
         ("send_message", "[]", Code::BadRequest, "data"),
+        ("watch_chats", "[true]", Code::BadRequest, "data"),
+        ("enter_chat", r#"{"chats":[[1,2]]}"#, Code::BadRequest, "data.chats[0]"),
         ("nonsense", "{}", Code::UnknownEvent, ""),
     ] {
         assert_eq!(refused(event, data), (code, path.to_owned()), "{event} {data}");

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::object::Object;
 use super::{Code, Exception};
 
 /// The longest textual `id`, in characters.
@@ -55,8 +56,10 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// A frame that is not JSON, not an object, without `event`, or with an `id` that is not allowed.
     pub fn parse(text: &'a str) -> Result<Self, Box<Rejected>> {
-        match serde_json::from_str::<Self>(text) {
-            Ok(envelope) if envelope.id.as_ref().is_none_or(RequestId::is_allowed) => Ok(envelope),
+        match serde_json::from_str::<Object<Self>>(text) {
+            Ok(Object(envelope)) if envelope.id.as_ref().is_none_or(RequestId::is_allowed) => {
+                Ok(envelope)
+            }
             Ok(_) | Err(_) => Err(Box::new(explain(text))),
         }
     }
@@ -146,7 +149,16 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for text in ["", "{", "[]", "1", "null", "\"event\"", "{\"event\":\"a\",\"event\":\"b\"}"] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "[\"ping\"]",
+            "1",
+            "null",
+            "\"event\"",
+            "{\"event\":\"a\",\"event\":\"b\"}",
+        ] {
             assert!(Envelope::parse(text).is_err(), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 mod code;
 mod command;
 mod envelope;
+mod object;
 mod event;
 mod new_user;
 mod view;

@@ -43,6 +43,8 @@ pub struct RoomLimits {
 pub struct Attach {
     pub link: Link,
     pub after: Option<Seq>,
+    /// Where the database said that the log ends: further than this room has heard, perhaps.
+    pub known: Seq,
     pub purpose: Purpose,
 }
 

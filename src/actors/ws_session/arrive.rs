@@ -4,7 +4,7 @@ use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
 use super::{Attached, Member, Phase, Purpose, WsSession};
-use crate::actors::chat_server::{Connect, Join, Leave};
+use crate::actors::chat_server::{Connect, Entrance, Join, Leave};
 use crate::actors::desk::Arrival;
 use crate::domain::{Chat, ChatId, ChatKind, RateLimit, Role, Seq, Standing, Timestamp};
 use crate::metrics::Ending;
@@ -19,6 +19,12 @@ pub struct Entering {
     rooms: Vec<Room>,
 }
 
+impl Entering {
+    pub fn is_welcome(&self) -> bool {
+        matches!(self.answer, Answer::Welcome { .. })
+    }
+}
+
 enum Answer {
     /// `welcome`, and after it the ack of an `authenticate` that had an `id`.
     Welcome { request: Option<RequestId> },
@@ -30,14 +36,18 @@ enum Answer {
 
 struct Room {
     standing: Standing,
+    after: Option<Seq>,
+    /// Whether the session was in it before, and stays in it if this entry fails.
+    was_in: bool,
     /// Whether the client named a position, and is told what is replayed.
     resumed: bool,
     state: Option<ChatState>,
 }
 
 impl Room {
-    fn entry(&self, after: Option<Seq>) -> Entry {
-        Entry { chat_id: self.standing.chat_id, after_seq: after }
+    fn entrance(&self) -> Entrance {
+        let Standing { chat_id: chat, last_seq, .. } = self.standing;
+        Entrance { chat, after: self.after, last_seq }
     }
 }
 
@@ -69,17 +79,17 @@ impl WsSession {
         exception: &Exception,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        use protocol::Code::{Forbidden, TokenExpired, Unauthenticated};
+        use protocol::Code::{Forbidden, TokenExpired, Unauthenticated, Unavailable};
         self.refuse(request, Some("authenticate"), exception, ctx);
         match exception.code {
-            Forbidden => self.close(4410, Ending::Blocked, ctx),
-            Unauthenticated | TokenExpired => self.close(4401, Ending::Unauthenticated, ctx),
-            protocol::Code::Internal => self.close(1011, Ending::Refused, ctx),
-            // The database does not answer.
-            _ if self.beginning.is_none() && matches!(self.phase, Phase::Arriving(_)) => {
-                self.close(1013, Ending::Refused, ctx);
+            Forbidden => {
+                ctx.text(protocol::goodbye("blocked", 0));
+                self.close(4410, Ending::Blocked, ctx);
             }
-            _ => self.close(4401, Ending::Unauthenticated, ctx),
+            Unauthenticated | TokenExpired => self.close(4401, Ending::Unauthenticated, ctx),
+            // The database does not answer.
+            Unavailable => self.close(1013, Ending::Refused, ctx),
+            _ => self.close(1011, Ending::Refused, ctx),
         }
     }
 
@@ -99,22 +109,20 @@ impl WsSession {
         let connect_as = user.id();
         self.phase = Phase::Arriving(Some(Box::new(Member::new(user, own, limit))));
         self.busy = true;
-        let after = |chat: ChatId| resume.iter().find(|entry| entry.chat_id == chat)?.after_seq;
-        let mut entries = Vec::with_capacity(chats.len());
-        let rooms = chats
-            .iter()
+        let rooms: Vec<Room> = chats
+            .into_iter()
             .map(|standing| {
-                let after = after(standing.chat_id);
-                let room = Room { standing: *standing, resumed: after.is_some(), state: None };
-                entries.push(room.entry(after));
-                room
+                let named = resume.iter().find(|entry| entry.chat_id == standing.chat_id);
+                let after = named.and_then(|entry| entry.after_seq);
+                Room { standing, after, was_in: false, resumed: named.is_some(), state: None }
             })
             .collect();
-        self.entering = Some(Box::new(Entering {
-            answer: Answer::Welcome { request: request.flatten() },
-            rooms,
-        }));
-        let connect = Connect { link: self.link(ctx), user: connect_as, chats: entries };
+        let entries = rooms.iter().map(Room::entrance).collect();
+        let answer = Answer::Welcome { request: request.flatten() };
+        self.entering = Some(Box::new(Entering { answer, rooms }));
+        self.entries += 1;
+        let connect =
+            Connect { link: self.link(ctx), user: connect_as, entry: self.entries, chats: entries };
         if self.desk.chat_server().try_send(connect).is_err() {
             return self.close(1013, Ending::Refused, ctx);
         }
@@ -124,21 +132,23 @@ impl WsSession {
     /// Enters rooms at a client's request, which has been checked.
     pub(super) fn enter(
         &mut self,
-        entries: Vec<Entry>,
-        standings: &[Standing],
+        entries: &[Entry],
+        standings: Vec<Standing>,
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let rooms = standings.iter().map(|standing| Room {
-            standing: *standing,
-            resumed: true,
-            state: None,
-        });
-        self.join(
-            Entering { answer: Answer::Enter { request }, rooms: rooms.collect() },
-            entries,
-            ctx,
-        );
+        let rooms = standings
+            .into_iter()
+            .map(|standing| {
+                let named = entries.iter().find(|entry| entry.chat_id == standing.chat_id);
+                let after = named.and_then(|entry| entry.after_seq);
+                self.settle(standing.chat_id, ctx);
+                let was_in =
+                    self.member().is_some_and(|member| member.streams.contains(standing.chat_id));
+                Room { standing, after, was_in, resumed: true, state: None }
+            })
+            .collect();
+        self.join(Entering { answer: Answer::Enter { request }, rooms }, ctx);
     }
 
     /// Enters the room of a chat that this session has just made.
@@ -149,16 +159,17 @@ impl WsSession {
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let room = Room { standing, resumed: false, state: None };
-        let entries = vec![room.entry(None)];
+        let room = Room { standing, after: None, was_in: false, resumed: false, state: None };
         let answer = Answer::Create { request, chat: Box::new(chat), standing };
-        self.join(Entering { answer, rooms: vec![room] }, entries, ctx);
+        self.join(Entering { answer, rooms: vec![room] }, ctx);
     }
 
-    fn join(&mut self, entering: Entering, chats: Vec<Entry>, ctx: &mut WebsocketContext<Self>) {
+    fn join(&mut self, entering: Entering, ctx: &mut WebsocketContext<Self>) {
         self.busy = true;
+        self.entries += 1;
+        let chats = entering.rooms.iter().map(Room::entrance).collect();
         self.entering = Some(Box::new(entering));
-        let join = Join { link: self.link(ctx), chats };
+        let join = Join { link: self.link(ctx), entry: self.entries, chats };
         if self.desk.chat_server().try_send(join).is_err() {
             self.not_entered(ctx);
         }
@@ -167,42 +178,69 @@ impl WsSession {
     /// A room has let the session in.
     pub(super) fn attached(&mut self, attached: Attached, ctx: &mut WebsocketContext<Self>) {
         let Attached { chat, room, head, replay, purpose } = attached;
+        let is_welcomed = matches!(self.phase, Phase::Welcomed(_));
+        let awaited = self.entry_of(chat);
         let Some(member) = self.member() else { return };
-        member.rooms.insert(chat, room);
         match purpose {
-            Purpose::Replaced => {
+            Purpose::Replaced if member.streams.contains(chat) => {
+                member.rooms.insert(chat, room);
                 member.streams.page_lost(chat);
                 member.streams.hinted(chat, head);
                 self.pump(ctx);
             }
-            Purpose::Created(frame) => {
-                member.streams.enter(chat, head, &replay);
-                member.streams.release(chat);
-                if matches!(self.phase, Phase::Welcomed(_)) {
-                    ctx.text(frame);
-                } else {
-                    self.early.push(frame);
+            // The room died before it could answer the entry, which goes to the next one.
+            Purpose::Replaced => {
+                if let Some(entry) = awaited {
+                    let join =
+                        Join { link: self.link(ctx), entry: self.entries, chats: vec![entry] };
+                    if self.desk.chat_server().try_send(join).is_err() {
+                        self.not_entered(ctx);
+                    }
                 }
             }
-            Purpose::Entry => {
+            Purpose::Created { to_admins, to_others } => {
+                let frame = if member.user.role() == Role::Admin { to_admins } else { to_others };
+                member.rooms.insert(chat, room);
                 member.streams.enter(chat, head, &replay);
+                if is_welcomed {
+                    member.streams.release(chat);
+                    ctx.text(frame);
+                } else {
+                    self.early.push((chat, frame));
+                }
+            }
+            Purpose::Entry(entry) => {
+                member.rooms.insert(chat, room);
+                member.streams.enter(chat, head, &replay);
+                if awaited.is_none() || entry != self.entries {
+                    // A late answer, to an entry that was given up.
+                    if let Some(member) = self.member() {
+                        member.streams.release(chat);
+                    }
+                    return self.pump(ctx);
+                }
                 if let Some(entering) = &mut self.entering
                     && let Some(room) =
                         entering.rooms.iter_mut().find(|room| room.standing.chat_id == chat)
                 {
                     let read_seq = room.standing.read_seq.min(head);
                     let replay = room.resumed.then_some(EnteredView::from(replay));
-                    room.state = Some(ChatState {
-                        id: chat,
-                        last_seq: head,
-                        read_seq,
-                        unread: read_seq.until(head),
-                        replay,
-                    });
+                    let unread = read_seq.until(head);
+                    room.state =
+                        Some(ChatState { id: chat, last_seq: head, read_seq, unread, replay });
                 }
                 self.entered(ctx);
             }
         }
+    }
+
+    /// The entry into a chat's room that has not been answered.
+    fn entry_of(&self, chat: ChatId) -> Option<Entrance> {
+        let rooms = &self.entering.as_ref()?.rooms;
+        rooms
+            .iter()
+            .find(|room| room.standing.chat_id == chat && room.state.is_none())
+            .map(Room::entrance)
     }
 
     /// Answers, once all rooms have let the session in and what is replayed first has been.
@@ -251,7 +289,8 @@ impl WsSession {
         request: Option<&RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let Phase::Arriving(Some(member)) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+        let Phase::Arriving(Some(mut member)) = std::mem::replace(&mut self.phase, Phase::Ended)
+        else {
             return;
         };
         let limits = self.desk.limits();
@@ -272,8 +311,9 @@ impl WsSession {
         if let Some(request) = request {
             ctx.text(protocol::ack(request, Expires { expires_at: member.user.expires_at() }));
         }
-        for frame in self.early.drain(..) {
+        for (chat, frame) in self.early.drain(..) {
             ctx.text(frame);
+            member.streams.release(chat);
         }
         self.phase = Phase::Welcomed(member);
     }
@@ -288,28 +328,31 @@ impl WsSession {
             Answer::Create { request, .. } => (request, "create_chat"),
         };
         self.refuse(request.as_ref(), Some(event), &Exception::unavailable(), ctx);
-        let own = self.member().and_then(|member| member.own).map(|own| own.chat_id);
-        let chats: Vec<ChatId> = entering
-            .rooms
-            .iter()
-            .map(|room| room.standing.chat_id)
-            .filter(|chat| Some(*chat) != own)
-            .collect();
+        let (stays, leaves): (Vec<Room>, Vec<Room>) =
+            entering.rooms.into_iter().partition(|room| room.was_in);
+        if let Some(member) = self.member() {
+            for room in &stays {
+                member.streams.release(room.standing.chat_id);
+            }
+        }
+        let chats: Vec<ChatId> = leaves.iter().map(|room| room.standing.chat_id).collect();
         for chat in &chats {
             self.forget(*chat);
         }
         self.desk.chat_server().do_send(Leave { session: self.id, chats });
+        self.pump(ctx);
         self.go_on(ctx);
     }
 
     /// What was to be replayed before the answer cannot be read now. The session has entered, and
     /// what it missed follows when it can; the client may ask again.
-    pub(super) fn replay_failed(&mut self, ctx: &mut WebsocketContext<Self>) {
-        let Some(entering) =
-            self.entering.take_if(|entering| matches!(entering.answer, Answer::Enter { .. }))
-        else {
-            return;
+    pub(super) fn replay_failed(&mut self, chat: ChatId, ctx: &mut WebsocketContext<Self>) {
+        let concerns = |entering: &mut Box<Entering>| {
+            let all_in = entering.rooms.iter().all(|room| room.state.is_some());
+            let named = entering.rooms.iter().any(|room| room.standing.chat_id == chat);
+            all_in && named && matches!(entering.answer, Answer::Enter { .. })
         };
+        let Some(entering) = self.entering.take_if(concerns) else { return };
         if let Answer::Enter { request } = &entering.answer {
             self.refuse(request.as_ref(), Some("enter_chat"), &Exception::unavailable(), ctx);
         }

@@ -33,7 +33,6 @@ impl WsSession {
     ) {
         let done = match command {
             Command::Ping => Ok(Some(protocol::ServerTime { server_time: Timestamp::now() })),
-            Command::Authenticate { token, .. } => return self.renew(&token, id, ctx),
             _ => match self.member().map_or(Ok(()), Member::rate) {
                 Ok(()) => Ok(None),
                 Err(exception) => {
@@ -61,6 +60,7 @@ impl WsSession {
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
         match command {
+            Command::Authenticate { token, .. } => self.renew(&token, id, ctx),
             Command::SendMessage { chat_id, message } => {
                 self.send_message(chat_id, message, id, ctx)
             }
@@ -70,7 +70,7 @@ impl WsSession {
             Command::CreateChat(chat) => self.create_chat(chat, id, ctx),
             Command::WatchChats(watching) => self.watch_chats(watching, id.as_ref(), ctx),
             // Answered before.
-            Command::Ping | Command::Authenticate { .. } => Ok(()),
+            Command::Ping => Ok(()),
         }
     }
 
@@ -168,7 +168,9 @@ impl WsSession {
             return Err(Exception::unavailable());
         }
         let client_id = message.client_id.unwrap_or_else(ClientId::random);
-        let nonce = member.ask(id, chat, Asked::Post { client_id: client_id.as_str().into() });
+        let above = member.streams.end(chat);
+        let what = Asked::Post { client_id: client_id.as_str().into(), above, stored: None };
+        let nonce = member.ask(id, chat, what);
         let author = member.user.author();
         let draft = Draft {
             chat_id: chat,
@@ -233,7 +235,7 @@ impl WsSession {
         self.busy = true;
         let look = async move { desk.standings(&user, chats).await };
         ctx.spawn(look.into_actor(self).map(move |standings, this, ctx| match standings {
-            Ok(standings) => this.enter(entries, &standings, id, ctx),
+            Ok(standings) => this.enter(&entries, standings, id, ctx),
             Err(exception) => {
                 this.refuse(id.as_ref(), Some("enter_chat"), &exception, ctx);
                 this.go_on(ctx);
@@ -260,6 +262,7 @@ impl WsSession {
             return Err(Exception::forbidden("a customer is always in the own chat"));
         }
         for chat in &chats {
+            self.settle(*chat, ctx);
             self.forget(*chat);
         }
         // Bounded: the session's own requests are counted.
@@ -318,13 +321,13 @@ impl WsSession {
     }
 
     /// A fresh token of the same user, for a session that goes on.
-    fn renew(&mut self, token: &str, id: Option<RequestId>, ctx: &mut WebsocketContext<Self>) {
-        let claims = match self.desk.verify(token) {
-            Ok(claims) => claims,
-            Err(exception) => {
-                return self.refuse(id.as_ref(), Some("authenticate"), &exception, ctx);
-            }
-        };
+    fn renew(
+        &mut self,
+        token: &str,
+        id: Option<RequestId>,
+        ctx: &mut WebsocketContext<Self>,
+    ) -> Result<(), Exception> {
+        let claims = self.desk.verify(token)?;
         self.busy = true;
         let desk = self.desk.clone();
         let admit = async move { desk.admit(claims).await };
@@ -332,7 +335,10 @@ impl WsSession {
             let renewed = admitted.and_then(|(user, _)| match this.member() {
                 Some(member) if member.user.id() == user.id() => {
                     let expires_at = user.expires_at();
-                    member.user = user;
+                    // With another role it is another session: the journal's word of it ends this one.
+                    if member.user.role() == user.role() {
+                        member.user = user;
+                    }
                     Ok(expires_at)
                 }
                 _ => Err(Exception::forbidden("the token is of another user than the session's")),
@@ -343,6 +349,7 @@ impl WsSession {
             }
             this.go_on(ctx);
         }));
+        Ok(())
     }
 }
 

@@ -133,13 +133,15 @@ pub struct FrameGuard<S> {
     filled: usize,
     /// What is left of the frame's payload.
     payload: u64,
+    /// What the fragments of the message so far have claimed.
+    message: u64,
 }
 
 impl<S> FrameGuard<S> {
     /// Guards the bytes of a connection whose frames may have `most` bytes.
     #[must_use]
     pub fn new(stream: S, most: usize) -> Self {
-        Self { stream, most: most as u64, header: [0; 14], filled: 0, payload: 0 }
+        Self { stream, most: most as u64, header: [0; 14], filled: 0, payload: 0, message: 0 }
     }
 
     /// Follows the frames through `bytes`; `false` at a header that claims too much.
@@ -161,8 +163,15 @@ impl<S> FrameGuard<S> {
                 claimed(self.header.get(..self.filled).unwrap_or_default())
                 && self.filled == header
             {
-                if length > self.most {
+                let first = self.header.first().copied().unwrap_or_default();
+                let (is_control, is_last) = (first & 0x08 != 0, first & 0x80 != 0);
+                let message = if is_control { 0 } else { self.message };
+                let claimed = message.saturating_add(length);
+                if claimed > self.most {
                     return false;
+                }
+                if !is_control {
+                    self.message = if is_last { 0 } else { claimed };
                 }
                 self.payload = length;
                 self.filled = 0;
@@ -272,6 +281,21 @@ mod tests {
             assert!(bytes.chunks(chunk).all(|chunk| guard.follow(chunk)), "in chunks of {chunk}");
             assert_eq!((guard.filled, guard.payload), (0, 0));
         }
+    }
+
+    #[test]
+    fn fragments_that_claim_too_much_together_are_caught_by_their_headers() {
+        let mut guard = guard(100);
+        let fragment = |opcode: u8, length: u64| {
+            let mut bytes = frame(length);
+            bytes[0] = opcode;
+            bytes
+        };
+        assert!(guard.follow(&fragment(0x01, 60)));
+        assert!(guard.follow(&fragment(0x89, 60)), "a ping between them does not count");
+        assert!(guard.follow(&fragment(0x80, 40)));
+        assert!(guard.follow(&fragment(0x01, 60)), "the next message begins anew");
+        assert!(!guard.follow(&fragment(0x00, 41)[..6]));
     }
 
     #[test]

@@ -23,10 +23,10 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Why a session is put into a room.
 #[derive(Debug, Clone)]
 pub enum Purpose {
-    /// It asked for it, or connects.
-    Entry,
-    /// The chat has just been made; the frame says so.
-    Created(Frame),
+    /// It asked for it, or connects; counted by the session.
+    Entry(u64),
+    /// The chat has just been made; the frames say so, to admins and to others.
+    Created { to_admins: Frame, to_others: Frame },
     /// The room that it was in has died.
     Replaced,
 }
@@ -55,6 +55,7 @@ pub struct NotAttached {
 #[rtype(result = "()")]
 pub struct Page {
     pub chat: ChatId,
+    pub after: Seq,
     pub messages: Option<Arc<[Posted]>>,
 }
 
@@ -74,7 +75,9 @@ impl WsSession {
     /// Asks for the next page that is missing, if none is under way.
     pub(super) fn pump(&mut self, ctx: &mut WebsocketContext<Self>) {
         let session = self.id;
-        let Some(member) = self.member() else { return };
+        // Before `welcome` nothing is written.
+        let is_entering = self.entering.as_ref().is_some_and(|entering| entering.is_welcome());
+        let Some(member) = self.member().filter(|_| !is_entering) else { return };
         let Some(fetch) = member.streams.next_fetch() else { return };
         let ask = ReplayPage { session, to: ctx.address(), after: fetch.after, up_to: fetch.up_to };
         let asked = member.rooms.get(&fetch.chat_id).is_some_and(|room| room.try_send(ask).is_ok());
@@ -88,16 +91,30 @@ impl WsSession {
             member.streams.page_lost(chat);
             ctx.run_later(RETRY, |this, ctx| this.pump(ctx));
         }
-        self.replay_failed(ctx);
+        self.replay_failed(chat, ctx);
     }
 
     /// Writes the ack of a post of one's own, where its author asked for one.
     fn ack(pending: &Pending, receipt: Receipt, duplicate: bool, ctx: &mut WebsocketContext<Self>) {
-        if let (Some(request), Asked::Post { client_id }) = (&pending.request, &pending.what) {
+        if let (Some(request), Asked::Post { client_id, .. }) = (&pending.request, &pending.what) {
             ctx.text(protocol::ack(
                 request,
                 ReceiptView::new(pending.chat, client_id, receipt, duplicate),
             ));
+        }
+    }
+
+    /// Acks the posts of a chat whose place in the stream will not come.
+    pub(super) fn settle(&mut self, chat: ChatId, ctx: &mut WebsocketContext<Self>) {
+        let Some(member) = self.member() else { return };
+        let is_settled = |pending: &Pending| pending.chat == chat && pending.stored().is_some();
+        let (settled, rest): (Vec<Pending>, Vec<Pending>) =
+            member.pending.drain(..).partition(is_settled);
+        member.pending = rest.into();
+        for pending in settled {
+            if let Some(receipt) = pending.stored() {
+                Self::ack(&pending, receipt, false, ctx);
+            }
         }
     }
 
@@ -160,7 +177,10 @@ impl Handler<NotAttached> for WsSession {
 
     fn handle(&mut self, NotAttached { purpose, .. }: NotAttached, ctx: &mut Self::Context) {
         // A replaced room opens as soon as the database answers, and then says so.
-        if matches!(purpose, Purpose::Entry) {
+        if let Purpose::Entry(entry) = purpose
+            && self.entering.is_some()
+            && self.entries == entry
+        {
             self.not_entered(ctx);
         }
     }
@@ -178,7 +198,12 @@ impl Handler<Deliver> for WsSession {
             let own = posted.origin.filter(|origin| origin.session == session);
             match (member.streams.live(chat, posted.receipt.seq), own) {
                 (Live::Now, None) => ctx.text(posted.frame.clone()),
-                (Live::Later, _) => missed = true,
+                (Live::Later, own) => {
+                    missed = true;
+                    if let Some(origin) = own {
+                        member.stored(origin.nonce, posted.receipt);
+                    }
+                }
                 (Live::Now | Live::Never, Some(origin)) => {
                     if let Some(pending) = member.answered(origin.nonce) {
                         Self::ack(&pending, posted.receipt, false, ctx);
@@ -196,8 +221,10 @@ impl Handler<Deliver> for WsSession {
 impl Handler<Page> for WsSession {
     type Result = ();
 
-    fn handle(&mut self, Page { chat, messages }: Page, ctx: &mut Self::Context) {
-        let Some(member) = self.member() else { return };
+    fn handle(&mut self, Page { chat, after, messages }: Page, ctx: &mut Self::Context) {
+        let Some(member) = self.member().filter(|member| member.streams.awaits(chat, after)) else {
+            return;
+        };
         let Some(messages) = messages else { return self.page_lost(chat, ctx) };
         let user = member.user.id();
         for posted in &*messages {
@@ -205,7 +232,7 @@ impl Handler<Page> for WsSession {
                 continue;
             }
             let own = (posted.author == user)
-                .then(|| member.answered_as(chat, &posted.client_id))
+                .then(|| member.answered_as(chat, &posted.client_id, posted.receipt.seq))
                 .flatten();
             match own {
                 Some(pending) => Self::ack(&pending, posted.receipt, false, ctx),
