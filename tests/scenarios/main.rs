@@ -2,8 +2,20 @@
 //! write it, and runs on SQLite and on PostgreSQL.
 
 mod authenticating;
+mod bad_input;
+mod blocking;
 mod connecting;
 mod desk;
 mod devices;
+mod entering;
+mod frames;
 mod groups;
+mod http;
+mod lists;
+mod messages;
+mod order;
+mod random_frames;
+mod reading;
+mod repeats;
+mod resuming;
 mod support;

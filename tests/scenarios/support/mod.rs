@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use app::{Node, TestApp};
 pub use client::TestClient;
 pub use database::Database;
+pub use http::Reply;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use raw::RawClient;

@@ -1,7 +1,5 @@
 //! A client that writes whatever bytes it likes.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -181,9 +179,13 @@ impl RawClient {
         1006
     }
 
-    /// Whether the connection ends at all, by close frame or without.
-    pub async fn ends(&mut self) -> bool {
-        timeout(Duration::from_secs(2), self.closed()).await.is_ok()
+    /// Says that nothing more will come, and reads until the server has ended it too.
+    pub async fn hang_up(&mut self) {
+        // The server may have been faster.
+        let _ = self.stream.shutdown().await;
+        while self.fill().await {
+            self.unread.clear();
+        }
     }
 
     /// Where the first frame's payload lies, if it is all there.
