@@ -259,6 +259,23 @@ impl TestClient {
         }
     }
 
+    /// Asks again while the answer is `unavailable`, as a client does; the ack's data.
+    pub async fn insist(&mut self, event: &str, data: Value) -> Value {
+        let mut rhythm = tokio::time::interval(Duration::from_millis(20));
+        let insisting = async {
+            loop {
+                rhythm.tick().await;
+                match self.request(event, data.clone()).await {
+                    Ok(ack) => return ack,
+                    Err(exception) => assert_exception(&exception, "unavailable"),
+                }
+            }
+        };
+        timeout(3 * DEADLINE, insisting)
+            .await
+            .unwrap_or_else(|_| panic!("{event} was still unavailable after {:?}", 3 * DEADLINE))
+    }
+
     /// Says `text` in `chat`; the ack's data.
     pub async fn say(&mut self, chat: i64, text: &str) -> Value {
         self.ask("send_message", json!({"chatId": chat, "message": text})).await

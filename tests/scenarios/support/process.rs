@@ -35,6 +35,14 @@ impl Process {
         process
     }
 
+    /// How much memory it has, in bytes.
+    pub fn resident(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()));
+        let pages =
+            statm.expect("it runs").split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.expect("statm's second number is the resident set") * 4096
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{DEADLINE, Node, Person};
@@ -90,9 +90,21 @@ impl RawClient {
         client
     }
 
+    /// Connects with the smallest receive buffer there is, and reads only the handshake: the
+    /// server's writes soon have nowhere to go.
+    pub async fn slow(node: &Node, token: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a socket");
+        Self::upgrade_on(socket, node, token).await
+    }
+
     /// Connects and upgrades, and reads nothing of what follows.
     pub async fn upgrade(node: &Node, token: &str) -> Self {
-        let stream = TcpStream::connect(node.address()).await.expect("the server listens");
+        Self::upgrade_on(TcpSocket::new_v4().expect("a socket"), node, token).await
+    }
+
+    async fn upgrade_on(socket: TcpSocket, node: &Node, token: &str) -> Self {
+        let stream = socket.connect(node.address()).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
         let mut client = Self { stream, unread: Vec::new() };
         let request = format!(
