@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use reqwest::Method;
 
 use crate::support::client::assert_exception;
 use crate::support::{
-    TestApp, Value, admin, assert_keys, customer, json, postgres_scenarios, scenarios,
+    TestApp, Value, admin, all, assert_keys, customer, json, postgres_scenarios, scenarios,
 };
 
 scenarios! {
@@ -30,7 +29,7 @@ postgres_scenarios! {
 
 async fn fifty_connections_of_a_new_customer_make_one_chat(app: TestApp) {
     let kim = customer("kim");
-    let clients = join_all((0..50).map(|_| app.connect(&kim))).await;
+    let clients = all((0..50).map(|_| app.connect(&kim))).await;
     for client in &clients {
         assert_eq!((client.user_id(), client.chat()), (clients[0].user_id(), clients[0].chat()));
         assert_eq!(client.welcome["chats"].as_array().map(Vec::len), Some(1));
@@ -41,8 +40,8 @@ async fn fifty_connections_of_a_new_customer_make_one_chat(app: TestApp) {
 async fn fifty_connections_to_two_nodes_make_one_chat(app: TestApp) {
     let (kim, other) = (customer("kim"), app.another_node().await);
     let (here, there) = tokio::join!(
-        join_all((0..25).map(|_| app.connect(&kim))),
-        join_all((0..25).map(|_| other.connect(&kim))),
+        all((0..25).map(|_| app.connect(&kim))),
+        all((0..25).map(|_| other.connect(&kim))),
     );
     for client in here.iter().chain(&there) {
         assert_eq!((client.user_id(), client.chat()), (here[0].user_id(), here[0].chat()));

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use crate::support::raw::{CLOSE, TEXT};
 use crate::support::{
-    RawClient, TestApp, Value, admin, assert_run, customer, json, postgres_scenarios, scenarios,
+    RawClient, TestApp, Value, admin, all, assert_run, customer, json, postgres_scenarios,
+    scenarios,
 };
 
 scenarios! {
@@ -105,7 +104,7 @@ async fn who_does_not_read_holds_no_memory(app: TestApp) {
     said(100).await;
     let before = process.resident();
     let token = person.token();
-    let readers = join_all((0..READERS).map(|_| RawClient::slow(&process, &token))).await;
+    let readers = all((0..READERS).map(|_| RawClient::slow(&process, &token))).await;
     // Held for all of them, this would be 400 MB.
     said(1000).await;
     let grown = process.resident().saturating_sub(before);

@@ -201,7 +201,7 @@ async fn a_cursor_that_was_tampered_with_is_refused(app: TestApp) {
             assert_eq!(reply.status, 400, "{cursor} as {tampered}: {}", reply.text);
             reply.problem(400, "bad_request");
         }
-        let cut = &cursor[..cursor.len() - 1];
+        let (cut, _) = cursor.split_at(cursor.len() - 1);
         app.get(&ada, &format!("{list}&after={cut}")).await.problem(400, "bad_request");
         app.get(&ada, &format!("{list}&after={cursor}A")).await.problem(400, "bad_request");
     }

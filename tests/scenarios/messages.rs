@@ -1,9 +1,8 @@
 //! A message: what may be said, what its author and the others are told, and where it then is.
 
-use futures_util::future::join_all;
-
 use crate::support::{
-    TestApp, Value, admin, assert_keys, assert_time, customer, json, postgres_scenarios, scenarios,
+    TestApp, Value, admin, all, assert_keys, assert_time, customer, json, postgres_scenarios,
+    scenarios,
 };
 
 scenarios! {
@@ -82,7 +81,8 @@ async fn everybody_is_told_the_same_of_a_message(app: TestApp) {
         "message": "hello", "clientId": "first", "createdAt": ack["createdAt"],
     });
     assert_eq!(pushed, expected);
-    assert_eq!(app.history(&customer("kim"), chat).await, [expected.clone()]);
+    let history = app.history(&customer("kim"), chat).await;
+    assert_eq!(history, std::slice::from_ref(&expected));
     let read = app.get(&admin("ada"), &format!("/chats/{chat}")).await.is(200);
     assert_eq!(read["lastMessage"], expected);
     ada.enter_after(chat, 0).await;
@@ -218,8 +218,7 @@ async fn of_two_agents_who_answer_at_once_one_does(app: TestApp) {
         let last = kim.say(chat, "a question").await["seq"].clone();
         let reply = json!({"chatId": chat, "message": "an answer", "expectSeq": last});
         let answers: Vec<Result<Value, Value>> =
-            join_all(agents.iter_mut().map(|agent| agent.request("send_message", reply.clone())))
-                .await;
+            all(agents.iter_mut().map(|agent| agent.request("send_message", reply.clone()))).await;
         let (granted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
         assert_eq!((granted.len(), refused.len()), (1, 3), "round {round}");
         for moved in refused {

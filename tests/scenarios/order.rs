@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use futures_util::future::join_all;
-
 use crate::support::{
-    Node, TestApp, TestClient, admin, assert_run, customer, json, postgres_scenarios, scenarios,
+    Node, TestApp, TestClient, admin, all, assert_run, customer, json, postgres_scenarios,
+    scenarios,
 };
 
 scenarios! {
@@ -23,7 +22,7 @@ postgres_scenarios! {
 /// every one of them sees the run from 1 to the end.
 async fn all_write(clients: &mut [TestClient], chat: i64, each: usize) {
     let last = (clients.len() * each) as i64;
-    let runs = join_all(clients.iter_mut().enumerate().map(|(who, client)| async move {
+    let runs = all(clients.iter_mut().enumerate().map(|(who, client)| async move {
         for i in 0..each {
             let data = json!({"chatId": chat, "message": format!("{who}/{i}")});
             client.submit("send_message", data).await;
@@ -78,10 +77,10 @@ async fn what_many_write_in_many_chats_stays_in_its_chat(app: TestApp) {
     const EACH: i64 = 25;
     let mut ada = app.connect(&admin("ada")).await;
     let people: Vec<_> = (0..CHATS).map(|i| customer(&format!("customer-{i}"))).collect();
-    let mut clients = join_all(people.iter().map(|person| app.connect(person))).await;
+    let mut clients = all(people.iter().map(|person| app.connect(person))).await;
     let chats: Vec<_> = clients.iter().map(|client| client.chat()).collect();
     ada.ask("enter_chat", json!({"chatIds": chats})).await;
-    join_all(clients.iter_mut().map(|client| async {
+    all(clients.iter_mut().map(|client| async {
         for i in 0..EACH {
             client
                 .submit("send_message", json!({"message": format!("{} {i}", client.chat())}))

@@ -1,9 +1,7 @@
 //! The same message sent again: stored once, for ever.
 
-use futures_util::future::join_all;
-
 use crate::support::{
-    Person, Reply, TestApp, TestClient, Value, admin, assert_run, customer, json,
+    Person, Reply, TestApp, TestClient, Value, admin, all, assert_run, customer, json,
     postgres_scenarios, scenarios,
 };
 
@@ -55,9 +53,9 @@ async fn a_message_sent_again_is_the_first_one(app: TestApp) {
 
 async fn a_message_sent_again_at_once_is_stored_once(app: TestApp) {
     let kim = customer("kim");
-    let mut clients = join_all((0..10).map(|_| app.connect(&kim))).await;
+    let mut clients = all((0..10).map(|_| app.connect(&kim))).await;
     let chat = clients[0].chat();
-    let acks: Vec<Value> = join_all(clients.iter_mut().map(|client| async {
+    let acks: Vec<Value> = all(clients.iter_mut().map(|client| async {
         // Three in flight on each of ten connections.
         let mut ids = Vec::new();
         for _ in 0..3 {

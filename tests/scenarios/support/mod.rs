@@ -78,6 +78,12 @@ pub async fn run(scenario: impl Future<Output = ()>) {
         .unwrap_or_else(|_| panic!("the scenario was not through after {SCENARIO:?}"));
 }
 
+/// What all of these give, in their order; they run at once, as many as the scenario has named.
+#[expect(clippy::disallowed_methods, reason = "how many a scenario has at once is its subject")]
+pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(futures).await
+}
+
 /// Asks `probe` again until it gives something, for [`DEADLINE`] at most: for what no event tells of.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,

@@ -215,13 +215,10 @@ impl RawClient {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
-        match timeout(DEADLINE, self.stream.read(&mut bytes)).await {
+        self.unread.reserve(4096);
+        match timeout(DEADLINE, self.stream.read_buf(&mut self.unread)).await {
             Err(_) => panic!("nothing came within {DEADLINE:?}"),
-            Ok(Ok(n @ 1..)) => {
-                self.unread.extend(&bytes[..n]);
-                true
-            }
+            Ok(Ok(1..)) => true,
             Ok(_) => false,
         }
     }
