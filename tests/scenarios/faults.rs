@@ -26,7 +26,7 @@ async fn desk(app: &TestApp) -> (TestClient, TestClient, i64) {
 
 fn crash_executors(app: &TestApp) {
     for executor in 0..EXECUTORS {
-        app.handle().faults().crash_executor(executor);
+        app.crash_executor(executor);
     }
 }
 
@@ -45,7 +45,7 @@ async fn panicked(app: &TestApp, times: usize) {
 async fn a_room_that_panics_is_replaced(app: TestApp) {
     let (mut kim, mut ada, chat) = desk(&app).await;
     for round in 1..=10 {
-        app.handle().faults().crash_room(chat);
+        app.crash_room(chat);
         panicked(&app, round).await;
         kim.insist("send_message", message(chat, &format!("question {round}"))).await;
         ada.insist("send_message", message(chat, &format!("answer {round}"))).await;
@@ -74,7 +74,7 @@ async fn a_session_that_panics_ends_alone(app: TestApp) {
     let (mut kim, mut ada, chat) = desk(&app).await;
     let mut laptop = app.connect(&customer("kim")).await;
     kim.say(chat, "before").await;
-    app.handle().faults().crash_session(kim.session_id());
+    app.crash_session(kim.session_id());
     let code = kim.closed().await;
     assert!([1006, 1011].contains(&code), "closed with {code}");
     panicked(&app, 1).await;
@@ -121,7 +121,7 @@ async fn crashing(app: &TestApp, crash: impl Fn(i64)) {
 }
 
 async fn what_was_in_flight_in_a_room_is_answered(app: TestApp) {
-    crashing(&app, |chat| app.handle().faults().crash_room(chat)).await;
+    crashing(&app, |chat| app.crash_room(chat)).await;
 }
 
 async fn what_was_in_flight_at_an_executor_is_answered(app: TestApp) {

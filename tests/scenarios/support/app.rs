@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::thread::{self, JoinHandle};
 
+use frontdesk::actors::CrashOf;
 use frontdesk::application::{Application, Handle};
+use frontdesk::domain::{ChatId, SessionId};
 use frontdesk::settings::Settings;
 use tokio::sync::oneshot;
 
@@ -154,9 +156,24 @@ impl Node {
         self.address
     }
 
-    /// The running server's handle, to make its actors panic.
-    pub fn handle(&self) -> &Handle {
-        &self.running.as_ref().expect("a server in this process").handle
+    /// Makes a chat's room panic.
+    pub fn crash_room(&self, chat: i64) {
+        self.crash(CrashOf::Room(ChatId(chat)));
+    }
+
+    /// Makes an executor panic; nothing happens where there are fewer.
+    pub fn crash_executor(&self, index: usize) {
+        self.crash(CrashOf::Executor(index));
+    }
+
+    /// Makes a session panic.
+    pub fn crash_session(&self, session: &str) {
+        let id = session.parse().expect("a session's id is a UUID");
+        self.crash(CrashOf::Session(SessionId(id)));
+    }
+
+    fn crash(&self, what: CrashOf) {
+        self.running.as_ref().expect("a server in this process").handle.crash(what);
     }
 
     /// Connects `who` with the token in the header, and reads `welcome`.
