@@ -19,6 +19,8 @@ async fn visit(nodes: &[&Node], who: &Person, chat: i64, visits: usize) -> i64 {
     let mut at = 0;
     for (visit, node) in nodes.iter().cycle().take(visits).enumerate() {
         let mut client = node.resume(who, &format!("{chat}:{at}")).await;
+        let entry = client.welcomed_to(chat).expect("it is resumed");
+        assert_eq!(entry["reset"], false, "{at} has been seen, so it is there: {entry}");
         let name = format!("{} {visit}", who.subject);
         let data = json!({"chatId": chat, "message": name, "clientId": name});
         let own = client.insist("send_message", data).await;
