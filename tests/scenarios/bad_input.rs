@@ -414,6 +414,8 @@ async fn a_frame_that_is_no_envelope_is_refused(app: TestApp) {
         "x",
         "{",
         "[]",
+        "[\"ping\"]",
+        "[\"ping\",{},null]",
         "7",
         "null",
         "\"ping\"",

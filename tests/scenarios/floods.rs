@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::support::raw::{CLOSE, TEXT};
 use crate::support::{
-    RawClient, TestApp, Value, admin, all, assert_run, customer, json, postgres_scenarios,
-    scenarios,
+    RawClient, TestApp, Value, admin, all, assert_run, customer, eventually, json,
+    postgres_scenarios, scenarios,
 };
 
 scenarios! {
     who_writes_too_fast_is_told_when_to_go_on ["limits.messages_per_second" = 5, "limits.burst" = 10],
+    a_user_has_only_so_many_sessions ["limits.sessions_per_user" = 2],
+    a_session_is_in_only_so_many_chats ["limits.chats_entered" = 2],
     who_does_not_read_is_put_out_and_delays_nobody ["limits.session_queue_events" = 64],
 }
 
@@ -47,6 +49,47 @@ async fn who_writes_too_fast_is_told_when_to_go_on(app: TestApp) {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         kim.ask("send_message", data).await;
     }
+}
+
+async fn a_user_has_only_so_many_sessions(app: TestApp) {
+    let kim = customer("kim");
+    let mut first = app.connect(&kim).await;
+    let second = app.connect(&kim).await;
+    match app.connecting().bearer(&kim.token()).attempt().await {
+        Err(refusal) => {
+            assert!([429, 503].contains(&refusal.status), "{refusal:?}");
+            assert_eq!(refusal.content_type, "application/problem+json");
+        }
+        Ok((mut third, _)) => {
+            let code = third.next().await.data["code"].take();
+            assert!(["unavailable", "rate_limited"].iter().any(|reason| code == *reason), "{code}");
+            third.closed().await;
+        }
+    }
+    app.connect(&customer("lee")).await;
+    first.say(first.chat(), "not touched").await;
+    second.close().await;
+    eventually("there is room for another", || async {
+        let (mut third, _) = app.connecting().bearer(&kim.token()).attempt().await.ok()?;
+        (third.next().await.event == "welcome").then_some(())
+    })
+    .await;
+}
+
+async fn a_session_is_in_only_so_many_chats(app: TestApp) {
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut chats = Vec::new();
+    for name in ["kim", "lee", "max"] {
+        chats.push(app.connect(&customer(name)).await.chat());
+    }
+    ada.ask("enter_chat", json!({"chatIds": chats[..2]})).await;
+    let refusal = ada.request("enter_chat", json!({"chatIds": [chats[2]]})).await;
+    let refusal = refusal.expect_err("two are allowed");
+    assert!(refusal["message"].as_str().is_some_and(|reason| !reason.is_empty()), "{refusal}");
+    // Again into one of the two is no third.
+    ada.enter(chats[0]).await;
+    ada.ask("leave_chat", json!({"chatIds": [chats[0]]})).await;
+    ada.enter(chats[2]).await;
 }
 
 /// So many messages of the longest kind.
