@@ -1,0 +1,215 @@
+//! HTTP beside the sessions: the same chats, the same rules, the same codes.
+
+use reqwest::Method;
+
+use crate::support::tokens::now;
+use crate::support::{TestApp, admin, assert_keys, customer, json, scenarios};
+
+scenarios! {
+    a_request_needs_a_good_token,
+    what_is_posted_is_heard_in_the_room,
+    a_chat_is_made_or_found,
+    a_read_mark_is_put,
+    who_am_i,
+    users_are_for_admins,
+    a_user_may_be_known_before_the_first_token,
+    an_unknown_path_is_a_problem,
+    a_body_that_is_too_large_is_refused ["limits.body_bytes" = 20_000],
+    another_origin_may_ask_where_it_is_allowed ["server.allowed_origins" = "https://app.example"],
+    it_is_alive_and_ready_and_counted,
+}
+
+async fn a_request_needs_a_good_token(app: TestApp) {
+    let expired = customer("kim").token_with(&json!({"exp": now() - 60}));
+    for path in ["/chats", "/chats/1", "/chats/1/messages", "/users/me", "/users"] {
+        let get = || app.request(Method::GET, path);
+        app.send(get()).await.problem(401, "unauthenticated");
+        app.send(get().bearer_auth("nonsense")).await.problem(401, "unauthenticated");
+        app.send(get().bearer_auth(&expired)).await.problem(401, "token_expired");
+        let in_url = format!("{path}?token={}", customer("kim").token());
+        app.send(app.request(Method::GET, &in_url)).await.problem(401, "unauthenticated");
+    }
+    let post = app.request(Method::POST, "/chats/1/messages").json(&json!({"message": "hello"}));
+    app.send(post).await.problem(401, "unauthenticated");
+}
+
+async fn what_is_posted_is_heard_in_the_room(app: TestApp) {
+    let (person, agent) = (customer("kim"), admin("ada"));
+    let mut kim = app.connect(&person).await;
+    let chat = kim.chat();
+    let path = format!("/chats/{chat}/messages");
+    let ack = app.post(&agent, &path, json!({"message": "hello"})).await.is(201);
+    assert_keys(&ack, &["id", "chatId", "seq", "clientId", "createdAt", "duplicate"]);
+    assert_eq!((&ack["seq"], &ack["duplicate"]), (&json!(1), &json!(false)));
+    assert_eq!(kim.hears("hello").await["id"], ack["id"]);
+    // Also by who is in the room: each of the own sessions hears it.
+    app.post(&person, &path, json!({"message": "from elsewhere"})).await.is(201);
+    kim.hears("from elsewhere").await;
+    kim.say(chat, "and from here").await;
+    assert_eq!(kim.run(chat), [1, 2, 3]);
+}
+
+async fn a_chat_is_made_or_found(app: TestApp) {
+    let (kim, ada) = (customer("kim"), admin("ada"));
+    // Whose chat it is need not have been there before.
+    let made = app.post(&kim, "/chats", json!({})).await;
+    assert!([200, 201].contains(&made.status), "{}", made.text);
+    let found = app.post(&kim, "/chats", json!({})).await.is(200);
+    assert_eq!((&found["id"], &found["kind"]), (&made.body["id"], &json!("support")));
+    let mut client = app.connect(&kim).await;
+    assert_eq!(client.chat(), found["id"]);
+
+    let group = json!({"userIds": [client.user_id()], "title": "Returns"});
+    app.post(&kim, "/chats", group.clone()).await.problem(403, "forbidden");
+    let one = app.post(&ada, "/chats", group.clone()).await.is(201);
+    assert_eq!((&one["kind"], &one["title"]), (&json!("group"), &json!("Returns")));
+    assert_eq!(client.expect("chat_created").await["id"], one["id"]);
+    let two = app.post(&ada, "/chats", group).await.is(201);
+    assert_ne!(one["id"], two["id"], "groups of the same people are different groups");
+    let chat = one["id"].as_i64().expect("an id");
+    app.post(&ada, &format!("/chats/{chat}/messages"), json!({"message": "hello"})).await.is(201);
+    client.hears("hello").await;
+}
+
+async fn a_read_mark_is_put(app: TestApp) {
+    let (person, agent) = (customer("kim"), admin("ada"));
+    let mut kim = app.connect(&person).await;
+    let chat = kim.chat();
+    for text in ["one", "two", "three"] {
+        kim.say(chat, text).await;
+    }
+    let path = format!("/chats/{chat}/read");
+    let put = async |seq: i64| app.put(&agent, &path, json!({"seq": seq})).await.is(200);
+    assert_eq!(put(2).await, json!({"readSeq": 2, "unread": 1}));
+    assert_eq!(put(1).await, json!({"readSeq": 2, "unread": 1}));
+    assert_eq!(put(99).await, json!({"readSeq": 3, "unread": 0}));
+    app.put(&agent, "/chats/999999/read", json!({"seq": 1})).await.problem(404, "chat_not_found");
+}
+
+async fn who_am_i(app: TestApp) {
+    let kim = customer("kim");
+    let me = app.get(&kim, "/users/me").await.is(200);
+    assert_eq!(
+        (&me["role"], &me["nickname"], &me["email"]),
+        (&json!("customer"), &json!("Kim"), &json!("kim@example.org"))
+    );
+    assert_eq!(me["id"], app.connect(&kim).await.user_id());
+    assert_eq!(app.get(&admin("ada"), "/users/me").await.is(200)["role"], "admin");
+}
+
+async fn users_are_for_admins(app: TestApp) {
+    let kim = customer("kim");
+    let me = app.connect(&kim).await.user_id();
+    app.get(&kim, "/users").await.problem(403, "forbidden");
+    app.get(&kim, "/users?q=k").await.problem(403, "forbidden");
+    app.post(&kim, "/users", json!({"subject": "lee"})).await.problem(403, "forbidden");
+    for user in [me, 999_999] {
+        app.post(&kim, &format!("/users/{user}/block"), json!({})).await.problem(403, "forbidden");
+        app.post(&kim, &format!("/users/{user}/unblock"), json!({}))
+            .await
+            .problem(403, "forbidden");
+    }
+    let ada = admin("ada");
+    app.post(&ada, "/users/999999/block", json!({})).await.problem(404, "user_not_found");
+    assert_eq!(app.list(&ada, "/users?subject=lee").await.len(), 0);
+}
+
+async fn a_user_may_be_known_before_the_first_token(app: TestApp) {
+    let ada = admin("ada");
+    let made = json!({"subject": "kim", "nickname": "Kimberly", "email": "kim@elsewhere.example"});
+    let user = app.post(&ada, "/users", made.clone()).await;
+    let user = if user.status == 200 { user.is(200) } else { user.is(201) };
+    assert_eq!((&user["subject"], &user["nickname"]), (&json!("kim"), &json!("Kimberly")));
+    // A group can be made with them, and waits for them.
+    let group = app.post(&ada, "/chats", json!({"userIds": [user["id"]]})).await.is(201);
+    let kim = app.connect(&customer("kim")).await;
+    assert_eq!(kim.user_id(), user["id"], "the token's subject is that user");
+    let group = group["id"].as_i64().expect("an id");
+    assert!(kim.welcomed_to(group).is_some());
+}
+
+async fn an_unknown_path_is_a_problem(app: TestApp) {
+    let ada = admin("ada");
+    for path in ["/nothing", "/chats/1/nothing", "/users/me/nothing", "//", "/chats/"] {
+        let reply = app.get(&ada, path).await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text);
+        assert_eq!(reply.header("content-type"), "application/problem+json", "{path}");
+        assert_eq!(reply.body["status"], 404, "{path}");
+    }
+    let wrong = [
+        (Method::DELETE, "/chats"),
+        (Method::PUT, "/chats/1"),
+        (Method::PATCH, "/chats/1/messages"),
+        (Method::POST, "/users/me"),
+        (Method::POST, "/healthz"),
+        (Method::POST, "/ws"),
+    ];
+    for (method, path) in wrong {
+        let reply = app.send(app.request_of(&ada, method.clone(), path)).await;
+        assert_eq!(reply.status, 405, "{method} {path}: {}", reply.text);
+        assert_eq!(reply.header("content-type"), "application/problem+json", "{method} {path}");
+        assert!(!reply.header("allow").is_empty(), "{method} {path}: which methods then?");
+    }
+    // A plain request where a session was expected.
+    let reply = app.get(&ada, "/ws").await;
+    assert!((400..500).contains(&reply.status), "{}", reply.text);
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+}
+
+async fn a_body_that_is_too_large_is_refused(app: TestApp) {
+    let chat = app.connect(&customer("kim")).await.chat();
+    let path = format!("/chats/{chat}/messages");
+    let large = json!({"message": "hello", "unknown": "x".repeat(30_000)});
+    app.post(&customer("kim"), &path, large).await.problem(413, "too_large");
+    app.post(&customer("kim"), &path, json!({"message": "x".repeat(8001)}))
+        .await
+        .problem(413, "too_large");
+    app.post(&customer("kim"), &path, json!({"message": "x".repeat(8000)})).await.is(201);
+}
+
+async fn another_origin_may_ask_where_it_is_allowed(app: TestApp) {
+    let preflight = async |origin: &str| {
+        let request = app
+            .request(Method::OPTIONS, "/chats/1/messages")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization, content-type, idempotency-key",
+            );
+        app.send(request).await
+    };
+    let allowed = preflight("https://app.example").await;
+    assert!([200, 204].contains(&allowed.status), "{} {}", allowed.status, allowed.text);
+    assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example");
+    assert!(allowed.header("access-control-allow-methods").contains("POST"));
+    let headers = allowed.header("access-control-allow-headers").to_lowercase();
+    for header in ["authorization", "content-type", "idempotency-key"] {
+        assert!(headers.contains(header), "{header} is not in {headers}");
+    }
+    let refused = preflight("https://evil.example").await;
+    assert_eq!(refused.header("access-control-allow-origin"), "");
+
+    let ask = |origin: &str| {
+        app.request_of(&customer("kim"), Method::GET, "/chats").header("origin", origin)
+    };
+    let answer = app.send(ask("https://app.example")).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "https://app.example");
+    answer.is(200);
+    // An error is for the page to read too.
+    let request = app.request(Method::GET, "/chats").header("origin", "https://app.example");
+    let problem = app.send(request).await;
+    assert_eq!(problem.header("access-control-allow-origin"), "https://app.example");
+    problem.problem(401, "unauthenticated");
+    let answer = app.send(ask("https://evil.example")).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "");
+}
+
+async fn it_is_alive_and_ready_and_counted(app: TestApp) {
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(app.try_get(path).await.expect("it listens").status, 200, "{path}");
+    }
+    let metrics = app.try_get("/metrics").await.expect("it listens").text;
+    assert!(metrics.lines().any(|line| line.starts_with("# TYPE frontdesk_")), "{metrics}");
+    assert!(app.panics().await < 1.0);
+}

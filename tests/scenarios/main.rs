@@ -1,0 +1,31 @@
+//! The contract, tried over real sockets: each scenario is written once, as a client author would
+//! write it, and runs on SQLite and on PostgreSQL.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says what is wrong by a panic"
+)]
+
+mod authenticating;
+mod bad_input;
+mod blocking;
+mod churn;
+mod connecting;
+mod desk;
+mod devices;
+mod entering;
+mod faults;
+mod floods;
+mod frames;
+mod groups;
+mod http;
+mod lists;
+mod messages;
+mod order;
+mod outages;
+mod random_frames;
+mod reading;
+mod repeats;
+mod resuming;
+mod support;

@@ -1,0 +1,130 @@
+//! What the scenarios are written in: an app with a database of its own, people with tokens, and
+//! clients that speak the protocol as its document has it.
+
+mod app;
+pub mod client;
+mod database;
+mod http;
+mod process;
+mod proxy;
+pub mod raw;
+pub mod tokens;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use app::{Node, TestApp};
+pub use client::TestClient;
+pub use database::Database;
+pub use http::Reply;
+pub use process::Process;
+pub use proxy::Proxy;
+pub use raw::RawClient;
+pub use serde_json::{Value, json};
+pub use tokens::{Person, admin, customer};
+
+/// How long anything that is waited for may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a whole scenario may take.
+const SCENARIO: Duration = Duration::from_secs(120);
+
+/// Makes two tests of each scenario named, `name::sqlite` and `name::postgres`. Behind the name may
+/// stand what the app is to be set to: `name ["limits.replay" = 5]`.
+macro_rules! scenarios {
+    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+        $(mod $name {
+            $crate::support::scenario!(sqlite $name [$($($key = $value),+)?]);
+            $crate::support::scenario!(postgres $name [$($($key = $value),+)?]);
+        })+
+    };
+}
+
+/// As [`scenarios`], of what only PostgreSQL can show: `name::postgres` alone.
+macro_rules! postgres_scenarios {
+    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+        $(mod $name {
+            $crate::support::scenario!(postgres $name [$($($key = $value),+)?]);
+        })+
+    };
+}
+
+/// One test of one scenario on one database.
+macro_rules! scenario {
+    ($database:ident $name:ident [$($key:literal = $value:expr),*]) => {
+        // Two threads: the proxy must live on while the scenario's end waits for the server's.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $database() {
+            let settings: &[(&str, String)] = &[$(($key, $value.to_string())),*];
+            $crate::support::run(async {
+                let app = $crate::support::TestApp::$database(settings).await;
+                super::$name(app).await;
+            })
+            .await;
+        }
+    };
+}
+
+pub(crate) use {postgres_scenarios, scenario, scenarios};
+
+/// Runs a scenario to its end, or fails it when it takes too long.
+pub async fn run(scenario: impl Future<Output = ()>) {
+    if std::env::var_os("RUST_LOG").is_some() {
+        // A second call is refused, which is what is wanted: one log for the whole binary.
+        let _ = env_logger::try_init();
+    }
+    tokio::time::timeout(SCENARIO, scenario)
+        .await
+        .unwrap_or_else(|_| panic!("the scenario was not through after {SCENARIO:?}"));
+}
+
+/// What all of these give, in their order; they run at once, as many as the scenario has named.
+#[expect(clippy::disallowed_methods, reason = "how many a scenario has at once is its subject")]
+pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(futures).await
+}
+
+/// Asks `probe` again until it gives something, for [`DEADLINE`] at most: for what no event tells of.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+) -> T {
+    let asking = async {
+        let mut rhythm = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            rhythm.tick().await;
+            if let Some(found) = probe().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, asking)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+/// Asserts that `seqs` is the run `from`, `from` + 1 … `to`: no gap, no repeat, in order.
+#[track_caller]
+pub fn assert_run(seqs: &[i64], from: i64, to: i64) {
+    assert_eq!(seqs, (from..=to).collect::<Vec<_>>(), "not a contiguous run {from}..={to}");
+}
+
+/// Asserts that `object` has `keys` and no others; `online` may stand beside them, and be missing.
+#[track_caller]
+pub fn assert_keys(object: &Value, keys: &[&str]) {
+    let mut found: Vec<_> =
+        object.as_object().expect("an object").keys().map(String::as_str).collect();
+    found.retain(|key| *key != "online");
+    let mut expected = keys.to_vec();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "other fields than expected in {object}");
+}
+
+/// Asserts that `value` is a time as the protocol writes it: RFC 3339, UTC, milliseconds.
+#[track_caller]
+pub fn assert_time(value: &Value) {
+    let text = value.as_str().unwrap_or_default();
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z", "not a time: {value}");
+}

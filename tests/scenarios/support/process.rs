@@ -1,0 +1,73 @@
+//! The real binary, to be killed.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+
+use super::app::environment;
+use super::{Node, eventually};
+
+/// `frontdesk serve` in a process of its own; dropping it kills it.
+pub struct Process {
+    node: Node,
+    child: Child,
+}
+
+impl Process {
+    /// Starts it with `settings`, and waits until it is ready.
+    pub async fn start(settings: &[(&str, String)]) -> Self {
+        let address = free_address();
+        let child = Command::new(env!("CARGO_BIN_EXE_frontdesk"))
+            .arg("serve")
+            .env("FRONTDESK__SERVER__BIND", address.to_string())
+            .envs(environment(settings))
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let process = Self { node: Node::elsewhere(address), child };
+        eventually("the process is ready", || async {
+            let ready = process.node.try_get("/readyz").await?;
+            (ready.status == 200).then_some(())
+        })
+        .await;
+        process
+    }
+
+    /// How much memory it has, in bytes.
+    pub fn resident(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()));
+        let pages =
+            statm.expect("it runs").split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.expect("statm's second number is the resident set") * 4096
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl std::ops::Deref for Process {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// An address that was free a moment ago: the kernel does not give a port twice in a row.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address")
+}
