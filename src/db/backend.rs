@@ -46,7 +46,8 @@ macro_rules! transact {
                 let mut object = pool.get().await?;
                 let answer = {
                     let connection: &mut diesel_async::AsyncPgConnection = &mut object;
-                    let work = async move |$connection: &mut diesel_async::AsyncPgConnection| $block;
+                    let work =
+                        async move |$connection: &mut diesel_async::AsyncPgConnection| $block;
                     let transaction = diesel_async::AsyncConnection::transaction(connection, work);
                     $crate::db::postgres::bounded(transaction).await
                 };
