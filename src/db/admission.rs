@@ -68,25 +68,11 @@ impl Claims {
     }
 }
 
-/// Who is meant, on whosever word.
-type Name = (String, String);
+/// Who is meant: the issuer, and the subject there.
+pub type Name = (String, String);
 
 fn name(identity: &Identity) -> Name {
     (identity.issuer.clone(), identity.subject.clone())
-}
-
-/// The subjects of each issuer; most deployments have one issuer.
-fn by_issuer<'a>(
-    identities: impl IntoIterator<Item = &'a Identity>,
-) -> BTreeMap<String, Vec<String>> {
-    let mut subjects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for identity in identities {
-        subjects.entry(identity.issuer.clone()).or_default().insert(identity.subject.clone());
-    }
-    subjects
-        .into_iter()
-        .map(|(issuer, subjects)| (issuer, subjects.into_iter().collect()))
-        .collect()
 }
 
 /// A user who has been here, and their chats.
@@ -179,16 +165,9 @@ impl Store {
 
     /// Who of the bearers has been here.
     async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, Known>, StoreError> {
-        let names = by_issuer(identities);
+        let names: BTreeSet<Name> = identities.iter().map(name).collect();
         let (rows, chats): (Vec<UserRow>, Vec<OwnChatRow>) = read!(self, |connection| {
-            let mut rows: Vec<UserRow> = Vec::new();
-            for (issuer, subjects) in &names {
-                let users = users::table
-                    .filter(users::issuer.eq(issuer))
-                    .filter(users::subject.eq_any(subjects))
-                    .select(UserRow::as_select());
-                rows.extend(run!(users.load::<UserRow>(connection))?);
-            }
+            let rows = run!(dialect::find_users(connection, &names))?;
             let ids: Vec<UserId> = rows.iter().map(|row| row.id).collect();
             let chats = run!(dialect::standings_of(connection, &ids, CHATS))?;
             Ok((rows, chats))
@@ -236,15 +215,8 @@ impl Store {
                 run!(insert.on_conflict_do_nothing().execute(connection))?;
             }
 
-            let mut locked: Vec<UserRow> = Vec::new();
-            for (issuer, subjects) in by_issuer(&identities) {
-                let users = users::table
-                    .filter(users::issuer.eq(issuer))
-                    .filter(users::subject.eq_any(subjects))
-                    .order(users::id)
-                    .select(UserRow::as_select());
-                locked.extend(run!(locked!(users).load::<UserRow>(connection))?);
-            }
+            let names: BTreeSet<Name> = identities.iter().map(name).collect();
+            let mut locked = run!(dialect::lock_users(connection, &names))?;
             if !customers.is_empty() {
                 let users = users::table
                     .filter(users::id.eq_any(customers))

@@ -20,16 +20,7 @@ macro_rules! read {
     ($store:expr, |$connection:ident| $block:block) => {
         match &$store.backend {
             $crate::db::backend::Backend::Postgres(pool) => {
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use diesel_async::RunQueryDsl;
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use $crate::db::postgres::dialect;
-                #[allow(unused_macros, reason = "a block uses what it needs")]
-                macro_rules! run {
-                    ($query:expr) => {
-                        $query.await
-                    };
-                }
+                $crate::db::backend::speak!(postgres, diesel_async);
                 let mut object = pool.get().await?;
                 let answer = {
                     let $connection: &mut diesel_async::AsyncPgConnection = &mut object;
@@ -38,16 +29,7 @@ macro_rules! read {
                 $crate::db::postgres::finish(object, answer)
             }
             $crate::db::backend::Backend::Sqlite(file) => {
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use diesel::RunQueryDsl;
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use $crate::db::sqlite::dialect;
-                #[allow(unused_macros, reason = "a block uses what it needs")]
-                macro_rules! run {
-                    ($query:expr) => {
-                        $query
-                    };
-                }
+                $crate::db::backend::speak!(sqlite, diesel);
                 file.read(move |$connection: &mut diesel::SqliteConnection| $block).await
             }
         }
@@ -60,22 +42,7 @@ macro_rules! transact {
     ($store:expr, |$connection:ident| $block:block) => {
         match &$store.backend {
             $crate::db::backend::Backend::Postgres(pool) => {
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use diesel_async::RunQueryDsl;
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use $crate::db::postgres::dialect;
-                #[allow(unused_macros, reason = "a block uses what it needs")]
-                macro_rules! run {
-                    ($query:expr) => {
-                        $query.await
-                    };
-                }
-                #[allow(unused_macros, reason = "a block uses what it needs")]
-                macro_rules! locked {
-                    ($query:expr) => {
-                        $query.for_no_key_update()
-                    };
-                }
+                $crate::db::backend::speak!(postgres, diesel_async);
                 let mut object = pool.get().await?;
                 let answer = {
                     let connection: &mut diesel_async::AsyncPgConnection = &mut object;
@@ -87,26 +54,51 @@ macro_rules! transact {
                 $crate::db::postgres::finish(object, answer)
             }
             $crate::db::backend::Backend::Sqlite(file) => {
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use diesel::RunQueryDsl;
-                #[allow(unused_imports, reason = "a block uses what it needs")]
-                use $crate::db::sqlite::dialect;
-                #[allow(unused_macros, reason = "a block uses what it needs")]
-                macro_rules! run {
-                    ($query:expr) => {
-                        $query
-                    };
-                }
-                #[allow(unused_macros, reason = "a block uses what it needs")]
-                macro_rules! locked {
-                    ($query:expr) => {
-                        $query
-                    };
-                }
+                $crate::db::backend::speak!(sqlite, diesel);
                 file.write(move |$connection: &mut diesel::SqliteConnection| $block).await
             }
         }
     };
 }
 
-pub(super) use {read, transact};
+/// What the blocks' words mean for a database, and for the crate that runs its queries.
+macro_rules! speak {
+    ($database:ident, $runner:ident) => {
+        #[allow(unused_imports, reason = "not every block asks in its own words")]
+        use $crate::db::$database::dialect;
+        #[allow(unused_imports, reason = "not every block asks in diesel's words")]
+        use $runner::RunQueryDsl;
+        $crate::db::backend::define!($database);
+    };
+}
+
+macro_rules! define {
+    (postgres) => {
+        macro_rules! run {
+            ($query:expr) => {
+                $query.await
+            };
+        }
+        #[allow(unused_macros, reason = "few blocks lock")]
+        macro_rules! locked {
+            ($query:expr) => {
+                $query.for_no_key_update()
+            };
+        }
+    };
+    (sqlite) => {
+        macro_rules! run {
+            ($query:expr) => {
+                $query
+            };
+        }
+        #[allow(unused_macros, reason = "few blocks lock")]
+        macro_rules! locked {
+            ($query:expr) => {
+                $query
+            };
+        }
+    };
+}
+
+pub(super) use {define, read, speak, transact};

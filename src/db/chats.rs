@@ -113,51 +113,46 @@ impl Store {
         let ChatPage { after, newest_first, limit } = page;
         let (time, id) = after.unwrap_or(if newest_first { DUSK } else { DAWN });
         let rows: Vec<ListedRow> = read!(self, |connection| {
-            let listed = beside!(reader).limit(limit).select((
-                ChatRow::as_select(),
-                read_marks::seq.nullable(),
-                chat_members::user_id.nullable(),
-            ));
-            // The minutes stand in an index. The few chats of one member are sorted instead, so that
-            // no plan walks through everybody's.
-            match (scope, newest_first) {
-                (Scope::All, true) => {
-                    let page = listed
-                        .filter(chats::active_minute.le(minute(time)))
-                        .filter(chats::updated_at.le(time))
-                        .filter(chats::updated_at.lt(time).or(chats::id.lt(id)))
-                        .order((
-                            chats::active_minute.desc(),
-                            chats::updated_at.desc(),
-                            chats::id.desc(),
-                        ));
-                    run!(page.load::<ListedRow>(connection))
-                }
-                (Scope::All, false) => {
-                    let page = listed
-                        .filter(chats::active_minute.ge(minute(time)))
-                        .filter(chats::updated_at.ge(time))
-                        .filter(chats::updated_at.gt(time).or(chats::id.gt(id)))
-                        .order((chats::active_minute, chats::updated_at, chats::id));
-                    run!(page.load::<ListedRow>(connection))
-                }
-                (Scope::MemberOf, true) => {
-                    let page = listed
-                        .filter(chat_members::user_id.is_not_null())
-                        .filter(chats::updated_at.le(time))
-                        .filter(chats::updated_at.lt(time).or(chats::id.lt(id)))
-                        .order((chats::updated_at.desc(), chats::id.desc()));
-                    run!(page.load::<ListedRow>(connection))
-                }
-                (Scope::MemberOf, false) => {
-                    let page = listed
-                        .filter(chat_members::user_id.is_not_null())
-                        .filter(chats::updated_at.ge(time))
-                        .filter(chats::updated_at.gt(time).or(chats::id.gt(id)))
-                        .order((chats::updated_at, chats::id));
-                    run!(page.load::<ListedRow>(connection))
-                }
-            }
+            // Boxed, so planned anew each time: a plan from when there were few chats would sort
+            // them all.
+            let mut chats = beside!(reader)
+                .limit(limit)
+                .select((
+                    ChatRow::as_select(),
+                    read_marks::seq.nullable(),
+                    chat_members::user_id.nullable(),
+                ))
+                .into_boxed();
+            chats = if newest_first {
+                chats
+                    .filter(chats::updated_at.le(time))
+                    .filter(chats::updated_at.lt(time).or(chats::id.lt(id)))
+            } else {
+                chats
+                    .filter(chats::updated_at.ge(time))
+                    .filter(chats::updated_at.gt(time).or(chats::id.gt(id)))
+            };
+            // The minutes stand in an index. The few chats of one member are sorted instead, so
+            // that no plan walks through everybody's.
+            chats = match (scope, newest_first) {
+                (Scope::All, true) => chats.filter(chats::active_minute.le(minute(time))).order((
+                    chats::active_minute.desc(),
+                    chats::updated_at.desc(),
+                    chats::id.desc(),
+                )),
+                (Scope::All, false) => chats.filter(chats::active_minute.ge(minute(time))).order((
+                    chats::active_minute,
+                    chats::updated_at,
+                    chats::id,
+                )),
+                (Scope::MemberOf, true) => chats
+                    .filter(chat_members::user_id.is_not_null())
+                    .order((chats::updated_at.desc(), chats::id.desc())),
+                (Scope::MemberOf, false) => chats
+                    .filter(chat_members::user_id.is_not_null())
+                    .order((chats::updated_at, chats::id)),
+            };
+            run!(chats.load(connection))
         })?;
         self.listed(rows).await
     }

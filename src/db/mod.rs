@@ -63,21 +63,18 @@ impl Store {
     /// `Internal` where the configuration cannot work, `Unavailable` where the database does not
     /// answer.
     pub async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let scheme = config.url.split_once("://").map(|(scheme, _)| scheme);
-        let backend = match scheme {
-            Some("sqlite") => {
-                let path = PathBuf::from(&config.url["sqlite://".len()..]);
-                if path.as_os_str().is_empty() {
-                    return Err(StoreError::Internal("sqlite:// needs the path of a file".into()));
-                }
-                let opened = sqlite::File::open(path, config.pool_size, config.acquire_timeout);
-                Backend::Sqlite(opened.await?)
+        let backend = match config.url.split_once("://") {
+            Some(("sqlite", "")) => {
+                return Err(StoreError::Internal("sqlite:// needs the path of a file".to_owned()));
             }
-            Some("postgres" | "postgresql") => Backend::Postgres(postgres::Pool::new(config)?),
+            Some(("sqlite", path)) => {
+                let (readers, wait) = (config.pool_size, config.acquire_timeout);
+                Backend::Sqlite(sqlite::File::open(path.into(), readers, wait).await?)
+            }
+            Some(("postgres" | "postgresql", _)) => Backend::Postgres(postgres::Pool::new(config)?),
             _ => {
-                let scheme = scheme.unwrap_or("nothing");
-                let said = format!("a URL begins with sqlite:// or postgres://, not with {scheme}");
-                return Err(StoreError::Internal(said));
+                let said = "a database's URL begins with sqlite:// or postgres://";
+                return Err(StoreError::Internal(said.to_owned()));
             }
         };
         let store = Self { backend };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::writer::{Batch, Marked, Refusal, Written};
+use super::writer::{Batch, Mark, Marked, Refusal, Written};
 use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Stored, Timestamp, UserId};
 
 /// By what a message is known again: chat, author and the author's name for it.
@@ -36,10 +36,10 @@ pub type Ours = HashSet<(ChatId, Seq, Timestamp)>;
 
 /// What is to be written, and what to answer once it is.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan<'a> {
     answers: Vec<Answer>,
-    /// The new messages: the draft's place in the batch, and its number.
-    pub rows: Vec<(usize, Seq)>,
+    /// The new messages and their numbers.
+    pub rows: Vec<(&'a Draft, Seq)>,
     /// The last `seq` of each chat, with the new messages.
     pub heads: BTreeMap<ChatId, Seq>,
     /// How far readers have read, where this batch says something of it.
@@ -50,60 +50,60 @@ pub struct Plan {
 #[derive(Debug)]
 enum Answer {
     Now(Stored),
-    /// New: stands in this row.
-    Row(usize),
-    /// The same as this row, once more.
-    SameAsRow(usize),
+    /// New: will stand here.
+    New(ChatId, Seq),
+    /// The same as the one that will stand here, once more.
+    Same(ChatId, Seq),
 }
 
-enum Known {
-    Log { found: Found, ours: bool },
-    Row { row: usize, draft: usize },
+enum Known<'a> {
+    InLog { found: Found, ours: bool },
+    InBatch { first: &'a Draft, seq: Seq },
 }
 
 /// Decides, in the order of the batch: first whether a draft is known, then whether what it expects
 /// still holds, then its number.
-pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan {
+pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
     let Ground { mut heads, found, now } = ground;
-    let mut known: HashMap<Key<'a>, Known> = found
+    let mut known: HashMap<Key<'a>, Known<'a>> = found
         .into_iter()
         .map(|(key, found)| {
             let ours = ours.contains(&(key.0, found.receipt.seq, found.receipt.created_at));
-            (key, Known::Log { found, ours })
+            (key, Known::InLog { found, ours })
         })
         .collect();
     let mut rows = Vec::new();
     let mut marks = BTreeMap::new();
     let mut answers = Vec::with_capacity(batch.drafts.len());
-    for (index, draft) in batch.drafts.iter().enumerate() {
+    for draft in &batch.drafts {
         let Some(head) = heads.get_mut(&draft.chat_id) else {
             answers.push(Answer::Now(Stored::NoChat));
             continue;
         };
         answers.push(match known.get_mut(&key(draft)) {
-            Some(Known::Log { found, .. }) if found.body != draft.body.as_str() => {
+            Some(Known::InLog { found, .. }) if found.body != draft.body.as_str() => {
                 Answer::Now(Stored::ClientIdReused)
             }
-            Some(Known::Log { found, ours }) => Answer::Now(if std::mem::take(ours) {
+            Some(Known::InLog { found, ours }) => Answer::Now(if std::mem::take(ours) {
                 Stored::New(found.receipt)
             } else {
                 Stored::Duplicate(found.receipt)
             }),
-            Some(Known::Row { draft: first, .. }) if batch.drafts[*first].body != draft.body => {
+            Some(Known::InBatch { first, .. }) if first.body != draft.body => {
                 Answer::Now(Stored::ClientIdReused)
             }
-            Some(Known::Row { row, .. }) => Answer::SameAsRow(*row),
+            Some(Known::InBatch { seq, .. }) => Answer::Same(draft.chat_id, *seq),
             None if draft.expect_seq.is_some_and(|expected| expected != *head) => {
                 Answer::Now(Stored::ChatMoved { last_seq: *head })
             }
             None => {
-                *head = head.next();
-                let row = rows.len();
-                rows.push((index, *head));
-                known.insert(key(draft), Known::Row { row, draft: index });
+                let seq = head.next();
+                *head = seq;
+                rows.push((draft, seq));
+                known.insert(key(draft), Known::InBatch { first: draft, seq });
                 // Who writes has read up to it.
-                marks.insert((draft.chat_id, draft.author), *head);
-                Answer::Row(row)
+                marks.insert((draft.chat_id, draft.author), seq);
+                Answer::New(draft.chat_id, seq)
             }
         });
     }
@@ -116,18 +116,15 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan {
     Plan { answers, rows, heads, marks, now }
 }
 
-impl Plan {
-    /// The chats that got messages, with their new last `seq`.
-    pub fn moved<'a>(&'a self, batch: &'a Batch) -> BTreeMap<ChatId, Seq> {
-        self.rows.iter().map(|&(draft, seq)| (batch.drafts[draft].chat_id, seq)).collect()
+impl Plan<'_> {
+    /// The chats that get messages, with their new last `seq`.
+    pub fn moved(&self) -> BTreeMap<ChatId, Seq> {
+        self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq)).collect()
     }
 
     /// Where the rows will stand, to know them again.
-    pub fn remember<'a>(
-        &'a self,
-        batch: &'a Batch,
-    ) -> impl Iterator<Item = (ChatId, Seq, Timestamp)> {
-        self.rows.iter().map(|&(draft, seq)| (batch.drafts[draft].chat_id, seq, self.now))
+    pub fn remember(&self) -> impl Iterator<Item = (ChatId, Seq, Timestamp)> {
+        self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.now))
     }
 
     /// The answers, once all is committed: `ids` of the new rows, `marks` as they now stand, and the
@@ -139,18 +136,17 @@ impl Plan {
         marks: &HashMap<(ChatId, UserId), Seq>,
         heads: &HashMap<ChatId, Seq>,
     ) -> Written {
-        let receipt = |row: usize| {
-            let (draft, seq) = self.rows[row];
-            let id = ids.get(&(batch.drafts[draft].chat_id, seq)).copied();
-            id.map(|id| Receipt { id, seq, created_at: self.now })
+        let stored = |chat: ChatId, seq: Seq, stored: fn(Receipt) -> Stored| {
+            // Without an id cannot be: each row that was inserted has returned its own.
+            let id = ids.get(&(chat, seq)).copied();
+            id.map_or(Stored::Unavailable, |id| stored(Receipt { id, seq, created_at: self.now }))
         };
-        let stored = |answer: &Answer| match answer {
-            Answer::Now(stored) => stored.clone(),
-            // A row without an id cannot be: each that was inserted has returned its own.
-            Answer::Row(row) => receipt(*row).map_or(Stored::Unavailable, Stored::New),
-            Answer::SameAsRow(row) => receipt(*row).map_or(Stored::Unavailable, Stored::Duplicate),
+        let answer = |answer: Answer| match answer {
+            Answer::Now(stored) => stored,
+            Answer::New(chat, seq) => stored(chat, seq, Stored::New),
+            Answer::Same(chat, seq) => stored(chat, seq, Stored::Duplicate),
         };
-        let marked = |mark: &super::Mark| {
+        let marked = |mark: &Mark| {
             let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
             let read_seq = marks.get(&(mark.chat_id, mark.user_id)).ok_or(Refusal::Unavailable)?;
             Ok(Marked { read_seq: *read_seq, last_seq })
@@ -159,7 +155,7 @@ impl Plan {
             self.heads.get(chat).or_else(|| heads.get(chat)).copied().ok_or(Refusal::NoChat)
         };
         Written {
-            drafts: self.answers.iter().map(stored).collect(),
+            drafts: self.answers.into_iter().map(answer).collect(),
             marks: batch.marks.iter().map(marked).collect(),
             heads: batch.heads.iter().map(head).collect(),
         }
@@ -200,11 +196,11 @@ mod tests {
     }
 
     /// Gives each row the id 100 times its chat plus its number.
-    fn answers(batch: &Batch, plan: Plan) -> Written {
+    fn answers(batch: &Batch, plan: Plan<'_>) -> Written {
         let id = |(chat, seq, _): (ChatId, Seq, Timestamp)| {
             ((chat, seq), MessageId(chat.0 * 100 + seq.0))
         };
-        let ids = plan.remember(batch).map(id).collect();
+        let ids = plan.remember().map(id).collect();
         let marks = plan.marks.iter().map(|(key, seq)| (*key, *seq)).collect();
         plan.written(batch, &ids, &marks, &HashMap::new())
     }
@@ -303,13 +299,13 @@ mod tests {
             for (chat, start) in [(ChatId(1), 4), (ChatId(2), 0)] {
                 let seqs: Vec<i64> = rows
                     .iter()
-                    .filter(|(index, _)| batch.drafts[*index].chat_id == chat)
+                    .filter(|(draft, _)| draft.chat_id == chat)
                     .map(|(_, seq)| seq.0)
                     .collect();
                 let end = heads[&chat].0;
                 prop_assert_eq!(seqs, (start + 1..=end).collect::<Vec<_>>());
             }
-            let names: HashSet<_> = rows.iter().map(|(index, _)| key(&batch.drafts[*index])).collect();
+            let names: HashSet<_> = rows.iter().map(|(draft, _)| key(draft)).collect();
             prop_assert_eq!(names.len(), rows.len());
         }
     }

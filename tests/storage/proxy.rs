@@ -1,5 +1,7 @@
 //! A way to PostgreSQL that breaks when it is told to.
 
+#![expect(clippy::disallowed_types, reason = "a test tells the proxy what to do")]
+
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,14 +1,16 @@
 //! The queries that the two databases do not say in the same words; `sqlite::dialect` has the same.
 
+use std::collections::BTreeSet;
+
 use diesel::dsl::sql;
 use diesel::{ExpressionMethods, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::statements::{ApplyClaims, MembersOf, Moved, Ranges, StandingsOf};
+use super::statements::{ApplyClaims, FindUsers, LockUsers, MembersOf, Moved, Ranges, StandingsOf};
 use crate::db::Range;
-use crate::db::admission::Claims;
+use crate::db::admission::{Claims, Name};
 use crate::db::journal::Note;
-use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow};
+use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::journal;
 use crate::db::types::UtcTimestamp;
 use crate::domain::{ChatId, Message, Seq, Timestamp, UserId};
@@ -26,6 +28,28 @@ pub async fn note(connection: &mut AsyncPgConnection, notes: &[Note]) -> QueryRe
         .collect();
     diesel::insert_into(journal::table).values(rows).execute(connection).await?;
     Ok(())
+}
+
+/// The users of these names, none of them twice.
+pub async fn find_users(
+    connection: &mut AsyncPgConnection,
+    names: &BTreeSet<Name>,
+) -> QueryResult<Vec<UserRow>> {
+    let (issuers, subjects) = columns(names);
+    FindUsers { issuers: &issuers, subjects: &subjects }.load(connection).await
+}
+
+/// The same, locked in one order.
+pub async fn lock_users(
+    connection: &mut AsyncPgConnection,
+    names: &BTreeSet<Name>,
+) -> QueryResult<Vec<UserRow>> {
+    let (issuers, subjects) = columns(names);
+    LockUsers { issuers: &issuers, subjects: &subjects }.load(connection).await
+}
+
+fn columns(names: &BTreeSet<Name>) -> (Vec<&str>, Vec<&str>) {
+    names.iter().map(|name| (name.0.as_str(), name.1.as_str())).unzip()
 }
 
 /// Each user's chats, at most `limit`.

@@ -21,12 +21,13 @@ use tokio_postgres::config::{Host, SslMode};
 
 use super::{Config, StoreError};
 
-/// Every query here finds its rows by key. So no plan may scan or hash a whole table, not even one
-/// that was made while the tables were empty; and one plan serves all values of a statement.
+/// Every query here finds its rows by key. So no plan may go through a whole table, to scan, hash,
+/// merge or keep it, not even one that was made while the tables were empty; and one plan serves all
+/// values of a statement.
 /// A paused node must not hold another's chats: locks, statements and idle transactions are bounded.
 const SESSION: &str = "\
-    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
-    SET plan_cache_mode = force_generic_plan; \
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; \
     SET statement_timeout = '5s'";
 

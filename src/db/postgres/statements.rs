@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 
 use crate::db::types::UtcTimestamp;
 use crate::domain::{ChatId, Role, Seq, Timestamp, UserId};
@@ -138,6 +138,23 @@ statement! {
      JOIN users u ON u.id = m.author_id
      WHERE m.total <= ? OR m.total = octet_length(m.body)
      ORDER BY range.n, m.seq"
+}
+
+statement! {
+    /// The users of these names.
+    FindUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp)
+    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at
+     FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)"
+}
+
+statement! {
+    /// The same, locked in the order of their ids.
+    LockUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp)
+    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at
+     FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)
+     ORDER BY id FOR NO KEY UPDATE OF users"
 }
 
 statement! {

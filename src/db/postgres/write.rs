@@ -24,7 +24,7 @@ use super::{Server, bounded};
 use crate::db::plan::{self, Found, Ground, Ours, Plan};
 use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, MessageId, Receipt, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
 
 /// How long a write waits for a connection before it answers that there is none.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,13 +45,13 @@ pub struct Link {
 }
 
 /// How a transaction failed.
-enum Failure {
+enum Failure<'a> {
     /// Rolled back, and the connection is good.
     Refused(Error),
     /// There is no connection, and COMMIT was not sent: nothing is stored.
     Lost(String),
     /// There is no connection any more, and COMMIT was sent.
-    Unknown(Plan, String),
+    Unknown(Plan<'a>, String),
 }
 
 impl Link {
@@ -86,16 +86,21 @@ impl Link {
 
     /// Runs the batch once more, knowing what we may have committed already. The chats' locks make
     /// sure that the transaction that we lost has ended by then.
-    async fn find_out(&mut self, batch: &Batch, plan: Plan, events: &mut WriterEvents) -> Attempt {
+    async fn find_out(
+        &mut self,
+        batch: &Batch,
+        plan: Plan<'_>,
+        events: &mut WriterEvents,
+    ) -> Attempt {
         let start = Instant::now();
-        let mut ours: Ours = plan.remember(batch).collect();
+        let mut ours: Ours = plan.remember().collect();
         loop {
             let why = match self.transact(batch, BEGIN, &ours, events).await {
                 Ok(written) => return Attempt::Done(written),
                 Err(Failure::Refused(error)) => error.to_string(),
                 Err(Failure::Lost(why)) => why,
                 Err(Failure::Unknown(plan, why)) => {
-                    ours.extend(plan.remember(batch));
+                    ours.extend(plan.remember());
                     why
                 }
             };
@@ -107,13 +112,13 @@ impl Link {
     }
 
     /// Runs the batch in one transaction.
-    async fn transact(
+    async fn transact<'a>(
         &mut self,
-        batch: &Batch,
+        batch: &'a Batch,
         begin: &str,
         ours: &Ours,
         events: &mut WriterEvents,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Written, Failure<'a>> {
         let mut connection =
             self.take(events).await.map_err(|error| Failure::Lost(error.to_string()))?;
         let work = async {
@@ -181,10 +186,10 @@ async fn connect(server: &Server) -> Result<AsyncPgConnection, StoreError> {
 }
 
 /// What a transaction has come to before its COMMIT.
-enum Work {
+enum Work<'a> {
     /// Nothing is to be committed.
     Read(Written),
-    Commit(Prepared),
+    Commit(Prepared<'a>),
 }
 
 /// What went wrong, an error or a silence.
@@ -197,28 +202,28 @@ fn said(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), String> {
 }
 
 /// All that is to be committed, and what to answer then.
-struct Prepared {
-    plan: Plan,
+struct Prepared<'a> {
+    plan: Plan<'a>,
     ids: HashMap<(ChatId, Seq), MessageId>,
     marks: HashMap<(ChatId, UserId), Seq>,
     heads: HashMap<ChatId, Seq>,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     fn written(self, batch: &Batch) -> Written {
         self.plan.written(batch, &self.ids, &self.marks, &self.heads)
     }
 }
 
-async fn prepare(
+async fn prepare<'a>(
     connection: &AsyncPgConnection,
-    batch: &Batch,
+    batch: &'a Batch,
     begin: &str,
     ours: &Ours,
-) -> QueryResult<Prepared> {
+) -> QueryResult<Prepared<'a>> {
     let (ground, heads) = look(connection, batch, begin).await?;
     let plan = plan::plan(batch, ground, ours);
-    let (ids, marks) = apply(connection, batch, &plan).await?;
+    let (ids, marks) = apply(connection, &plan).await?;
     Ok(Prepared { plan, ids, marks, heads })
 }
 
@@ -260,14 +265,13 @@ type FoundRow = (i64, MessageId, Seq, Timestamp, String);
 type Applied = (HashMap<(ChatId, Seq), MessageId>, HashMap<(ChatId, UserId), Seq>);
 
 /// The second flight: what is new.
-async fn apply(connection: &AsyncPgConnection, batch: &Batch, plan: &Plan) -> QueryResult<Applied> {
-    let drafts: Vec<_> = plan.rows.iter().map(|&(draft, _)| &batch.drafts[draft]).collect();
+async fn apply(connection: &AsyncPgConnection, plan: &Plan<'_>) -> QueryResult<Applied> {
+    let (drafts, seqs): (Vec<&Draft>, Vec<Seq>) = plan.rows.iter().copied().unzip();
     let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
-    let seqs: Vec<Seq> = plan.rows.iter().map(|&(_, seq)| seq).collect();
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
     let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
     let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
-    let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved(batch).into_iter().unzip();
+    let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved().into_iter().unzip();
     let (marked, marked_to): (Vec<_>, Vec<Seq>) = plan.marks.iter().map(|(k, v)| (*k, *v)).unzip();
     let (marked_chats, marked_users): (Vec<ChatId>, Vec<UserId>) = marked.into_iter().unzip();
     let now = plan.now;

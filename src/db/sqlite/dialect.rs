@@ -1,16 +1,18 @@
 //! The queries that the two databases do not say in the same words; `postgres::dialect` has the same.
 //! A statement costs some microseconds here and no round trip, so loops do.
 
+use std::collections::{BTreeSet, HashMap};
+
 use diesel::sqlite::SqliteConnection;
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, QueryDsl,
-    QueryResult, RunQueryDsl, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
+    OptionalExtension, QueryDsl, QueryResult, RunQueryDsl, SelectableHelper,
 };
 
 use crate::db::Range;
-use crate::db::admission::Claims;
+use crate::db::admission::{Claims, Name};
 use crate::db::journal::Note;
-use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow};
+use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
 use crate::domain::{ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
@@ -32,6 +34,30 @@ pub fn note(connection: &mut SqliteConnection, notes: &[Note]) -> QueryResult<()
     let rows: Vec<_> = notes.iter().map(row).collect();
     diesel::insert_into(journal::table).values(rows).execute(connection)?;
     Ok(())
+}
+
+/// The users of these names.
+pub fn find_users(
+    connection: &mut SqliteConnection,
+    names: &BTreeSet<Name>,
+) -> QueryResult<Vec<UserRow>> {
+    let mut found = Vec::with_capacity(names.len());
+    for (issuer, subject) in names {
+        let user = users::table
+            .filter(users::issuer.eq(issuer))
+            .filter(users::subject.eq(subject))
+            .select(UserRow::as_select());
+        found.extend(user.first(connection).optional()?);
+    }
+    Ok(found)
+}
+
+/// The same: who writes has the whole file locked.
+pub fn lock_users(
+    connection: &mut SqliteConnection,
+    names: &BTreeSet<Name>,
+) -> QueryResult<Vec<UserRow>> {
+    find_users(connection, names)
 }
 
 /// Each user's chats, at most `limit`.
@@ -103,7 +129,7 @@ pub fn moved(
             .filter(chats::id.eq_any(known.iter().map(|(id, _)| *id)))
             .select((chats::id, chats::last_seq))
             .load(connection)?;
-        let known: std::collections::HashMap<_, _> = known.iter().copied().collect();
+        let known: HashMap<_, _> = known.iter().copied().collect();
         moved.extend(heads.into_iter().filter(|(id, seq)| known.get(id).is_some_and(|k| seq > k)));
     }
     Ok(moved)

@@ -1,5 +1,7 @@
 //! SQLite: one connection that writes and some that read, each used on a blocking thread.
 
+#![expect(clippy::disallowed_types, reason = "a pool is shared; held for a push or a pop alone")]
+
 pub mod dialect;
 pub mod write;
 

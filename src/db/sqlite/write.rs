@@ -37,8 +37,8 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<Wri
     };
     // A transaction here is done or not when its call returns: none is ever looked for.
     let plan = plan::plan(batch, ground, &Ours::new());
-    let ids = insert(connection, batch, &plan)?;
-    for (chat, seq) in plan.moved(batch) {
+    let ids = insert(connection, &plan)?;
+    for (chat, seq) in plan.moved() {
         diesel::update(chats::table.find(chat))
             .set((
                 chats::last_seq.eq(seq),
@@ -89,15 +89,13 @@ fn find<'a>(
 
 fn insert(
     connection: &mut SqliteConnection,
-    batch: &Batch,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> QueryResult<HashMap<(ChatId, Seq), MessageId>> {
     let mut ids = HashMap::with_capacity(plan.rows.len());
     for rows in plan.rows.chunks(ROWS) {
         let rows: Vec<_> = rows
             .iter()
             .map(|&(draft, seq)| {
-                let draft = &batch.drafts[draft];
                 (
                     messages::chat_id.eq(draft.chat_id),
                     messages::seq.eq(seq),
@@ -120,7 +118,7 @@ fn insert(
 /// Moves read marks, which only grow, and answers where they stand.
 fn raise(
     connection: &mut SqliteConnection,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> QueryResult<HashMap<(ChatId, UserId), Seq>> {
     // An upsert's filter is not a query's; with both at hand, no query could say which it means.
     use diesel::query_dsl::methods::FilterDsl as _;
