@@ -99,6 +99,7 @@ impl Application {
         let dead_peer = settings.limits.heartbeat().saturating_mul(2);
         let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
         let worker_server = chat_server.clone();
+        let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
@@ -126,7 +127,6 @@ impl Application {
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
         log::info!("backplane: the database, looked at every {} ms", poll.as_millis());
-        let neighbours = Neighbours::new(store, chat_server, cluster, poll);
         reading.spawn(neighbours.watch());
         Ok(Self {
             server: server.run(),

@@ -161,7 +161,9 @@ impl Desk {
             }
         })?;
         if let Some(chat) = admission.created_chat {
-            self.announce(chat);
+            // Bounded: one for each customer who is seen for the first time.
+            let (chat, members) = (Arc::new(chat), vec![user.id()]);
+            self.0.chat_server.do_send(Announce { chat, members, except: None });
         }
         Ok((user, admission.chats))
     }
@@ -341,25 +343,6 @@ impl Desk {
         let (role, blocked) = (user.role, user.blocked);
         self.0.chat_server.do_send(UserChanged { user: id, role, blocked });
         Ok(user)
-    }
-
-    /// Tells who watches of a chat that was made by letting its customer in.
-    fn announce(&self, chat: ChatId) {
-        let desk = self.clone();
-        // Bounded: one for each customer who is seen for the first time.
-        actix::spawn(async move {
-            match desk.store().chats_by_id(vec![chat]).await {
-                Ok(chats) => {
-                    for chat in chats {
-                        let members = chat.members.iter().map(|member| member.id).collect();
-                        let chat = Arc::new(chat);
-                        desk.chat_server().do_send(Announce { chat, members, except: None });
-                    }
-                }
-                // The journal tells of it at the next look.
-                Err(error) => log::warn!("chat {chat} is announced late: {error}"),
-            }
-        });
     }
 }
 

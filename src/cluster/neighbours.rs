@@ -29,7 +29,7 @@ pub struct Neighbours {
     metrics: Arc<Metrics>,
     every: Duration,
     /// The last look that went well, by the database's clock.
-    looked_at: Option<Timestamp>,
+    looked_at: Timestamp,
     /// Journal entries that were acted on, within the overlap.
     seen: HashSet<i64>,
     /// Chats that were made since the last look. They are announced at the next one, so that the
@@ -43,25 +43,30 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    #[must_use]
-    pub fn new(
+    /// Begins with what there is now: it stands in the tables, and is no news.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn begin(
         store: Store,
         chat_server: Addr<ChatServer>,
         metrics: Arc<Metrics>,
         every: Duration,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        let looked_at = store.now().await?;
+        let journal = store.journal(before(looked_at, OVERLAP), MOST).await?;
+        Ok(Self {
             store,
             chat_server,
             metrics,
             every,
-            looked_at: None,
-            seen: HashSet::new(),
+            looked_at,
+            seen: journal.into_iter().map(|entry| entry.id).collect(),
             made: Vec::new(),
             heads: HashMap::new(),
             told: HashMap::new(),
             looks: 0,
-        }
+        })
     }
 
     /// Looks until ChatServer is gone.
@@ -79,13 +84,13 @@ impl Neighbours {
     async fn look(&mut self, interest: Interest) -> Result<(), StoreError> {
         let now = self.store.now().await?;
         // A node that was cut off reads on from where it was.
-        let since = before(self.looked_at.unwrap_or(now), OVERLAP);
+        let since = before(self.looked_at, OVERLAP);
         self.read_journal(since).await?;
         if self.store.is_postgres() {
             self.hint(&interest.rooms).await?;
         }
         self.tell_watchers(interest.watched, since, now).await?;
-        self.looked_at = Some(now);
+        self.looked_at = now;
         self.looks += 1;
         if self.looks.is_multiple_of(PRUNE_EVERY) {
             self.store.prune_journal(before(now, JOURNAL_KEPT)).await?;
@@ -96,11 +101,9 @@ impl Neighbours {
     async fn read_journal(&mut self, since: Timestamp) -> Result<(), StoreError> {
         let entries = self.store.journal(since, MOST).await?;
         let ids: HashSet<i64> = entries.iter().map(|entry| entry.id).collect();
-        // What stands in the journal at the start is in the tables as well.
-        let is_first = self.looked_at.is_none();
         let mut made = Vec::new();
         for entry in entries {
-            if is_first || self.seen.contains(&entry.id) {
+            if self.seen.contains(&entry.id) {
                 continue;
             }
             match entry.change {

@@ -12,7 +12,9 @@ use super::journal::{Change, Note};
 use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, users};
 use super::{Store, StoreError};
-use crate::domain::{ChatId, ChatKind, Identity, Role, Standing, Timestamp, User, UserId};
+use crate::domain::{
+    Chat, ChatId, ChatKind, Identity, Member, Role, Seq, Standing, Timestamp, User, UserId,
+};
 
 /// How many of a user's chats are told of.
 const CHATS: i64 = 100;
@@ -25,7 +27,7 @@ pub struct Admission {
     /// own is always among them; an admin's support chats are not.
     pub chats: Vec<Standing>,
     /// The support chat that was made for the user just now.
-    pub created_chat: Option<ChatId>,
+    pub created_chat: Option<Chat>,
 }
 
 /// What tokens say of a user.
@@ -94,6 +96,23 @@ impl Known {
         self.chats.iter().find(|chat| chat.kind == ChatKind::Support)
     }
 
+    /// The support chat as it is when it has just been made.
+    fn new_chat(&self) -> Option<Chat> {
+        let chat = self.support_chat()?;
+        let UserRow { id, role, .. } = self.row;
+        let (nickname, email) = (self.row.nickname.clone(), self.row.email.clone());
+        Some(Chat {
+            id: chat.chat_id,
+            kind: ChatKind::Support,
+            title: None,
+            last_seq: Seq::ZERO,
+            last_message: None,
+            members: vec![Member { id, nickname, role, email }],
+            created_at: chat.updated_at,
+            updated_at: chat.updated_at,
+        })
+    }
+
     fn standings(&self) -> Vec<Standing> {
         let mut chats = self.chats.clone();
         if self.row.role == Role::Admin {
@@ -137,7 +156,7 @@ impl Store {
                     user: known.row.clone().into(),
                     chats: known.standings(),
                     // Told once, also where the batch names the user twice.
-                    created_chat: created.remove(&known.row.id),
+                    created_chat: created.remove(&known.row.id).and_then(|_| known.new_chat()),
                 })
             })
             .collect()
