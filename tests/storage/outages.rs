@@ -156,3 +156,73 @@ async fn a_chat_that_another_node_holds_delays_no_neighbour_for_long() {
     client.batch_execute("COMMIT").await.unwrap();
     assert_eq!(new(&write(&mut writer, vec![note(held, kim, "hi")]).await[0]).seq, Seq(1));
 }
+
+/// Three writers in one chat, while connections are ended and COMMITs cut again and again. Whoever
+/// is told that a message is stored finds it there, once, where they were told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
+    const WRITERS: usize = 3;
+    const BATCHES: usize = 20;
+    const DRAFTS: usize = 5;
+    let desk = Desk::postgres().await;
+    let (proxy, store, kim, chat) = behind_proxy(&desk).await;
+    let mut tasks = Vec::new();
+    for n in 0..WRITERS {
+        let mut writer = store.writer().await.unwrap();
+        tasks.push(tokio::spawn(async move {
+            let mut acked = Vec::new();
+            for batch in 0..BATCHES {
+                let mut drafts: Vec<_> = (0..DRAFTS)
+                    .map(|draft| note(chat, kim, &format!("writer {n} batch {batch} {draft}")))
+                    .collect();
+                while !drafts.is_empty() {
+                    let stored = write(&mut writer, drafts.clone()).await;
+                    let mut left = Vec::new();
+                    for (draft, stored) in drafts.into_iter().zip(stored) {
+                        match stored {
+                            Stored::New(receipt) => {
+                                acked.push((receipt.seq.0, draft.body.into_string()));
+                            }
+                            Stored::Unavailable => left.push(draft),
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                    drafts = left;
+                }
+            }
+            acked
+        }));
+    }
+    let mut breaks = 0;
+    let mut count = 0;
+    while count < WRITERS * BATCHES * DRAFTS {
+        let counted = desk.lines("SELECT count(*)::text AS line FROM messages").await;
+        let last = std::mem::replace(&mut count, counted[0].parse().unwrap());
+        // Nothing can go on where everything breaks at once: each break waits for some progress.
+        if count == last {
+            continue;
+        }
+        breaks += 1;
+        match breaks % 4 {
+            0 => proxy.cut(Cut::AfterCommit),
+            2 => proxy.cut(Cut::BeforeCommit),
+            _ => {
+                desk.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name = 'frontdesk'
+                     ORDER BY random() LIMIT 1",
+                )
+                .await;
+            }
+        }
+    }
+    let mut acked = Vec::new();
+    for task in tasks {
+        acked.extend(task.await.unwrap());
+    }
+    acked.sort();
+    let log = desk.lines("SELECT seq || ' ' || body AS line FROM messages ORDER BY seq").await;
+    let told: Vec<_> = acked.iter().map(|(seq, body)| format!("{seq} {body}")).collect();
+    assert_eq!(told, log);
+    assert!(acked.iter().map(|(seq, _)| *seq).eq(1..=300));
+}
