@@ -42,6 +42,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 pub struct Server {
     config: tokio_postgres::Config,
     tls: Option<tls::Connector>,
+    /// Whether to go on without TLS where it fails.
+    may_go_plain: bool,
 }
 
 impl Server {
@@ -65,7 +67,9 @@ impl Server {
             SslMode::Disable => None,
             _ => Some(tls::connector(ca_file)?),
         };
-        Ok(Self { config, tls })
+        // Who names certificates wants them checked.
+        let may_go_plain = config.get_ssl_mode() == SslMode::Prefer && ca_file.is_none();
+        Ok(Self { config, tls, may_go_plain })
     }
 
     /// Names the server without a secret.
@@ -98,7 +102,7 @@ impl Server {
                     AsyncPgConnection::try_from_client_and_connection(client, connection).await?
                 }
                 // `prefer` prefers: a server whose certificate nobody vouches for gets no TLS.
-                Err(error) if self.prefers_tls() && tls::is_refusal(&error) => {
+                Err(error) if self.may_go_plain && tls::is_refusal(&error) => {
                     log::warn!("{}: no TLS: {}", self.describe(), describe(&error));
                     plain(self.config.clone().ssl_mode(SslMode::Disable)).await?
                 }
@@ -110,10 +114,6 @@ impl Server {
             .await
             .map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(connection)
-    }
-
-    fn prefers_tls(&self) -> bool {
-        self.config.get_ssl_mode() == SslMode::Prefer
     }
 }
 
