@@ -117,7 +117,7 @@ impl Settings {
                 problems.push(format!(
                     "auth.algorithm is {:?}, which needs a public key: set auth.public_key_file.",
                     auth.algorithm
-                ))
+                ));
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
 //! The command line, as an operator's shell sees it: the real program in an empty directory.
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by a panic")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
