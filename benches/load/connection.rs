@@ -1,0 +1,130 @@
+//! A WebSocket client as cheap as it can be had: it shares two cores with what it measures.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::event::{self, Event};
+use crate::frame::{self, Frame, Inbox};
+
+/// How long a server may keep one waiting who waits for one thing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The reading half of a session.
+pub struct Connection {
+    stream: Rc<TcpStream>,
+    inbox: Inbox,
+}
+
+/// The writing half; any task may hold it.
+#[derive(Clone)]
+pub struct Sender(Rc<TcpStream>);
+
+impl Connection {
+    /// Upgrades at `path` with a bearer token, and waits for no more than the server's consent.
+    pub async fn open(address: SocketAddr, path: &str, token: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        write(&stream, request.as_bytes())?;
+
+        let mut head = Vec::with_capacity(2048);
+        let end = loop {
+            timeout(PATIENCE, read(&stream, &mut head))
+                .await
+                .context("no answer to an upgrade")??;
+            if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+        };
+        ensure!(
+            head.starts_with(b"HTTP/1.1 101"),
+            "no upgrade: {}",
+            String::from_utf8_lossy(&head)
+        );
+        Ok(Self { stream: Rc::new(stream), inbox: Inbox::with(&head[end..]) })
+    }
+
+    /// The half to write with.
+    pub fn sender(&self) -> Sender {
+        Sender(self.stream.clone())
+    }
+
+    /// The next event.
+    pub async fn next(&mut self) -> Result<Event<'_>> {
+        let text = self.text().await?;
+        event::parse(self.inbox.payload(text))
+    }
+
+    /// The next event of this name, past whatever comes before it; an exception is an error.
+    pub async fn wait_for(&mut self, name: &str) -> Result<Event<'_>> {
+        loop {
+            let text = timeout(PATIENCE, self.text())
+                .await
+                .with_context(|| format!("{name} never came"))??;
+            let event: Event = event::parse(self.inbox.payload(text.clone()))?;
+            ensure!(event.event != "exception", "{}: {}", event.data.code, event.data.message);
+            if event.event == name {
+                // Read again, since a borrow that leaves a loop on one path only is more than the
+                // compiler follows.
+                return event::parse(self.inbox.payload(text));
+            }
+        }
+    }
+
+    /// Where the next text frame's payload is. Pings are answered on the way.
+    async fn text(&mut self) -> Result<Range<usize>> {
+        loop {
+            match self.inbox.next()? {
+                Some(Frame::Text(payload)) => return Ok(payload),
+                Some(Frame::Ping(payload)) => {
+                    let mut pong = Vec::new();
+                    frame::push_pong(&mut pong, self.inbox.payload(payload));
+                    write(&self.stream, &pong)?;
+                }
+                Some(Frame::Pong) => {}
+                Some(Frame::Close(code)) => bail!("the server closed a session with {code}"),
+                None => read(&self.stream, self.inbox.space()).await?,
+            }
+        }
+    }
+}
+
+impl Sender {
+    /// Sends one text frame.
+    pub fn send(&self, text: &[u8]) -> Result<()> {
+        let mut frame = Vec::with_capacity(text.len() + 14);
+        frame::push_text(&mut frame, text);
+        write(&self.0, &frame)
+    }
+}
+
+/// Writes at once or not at all: what is in flight is bounded far below a socket's buffer, so a
+/// socket that does not take it has stopped being read.
+fn write(stream: &TcpStream, bytes: &[u8]) -> Result<()> {
+    let written = stream.try_write(bytes).context("the server has stopped reading")?;
+    ensure!(written == bytes.len(), "the server has stopped reading");
+    Ok(())
+}
+
+/// Waits for bytes and appends them.
+async fn read(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<()> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read_buf(bytes) {
+            Ok(0) => bail!("the server hung up"),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Opens the sessions that scenarios begin with.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::connection::Connection;
+use crate::event::{Chat, Page};
+use crate::http::Http;
+use crate::ledger::Ledger;
+use crate::target::Target;
+use crate::token;
+use crate::traffic::Traffic;
+
+/// Handshakes in flight while thousands connect; below what a listener's backlog holds.
+const HANDSHAKES: usize = 256;
+
+/// So many admin users share the admin sessions, as a company's agents do with their tabs.
+const ADMINS: usize = 20;
+
+/// A session that was welcomed.
+pub struct Welcomed {
+    pub connection: Connection,
+    /// The user's id.
+    pub user: i64,
+    pub chats: Vec<Chat>,
+}
+
+/// Connects and waits for the `welcome`.
+pub async fn connect(address: SocketAddr, path: &str, token: &str) -> Result<Welcomed> {
+    let mut connection = Connection::open(address, path, token).await?;
+    let welcome = connection.wait_for("welcome").await?.data;
+    let (user, chats) = (welcome.user.context("a welcome without a user")?.id, welcome.chats);
+    Ok(Welcomed { connection, user, chats })
+}
+
+/// Connects with all these tokens as fast as it goes, in their order.
+pub async fn connect_all(
+    address: SocketAddr,
+    path: &str,
+    tokens: &[String],
+) -> Result<Vec<Welcomed>> {
+    stream::iter(tokens)
+        .map(|token| connect(address, path, token))
+        .buffered(HANDSHAKES)
+        .try_collect()
+        .await
+}
+
+/// Tokens of customers that nobody else has the names of.
+pub fn customers(prefix: &str, count: usize) -> Result<Vec<String>> {
+    (0..count).map(|number| token::customer(&format!("{prefix}-{number}"))).collect()
+}
+
+/// Support chats, each with its customer and an admin who entered it.
+pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
+    let mut heads = Vec::with_capacity(chats);
+    let mut sessions = Vec::with_capacity(2 * chats);
+    for (room, token) in customers("customer", chats)?.iter().enumerate() {
+        let customer = connect(target.address, "/ws", token).await?;
+        let chat = customer.chats.first().context("a customer without a chat")?.id;
+        let (admin, head) =
+            enter(target, &token::admin(&format!("admin-{}", room % ADMINS))?, chat).await?;
+        heads.push(head);
+        sessions.push((room, customer.connection));
+        sessions.push((room, admin));
+    }
+    Ok(Traffic::start(&heads, sessions))
+}
+
+/// An admin's session that has entered a chat.
+async fn enter(target: &Target, token: &str, chat: i64) -> Result<(Connection, Chat)> {
+    let mut admin = connect(target.address, "/ws", token).await?.connection;
+    admin.sender().send(
+        format!(r#"{{"event":"enter_chat","id":1,"data":{{"chatIds":[{chat}]}}}}"#).as_bytes(),
+    )?;
+    let head =
+        *admin.wait_for("ack").await?.data.chats.first().context("an ack without the chat")?;
+    Ok((admin, head))
+}
+
+/// A group chat of so many sessions, each another user's; the last one is the admin's who made it.
+pub async fn group(target: &Target, size: usize) -> Result<Rc<Traffic>> {
+    let customers = connect_all(target.address, "/ws", &customers("member", size - 1)?).await?;
+    let mut admin = connect(target.address, "/ws", &token::admin("admin")?).await?.connection;
+    let users: Vec<String> = customers.iter().map(|customer| customer.user.to_string()).collect();
+    let create = format!(
+        r#"{{"event":"create_chat","id":1,"data":{{"userIds":[{}],"title":"a group of {size}"}}}}"#,
+        users.join(",")
+    );
+    admin.sender().send(create.as_bytes())?;
+    let chat = admin.wait_for("ack").await?.data.id.context("an ack without the chat")?;
+    let mut sessions = Vec::with_capacity(size);
+    for mut customer in customers {
+        customer.connection.wait_for("chat_created").await?;
+        sessions.push((0, customer.connection));
+    }
+    sessions.push((0, admin));
+    Ok(Traffic::start(&[Chat { id: chat, last_seq: 0 }], sessions))
+}
+
+/// Rooms of so many sessions at the bare peer; `query` goes into the path.
+pub async fn bare_rooms(
+    target: &Target,
+    rooms: usize,
+    size: usize,
+    query: &str,
+) -> Result<Rc<Traffic>> {
+    let mut heads = Vec::with_capacity(rooms);
+    let mut sessions = Vec::with_capacity(rooms * size);
+    for room in 0..rooms {
+        let path = format!("/ws?room={}{query}", room + 1);
+        for session in connect_all(target.address, &path, &vec![String::new(); size]).await? {
+            heads.truncate(room);
+            heads.extend(session.chats);
+            sessions.push((room, session.connection));
+        }
+    }
+    Ok(Traffic::start(&heads, sessions))
+}
+
+/// Reads all that was written since the ledger began, page by page, and holds it against the
+/// ledger.
+pub async fn compare_history(target: &Target, ledger: &mut Ledger) -> Result<()> {
+    let mut http = Http::connect(target.address, &token::admin("auditor")?).await?;
+    for (room, chat) in ledger.chats().into_iter().enumerate() {
+        let mut stored: Vec<(i64, String)> = Vec::new();
+        let mut next = Some(format!(
+            "/chats/{}/messages?limit=100&order=asc&afterSeq={}",
+            chat.id, chat.last_seq
+        ));
+        while let Some(path) = next {
+            let page: Page = crate::event::parse(http.get(&path).await?)?;
+            stored.extend(
+                page.data.into_iter().map(|message| (message.seq, message.client_id.into_owned())),
+            );
+            next = page.next;
+        }
+        ledger.compare(room, stored.iter().map(|(seq, client_id)| (*seq, client_id.as_str())));
+    }
+    Ok(())
+}

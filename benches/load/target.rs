@@ -1,0 +1,106 @@
+//! What is put under load: a server process, and the database behind it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::sleep;
+
+use crate::database::Database;
+use crate::http::Http;
+use crate::process::{Cluster, Daemon, Usage};
+use crate::token;
+
+/// How long a server may take until it is ready; a grown database has nothing to migrate.
+const START: Duration = Duration::from_secs(20);
+
+/// A running server. It ends when this is dropped.
+pub struct Target {
+    pub address: SocketAddr,
+    daemon: Daemon,
+    cluster: Option<Cluster>,
+}
+
+impl Target {
+    /// The server on this database, with limits that are out of the way.
+    pub async fn server(program: &Path, database: &Database, folder: &Path) -> Result<Self> {
+        let address = free_address()?;
+        let mut command = Command::new(program);
+        command
+            .arg("serve")
+            .current_dir(folder)
+            .env("FRONTDESK__SERVER__BIND", address.to_string())
+            .env("FRONTDESK__DATABASE__URL", database.url())
+            .env("FRONTDESK__AUTH__SECRET", token::SECRET)
+            .env("FRONTDESK__LIMITS__MESSAGES_PER_SECOND", "1000000")
+            .env("FRONTDESK__LIMITS__BURST", "1000000")
+            .env("FRONTDESK__LIMITS__SESSIONS_PER_USER", "10000");
+        Self::start(command, address, database.cluster(), &folder.join("server.log")).await
+    }
+
+    /// The bare peer: this program in another mode.
+    pub async fn bare(folder: &Path) -> Result<Self> {
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("bare").arg(address.to_string());
+        Self::start(command, address, None, &folder.join("bare.log")).await
+    }
+
+    async fn start(
+        mut command: Command,
+        address: SocketAddr,
+        cluster: Option<Cluster>,
+        log: &Path,
+    ) -> Result<Self> {
+        let mut daemon = Daemon::start(&mut command, log)?;
+        let started = std::time::Instant::now();
+        while !is_ready(address).await {
+            if daemon.has_ended() || started.elapsed() > START {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                let tail: Vec<&str> = said.lines().rev().take(20).collect();
+                bail!(
+                    "the server did not get ready:\n{}",
+                    tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+                );
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(Self { address, daemon, cluster })
+    }
+
+    /// CPU used so far by the server and by the database's own processes.
+    pub fn usage(&self) -> Result<Usage> {
+        Ok(Usage {
+            server: self.daemon.process().cpu()?,
+            database: self.cluster.map_or(Ok(Duration::ZERO), Cluster::cpu)?,
+        })
+    }
+
+    /// Messages and transactions that the server's executors have committed so far; nothing where
+    /// it does not say.
+    pub async fn batches(&self) -> Result<Option<(f64, f64)>> {
+        let mut http = Http::connect(self.address, "").await?;
+        let metrics = String::from_utf8_lossy(http.get("/metrics").await?).into_owned();
+        let value = |name: &str| {
+            metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+        };
+        Ok(value("frontdesk_batch_messages_sum ").zip(value("frontdesk_batch_messages_count ")))
+    }
+
+    /// The server's resident memory, in KiB.
+    pub fn resident(&self) -> Result<f64> {
+        self.daemon.process().resident()
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut http) = Http::connect(address, "").await else { return false };
+    http.get("/readyz").await.is_ok()
+}
+
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?)
+}
