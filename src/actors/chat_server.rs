@@ -1,7 +1,7 @@
 //! The control plane: which rooms there are, who is in them, and where each user's sessions are.
 //! Never on the path of a message, and never waits for the database.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -9,17 +9,19 @@ use actix::prelude::*;
 use super::db_executor::{Backlog, BatchLimits, DbExecutor, ExecutorLink};
 use super::delivery::Link;
 use super::page_reader::PageReader;
-use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomLimits, RoomParts};
+use super::room_actor::{
+    Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomLimits, RoomNode, RoomParts,
+};
 use super::ws_session::{Kick, Purpose, Push};
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Hub, Role, Seq, SessionId, UserId};
+use crate::domain::{Chat, ChatId, Hub, Recent, Role, Seq, SessionId, UserId};
 use crate::metrics::Metrics;
 use crate::protocol::{self, ChatView};
 
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
-const ANNOUNCED: usize = 1_024;
+const ANNOUNCED: usize = 16_384;
 
 /// A chat to enter, with what the database says of it.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +112,11 @@ pub struct EndAll;
 #[rtype(result = "()")]
 pub struct Hints(pub Vec<(ChatId, Seq)>);
 
+/// Asks which of these chats, made lately, were not announced here.
+#[derive(Message)]
+#[rtype(result = "Vec<ChatId>")]
+pub struct Unannounced(pub Vec<ChatId>);
+
 /// Asks what this node has to know of others.
 #[derive(Message)]
 #[rtype(result = "Interest")]
@@ -165,9 +172,11 @@ pub struct ChatServerParts {
 pub struct ChatServer {
     parts: ChatServerParts,
     hub: Hub<Link, Addr<RoomActor>>,
-    executors: Vec<(Arbiter, ExecutorLink)>,
+    executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
+    /// What all rooms share; there once the actor has started.
+    node: Option<Arc<RoomNode>>,
     workers: Vec<ArbiterHandle>,
-    announced: VecDeque<ChatId>,
+    announced: Recent<ChatId>,
     /// The server stops: who comes now is sent away.
     ending: bool,
 }
@@ -175,11 +184,12 @@ pub struct ChatServer {
 impl ChatServer {
     #[must_use]
     pub fn new(parts: ChatServerParts) -> Self {
-        let announced = VecDeque::with_capacity(ANNOUNCED);
+        let announced = Recent::new(ANNOUNCED);
         Self {
             parts,
             hub: Hub::default(),
             executors: Vec::new(),
+            node: None,
             workers: Vec::new(),
             announced,
             ending: false,
@@ -191,7 +201,7 @@ impl ChatServer {
         index: usize,
         arbiter: &ArbiterHandle,
         ctx: &Context<Self>,
-    ) -> ExecutorLink {
+    ) -> Arc<ExecutorLink> {
         let backlog = Arc::new(Backlog::new(self.parts.backlog));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
@@ -199,7 +209,7 @@ impl ChatServer {
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
         });
-        ExecutorLink { addr, backlog }
+        Arc::new(ExecutorLink { addr, backlog })
     }
 
     fn executor_of(&self, chat: ChatId) -> usize {
@@ -210,7 +220,7 @@ impl ChatServer {
         clippy::indexing_slicing,
         reason = "`spread` stays below the length, and there is at least one"
     )]
-    fn executor(&self, chat: ChatId) -> &ExecutorLink {
+    fn executor(&self, chat: ChatId) -> &Arc<ExecutorLink> {
         &self.executors[self.executor_of(chat)].1
     }
 
@@ -222,19 +232,24 @@ impl ChatServer {
         }
     }
 
+    fn node(&mut self, ctx: &Context<Self>) -> Arc<RoomNode> {
+        let parts = &self.parts;
+        let node = self.node.get_or_insert_with(|| {
+            Arc::new(RoomNode {
+                reader: parts.reader.clone(),
+                chat_server: ctx.address(),
+                limits: parts.room,
+                metrics: Arc::clone(&parts.metrics),
+            })
+        });
+        Arc::clone(node)
+    }
+
     /// Sessions that were in a room before are in this one, and go on where they are.
     fn start_room(&mut self, chat: ChatId, ctx: &Context<Self>) -> Addr<RoomActor> {
         let generation = self.hub.next_generation();
         let executor = self.executor(chat).clone();
-        let parts = RoomParts {
-            chat,
-            generation,
-            executor,
-            reader: self.parts.reader.clone(),
-            chat_server: ctx.address(),
-            limits: self.parts.room,
-            metrics: Arc::clone(&self.parts.metrics),
-        };
+        let parts = RoomParts { chat, generation, executor, node: self.node(ctx) };
         let room = match self.workers.get(spread(chat, self.workers.len())) {
             Some(worker) => RoomActor::start_in_arbiter(worker, move |_| RoomActor::new(parts)),
             None => RoomActor::new(parts).start(),
@@ -257,18 +272,6 @@ impl ChatServer {
         if self.hub.join(link.session, chat) {
             room.do_send(Attach { link: link.clone(), after, known, purpose });
         }
-    }
-
-    /// Whether the making of a chat is news here.
-    fn is_news(&mut self, chat: ChatId) -> bool {
-        if self.announced.contains(&chat) {
-            return false;
-        }
-        if self.announced.len() == ANNOUNCED {
-            self.announced.pop_front();
-        }
-        self.announced.push_back(chat);
-        true
     }
 }
 
@@ -386,7 +389,7 @@ impl Handler<Announce> for ChatServer {
             }
         }
         // Told again, a member is in the room by now; one who watches would hear it twice.
-        if !self.is_news(chat.id) {
+        if !self.announced.insert(chat.id) {
             return;
         }
         for (session, link) in self.hub.watchers() {
@@ -451,6 +454,19 @@ impl Handler<Interests> for ChatServer {
     fn handle(&mut self, _: Interests, _: &mut Self::Context) -> Self::Result {
         let rooms = self.hub.rooms().map(|(chat, _)| chat).collect();
         MessageResult(Interest { rooms, watched: self.hub.watchers().next().is_some() })
+    }
+}
+
+impl Handler<Unannounced> for ChatServer {
+    type Result = MessageResult<Unannounced>;
+
+    fn handle(
+        &mut self,
+        Unannounced(mut chats): Unannounced,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        chats.retain(|chat| !self.announced.contains(chat));
+        MessageResult(chats)
     }
 }
 

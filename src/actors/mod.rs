@@ -19,7 +19,7 @@ mod ws_session;
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
-    Interests, Updated, UserChanged,
+    Interests, Unannounced, Updated, UserChanged,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};

@@ -10,7 +10,7 @@ use actix::prelude::*;
 
 pub use messages::{
     Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
-    Retire, RoomLimits, RoomParts,
+    Retire, RoomLimits, RoomNode, RoomParts,
 };
 
 use super::chat_server::{RoomDied, RoomIdle};
@@ -83,7 +83,7 @@ pub struct RoomActor {
 impl RoomActor {
     #[must_use]
     pub fn new(parts: RoomParts) -> Self {
-        parts.metrics.rooms.inc();
+        parts.node.metrics.rooms.inc();
         let state = State::Opening { attaching: Vec::new(), posting: Vec::new(), hint: Seq::ZERO };
         let (sessions, in_flight, reads) = (Vec::new(), VecDeque::new(), HashMap::new());
         Self {
@@ -124,6 +124,8 @@ impl RoomActor {
                 let (attaching, posting) = (std::mem::take(attaching), std::mem::take(posting));
                 let hint = *hint;
                 self.state = State::Open(Room::new(head));
+                // Most rooms are quiet, and keep no space for posts.
+                self.in_flight.shrink_to_fit();
                 for attach in attaching {
                     self.attach(attach, ctx);
                 }
@@ -174,12 +176,14 @@ impl RoomActor {
         let State::Open(room) = &self.state else { return };
         // What other nodes stored is missing here only until it is read.
         let head = room.head().max(known);
-        let replay = Replay::plan(head, after, self.parts.limits.replay);
+        let replay = Replay::plan(head, after, self.parts.node.limits.replay);
         self.sessions.retain(|other| other.session != link.session);
         let (chat, room) = (self.parts.chat, ctx.address());
         // Bounded: one answer for each attach, which ChatServer alone sends.
         link.addr.do_send(Attached { chat, room, head, replay, purpose });
         if !replay.truncated {
+            // Most rooms have one session, and there are many rooms.
+            self.sessions.reserve_exact(usize::from(self.sessions.is_empty()));
             self.sessions.push(link);
         }
         self.step(|room| room.hinted(known), ctx);
@@ -187,8 +191,8 @@ impl RoomActor {
 
     fn post(&mut self, post: Post) {
         let State::Open(room) = &mut self.state else { return };
-        if room.load() >= self.parts.limits.posts || !self.parts.executor.backlog.reserve() {
-            self.parts.metrics.messages_unavailable.inc();
+        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.backlog.reserve() {
+            self.parts.node.metrics.messages_unavailable.inc();
             post.reply.send(PostOutcome::Stored(Stored::Unavailable));
             return;
         }
@@ -218,7 +222,7 @@ impl RoomActor {
             match step {
                 Step::Deliver(messages) => self.deliver(messages),
                 Step::Read { after, up_to } => {
-                    self.parts.metrics.holes_repaired.inc();
+                    self.parts.node.metrics.holes_repaired.inc();
                     self.reads.entry((after, up_to)).or_default().room = true;
                     self.read(after, up_to, ctx);
                 }
@@ -232,7 +236,7 @@ impl RoomActor {
 
     fn deliver(&mut self, messages: Vec<Posted>) {
         let deliver = Deliver::new(self.parts.chat, messages);
-        let limits = self.parts.limits;
+        let limits = self.parts.node.limits;
         let mut delivered = 0;
         self.sessions.retain(|link| {
             let keeps_up = link.meter.charge(&deliver, limits.session_events, limits.session_bytes)
@@ -245,7 +249,7 @@ impl RoomActor {
             }
             keeps_up
         });
-        self.parts.metrics.deliveries.inc_by(delivered);
+        self.parts.node.metrics.deliveries.inc_by(delivered);
         for posted in &*deliver.messages {
             let Some((stored, reply)) = self.replies.remove(&posted.receipt.seq) else { continue };
             let attached =
@@ -262,12 +266,12 @@ impl RoomActor {
     fn read(&self, after: Seq, up_to: Seq, ctx: &Context<Self>) {
         let range = Range { chat_id: self.parts.chat, after, up_to };
         // Bounded: one read of the room's own, and one of each session that waits for a page.
-        self.parts.reader.do_send(ReadPage { range, room: ctx.address() });
+        self.parts.node.reader.do_send(ReadPage { range, room: ctx.address() });
     }
 
     fn stored(&mut self, waiting: Waiting, stored: Stored) -> Option<Posted> {
         let Waiting { author, body, client_id, origin, reply } = waiting;
-        let metrics = &self.parts.metrics;
+        let metrics = &self.parts.node.metrics;
         match stored {
             Stored::New(receipt) => {
                 let Receipt { id, seq, created_at } = receipt;
@@ -312,8 +316,8 @@ impl RoomActor {
         ctx.run_later(LINGER, |this, _| {
             this.lingering = false;
             if this.is_empty() && !matches!(this.state, State::Retired) {
-                let RoomParts { chat, generation, chat_server, .. } = &this.parts;
-                chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
+                let RoomParts { chat, generation, node, .. } = &this.parts;
+                node.chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
             }
         });
     }
@@ -330,15 +334,15 @@ impl Actor for RoomActor {
 
 impl Drop for RoomActor {
     fn drop(&mut self) {
-        let RoomParts { chat, generation, chat_server, executor, metrics, .. } = &self.parts;
-        metrics.rooms.dec();
+        let RoomParts { chat, generation, executor, node } = &self.parts;
+        node.metrics.rooms.dec();
         executor.addr.do_send(Close { chat: *chat, generation: *generation });
         if std::thread::panicking() {
-            metrics.panicked(Part::Room);
+            node.metrics.panicked(Part::Room);
             log::error!("the room of chat {chat} died of a panic and is replaced");
         }
         if !matches!(self.state, State::Retired) {
-            chat_server.do_send(RoomDied { chat: *chat, generation: *generation });
+            node.chat_server.do_send(RoomDied { chat: *chat, generation: *generation });
         }
     }
 }
@@ -379,7 +383,7 @@ impl Handler<Post> for RoomActor {
 
     fn handle(&mut self, post: Post, ctx: &mut Self::Context) {
         match &mut self.state {
-            State::Opening { posting, .. } if posting.len() < self.parts.limits.posts => {
+            State::Opening { posting, .. } if posting.len() < self.parts.node.limits.posts => {
                 posting.push(post);
                 self.open(ctx);
             }
@@ -395,7 +399,7 @@ impl Handler<MarkRead> for RoomActor {
 
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
         let is_taken = !matches!(self.state, State::Retired)
-            && self.in_flight.len() < self.parts.limits.posts
+            && self.in_flight.len() < self.parts.node.limits.posts
             && self.parts.executor.backlog.reserve();
         if !is_taken {
             reply.send(Err(Refusal::Unavailable));

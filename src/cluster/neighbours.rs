@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use crate::actors::{Announce, ChatServer, Hints, Interest, Interests, Updated, UserChanged};
+use crate::actors::{
+    Announce, ChatServer, Hints, Interest, Interests, Unannounced, Updated, UserChanged,
+};
 use crate::db::{Change, Store, StoreError};
 use crate::domain::{ChatId, Seq, Timestamp};
 use crate::metrics::Metrics;
 
 /// What is asked for again, since a transaction may commit after a later one: longer than any may
 /// take.
-const OVERLAP: Duration = Duration::from_secs(15);
+const OVERLAP: Duration = Duration::from_secs(10);
 /// Journal entries, and chats that moved, in one look.
-const MOST: i64 = 10_000;
+const MOST: i64 = 100_000;
 /// How long the journal is kept.
 const JOURNAL_KEPT: Duration = Duration::from_secs(3_600);
 /// Looks between two prunings of the journal.
@@ -116,8 +118,15 @@ impl Neighbours {
                 }
             }
         }
-        if !self.made.is_empty() {
-            for chat in self.store.chats_by_id(self.made.clone()).await? {
+        // What this node made it has announced itself.
+        let unannounced = match self.made.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.chat_server.send(Unannounced(self.made.clone())).await.unwrap_or_default()
+            }
+        };
+        if !unannounced.is_empty() {
+            for chat in self.store.chats_by_id(unannounced).await? {
                 let members = self.store.member_ids(chat.id).await?;
                 self.chat_server.do_send(Announce { chat: Arc::new(chat), members, except: None });
             }

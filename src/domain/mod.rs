@@ -10,12 +10,14 @@ mod room;
 mod stream;
 mod hub;
 mod rate_limit;
+mod recent;
 
 pub use chat::{Chat, ChatKind, Member, Standing};
 pub use hub::Hub;
 pub use ids::{ChatId, MessageId, Seq, SessionId, UserId};
 pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Receipt, Stored, TextError};
 pub use rate_limit::RateLimit;
+pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;

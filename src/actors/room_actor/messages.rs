@@ -18,7 +18,12 @@ use crate::metrics::Metrics;
 pub struct RoomParts {
     pub chat: ChatId,
     pub generation: u64,
-    pub executor: ExecutorLink,
+    pub executor: Arc<ExecutorLink>,
+    pub node: Arc<RoomNode>,
+}
+
+/// What all rooms of a node have in common: one of each for all of them.
+pub struct RoomNode {
     pub reader: Addr<PageReader>,
     pub chat_server: Addr<ChatServer>,
     pub limits: RoomLimits,
@@ -112,7 +117,7 @@ pub struct Hint(pub Seq);
 /// The executor died; this one takes its place.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Reopen(pub ExecutorLink);
+pub struct Reopen(pub Arc<ExecutorLink>);
 
 /// Nobody is here any more, and ChatServer sends nobody again.
 #[derive(Message)]

@@ -1,0 +1,53 @@
+//! What was lately seen, so that the same thing twice counts once.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
+
+/// A set that keeps its latest members, and forgets the oldest of more.
+#[derive(Debug)]
+pub struct Recent<T> {
+    members: HashSet<T>,
+    order: VecDeque<T>,
+    most: usize,
+}
+
+impl<T: Copy + Eq + Hash> Recent<T> {
+    /// An empty one, for at most `most` members.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { members: HashSet::new(), order: VecDeque::new(), most }
+    }
+
+    /// Takes a member in; `false` where it is one.
+    pub fn insert(&mut self, member: T) -> bool {
+        if !self.members.insert(member) {
+            return false;
+        }
+        if self.order.len() >= self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.members.remove(&oldest);
+        }
+        self.order.push_back(member);
+        true
+    }
+
+    #[must_use]
+    pub fn contains(&self, member: &T) -> bool {
+        self.members.contains(member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_forgotten_and_news_again() {
+        let mut recent = Recent::new(2);
+        assert!(recent.insert(1) && recent.insert(2) && !recent.insert(1));
+        assert!(recent.insert(3));
+        assert!(!recent.contains(&1) && recent.contains(&2));
+        assert!(recent.insert(1));
+    }
+}
