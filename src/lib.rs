@@ -6,8 +6,8 @@
 //!
 //! # Layers
 //! - [`domain`] decides: plain data and functions, without an actor, a database, I/O or a clock.
-//! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who is
-//!   asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
+//! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
+//!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
 //! - [`cluster`] and [`http`] stand on the actors.
 //! - [`application`] sees all, and joins it.
@@ -16,8 +16,8 @@
 //!
 //! # Invariants
 //! 1. What was acked is in the log exactly once, whatever is killed, and when.
-//! 2. A chat's log is `seq` 1, 2, 3 … in commit order. What a session sees of it is a contiguous run
-//!    from where it entered, own acks counted.
+//! 2. A chat's log is `seq` 1, 2, 3 … in commit order. What a session sees of it is a contiguous
+//!    run from where it entered, own acks counted.
 //! 3. The same `clientId` again is the same `id` and `seq`, and one row.
 //! 4. One customer has one support chat, under any race, on any number of nodes.
 //! 5. The database is the truth. What actors and nodes tell each other are hints: losing one costs
@@ -41,7 +41,8 @@
 //! 6. The room encodes each message once, and hands the same bytes to every session that is in it.
 //! 7. Each session writes what follows its own position ([`domain::Streams`]): `receive_message` to
 //!    everybody, the ack to the session that sent it, at the message's place in the stream.
-//! 8. Other nodes find the chat's new end in the database ([`cluster`]), and their rooms read up to it.
+//! 8. Other nodes find the chat's new end in the database ([`cluster`]), and their rooms read up to
+//!    it.
 //!
 //! # Modules
 //! In the order in which they are best read.
