@@ -223,6 +223,8 @@ fn desk(
             session_bytes: limits.session_queue_bytes,
         },
         sessions_per_user: limits.sessions_per_user,
+        messages_per_second: limits.messages_per_second,
+        burst: limits.burst,
     };
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
     Desk::new(DeskParts {

@@ -1,7 +1,7 @@
 //! The control plane: which rooms there are, who is in them, and where each user's sessions are.
 //! Never on the path of a message, and never waits for the database.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -14,10 +14,14 @@ use super::room_actor::{
 };
 use super::ws_session::{Kick, Purpose, Push};
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Hub, Recent, Role, Seq, SessionId, UserId};
+use crate::domain::{
+    Chat, ChatId, Hub, RateLimit, Recent, Role, Seq, SessionId, Timestamp, UserId,
+};
 use crate::metrics::Metrics;
 use crate::protocol::{self, ChatView};
 
+/// Users whose rate is remembered before those at rest are forgotten.
+const RATES: usize = 10_000;
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
@@ -71,6 +75,12 @@ pub struct Watch {
     pub session: SessionId,
     pub watching: bool,
 }
+
+/// Takes one of a user's posts that come over no session, whose rate is limited as a session's is.
+/// Answers with the milliseconds to wait where there are too many.
+#[derive(Message)]
+#[rtype(result = "Result<(), u64>")]
+pub struct Meter(pub UserId);
 
 /// Asks for a chat's room, which is started where there is none.
 #[derive(Message)]
@@ -167,6 +177,8 @@ pub struct ChatServerParts {
     pub batch: BatchLimits,
     pub room: RoomLimits,
     pub sessions_per_user: usize,
+    pub messages_per_second: u32,
+    pub burst: u32,
 }
 
 pub struct ChatServer {
@@ -177,6 +189,8 @@ pub struct ChatServer {
     node: Option<Arc<RoomNode>>,
     workers: Vec<ArbiterHandle>,
     announced: Recent<ChatId>,
+    /// Of users who post over HTTP.
+    rates: HashMap<UserId, RateLimit>,
     /// The server stops: who comes now is sent away.
     ending: bool,
 }
@@ -192,6 +206,7 @@ impl ChatServer {
             node: None,
             workers: Vec::new(),
             announced,
+            rates: HashMap::new(),
             ending: false,
         }
     }
@@ -365,6 +380,20 @@ impl Handler<Locate> for ChatServer {
 
     fn handle(&mut self, Locate(chat): Locate, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(self.room(chat, ctx))
+    }
+}
+
+impl Handler<Meter> for ChatServer {
+    type Result = Result<(), u64>;
+
+    fn handle(&mut self, Meter(user): Meter, _: &mut Self::Context) -> Self::Result {
+        let now = Timestamp::now();
+        if self.rates.len() >= RATES && !self.rates.contains_key(&user) {
+            // Who has rested long enough is as good as new.
+            self.rates.retain(|_, rate| !rate.is_full(now));
+        }
+        let (per_second, burst) = (self.parts.messages_per_second, self.parts.burst);
+        self.rates.entry(user).or_insert_with(|| RateLimit::new(per_second, burst, now)).take(now)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::chat_server::{Announce, ChatServer, Locate, UserChanged};
+use super::chat_server::{Announce, ChatServer, Locate, Meter, UserChanged};
 use super::reception::{Admit, Reception};
 use super::reply::Reply;
 use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
@@ -236,6 +236,18 @@ impl Desk {
     /// `unavailable` while the server stops.
     pub async fn locate(&self, chat: ChatId) -> Result<Addr<RoomActor>, Exception> {
         self.0.chat_server.send(Locate(chat)).await.map_err(|_| Exception::unavailable())
+    }
+
+    /// Counts a post that comes over no session against its user's rate, on this node.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub async fn meter(&self, user: UserId) -> Result<(), Exception> {
+        let taken = self.0.chat_server.send(Meter(user)).await;
+        taken.map_err(|_| Exception::unavailable())?.map_err(|wait| {
+            self.0.metrics.requests_limited.inc();
+            Exception::rate_limited(wait)
+        })
     }
 
     /// Sends a message the way that a session's goes. The caller has checked the access.

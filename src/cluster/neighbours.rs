@@ -87,12 +87,13 @@ impl Neighbours {
         let now = self.store.now().await?;
         // A node that was cut off reads on from where it was.
         let since = before(self.looked_at, OVERLAP);
-        self.read_journal(since).await?;
+        let read_to = self.read_journal(since).await?;
         if self.store.is_postgres() {
             self.hint(&interest.rooms).await?;
         }
         self.tell_watchers(interest.watched, since, now).await?;
-        self.looked_at = now;
+        // Where there was more than one look takes, the next one begins where this one ended.
+        self.looked_at = read_to.map_or(now, |at| at.after(OVERLAP));
         self.looks += 1;
         if self.looks.is_multiple_of(PRUNE_EVERY) {
             self.store.prune_journal(before(now, JOURNAL_KEPT)).await?;
@@ -100,8 +101,11 @@ impl Neighbours {
         Ok(())
     }
 
-    async fn read_journal(&mut self, since: Timestamp) -> Result<(), StoreError> {
+    /// Acts on what is new in the journal. The time of the last entry, where there may be more.
+    async fn read_journal(&mut self, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let entries = self.store.journal(since, MOST).await?;
+        let is_full = i64::try_from(entries.len()).is_ok_and(|count| count >= MOST);
+        let read_to = entries.last().map(|entry| entry.at).filter(|_| is_full);
         let ids: HashSet<i64> = entries.iter().map(|entry| entry.id).collect();
         let mut made = Vec::new();
         for entry in entries {
@@ -134,7 +138,7 @@ impl Neighbours {
         // Only now: what failed on the way is done again.
         self.made = made;
         self.seen = ids;
-        Ok(())
+        Ok(read_to)
     }
 
     async fn hint(&mut self, rooms: &[ChatId]) -> Result<(), StoreError> {

@@ -19,18 +19,25 @@ impl RateLimit {
         Self { per_second: f64::from(per_second.max(1)), burst, tokens: burst, at: now }
     }
 
+    /// Whether a whole burst may pass at `now`: as if it had never been used.
+    #[must_use]
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        self.filled(now) >= self.burst
+    }
+
+    fn filled(&self, now: Timestamp) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an idle time in microseconds fits 2^53")]
+        let idle_seconds = (now.0 - self.at.0).max(0) as f64 / 1e6;
+        (self.tokens + idle_seconds * self.per_second).min(self.burst)
+    }
+
     /// Takes one request's token.
     ///
     /// # Errors
     /// The milliseconds until there is one again.
     pub fn take(&mut self, now: Timestamp) -> Result<(), u64> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a session's idle time in microseconds fits 2^53"
-        )]
-        let idle_seconds = (now.0 - self.at.0).max(0) as f64 / 1e6;
+        self.tokens = self.filled(now);
         self.at = self.at.max(now);
-        self.tokens = (self.tokens + idle_seconds * self.per_second).min(self.burst);
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
@@ -67,6 +74,7 @@ mod tests {
         let later = Timestamp(3_600_000_000);
         assert_eq!([limit.take(later), limit.take(later)], [Ok(()), Ok(())]);
         assert!(limit.take(later).is_err());
+        assert!(!limit.is_full(later));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub async fn create(
     let mut message: Outgoing = body.read(&state)?;
     message.client_id = one_name(message.client_id, idempotency_key(&request)?)?;
     who.standing(&state.desk, chat).await?;
+    state.desk.meter(who.user.id()).await?;
     let posted = state.desk.post(who.user.author(), chat, message).await?;
     let status = if posted.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok(json(

@@ -69,7 +69,7 @@ pub fn wrong_method(method: &Method, allow: &str) -> HttpResponse {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let mut response = HttpResponse::build(status);
     response.insert_header((header::ALLOW, allow));
-    let detail = format!("{method} does nothing here, {allow} is allowed");
+    let detail = format!("{method} does nothing here; what does: {allow}");
     finish(response, &Details::new(status, "method_not_allowed", &detail))
 }
 

@@ -43,8 +43,6 @@ pub async fn upgrade(
         .protocols(&[SUBPROTOCOL])
         .start();
     started.map_err(|error| {
-        let status = error.as_response_error().status_code();
-        Exception::new(Code::BadRequest, format!("not a WebSocket upgrade ({status}): {error}"))
-            .into()
+        Exception::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

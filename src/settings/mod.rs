@@ -23,7 +23,7 @@ pub use secret::Secret;
 pub const OWN_ISSUER: &str = "frontdesk";
 
 /// Executors on PostgreSQL where nothing else is said.
-const DEFAULT_EXECUTORS: usize = 2;
+const DEFAULT_EXECUTORS: usize = 1;
 
 /// All of it. Each field's meaning, unit and limit stands in `config/default.toml`.
 ///

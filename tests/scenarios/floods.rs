@@ -10,6 +10,7 @@ use crate::support::{
 
 scenarios! {
     who_writes_too_fast_is_told_when_to_go_on ["limits.messages_per_second" = 5, "limits.burst" = 10],
+    who_posts_too_fast_over_http_is_told_when_to_go_on ["limits.messages_per_second" = 1, "limits.burst" = 3],
     a_user_has_only_so_many_sessions ["limits.sessions_per_user" = 2],
     a_session_is_in_only_so_many_chats ["limits.chats_entered" = 2],
     who_does_not_read_is_put_out_and_delays_nobody ["limits.session_queue_events" = 64],
@@ -49,6 +50,28 @@ async fn who_writes_too_fast_is_told_when_to_go_on(app: TestApp) {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         kim.ask("send_message", data).await;
     }
+}
+
+async fn who_posts_too_fast_over_http_is_told_when_to_go_on(app: TestApp) {
+    let kim = customer("kim");
+    let session = app.connect(&kim).await;
+    let path = format!("/chats/{}/messages", session.chat());
+    let mut refused = None;
+    for i in 0..10 {
+        let reply = app.post(&kim, &path, json!({"message": format!("{i}")})).await;
+        if reply.status != 201 {
+            refused = Some(reply);
+            break;
+        }
+    }
+    let refused = refused.expect("ten posts passed a burst of three");
+    assert_eq!((refused.status, &refused.body["code"]), (429, &json!("rate_limited")));
+    assert!(refused.body["retryAfterMs"].as_u64().is_some_and(|wait| (1..=1_000).contains(&wait)));
+    // Whose rate it is not writes on.
+    let lee = customer("lee");
+    let other = app.connect(&lee).await;
+    let path = format!("/chats/{}/messages", other.chat());
+    assert_eq!(app.post(&lee, &path, json!({"message": "hello"})).await.status, 201);
 }
 
 async fn a_user_has_only_so_many_sessions(app: TestApp) {
