@@ -7,6 +7,7 @@ use crate::support::{
 scenarios! {
     a_group_is_told_to_all_its_members,
     the_members_of_a_new_group_are_in_its_room,
+    a_group_of_more_than_are_shown_reaches_all_of_them,
     the_maker_hears_of_the_group_on_the_other_devices_alone,
     a_group_needs_people_that_exist,
     a_group_may_name_someone_twice,
@@ -52,6 +53,20 @@ async fn a_group_is_told_to_all_its_members(app: TestApp) {
     }
     assert_eq!(bob.expect("chat_created").await["id"], chat["id"]);
     lee.has_not_heard("chat_created").await;
+}
+
+async fn a_group_of_more_than_are_shown_reaches_all_of_them(app: TestApp) {
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut members = Vec::new();
+    for i in 0..130 {
+        members.push(app.connect(&customer(&format!("member-{i}"))).await);
+    }
+    let chat = id(&group(&mut ada, &members.iter().collect::<Vec<_>>(), "All hands").await);
+    ada.say(chat, "welcome, all").await;
+    for member in &mut members {
+        assert_eq!(id(&member.expect("chat_created").await), chat);
+        member.hears("welcome, all").await;
+    }
 }
 
 async fn the_members_of_a_new_group_are_in_its_room(app: TestApp) {
