@@ -91,6 +91,16 @@ impl Exception {
         Self::at(Code::BadRequest, path, problem)
     }
 
+    /// The same, of a request that stands at `at` in what was sent: `userIds` is `data.userIds` then.
+    #[must_use]
+    pub fn within(mut self, at: &str) -> Self {
+        if let Some(path) = &mut self.path {
+            *path = format!("{at}.{path}");
+            self.message = format!("{at}.{}", self.message).into();
+        }
+        self
+    }
+
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Forbidden, message)
     }

@@ -293,12 +293,8 @@ impl WsSession {
                 this.go_on(ctx);
             }
             Ok((chat, standing, _)) => this.enter_created(chat, standing, id, ctx),
-            Err(mut exception) => {
-                // Over HTTP the same fields stand at the top.
-                if let Some(path) = exception.path.take() {
-                    exception = Exception::bad_request(format!("data.{path}"), "is missing");
-                }
-                this.refuse(id.as_ref(), Some("create_chat"), &exception, ctx);
+            Err(exception) => {
+                this.refuse(id.as_ref(), Some("create_chat"), &exception.within("data"), ctx);
                 this.go_on(ctx);
             }
         }));
