@@ -5,7 +5,8 @@
 //! is the long form, with walkthroughs and the reasons.
 //!
 //! # Layers
-//! - [`domain`] decides: plain data and functions, without an actor, a database, I/O or a clock.
+//! - [`domain`] decides: plain data and functions, without an actor, a database or I/O; time is an
+//!   argument.
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
