@@ -133,7 +133,7 @@ impl Metrics {
         );
         registry.register(
             "deliveries",
-            "Messages written to sessions, acks of one's own aside",
+            "Messages handed to the sessions in their rooms, the author's own included",
             self.deliveries.clone(),
         );
         registry.register(

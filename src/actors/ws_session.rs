@@ -315,7 +315,13 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
                 ctx.stop();
             }
             Ok(Incoming::Nothing) => {}
-            Err(broken) => self.close(broken.close_code(), broken.ending(), ctx),
+            Err(broken) => match broken.close() {
+                Some((code, reason)) => self.close(code, reason, ctx),
+                None => {
+                    self.phase = Phase::Ended;
+                    ctx.stop();
+                }
+            },
         }
     }
 

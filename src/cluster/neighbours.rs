@@ -73,13 +73,19 @@ impl Neighbours {
 
     /// Looks until ChatServer is gone.
     pub async fn watch(mut self) {
+        let mut blind = false;
         loop {
             actix::clock::sleep(self.every).await;
             let Ok(interest) = self.chat_server.send(Interests).await else { return };
-            if let Err(error) = self.look(interest).await {
-                self.metrics.poll_failures.inc();
-                log::warn!("cannot see what other nodes did: {error}");
+            let looked = self.look(interest).await;
+            // Said once, and not at every look until it is over.
+            match &looked {
+                Err(error) if !blind => log::warn!("cannot see what other nodes did: {error}"),
+                Ok(()) if blind => log::info!("sees again what other nodes did"),
+                Err(_) | Ok(()) => {}
             }
+            blind = looked.is_err();
+            self.metrics.poll_failures.inc_by(u64::from(blind));
         }
     }
 

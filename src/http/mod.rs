@@ -60,7 +60,7 @@ type Answer = Result<HttpResponse, Problem>;
 
 /// Every path and method that is answered. All else is a refusal in the same form.
 ///
-/// [`cors`] is to be wrapped around the application, which is the only place for it.
+/// [`cors()`] is to be wrapped around the application, which is the only place for it.
 pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {
         routes

@@ -85,7 +85,8 @@ pub struct MarkRead {
     pub reply: Reply<Result<Marked, Refusal>>,
 }
 
-/// Asks for a page of what a session is missing; answered by [`Page`].
+/// Asks for a page of what a session is missing; answered by
+/// [`Page`](crate::actors::ws_session::Page).
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ReplayPage {

@@ -1,5 +1,6 @@
 //! Frames as RFC 6455 has them: fragments put together, and what ends a session.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -27,22 +28,18 @@ pub enum Broken {
     Frame,
     Utf8,
     TooLarge,
+    /// Nobody is there any more.
+    Gone,
 }
 
 impl Broken {
-    pub fn close_code(self) -> u16 {
+    /// The close code, and what the ending is counted as; nothing where nobody would read it.
+    pub fn close(self) -> Option<(u16, Ending)> {
         match self {
-            Self::Frame => 1002,
-            Self::Utf8 => 1007,
-            Self::TooLarge => 1009,
-        }
-    }
-
-    pub fn ending(self) -> Ending {
-        match self {
-            Self::Frame => Ending::BrokenFrame,
-            Self::Utf8 => Ending::NotUtf8,
-            Self::TooLarge => Ending::TooLarge,
+            Self::Frame => Some((1002, Ending::BrokenFrame)),
+            Self::Utf8 => Some((1007, Ending::NotUtf8)),
+            Self::TooLarge => Some((1009, Ending::TooLarge)),
+            Self::Gone => None,
         }
     }
 }
@@ -51,18 +48,14 @@ impl From<ProtocolError> for Broken {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::Overflow => Self::TooLarge,
-            // The crate has no variant of its own for these: [`FrameGuard`]'s refusal, and a text
-            // that is no UTF-8, arrive as their texts.
-            ProtocolError::Io(error) => {
-                let text = error.to_string();
-                if text == PayloadError::Overflow.to_string() {
-                    Self::TooLarge
-                } else if text.contains("utf-8") || text.contains("UTF-8") {
-                    Self::Utf8
-                } else {
-                    Self::Frame
-                }
-            }
+            // The crate has no variants of its own for reserved bits, for a text that is no UTF-8, for
+            // [`FrameGuard`]'s refusal and for a connection that broke.
+            ProtocolError::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Frame,
+            ProtocolError::Io(error) => match error.to_string() {
+                text if text == PayloadError::Overflow.to_string() => Self::TooLarge,
+                text if text.contains("utf-8") || text.contains("UTF-8") => Self::Utf8,
+                _ => Self::Gone,
+            },
             _ => Self::Frame,
         }
     }
