@@ -15,7 +15,7 @@ use super::room_actor::{
 use super::ws_session::{Kick, Purpose, Push};
 use crate::db::Store;
 use crate::domain::{
-    Chat, ChatId, Hub, RateLimit, Recent, Role, Seq, SessionId, Timestamp, UserId,
+    Chat, ChatId, ChatKind, Hub, RateLimit, Recent, Role, Seq, SessionId, Timestamp, UserId,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{self, ChatView};
@@ -189,6 +189,8 @@ pub struct ChatServer {
     node: Option<Arc<RoomNode>>,
     workers: Vec<ArbiterHandle>,
     announced: Recent<ChatId>,
+    /// Those of which nobody is to be told again.
+    settled: Recent<ChatId>,
     /// Of users who post over HTTP.
     rates: HashMap<UserId, RateLimit>,
     /// The server stops: who comes now is sent away.
@@ -206,6 +208,7 @@ impl ChatServer {
             node: None,
             workers: Vec::new(),
             announced,
+            settled: Recent::new(ANNOUNCED),
             rates: HashMap::new(),
             ending: false,
         }
@@ -286,6 +289,25 @@ impl ChatServer {
         let room = self.room(chat, ctx);
         if self.hub.join(link.session, chat) {
             room.do_send(Attach { link: link.clone(), after, known, purpose });
+        }
+    }
+}
+
+impl ChatServer {
+    /// Sends a frame to who watches. Who has no room for it is told once that it was too slow.
+    fn tell_watchers(&mut self, frame: &protocol::Frame, is_meant: impl Fn(SessionId) -> bool) {
+        let full = |link: &Link| link.addr.try_send(Push(frame.clone())).is_err();
+        let slow: Vec<SessionId> = self
+            .hub
+            .watchers()
+            .filter(|(session, link)| is_meant(*session) && full(link))
+            .map(|(session, _)| session)
+            .collect();
+        for session in slow {
+            if let Some(link) = self.hub.session(session) {
+                link.addr.do_send(Kick::TooSlow);
+            }
+            self.hub.watch(session, false);
         }
     }
 }
@@ -404,28 +426,32 @@ impl Handler<Announce> for ChatServer {
         let Announce { chat, members, except } = announce;
         let to_admins = protocol::chat_created(&ChatView::new(&chat, Role::Admin));
         let to_others = protocol::chat_created(&ChatView::new(&chat, Role::Customer));
-        let entry = Entrance { chat: chat.id, after: None, last_seq: Seq::ZERO };
+        // What was said since the chat was read follows the frame that tells of it.
+        let entry = Entrance { chat: chat.id, after: Some(chat.last_seq), last_seq: chat.last_seq };
         let mut told: HashSet<SessionId> = except.into_iter().collect();
         for member in members {
             let links: Vec<Link> =
                 self.hub.sessions_of(member).map(|(_, link)| link.clone()).collect();
             for link in links {
                 // Who is in the room already was told of the chat when they entered.
-                if told.insert(link.session) && !self.hub.is_in(link.session, chat.id) {
+                let is_told = self.hub.is_in(link.session, chat.id)
+                    || self.hub.has_left(link.session, chat.id);
+                if told.insert(link.session) && !is_told {
                     let (to_admins, to_others) = (to_admins.clone(), to_others.clone());
                     self.enter(&link, entry, Purpose::Created { to_admins, to_others }, ctx);
                 }
             }
         }
-        // Told again, a member is in the room by now; one who watches would hear it twice.
-        if !self.announced.insert(chat.id) {
+        // A group is announced a second time, from the journal, for members who were on their way in
+        // at the first; one who watches would hear it twice.
+        let is_first = self.announced.insert(chat.id);
+        if !is_first || chat.kind == ChatKind::Support {
+            self.settled.insert(chat.id);
+        }
+        if !is_first {
             return;
         }
-        for (session, link) in self.hub.watchers() {
-            if !told.contains(&session) && link.addr.try_send(Push(to_admins.clone())).is_err() {
-                link.addr.do_send(Kick::TooSlow);
-            }
-        }
+        self.tell_watchers(&to_admins, |session| !told.contains(&session));
     }
 }
 
@@ -434,11 +460,7 @@ impl Handler<Updated> for ChatServer {
 
     fn handle(&mut self, Updated(chat): Updated, _: &mut Self::Context) {
         let frame = protocol::chat_updated(&ChatView::new(&chat, Role::Admin));
-        for (_, link) in self.hub.watchers() {
-            if link.addr.try_send(Push(frame.clone())).is_err() {
-                link.addr.do_send(Kick::TooSlow);
-            }
-        }
+        self.tell_watchers(&frame, |_| true);
     }
 }
 
@@ -494,7 +516,7 @@ impl Handler<Unannounced> for ChatServer {
         Unannounced(mut chats): Unannounced,
         _: &mut Self::Context,
     ) -> Self::Result {
-        chats.retain(|chat| !self.announced.contains(chat));
+        chats.retain(|chat| !self.settled.contains(chat));
         MessageResult(chats)
     }
 }

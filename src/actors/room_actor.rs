@@ -27,6 +27,8 @@ use crate::metrics::Part;
 const LINGER: Duration = Duration::from_secs(5);
 /// How long a retired room answers what is still on its way to it.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a retired room waits for answers of its executor.
+const LAST_CALL: Duration = Duration::from_secs(30);
 /// How long a room waits before it asks the database again.
 const RETRY: Duration = Duration::from_millis(500);
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
@@ -533,12 +535,21 @@ impl Handler<Retire> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
-        self.state = State::Retired;
+        for (_, (stored, reply)) in self.replies.drain() {
+            reply.send(PostOutcome::Stored(stored));
+        }
+        if let State::Opening { posting, .. } = std::mem::replace(&mut self.state, State::Retired) {
+            for post in posting {
+                post.reply.send(PostOutcome::Moved(Box::new(post.draft)));
+            }
+        }
         ctx.run_later(FAREWELL, |this, ctx| {
             if this.in_flight.is_empty() {
                 ctx.stop();
             }
         });
+        // Whatever is still owed then will not come: dropped, it is answered `unavailable`.
+        ctx.run_later(LAST_CALL, |_, ctx| ctx.stop());
     }
 }
 

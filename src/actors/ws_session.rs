@@ -122,6 +122,8 @@ pub struct WsSession {
     waiting_bytes: usize,
     busy: bool,
     entering: Option<Box<Entering>>,
+    /// A page is asked for again soon.
+    retrying: bool,
     /// Counts entries, so that a late answer is not taken for another's.
     entries: u64,
     /// Chats made before `welcome` was sent; told right after it.
@@ -148,6 +150,7 @@ impl WsSession {
             waiting_bytes: 0,
             busy: false,
             entering: None,
+            retrying: false,
             entries: 0,
             early: Vec::new(),
         }
@@ -176,6 +179,10 @@ impl WsSession {
             self.waiting_bytes += text.len();
             self.waiting.push_back(text);
             return;
+        }
+        if matches!(self.phase, Phase::Arriving(_)) {
+            // Before `welcome` there is no answering it.
+            return self.close(1008, Ending::Refused, ctx);
         }
         let (id, event, exception) = match Envelope::parse(&text) {
             Ok(Envelope { id, event, .. }) => {
@@ -298,6 +305,8 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
         }
         match self.fragments.take(message) {
             Ok(Incoming::Text(text)) => self.text(text, ctx),
+            // In its turn it is answered as what it is: no JSON.
+            Ok(Incoming::Binary) if self.busy => self.text(ByteString::new(), ctx),
             Ok(Incoming::Binary) => {
                 let exception = Exception::new(
                     protocol::Code::BadRequest,

@@ -5,6 +5,9 @@ use std::collections::hash_map::Entry;
 
 use super::{ChatId, SessionId, UserId};
 
+/// Rooms that are remembered as left, of each session.
+const LEFT: usize = 64;
+
 /// The two maps of a node. `S` is how a session is reached, `R` how a room is.
 #[derive(Debug)]
 pub struct Hub<S, R> {
@@ -19,6 +22,8 @@ struct Session<S> {
     link: S,
     user: UserId,
     chats: Vec<ChatId>,
+    /// Left on purpose: nobody puts it back.
+    left: Vec<ChatId>,
     watching: bool,
 }
 
@@ -48,7 +53,10 @@ impl<S, R> Hub<S, R> {
             return false;
         }
         sessions.push(id);
-        self.sessions.insert(id, Session { link, user, chats: Vec::new(), watching: false });
+        self.sessions.insert(
+            id,
+            Session { link, user, chats: Vec::new(), left: Vec::new(), watching: false },
+        );
         true
     }
 
@@ -77,6 +85,7 @@ impl<S, R> Hub<S, R> {
         };
         if !session.chats.contains(&chat) {
             session.chats.push(chat);
+            session.left.retain(|other| *other != chat);
             room.sessions.push(id);
         }
         true
@@ -87,10 +96,23 @@ impl<S, R> Hub<S, R> {
         let Some(session) = self.sessions.get_mut(&id) else { return false };
         let before = session.chats.len();
         session.chats.retain(|other| *other != chat);
+        let was_in = session.chats.len() < before;
+        if was_in {
+            if session.left.len() == LEFT {
+                session.left.remove(0);
+            }
+            session.left.push(chat);
+        }
         if let Some(room) = self.rooms.get_mut(&chat) {
             room.sessions.retain(|other| *other != id);
         }
-        session.chats.len() < before
+        was_in
+    }
+
+    /// Whether a session has left a chat's room, and not entered it again.
+    #[must_use]
+    pub fn has_left(&self, id: SessionId, chat: ChatId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.left.contains(&chat))
     }
 
     /// Whether a session is in a chat's room.
@@ -228,6 +250,17 @@ mod tests {
         assert_eq!(hub.retire(CHAT, 2), None, "another room");
         assert_eq!(hub.retire(CHAT, 1), Some("room"));
         assert_eq!(hub.room(CHAT), None);
+    }
+
+    #[test]
+    fn a_room_is_left_until_it_is_entered_again() {
+        let session = SessionId::random();
+        let mut hub = hub_with(&[session]);
+        assert!(!hub.has_left(session, CHAT));
+        hub.leave(session, CHAT);
+        assert!(hub.has_left(session, CHAT) && !hub.is_in(session, CHAT));
+        hub.join(session, CHAT);
+        assert!(!hub.has_left(session, CHAT));
     }
 
     #[test]

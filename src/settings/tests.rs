@@ -228,9 +228,9 @@ fn an_error_quotes_no_line_of_the_file() {
 }
 
 #[test]
-fn sqlite_has_one_executor() {
+fn sqlite_has_one_executor_and_postgresql_as_many_as_are_set() {
     assert_eq!(defaults().database.executors(), 1);
     let url = ("FRONTDESK__DATABASE__URL", "postgres://db/desk");
-    assert_eq!(load("", &[url]).unwrap().database.executors(), 2);
+    assert_eq!(load("", &[url]).unwrap().database.executors(), 1);
     assert_eq!(load("[database]\nexecutors = 5", &[url]).unwrap().database.executors(), 5);
 }

@@ -1,5 +1,7 @@
 //! Getting in: the token, the rooms, and the answers that wait for them.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
@@ -12,6 +14,9 @@ use crate::protocol::{
     self, ChatState, ChatView, EnteredView, Entry, Exception, Expires, RequestId, Welcome,
     WelcomeLimits,
 };
+
+/// How long rooms may take to let a session in. A database that is away shows sooner.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Rooms that are being entered, and who is told once they have been.
 pub struct Entering {
@@ -126,6 +131,7 @@ impl WsSession {
         if self.desk.chat_server().try_send(connect).is_err() {
             return self.close(1013, Ending::Refused, ctx);
         }
+        self.await_rooms(ctx);
         self.entered(ctx);
     }
 
@@ -142,7 +148,6 @@ impl WsSession {
             .map(|standing| {
                 let named = entries.iter().find(|entry| entry.chat_id == standing.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
-                self.settle(standing.chat_id, ctx);
                 let was_in =
                     self.member().is_some_and(|member| member.streams.contains(standing.chat_id));
                 Room { standing, after, was_in, resumed: true, state: None }
@@ -171,8 +176,22 @@ impl WsSession {
         self.entering = Some(Box::new(entering));
         let join = Join { link: self.link(ctx), entry: self.entries, chats };
         if self.desk.chat_server().try_send(join).is_err() {
-            self.not_entered(ctx);
+            return self.not_entered(ctx);
         }
+        self.await_rooms(ctx);
+    }
+
+    /// Gives up an entry that a room leaves unanswered for too long.
+    fn await_rooms(&self, ctx: &mut WebsocketContext<Self>) {
+        let entry = self.entries;
+        ctx.run_later(ROOM_TIMEOUT, move |this, ctx| {
+            let is_waiting =
+                |entering: &Entering| entering.rooms.iter().any(|room| room.state.is_none());
+            if this.entries == entry && this.entering.as_deref().is_some_and(is_waiting) {
+                log::warn!("session {} waited for a room in vain", this.id);
+                this.not_entered(ctx);
+            }
+        });
     }
 
     /// A room has let the session in.
@@ -182,14 +201,14 @@ impl WsSession {
         let awaited = self.entry_of(chat);
         let Some(member) = self.member() else { return };
         match purpose {
-            Purpose::Replaced if member.streams.contains(chat) => {
-                member.rooms.insert(chat, room);
-                member.streams.page_lost(chat);
-                member.streams.hinted(chat, head);
-                self.pump(ctx);
-            }
-            // The room died before it could answer the entry, which goes to the next one.
             Purpose::Replaced => {
+                if member.streams.contains(chat) {
+                    member.rooms.insert(chat, room);
+                    member.streams.page_lost(chat);
+                    member.streams.hinted(chat, head);
+                    self.pump(ctx);
+                }
+                // The room died before it could answer the entry, which goes to the next one.
                 if let Some(entry) = awaited {
                     let join =
                         Join { link: self.link(ctx), entry: self.entries, chats: vec![entry] };
@@ -205,18 +224,23 @@ impl WsSession {
                 if is_welcomed {
                     member.streams.release(chat);
                     ctx.text(frame);
+                    self.pump(ctx);
                 } else {
                     self.early.push((chat, frame));
                 }
             }
             Purpose::Entry(entry) => {
+                let is_late = awaited.is_none() || entry != self.entries;
+                self.settle(chat, ctx);
+                let Some(member) = self.member() else { return };
+                // A late answer, to an entry that was given up: where the session was before, it stays.
+                if is_late && !member.streams.contains(chat) {
+                    return;
+                }
                 member.rooms.insert(chat, room);
                 member.streams.enter(chat, head, &replay);
-                if awaited.is_none() || entry != self.entries {
-                    // A late answer, to an entry that was given up.
-                    if let Some(member) = self.member() {
-                        member.streams.release(chat);
-                    }
+                if is_late {
+                    member.streams.release(chat);
                     return self.pump(ctx);
                 }
                 if let Some(entering) = &mut self.entering
@@ -337,7 +361,7 @@ impl WsSession {
         }
         let chats: Vec<ChatId> = leaves.iter().map(|room| room.standing.chat_id).collect();
         for chat in &chats {
-            self.forget(*chat);
+            self.forget(*chat, ctx);
         }
         self.desk.chat_server().do_send(Leave { session: self.id, chats });
         self.pump(ctx);
@@ -364,7 +388,8 @@ impl WsSession {
         self.go_on(ctx);
     }
 
-    pub(super) fn forget(&mut self, chat: ChatId) {
+    pub(super) fn forget(&mut self, chat: ChatId, ctx: &mut WebsocketContext<Self>) {
+        self.settle(chat, ctx);
         if let Some(member) = self.member() {
             member.streams.leave(chat);
             member.rooms.remove(&chat);

@@ -262,8 +262,7 @@ impl WsSession {
             return Err(Exception::forbidden("a customer is always in the own chat"));
         }
         for chat in &chats {
-            self.settle(*chat, ctx);
-            self.forget(*chat);
+            self.forget(*chat, ctx);
         }
         // Bounded: the session's own requests are counted.
         self.desk.chat_server().do_send(Leave { session: self.id, chats });

@@ -89,7 +89,12 @@ impl WsSession {
     fn page_lost(&mut self, chat: ChatId, ctx: &mut WebsocketContext<Self>) {
         if let Some(member) = self.member() {
             member.streams.page_lost(chat);
-            ctx.run_later(RETRY, |this, ctx| this.pump(ctx));
+        }
+        if !std::mem::replace(&mut self.retrying, true) {
+            ctx.run_later(RETRY, |this, ctx| {
+                this.retrying = false;
+                this.pump(ctx);
+            });
         }
         self.replay_failed(chat, ctx);
     }
@@ -154,7 +159,8 @@ impl WsSession {
     pub(super) fn relocate(&mut self, chat: ChatId, post: Post, ctx: &mut WebsocketContext<Self>) {
         let desk = self.desk.clone();
         let located = async move { desk.locate(chat).await };
-        ctx.spawn(located.into_actor(self).map(move |room, this, _| {
+        // Nothing overtakes it meanwhile.
+        ctx.wait(located.into_actor(self).map(move |room, this, _| {
             if let (Ok(room), Some(member)) = (room, this.member())
                 && room.try_send(post).is_ok()
             {
@@ -240,6 +246,9 @@ impl Handler<Page> for WsSession {
             }
         }
         member.streams.page_done(chat, messages.is_empty());
+        if messages.is_empty() {
+            self.settle(chat, ctx);
+        }
         self.pump(ctx);
         self.entered(ctx);
     }
