@@ -31,25 +31,16 @@ impl WsSession {
         event: &str,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let done = match command {
-            Command::Ping => Ok(Some(protocol::ServerTime { server_time: Timestamp::now() })),
-            _ => match self.member().map_or(Ok(()), Member::rate) {
-                Ok(()) => Ok(None),
-                Err(exception) => {
-                    self.desk.metrics().requests_limited.inc();
-                    Err(exception)
-                }
-            },
+        let request = id.clone();
+        let within_rate = match command {
+            Command::Ping => Ok(()),
+            _ => self.member().map_or(Ok(()), Member::rate),
         };
-        match (done, command) {
-            (Err(exception), _) => self.refuse(id.as_ref(), Some(event), &exception, ctx),
-            (Ok(Some(time)), _) => answer::<ServerTime>(id.as_ref(), time, ctx),
-            (Ok(None), command) => {
-                let request = id.clone();
-                if let Err(exception) = self.act(command, request, ctx) {
-                    self.refuse(id.as_ref(), Some(event), &exception, ctx);
-                }
-            }
+        if within_rate.is_err() {
+            self.desk.metrics().requests_limited.inc();
+        }
+        if let Err(exception) = within_rate.and_then(|()| self.act(command, request, ctx)) {
+            self.refuse(id.as_ref(), Some(event), &exception, ctx);
         }
     }
 
@@ -69,8 +60,10 @@ impl WsSession {
             Command::LeaveChat(chats) => self.leave_chat(chats, id.as_ref(), ctx),
             Command::CreateChat(chat) => self.create_chat(chat, id, ctx),
             Command::WatchChats(watching) => self.watch_chats(watching, id.as_ref(), ctx),
-            // Answered before.
-            Command::Ping => Ok(()),
+            Command::Ping => {
+                answer(id.as_ref(), ServerTime { server_time: Timestamp::now() }, ctx);
+                Ok(())
+            }
         }
     }
 
