@@ -20,6 +20,7 @@ mod floods;
 mod frames;
 mod groups;
 mod http;
+mod keys;
 mod lists;
 mod messages;
 mod order;
