@@ -1,0 +1,177 @@
+//! What ChatServer is made with, and what may be sent to it.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::actors::db_executor::BatchLimits;
+use crate::actors::delivery::Link;
+use crate::actors::page_reader::PageReader;
+use crate::actors::room_actor::{RoomActor, RoomLimits};
+use crate::db::Store;
+use crate::domain::{Chat, ChatId, Role, Seq, SessionId, UserId};
+use crate::metrics::Metrics;
+
+/// What ChatServer is made with.
+pub struct ChatServerParts {
+    pub store: Store,
+    pub reader: Addr<PageReader>,
+    pub metrics: Arc<Metrics>,
+    pub executors: usize,
+    /// Posts that wait for one executor.
+    pub backlog: usize,
+    pub batch: BatchLimits,
+    pub room: RoomLimits,
+    pub sessions_per_user: usize,
+    pub messages_per_second: u32,
+    pub burst: u32,
+}
+
+/// A chat to enter, with what the database says of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entrance {
+    pub chat: ChatId,
+    /// Where the session goes on from; `None` is the end.
+    pub after: Option<Seq>,
+    pub last_seq: Seq,
+}
+
+/// A session begins, in the rooms of these chats. Each room answers the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Connect {
+    pub link: Link,
+    pub user: UserId,
+    /// The session's number of this entry; the rooms' answers carry it back.
+    pub entry: u64,
+    pub chats: Vec<Entrance>,
+}
+
+/// A session enters more chats. Each room answers the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Join {
+    pub link: Link,
+    pub entry: u64,
+    pub chats: Vec<Entrance>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    pub session: SessionId,
+    pub chats: Vec<ChatId>,
+}
+
+/// A session has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Disconnect(pub SessionId);
+
+/// A session is told of every chat, or no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Watch {
+    pub session: SessionId,
+    pub watching: bool,
+}
+
+/// Takes one of a user's posts that come over no session, whose rate is limited as a session's is.
+/// Answers with the milliseconds to wait where there are too many.
+#[derive(Message)]
+#[rtype(result = "Result<(), u64>")]
+pub struct Meter(pub UserId);
+
+/// Asks for a chat's room, which is started where there is none.
+#[derive(Message)]
+#[rtype(result = "Addr<RoomActor>")]
+pub struct Locate(pub ChatId);
+
+/// A chat was made.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Announce {
+    pub chat: Arc<Chat>,
+    /// All of them: the chat itself shows a bounded number.
+    pub members: Vec<UserId>,
+    /// The session whose ack carries the chat.
+    pub except: Option<SessionId>,
+}
+
+/// A chat moved: those who watch are told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Updated(pub Arc<Chat>);
+
+/// A user was changed: the sessions of one who is blocked end, and those of another role.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct UserChanged {
+    pub user: UserId,
+    pub role: Role,
+    pub blocked: bool,
+}
+
+/// The server stops: all sessions end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndAll;
+
+/// Chats whose logs are known to reach further than this node has seen.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hints(pub Vec<(ChatId, Seq)>);
+
+/// Asks which of these chats, made lately, were not announced here.
+#[derive(Message)]
+#[rtype(result = "Vec<ChatId>")]
+pub struct Unannounced(pub Vec<ChatId>);
+
+/// Asks what this node has to know of others.
+#[derive(Message)]
+#[rtype(result = "Interest")]
+pub struct Interests;
+
+/// What this node has to know of others.
+pub struct Interest {
+    pub rooms: Vec<ChatId>,
+    pub watched: bool,
+}
+
+/// Nobody is in a room, and nothing on its way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomIdle {
+    pub chat: ChatId,
+    pub generation: u64,
+}
+
+/// A room has ended without having been retired.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomDied {
+    pub chat: ChatId,
+    pub generation: u64,
+}
+
+/// An executor has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ExecutorDied {
+    pub index: usize,
+}
+
+/// A worker thread that rooms may run on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AddWorker(pub ArbiterHandle);
+
+/// What a test makes panic.
+#[cfg(feature = "faults")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum CrashOf {
+    Session(SessionId),
+    Room(ChatId),
+    Executor(usize),
+}
