@@ -200,11 +200,6 @@ impl<S, R> Hub<S, R> {
     pub fn rooms(&self) -> impl Iterator<Item = (ChatId, &R)> {
         self.rooms.iter().map(|(chat, room)| (*chat, &room.link))
     }
-
-    #[must_use]
-    pub fn room_count(&self) -> usize {
-        self.rooms.len()
-    }
 }
 
 #[cfg(test)]
