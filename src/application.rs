@@ -35,6 +35,7 @@ pub fn database(settings: &Settings) -> db::Config {
         pool_size: database.pool_size,
         acquire_timeout: database.acquire_timeout(),
         ca_file: database.ca_file.clone(),
+        outbox: settings.rabbitmq.is_on(),
     }
 }
 
@@ -235,5 +236,6 @@ fn desk(
         limits: limits.clone(),
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
+        outside: None,
     })
 }

@@ -56,5 +56,6 @@ pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod cluster; // What other nodes did, as the database tells it.
+pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

@@ -18,6 +18,7 @@ pub use messages::{
 
 use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
 use super::delivery::Link;
+use super::gateway::{Broadcast, IsHere};
 use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
 use super::ws_session::{Kick, Purpose, Push};
 use crate::domain::{
@@ -312,6 +313,20 @@ impl Handler<Updated> for ChatServer {
     fn handle(&mut self, Updated(chat): Updated, _: &mut Self::Context) {
         let frame = protocol::chat_updated(&ChatView::new(&chat, Role::Admin));
         self.tell_watchers(&frame, |_| true);
+    }
+}
+
+impl Handler<Broadcast> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, _: Broadcast, _: &mut Self::Context) {}
+}
+
+impl Handler<IsHere> for ChatServer {
+    type Result = bool;
+
+    fn handle(&mut self, IsHere(user): IsHere, _: &mut Self::Context) -> bool {
+        self.hub.sessions_of(user).next().is_some()
     }
 }
 

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::chat_server::{Announce, ChatServer, Locate, Meter, UserChanged};
+use super::gateway::{Broadcast, IsHere, Outside};
 use super::reception::{Admit, Reception};
 use super::reply::Reply;
 use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
@@ -36,6 +37,8 @@ pub struct DeskParts {
     pub limits: Limits,
     pub metrics: Arc<Metrics>,
     pub unauthenticated: AtomicUsize,
+    /// Other services, where there is a broker.
+    pub outside: Option<Outside>,
 }
 
 /// Someone who was let in, with the chats whose rooms they enter first.
@@ -122,6 +125,28 @@ impl Desk {
     #[must_use]
     pub fn chat_server(&self) -> &Addr<ChatServer> {
         &self.0.chat_server
+    }
+
+    /// The way to other services; `None` without a broker.
+    #[must_use]
+    pub fn outside(&self) -> Option<&Outside> {
+        self.0.outside.as_ref()
+    }
+
+    /// Says something to sessions of this node.
+    ///
+    /// # Errors
+    /// `unavailable` while ChatServer is overrun or gone.
+    pub fn broadcast(&self, broadcast: Broadcast) -> Result<(), Exception> {
+        self.0.chat_server.try_send(broadcast).map_err(|_| Exception::unavailable())
+    }
+
+    /// Whether a user has a session on this node.
+    ///
+    /// # Errors
+    /// `unavailable` while the server stops.
+    pub async fn is_here(&self, user: UserId) -> Result<bool, Exception> {
+        self.0.chat_server.send(IsHere(user)).await.map_err(|_| Exception::unavailable())
     }
 
     /// A place for a socket without a token; `None` when all are taken.

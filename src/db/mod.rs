@@ -13,6 +13,8 @@ mod error;
 mod journal;
 mod messages;
 mod migrations;
+mod news;
+mod outbox;
 mod plan;
 mod postgres;
 mod rows;
@@ -31,6 +33,7 @@ pub use error::StoreError;
 pub use journal::{Change, Entry};
 pub use messages::{HistoryPage, Range};
 pub use migrations::{Direction, Migration};
+pub use outbox::{OutboxEntry, OutboxState};
 pub use users::UserFilter;
 pub use writer::{Batch, Mark, Marked, Refusal, Writer, WriterEvents, Written};
 
@@ -48,6 +51,8 @@ pub struct Config {
     pub acquire_timeout: Duration,
     /// The only certificates that may vouch for the server; without it, those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Whether what happens is written down for other services.
+    pub outbox: bool,
 }
 
 /// The database. Cheap to clone; all clones share their connections.

@@ -158,7 +158,13 @@ struct Line {
 }
 
 pub fn config(url: String) -> Config {
-    Config { url, pool_size: 4, acquire_timeout: Duration::from_secs(5), ca_file: None }
+    Config {
+        url,
+        pool_size: 4,
+        acquire_timeout: Duration::from_secs(5),
+        ca_file: None,
+        outbox: false,
+    }
 }
 
 async fn connect(url: &str) -> tokio_postgres::Client {

@@ -1,0 +1,1 @@
+//! The company's other services, over RabbitMQ, in the words of NestJS.
