@@ -15,6 +15,7 @@ use crate::actors::{
     Reception, RoomLimits,
 };
 use crate::auth::{Verifier, secret};
+use crate::bus::Bus;
 use crate::cluster::Neighbours;
 use crate::db::{self, Direction, Store};
 use crate::http::{self, State};
@@ -46,6 +47,7 @@ pub struct Application {
     handle: Handle,
     shutdown_timeout: Duration,
     arbiters: Vec<Arbiter>,
+    bus: Option<Bus>,
 }
 
 /// Reaches a running [`Application`].
@@ -82,6 +84,10 @@ impl Application {
             log::info!("migrated {migration}");
         }
         let metrics = Arc::new(Metrics::new());
+        let bus = match settings.rabbitmq.is_on() {
+            true => Some(Bus::new(Arc::new(settings.rabbitmq.clone()), Arc::clone(&metrics))?),
+            false => None,
+        };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let desk =
             desk(&settings, verifier, &store, &metrics, &reading.handle(), &control.handle());
@@ -98,6 +104,7 @@ impl Application {
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let dead_peer = settings.limits.heartbeat().saturating_mul(2);
+        let bus_desk = desk.clone();
         let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
         let worker_server = chat_server.clone();
         let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
@@ -128,6 +135,13 @@ impl Application {
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
         log::info!("backplane: the database, looked at every {} ms", poll.as_millis());
+        log::info!(
+            "broker: {}",
+            bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
+        );
+        if let Some(bus) = &bus {
+            bus.start(bus_desk);
+        }
         reading.spawn(neighbours.watch());
         Ok(Self {
             server: server.run(),
@@ -135,6 +149,7 @@ impl Application {
             handle,
             shutdown_timeout,
             arbiters: vec![reading, control],
+            bus,
         })
     }
 
@@ -154,10 +169,13 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, arbiters, .. } = self;
+        let Self { server, handle, shutdown_timeout, arbiters, bus, .. } = self;
         let running = server.handle();
         actix::spawn(stop_when_told(handle, running, shutdown_timeout));
         server.await?;
+        if let Some(bus) = &bus {
+            bus.stop().await;
+        }
         for arbiter in &arbiters {
             arbiter.stop();
         }

@@ -62,6 +62,7 @@ pub struct Metrics {
     pub database_reconnects: Counter,
     pub panics: Family<Of, Counter>,
     pub poll_failures: Counter,
+    pub bus_connected: Gauge,
 }
 
 impl Default for Metrics {
@@ -93,6 +94,7 @@ impl Metrics {
             database_reconnects: Counter::default(),
             panics: Family::default(),
             poll_failures: Counter::default(),
+            bus_connected: Gauge::default(),
         };
         for part in [Part::Session, Part::Room, Part::Executor, Part::Reader, Part::Reception] {
             // Made at once, so that a panic is seen as a step from 0 and not as a new line.
