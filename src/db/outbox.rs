@@ -128,9 +128,7 @@ impl Subjects {
             USER_CREATED => News::UserCreated(self.users.get(&row.user_id?)?.clone()),
             CHAT_CREATED => News::ChatCreated(self.chats.get(&row.chat_id?)?.clone()),
             MESSAGE_CREATED => News::MessageCreated(self.authors.message(message?)),
-            _ => {
-                News::MessageRead { chat_id: row.chat_id?, user_id: row.user_id?, seq: row.seq? }
-            }
+            _ => News::MessageRead { chat_id: row.chat_id?, user_id: row.user_id?, seq: row.seq? },
         })
     }
 }

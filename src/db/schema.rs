@@ -85,4 +85,11 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, chats, chat_members, read_marks, messages, outbox);
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    chats,
+    chat_members,
+    read_marks,
+    messages,
+    outbox
+);

@@ -31,11 +31,7 @@ pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
     }
 }
 
-fn transact(
-    connection: &mut SqliteConnection,
-    batch: &Batch,
-    tells: bool,
-) -> QueryResult<Written> {
+fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> QueryResult<Written> {
     let ground = Ground {
         heads: heads(connection, &batch.locked())?.into_iter().collect(),
         found: find(connection, batch)?,
