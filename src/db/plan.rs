@@ -283,6 +283,26 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_ones_own_message_reads_is_no_news() {
+        let mark = |user, seq| Mark { chat_id: CHAT, user_id: UserId(user), seq: Seq(seq) };
+        let batch = Batch {
+            // The seventh has read as far as 7; the chat ends at 8.
+            drafts: vec![
+                draft(1, "a", "x"),
+                draft(1, "b", "x"),
+                Draft { author: UserId(9), ..draft(1, "c", "x") },
+            ],
+            marks: vec![mark(7, 6), mark(7, 7), mark(8, 2), mark(8, 1), mark(9, 99), mark(10, 0)],
+            heads: Vec::new(),
+        };
+        let ground = Ground { heads: [(CHAT, Seq(5))].into(), found: HashMap::new(), now: NOW };
+        let read = |user, seq| ((CHAT, UserId(user)), Seq(seq));
+        let plan = plan(&batch, ground, &Ours::new());
+        assert_eq!(plan.reads, [read(8, 2)].into());
+        assert_eq!(plan.marks, [read(7, 7), read(8, 2), read(9, 8), read(10, 0)].into());
+    }
+
     proptest! {
         #[test]
         fn numbers_follow_without_a_gap(
