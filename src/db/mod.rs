@@ -39,6 +39,7 @@ pub use writer::{Batch, Mark, Marked, Refusal, Writer, WriterEvents, Written};
 
 use crate::domain::Timestamp;
 use backend::{Backend, read};
+use outbox::Outbox;
 
 /// Where the database is, and how to connect.
 #[derive(Clone)]
@@ -59,6 +60,7 @@ pub struct Config {
 #[derive(Clone)]
 pub struct Store {
     backend: Backend,
+    outbox: Outbox,
 }
 
 impl Store {
@@ -82,7 +84,7 @@ impl Store {
                 return Err(StoreError::Internal(said.to_owned()));
             }
         };
-        let store = Self { backend };
+        let store = Self { backend, outbox: Outbox::new(config.outbox) };
         store.ping().await?;
         Ok(store)
     }

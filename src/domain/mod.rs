@@ -25,4 +25,4 @@ pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
-pub use user::{Author, Identity, Role, User};
+pub use user::{Author, Identity, OWN_ISSUER, Role, User};

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::{Timestamp, UserId};
 
+/// Who vouches for our own users: the built-in accounts and the services. No token may claim it.
+pub const OWN_ISSUER: &str = "frontdesk";
+
 /// What a user may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

@@ -21,8 +21,7 @@ pub use load::SettingsError;
 pub use rabbitmq::{RabbitMq, Route, RouteKind, RouteRole};
 pub use secret::Secret;
 
-/// The `iss` of tokens of built-in accounts; nobody else may have it.
-pub const OWN_ISSUER: &str = "frontdesk";
+pub use crate::domain::OWN_ISSUER;
 
 /// Executors on PostgreSQL where nothing else is said.
 const DEFAULT_EXECUTORS: usize = 1;

@@ -78,6 +78,12 @@ impl Desk {
         Store::connect(&self.config).await.expect("connect")
     }
 
+    /// A store of a process that tells other services what happens.
+    pub async fn telling_store(&self) -> Store {
+        let config = Config { outbox: true, ..self.config.clone() };
+        Store::connect(&config).await.expect("connect")
+    }
+
     pub async fn writer(&self) -> Writer {
         self.store.writer().await.expect("a writer")
     }
