@@ -5,6 +5,8 @@
 //! in the database.
 
 mod broker;
+mod packet;
+mod pattern;
 
 use std::sync::Arc;
 
