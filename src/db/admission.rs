@@ -167,22 +167,24 @@ impl Store {
 
     /// Finds a customer's support chat, or makes it. The second value tells whether it was made now.
     pub async fn own_chat(&self, customer: UserId) -> Result<(ChatId, bool), StoreError> {
-        let find = || async {
-            read!(self, |connection| {
-                let chat = chats::table.filter(chats::customer_id.eq(customer)).select(chats::id);
-                run!(chat.first::<ChatId>(connection)).optional()
-            })
-        };
-        if let Some(chat) = find().await? {
+        if let Some(chat) = self.support_chat(customer).await? {
             return Ok((chat, false));
         }
         let created = self.settle(BTreeMap::new(), Vec::new(), vec![customer]).await?;
         if let Some(chat) = created.get(&customer) {
             return Ok((*chat, true));
         }
-        let found = find().await?;
+        let found = self.support_chat(customer).await?;
         let chat = found.ok_or_else(|| StoreError::Internal(format!("no customer {customer}")))?;
         Ok((chat, false))
+    }
+
+    /// A customer's own chat, where there is one.
+    pub async fn support_chat(&self, customer: UserId) -> Result<Option<ChatId>, StoreError> {
+        read!(self, |connection| {
+            let chat = chats::table.filter(chats::customer_id.eq(customer)).select(chats::id);
+            run!(chat.first::<ChatId>(connection)).optional()
+        })
     }
 
     /// Who of the bearers has been here.
