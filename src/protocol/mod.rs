@@ -5,6 +5,7 @@ mod command;
 mod envelope;
 mod object;
 mod event;
+mod fields;
 mod new_user;
 mod view;
 
@@ -15,9 +16,10 @@ pub use command::{
 };
 pub use envelope::{Envelope, Rejected, RequestId};
 pub use event::{
-    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, receive_message,
-    welcome,
+    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, pushed,
+    receive_message, recv, welcome,
 };
+pub use fields::{Fields, NoFields};
 pub use new_user::NewUser;
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
