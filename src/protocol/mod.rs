@@ -7,6 +7,7 @@ mod envelope;
 mod list;
 mod object;
 mod event;
+mod fields;
 mod new_user;
 mod number;
 mod view;
@@ -20,9 +21,10 @@ pub use command::{
 pub use cursor::Key;
 pub use envelope::{Envelope, Rejected, RequestId};
 pub use event::{
-    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, receive_message,
-    welcome,
+    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, pushed,
+    receive_message, recv, welcome,
 };
+pub use fields::{Fields, NoFields};
 pub use list::{Asked, Cursor, LIMIT_MAX, List, Order, Page};
 pub use new_user::NewUser;
 pub use number::Number;
