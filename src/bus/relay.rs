@@ -12,7 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
@@ -230,7 +230,8 @@ impl Relay {
     async fn publish(&mut self, channel: &Channel, wave: Vec<Posting>) -> Result<usize, End> {
         let size = wave.len();
         count(&self.metrics.events_published, size);
-        let answers = join_all(wave.iter().map(|posting| self.post(channel, posting)));
+        let posts: Vec<_> = wave.iter().map(|posting| self.post(channel, posting)).collect();
+        let answers = stream::iter(posts).buffered(MOST_LANES).collect::<Vec<_>>();
         let Ok(answers) = timeout(self.settings.confirm_timeout(), answers).await else {
             count(&self.metrics.events_retried, size);
             self.broker.give_up();
@@ -271,18 +272,23 @@ impl Relay {
         Ok(confirmed)
     }
 
+    /// Publishes to each who lacks it, and only then waits for what the broker says of each.
     async fn post(&self, channel: &Channel, posting: &Posting) -> Answers {
-        let publishing = posting.missing.iter().map(async |&to| {
-            let answer = match self.destinations.get(to) {
-                Some(destination) => match destination.publish(channel, &posting.event).await {
-                    Ok(confirm) => confirm.await,
-                    Err(error) => Err(error),
-                },
-                None => Ok(Confirmation::NotRequested),
+        let mut confirms = Vec::with_capacity(posting.missing.len());
+        for &to in &posting.missing {
+            if let Some(destination) = self.destinations.get(to) {
+                confirms.push((to, destination.publish(channel, &posting.event).await));
+            }
+        }
+        let mut answers = Vec::with_capacity(confirms.len());
+        for (to, confirm) in confirms {
+            let answer = match confirm {
+                Ok(confirm) => confirm.await,
+                Err(error) => Err(error),
             };
-            (to, answer)
-        });
-        join_all(publishing).await
+            answers.push((to, answer));
+        }
+        answers
     }
 
     /// Deletes what was told, however long that takes: read again, it would be told again.
