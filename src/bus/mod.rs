@@ -4,15 +4,21 @@
 //! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
 //! in the database.
 
+mod backlog;
 mod broker;
+mod destination;
+mod event;
 mod packet;
 mod pattern;
+mod presence;
+mod relay;
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 
 pub use broker::{Broker, BusError};
+use relay::Relay;
 
 use crate::actors::Desk;
 use crate::metrics::Metrics;
@@ -59,6 +65,8 @@ impl Bus {
             metrics: Arc::clone(&self.metrics),
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
+        self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
+        self.arbiter.spawn(Relay::new(&parts).run());
     }
 
     /// Says goodbye to the broker.
