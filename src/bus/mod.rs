@@ -5,6 +5,9 @@
 //! in the database.
 
 mod broker;
+mod gateway;
+mod line;
+mod nodes;
 mod packet;
 mod pattern;
 
@@ -13,8 +16,11 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 pub use broker::{Broker, BusError};
+pub use nodes::Nodes;
+use tokio::time::{Instant, sleep_until};
 
-use crate::actors::Desk;
+use self::gateway::Gateway;
+use crate::actors::{Desk, Outside, PresenceChanged};
 use crate::metrics::Metrics;
 use crate::settings::RabbitMq;
 
@@ -50,6 +56,25 @@ impl Bus {
         &self.broker
     }
 
+    /// What sessions need to reach other services.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        let handle = self.arbiter.handle();
+        let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
+        let metrics = Arc::clone(&self.metrics);
+        let gateway =
+            Gateway::start_in_arbiter(&handle, |_| Gateway::new(settings, broker, metrics));
+        let presence = Unheard::start_in_arbiter(&handle, |_| Unheard);
+        let routes = self.settings.gateway.iter();
+        let routes = routes.map(|route| (route.event.clone(), Arc::new(route.clone()))).collect();
+        Outside {
+            routes: Arc::new(routes),
+            most_bytes: self.settings.gateway_bytes,
+            gateway: gateway.recipient(),
+            presence: presence.recipient(),
+        }
+    }
+
     /// Connects, and goes on until [`Bus::stop`]. A broker that is away is waited for.
     pub fn start(&self, desk: Desk) {
         let parts = Parts {
@@ -59,11 +84,34 @@ impl Bus {
             metrics: Arc::clone(&self.metrics),
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
+        let (_nodes, meeting) = Nodes::new(parts);
+        self.arbiter.spawn(meeting);
     }
 
     /// Says goodbye to the broker.
     pub async fn stop(&self) {
         self.broker.close().await;
         self.arbiter.stop();
+    }
+}
+
+/// Nobody is told yet who comes and goes.
+struct Unheard;
+
+impl Actor for Unheard {
+    type Context = Context<Self>;
+}
+
+impl Handler<PresenceChanged> for Unheard {
+    type Result = ();
+
+    fn handle(&mut self, _: PresenceChanged, _: &mut Self::Context) {}
+}
+
+/// Waits for a moment, or for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

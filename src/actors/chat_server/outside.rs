@@ -34,8 +34,7 @@ impl ChatServer {
     /// Hands a frame to a session, and gives up one that does not keep up.
     fn tell(&self, link: &Link, frame: &Frame) -> bool {
         let limits = self.parts.room;
-        let is_charged =
-            link.meter.charge_told(frame, limits.session_events, limits.session_bytes);
+        let is_charged = link.meter.charge_told(frame, limits.session_events, limits.session_bytes);
         if is_charged && link.addr.try_send(Tell(frame.clone())).is_ok() {
             return true;
         }
@@ -56,7 +55,9 @@ impl Handler<Broadcast> for ChatServer {
     fn handle(&mut self, Broadcast { audience, frame }: Broadcast, _: &mut Self::Context) -> usize {
         let is_told = |link: &&Link| self.tell(link, &frame);
         match audience {
-            Audience::Session(session) => self.hub.session(session).iter().filter(is_told).count(),
+            Audience::Session(session) => {
+                self.hub.session(session).into_iter().filter(is_told).count()
+            }
             Audience::User(user) => {
                 self.hub.sessions_of(user).map(|(_, link)| link).filter(is_told).count()
             }

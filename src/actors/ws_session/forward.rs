@@ -102,13 +102,14 @@ impl WsSession {
         // Only the gateway says who a service is to answer.
         fields.take("metadata");
         let named = chat_of(&fields)?;
-        if member.forwards.in_flight >= MOST_IN_FLIGHT {
+        let fields = fields.to_string();
+        if !member.forwards.have_room_for(&fields, most_bytes) {
             metrics.gateway_forward(ForwardOutcome::Unavailable);
             return Err(Exception::unavailable());
         }
         let chat = named.or_else(|| member.own.map(|own| own.chat_id));
         let unseen = named.is_some_and(|chat| !member.may_see_at_once(chat));
-        Ok((chat, unseen, fields.to_string()))
+        Ok((chat, unseen, fields))
     }
 
     /// Passes on what waits, as far as the next one whose chat must be looked up.
@@ -119,7 +120,8 @@ impl WsSession {
             match waiting.chat.filter(|_| waiting.unseen) {
                 Some(chat) => {
                     member.forwards.looking = true;
-                    let (desk, user) = (self.desk.clone(), member.user.clone());
+                    let user = member.user.clone();
+                    let desk = self.desk.clone();
                     let look = async move { desk.standing(&user, chat).await };
                     ctx.spawn(look.into_actor(self).map(move |standing, this, ctx| {
                         let Some(member) = this.member() else { return };
@@ -166,13 +168,17 @@ impl WsSession {
         }
     }
 
-    fn refuse_forward(
-        &self,
-        sent: &Sent,
-        exception: &Exception,
-        ctx: &mut WebsocketContext<Self>,
-    ) {
+    fn refuse_forward(&self, sent: &Sent, exception: &Exception, ctx: &mut WebsocketContext<Self>) {
         self.refuse(sent.request.as_ref(), Some(&sent.route.event), exception, ctx);
+    }
+}
+
+impl Forwards {
+    /// Whether one more may be under way: there are not too many, and those that are held back here
+    /// are not too large together.
+    fn have_room_for(&self, fields: &str, most_bytes: usize) -> bool {
+        let held_back: usize = self.waiting.iter().map(|waiting| waiting.fields.len()).sum();
+        self.in_flight < MOST_IN_FLIGHT && held_back + fields.len() <= most_bytes.saturating_mul(2)
     }
 }
 
