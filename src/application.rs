@@ -11,13 +11,14 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, PageReader,
-    Reception, RoomLimits,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
+    PageReader, Reception, RoomLimits,
 };
 use crate::auth::{Verifier, secret};
 use crate::bus::Bus;
 use crate::cluster::Neighbours;
 use crate::db::{self, Direction, Store};
+use crate::domain::NodeId;
 use crate::http::{self, State};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -89,8 +90,9 @@ impl Application {
             false => None,
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
-        let desk =
-            desk(&settings, verifier, &store, &metrics, &reading.handle(), &control.handle());
+        let outside = bus.as_ref().map(Bus::outside);
+        let (reader, server) = (reading.handle(), control.handle());
+        let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
         let chat_server = desk.chat_server().clone();
         let ready = Arc::new(AtomicBool::new(true));
         let handle = Handle {
@@ -218,6 +220,7 @@ fn desk(
     metrics: &Arc<Metrics>,
     reading: &ArbiterHandle,
     control: &ArbiterHandle,
+    outside: Option<Outside>,
 ) -> Desk {
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
@@ -244,9 +247,11 @@ fn desk(
         sessions_per_user: limits.sessions_per_user,
         messages_per_second: limits.messages_per_second,
         burst: limits.burst,
+        presence: outside.as_ref().map(|outside| outside.presence.clone()),
     };
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
     Desk::new(DeskParts {
+        node: NodeId::random(),
         store: store.clone(),
         verifier,
         chat_server,
@@ -254,6 +259,6 @@ fn desk(
         limits: limits.clone(),
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
-        outside: None,
+        outside,
     })
 }

@@ -2,6 +2,7 @@
 //! Never on the path of a message, and never waits for the database.
 
 mod messages;
+mod outside;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +19,6 @@ pub use messages::{
 
 use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
 use super::delivery::Link;
-use super::gateway::{Broadcast, IsHere};
 use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
 use super::ws_session::{Kick, Purpose, Push};
 use crate::domain::{
@@ -196,6 +196,7 @@ impl Handler<Connect> for ChatServer {
             link.addr.do_send(Kick::TooManySessions);
             return;
         }
+        self.came(user);
         if self.ending {
             link.addr.do_send(Kick::Shutdown);
         }
@@ -233,10 +234,14 @@ impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Disconnect(session): Disconnect, _: &mut Self::Context) {
+        let user = self.hub.user_of(session);
         for chat in self.hub.disconnect(session) {
             if let Some(room) = self.hub.room(chat) {
                 room.do_send(Detach(session));
             }
+        }
+        if let Some(user) = user {
+            self.went(user);
         }
     }
 }
@@ -313,20 +318,6 @@ impl Handler<Updated> for ChatServer {
     fn handle(&mut self, Updated(chat): Updated, _: &mut Self::Context) {
         let frame = protocol::chat_updated(&ChatView::new(&chat, Role::Admin));
         self.tell_watchers(&frame, |_| true);
-    }
-}
-
-impl Handler<Broadcast> for ChatServer {
-    type Result = ();
-
-    fn handle(&mut self, _: Broadcast, _: &mut Self::Context) {}
-}
-
-impl Handler<IsHere> for ChatServer {
-    type Result = bool;
-
-    fn handle(&mut self, IsHere(user): IsHere, _: &mut Self::Context) -> bool {
-        self.hub.sessions_of(user).next().is_some()
     }
 }
 

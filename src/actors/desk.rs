@@ -14,8 +14,8 @@ use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, ClientId, Draft, Receipt, Seq, Standing, Stored, Timestamp, User, UserId,
-    access,
+    Author, Chat, ChatId, ClientId, Draft, NodeId, Receipt, Seq, Standing, Stored, Timestamp, User,
+    UserId, access,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
@@ -30,6 +30,7 @@ pub struct Desk(Arc<DeskParts>);
 
 /// What a desk is made of.
 pub struct DeskParts {
+    pub node: NodeId,
     pub store: Store,
     pub verifier: Verifier,
     pub chat_server: Addr<ChatServer>,
@@ -106,6 +107,12 @@ impl Desk {
         Self(Arc::new(parts))
     }
 
+    /// Which node of the deployment this is.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
     /// Reads go to the database directly.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -133,12 +140,12 @@ impl Desk {
         self.0.outside.as_ref()
     }
 
-    /// Says something to sessions of this node.
+    /// Says something to sessions of this node; to how many of them.
     ///
     /// # Errors
-    /// `unavailable` while ChatServer is overrun or gone.
-    pub fn broadcast(&self, broadcast: Broadcast) -> Result<(), Exception> {
-        self.0.chat_server.try_send(broadcast).map_err(|_| Exception::unavailable())
+    /// `unavailable` while the server stops.
+    pub async fn broadcast(&self, broadcast: Broadcast) -> Result<usize, Exception> {
+        self.0.chat_server.send(broadcast).await.map_err(|_| Exception::unavailable())
     }
 
     /// Whether a user has a session on this node.

@@ -55,9 +55,10 @@ pub enum Audience {
     Everybody,
 }
 
-/// A frame for sessions of this node. Who is too slow for it is told so, and closed (4409).
+/// A frame for sessions of this node. Who is too slow for it is told so, and closed (4409). Answers
+/// with the number of sessions that it is on its way to.
 #[derive(Clone, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "usize")]
 pub struct Broadcast {
     pub audience: Audience,
     pub frame: Frame,

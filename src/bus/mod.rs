@@ -8,6 +8,9 @@ mod backlog;
 mod broker;
 mod destination;
 mod event;
+mod gateway;
+mod line;
+mod nodes;
 mod packet;
 mod pattern;
 mod presence;
@@ -16,11 +19,15 @@ mod relay;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::time::{Instant, sleep_until};
 
 pub use broker::{Broker, BusError};
-use relay::Relay;
+pub use nodes::Nodes;
 
-use crate::actors::Desk;
+use self::gateway::Gateway;
+use self::presence::Presence;
+use self::relay::Relay;
+use crate::actors::{Desk, Outside};
 use crate::metrics::Metrics;
 use crate::settings::RabbitMq;
 
@@ -56,6 +63,30 @@ impl Bus {
         &self.broker
     }
 
+    /// What sessions need to reach other services.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        let handle = self.arbiter.handle();
+        let gateway = Gateway::start_in_arbiter(&handle, {
+            let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
+            let metrics = Arc::clone(&self.metrics);
+            |_| Gateway::new(settings, broker, metrics)
+        });
+        let presence = Presence::start_in_arbiter(&handle, {
+            let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
+            let metrics = Arc::clone(&self.metrics);
+            |_| Presence::new(settings, broker, metrics)
+        });
+        let routes = self.settings.gateway.iter();
+        let routes = routes.map(|route| (route.event.clone(), Arc::new(route.clone()))).collect();
+        Outside {
+            routes: Arc::new(routes),
+            most_bytes: self.settings.gateway_bytes,
+            gateway: gateway.recipient(),
+            presence: presence.recipient(),
+        }
+    }
+
     /// Connects, and goes on until [`Bus::stop`]. A broker that is away is waited for.
     pub fn start(&self, desk: Desk) {
         let parts = Parts {
@@ -67,11 +98,21 @@ impl Bus {
         self.arbiter.spawn(parts.broker.clone().keep_connected());
         self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
         self.arbiter.spawn(Relay::new(&parts).run());
+        let (_nodes, meeting) = Nodes::new(parts);
+        self.arbiter.spawn(meeting);
     }
 
     /// Says goodbye to the broker.
     pub async fn stop(&self) {
         self.broker.close().await;
         self.arbiter.stop();
+    }
+}
+
+/// Waits for a moment, or for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
