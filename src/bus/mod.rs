@@ -5,14 +5,23 @@
 //! in the database.
 
 mod broker;
+mod dead_letters;
+mod dispatch;
+mod gateway;
+mod intake;
+mod nodes;
 mod packet;
 mod pattern;
+mod rpc;
+mod users;
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 
 pub use broker::{Broker, BusError};
+use intake::Intake;
+use nodes::Nodes;
 
 use crate::actors::Desk;
 use crate::metrics::Metrics;
@@ -59,6 +68,10 @@ impl Bus {
             metrics: Arc::clone(&self.metrics),
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
+        let nodes = Nodes(parts.desk.clone());
+        for intake in Intake::all(&parts, &nodes) {
+            self.arbiter.spawn(intake.run());
+        }
     }
 
     /// Says goodbye to the broker.
