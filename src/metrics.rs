@@ -17,6 +17,7 @@ pub enum Part {
     Executor,
     Reader,
     Reception,
+    Bus,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -184,7 +185,9 @@ impl Metrics {
             gateway_forwards: Family::default(),
             gateway_answers: Family::default(),
         };
-        for part in [Part::Session, Part::Room, Part::Executor, Part::Reader, Part::Reception] {
+        for part in
+            [Part::Session, Part::Room, Part::Executor, Part::Reader, Part::Reception, Part::Bus]
+        {
             // Made at once, so that a panic is seen as a step from 0 and not as a new line.
             drop(metrics.panics.get_or_create(&Of { part }));
         }
@@ -269,7 +272,7 @@ impl Metrics {
         );
         registry.register(
             "panics",
-            "Actors that died of a panic and were replaced",
+            "Actors and parts that failed by a panic, and go on",
             self.panics.clone(),
         );
         registry.register(

@@ -14,8 +14,8 @@ use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, ClientId, Draft, NodeId, Receipt, Seq, Standing, Stored, Timestamp, User,
-    UserId, access,
+    Author, Chat, ChatId, ClientId, Draft, NodeId, Receipt, Seq, SessionId, Standing, Stored,
+    Timestamp, User, UserId, access,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
@@ -349,7 +349,7 @@ impl Desk {
         &self,
         user: &AuthenticatedUser,
         wanted: NewChat,
-        session: Option<crate::domain::SessionId>,
+        session: Option<SessionId>,
     ) -> Result<(Chat, Standing, bool), Exception> {
         let (id, made) = match wanted.user_ids {
             Some(_) if !access::may_create_group(user.role()) => {
@@ -367,11 +367,27 @@ impl Desk {
         let found = self.store().chat(id, user.id()).await?;
         let (chat, standing) = found.ok_or_else(|| Exception::chat_not_found(id))?;
         if made {
-            let members = self.store().member_ids(id).await?;
-            let chat = Arc::new(chat.clone());
-            self.0.chat_server.do_send(Announce { chat, members, except: session });
+            self.announce(chat.clone(), session).await?;
         }
         Ok((chat, standing, made))
+    }
+
+    /// Finds a customer's own chat, or makes and announces it.
+    ///
+    /// # Errors
+    /// `unavailable`; `internal` for who is no customer.
+    pub async fn own_chat(&self, customer: UserId) -> Result<ChatId, Exception> {
+        let (id, made) = self.store().own_chat(customer).await?;
+        if made && let Some(chat) = self.store().chats_by_id(vec![id]).await?.pop() {
+            self.announce(chat, None).await?;
+        }
+        Ok(id)
+    }
+
+    async fn announce(&self, chat: Chat, except: Option<SessionId>) -> Result<(), Exception> {
+        let members = self.store().member_ids(chat.id).await?;
+        self.0.chat_server.do_send(Announce { chat: Arc::new(chat), members, except });
+        Ok(())
     }
 
     /// Blocks a user, whose sessions on this node end at once, or lets them in again.

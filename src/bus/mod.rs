@@ -6,15 +6,20 @@
 
 mod backlog;
 mod broker;
+mod dead_letters;
 mod destination;
+mod dispatch;
 mod event;
 mod gateway;
+mod intake;
 mod line;
 mod nodes;
 mod packet;
 mod pattern;
 mod presence;
 mod relay;
+mod rpc;
+mod users;
 
 use std::sync::Arc;
 
@@ -25,6 +30,7 @@ pub use broker::{Broker, BusError};
 pub use nodes::Nodes;
 
 use self::gateway::Gateway;
+use self::intake::Intake;
 use self::presence::Presence;
 use self::relay::Relay;
 use crate::actors::{Desk, Outside};
@@ -98,8 +104,11 @@ impl Bus {
         self.arbiter.spawn(parts.broker.clone().keep_connected());
         self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
         self.arbiter.spawn(Relay::new(&parts).run());
-        let (_nodes, meeting) = Nodes::new(parts);
+        let (nodes, meeting) = Nodes::new(parts.clone());
         self.arbiter.spawn(meeting);
+        for intake in Intake::all(&parts, &nodes) {
+            self.arbiter.spawn(intake.run());
+        }
     }
 
     /// Says goodbye to the broker.

@@ -369,18 +369,18 @@ struct Data<'a>(Option<&'a RawValue>);
 
 impl Data<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, Exception> {
-        parse_data(self.0)
+        parse_data(self.0, "data")
     }
 }
 
-/// Reads the `data` of a frame, or of another service's packet. A missing one, and `null`, count as
-/// an object without fields.
+/// Reads the `data` of a frame or of another service's packet, or what stands at `at` in it. A
+/// missing one, and `null`, count as an object without fields.
 ///
 /// # Errors
-/// What is not as it must be: the message names the path, from `data` on.
-pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>) -> Result<T, Exception> {
+/// What is not as it must be: the message names the path, from `at` on.
+pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Result<T, Exception> {
     let data = data.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
-    read(data.as_bytes(), "data")
+    read(data.as_bytes(), at)
 }
 
 /// Deserializes; where that fails, once more, slowly, for the path of what is wrong.

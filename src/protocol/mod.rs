@@ -4,12 +4,12 @@ mod code;
 mod command;
 mod cursor;
 mod envelope;
+mod lenient;
 mod list;
 mod object;
 mod event;
 mod fields;
 mod new_user;
-mod number;
 mod view;
 
 pub use code::{Code, Exception};
@@ -25,9 +25,9 @@ pub use event::{
     receive_message, recv, welcome,
 };
 pub use fields::{Fields, NoFields};
+pub use lenient::{Number, Text};
 pub use list::{Asked, Cursor, LIMIT_MAX, List, Order, Page};
-pub use new_user::NewUser;
-pub use number::Number;
+pub use new_user::{NewUser, storable};
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
     UserView, Welcome, WelcomeLimits,

@@ -29,4 +29,6 @@ mod random_frames;
 mod reading;
 mod repeats;
 mod resuming;
+mod rpc;
 mod support;
+mod users_in;

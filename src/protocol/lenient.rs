@@ -1,8 +1,9 @@
-//! Numbers that other services may write as texts.
+//! What other services write in one way or the other.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::value::RawValue;
 
 /// A whole number, or its decimal text: languages that lose digits of large numbers write them so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,21 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// A text, or a number as it is written: one that no `f64` can hold is still a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Box::<RawValue>::deserialize(deserializer)?;
+        match written.get().as_bytes().first() {
+            Some(b'-' | b'0'..=b'9') => Ok(Self(written.get().to_owned())),
+            Some(b'"') => serde_json::from_str(written.get()).map(Self).map_err(Error::custom),
+            _ => Err(Error::custom("must be a text or a number")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +79,22 @@ mod tests {
             "[7]",
         ] {
             assert!(serde_json::from_str::<Number>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_be_written_as_a_number() {
+        for (json, text) in [
+            (r#""kim""#, "kim"),
+            (r#""\u00e9""#, "é"),
+            ("4711", "4711"),
+            ("-1", "-1"),
+            ("12345678901234567890123", "12345678901234567890123"),
+        ] {
+            assert_eq!(serde_json::from_str::<Text>(json).expect(json), Text(text.to_owned()));
+        }
+        for json in ["true", "[]", "{}", r#""\ud800""#] {
+            assert!(serde_json::from_str::<Text>(json).is_err(), "{json}");
         }
     }
 }
