@@ -10,6 +10,7 @@
 mod authenticating;
 mod bad_input;
 mod blocking;
+mod broker_faults;
 mod churn;
 mod connecting;
 mod desk;
