@@ -16,6 +16,7 @@ mod connecting;
 mod desk;
 mod devices;
 mod entering;
+mod events_out;
 mod faults;
 mod floods;
 mod frames;

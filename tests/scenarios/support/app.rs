@@ -74,7 +74,7 @@ impl TestApp {
     }
 
     /// A setting that the scenario has made.
-    fn setting(&self, key: &str) -> &str {
+    pub fn setting(&self, key: &str) -> &str {
         let found = self.settings.iter().rev().find(|(known, _)| known == key);
         found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("{key} is not set"))
     }
