@@ -130,6 +130,7 @@ impl Relay {
         let channel = self.broker.channel().await?;
         self.lock(&channel).await?;
         self.declare_exchange(&channel).await?;
+        self.declare_queues().await;
         answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         log::debug!("this node tells other services what happens");
         loop {
@@ -192,6 +193,16 @@ impl Relay {
             Some(_) => End::Refused(format!("the exchange {name} is not to be had: {error}")),
             None => End::Lost(error),
         })
+    }
+
+    /// Makes the queues that get every event, where they are missing and may be made. One that is not
+    /// there all the same is told of when its first event comes back.
+    async fn declare_queues(&self) {
+        for queue in self.destinations.iter().filter_map(Destination::queue) {
+            if let Err(error) = self.broker.queue(queue).await {
+                log::debug!("the queue {queue} is not made: {error}");
+            }
+        }
     }
 
     /// Publishes what was read, wave after wave: of each lane one, and the next once it was taken.

@@ -26,17 +26,20 @@ enum Effect {
 }
 
 /// Takes over what the news say, where they are not older than what is known. Both count in seconds,
-/// as tokens do, and news of the same second come in the order in which they were told.
+/// as tokens do, and news of the same second come in the order in which they were told. A block holds
+/// in any case: a newer token says nothing of it.
 fn apply(row: &mut UserRow, news: &UserNews, at: i64) -> Effect {
-    if row.claims_at.is_some_and(|known| at < known) {
+    let before = row.clone();
+    row.blocked |= news.blocked == Some(true);
+    if row.claims_at.is_none_or(|known| at >= known) {
+        row.claims_at = Some(at);
+        row.role = person(news).unwrap_or(row.role);
+        row.blocked = news.blocked.unwrap_or(row.blocked);
+        row.nickname = news.nickname.clone().or(row.nickname.take());
+        row.email = news.email.clone().or(row.email.take());
+    } else if row.blocked == before.blocked {
         return Effect::Nothing;
     }
-    let before = row.clone();
-    row.claims_at = Some(at);
-    row.role = person(news).unwrap_or(row.role);
-    row.blocked = news.blocked.unwrap_or(row.blocked);
-    row.nickname = news.nickname.clone().or(row.nickname.take());
-    row.email = news.email.clone().or(row.email.take());
     let matters = row.role != before.role || row.blocked != before.blocked;
     if matters || row.nickname != before.nickname || row.email != before.email {
         Effect::Changed { matters }

@@ -15,6 +15,7 @@ contract! {
     a_user_who_is_told_of_is_made_without_a_chat,
     a_repeat_is_applied_once,
     older_news_change_nothing,
+    a_block_holds_though_a_token_is_newer,
     news_from_the_future_are_of_now,
     what_is_not_said_changes_nothing,
     the_creation_of_a_known_user_changes_nothing,
@@ -114,7 +115,7 @@ async fn a_repeat_is_applied_once(desk: Desk) {
 async fn older_news_change_nothing(desk: Desk) {
     let store = &desk.store;
     changed(store.apply_user_news(named("first", 100)).await.unwrap());
-    let older = UserNews { blocked: Some(true), role: Some(Role::Admin), ..named("older", 99) };
+    let older = UserNews { blocked: Some(false), role: Some(Role::Admin), ..named("older", 99) };
     assert_eq!(store.apply_user_news(older).await.unwrap(), Applied::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("first"));
     // Of the same second, they come in the order in which they were told.
@@ -130,6 +131,14 @@ async fn older_news_change_nothing(desk: Desk) {
     changed(store.apply_user_news(undated).await.unwrap());
     assert_eq!(store.apply_user_news(named("late", 111)).await.unwrap(), Applied::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("now"));
+}
+
+async fn a_block_holds_though_a_token_is_newer(desk: Desk) {
+    changed(desk.store.apply_user_news(named("first", 100)).await.unwrap());
+    let blocked = UserNews { blocked: Some(true), ..named("older", 99) };
+    let user = changed(desk.store.apply_user_news(blocked).await.unwrap());
+    assert!(user.blocked);
+    assert_eq!(user.nickname.as_deref(), Some("first"));
 }
 
 async fn news_from_the_future_are_of_now(desk: Desk) {
