@@ -173,7 +173,10 @@ impl Broker {
         loop {
             tokio::select! {
                 event = events.next() => match event {
-                    Some(Event::Error(error)) => return error.to_string(),
+                    // A channel's error is told here, too: the connection outlives it.
+                    Some(Event::Error(error)) if !connection.status().connected() => {
+                        return error.to_string();
+                    }
                     Some(Event::ConnectionBlocked(reason)) => {
                         log::warn!("the broker takes nothing for now: {reason}");
                     }
