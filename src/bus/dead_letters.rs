@@ -1,11 +1,10 @@
 //! Where a message goes that cannot be understood, so that those behind it go on.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use lapin::message::Delivery;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString};
-use lapin::{BasicProperties, Channel, Confirmation};
-use tokio::sync::Mutex;
+use lapin::{BasicProperties, Confirmation};
 use tokio::time::timeout;
 
 use super::Parts;
@@ -20,11 +19,10 @@ const PERSISTENT: u8 = 2;
 /// Headers by which the broker itself would deliver the message elsewhere, too.
 const DISTRIBUTION: [&str; 2] = ["CC", "BCC"];
 
-/// The queue of dead letters, with a channel of its own.
+/// The queue of dead letters.
 pub struct DeadLetters {
     parts: Parts,
     queue: String,
-    channel: Mutex<Option<Channel>>,
 }
 
 impl DeadLetters {
@@ -32,7 +30,7 @@ impl DeadLetters {
     pub fn new(parts: Parts) -> Self {
         // The settings make sure that there is a name.
         let queue = parts.settings.named(&parts.settings.dead_letter_queue).unwrap_or_default();
-        Self { parts, queue, channel: Mutex::new(None) }
+        Self { parts, queue }
     }
 
     /// Puts a message of `queue` aside, and waits until the broker has it. Once this has gone well,
@@ -42,50 +40,34 @@ impl DeadLetters {
     /// It is not in the queue of dead letters, or nobody can say.
     pub async fn bury(&self, letter: &Delivery, queue: &str, reason: &str) -> anyhow::Result<()> {
         let buried = timeout(self.parts.settings.confirm_timeout(), async {
-            let channel = self.channel().await?;
-            self.publish(&channel, letter, marked(&letter.properties, queue, reason)).await
-        });
-        let buried = buried.await.context("the broker did not confirm in time").flatten();
-        match buried {
-            Ok(()) => {
-                self.parts.metrics.bus_dead_lettered.inc();
-                log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
-                log::debug!("it is in {} since {reason}", self.queue);
+            let properties = marked(&letter.properties, queue, reason);
+            if !self.publish(&letter.data, properties.clone()).await? {
+                self.parts.broker.queue(&self.queue).await?;
+                let is_there = self.publish(&letter.data, properties).await?;
+                ensure!(is_there, "there is no queue {}", self.queue);
             }
-            // Another try begins anew, with another look for the queue.
-            Err(_) => *self.channel.lock().await = None,
-        }
-        buried
+            Ok(())
+        });
+        buried.await.context("the broker did not confirm in time").flatten()?;
+        self.parts.metrics.bus_dead_lettered.inc();
+        log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
+        log::debug!("it is in {} since {reason}", self.queue);
+        Ok(())
     }
 
-    async fn publish(
-        &self,
-        channel: &Channel,
-        letter: &Delivery,
-        properties: BasicProperties,
-    ) -> anyhow::Result<()> {
+    /// `false` where there is no such queue. On a channel of its own, which a refusal would close.
+    async fn publish(&self, body: &[u8], properties: BasicProperties) -> anyhow::Result<bool> {
+        let channel = self.parts.broker.try_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let queue = self.queue.as_str().into();
-        let confirm =
-            channel.basic_publish("".into(), queue, options, &letter.data, properties).await?;
+        let confirm = channel.basic_publish("".into(), queue, options, body, properties).await?;
         match confirm.await? {
-            Confirmation::Ack(None) => Ok(()),
-            Confirmation::Ack(Some(_)) => bail!("there is no queue {}", self.queue),
+            Confirmation::Ack(returned) => Ok(returned.is_none()),
             Confirmation::Nack(_) | Confirmation::NotRequested => {
                 bail!("{} did not take it", self.queue)
             }
         }
-    }
-
-    async fn channel(&self) -> anyhow::Result<Channel> {
-        let mut known = self.channel.lock().await;
-        if let Some(channel) = known.as_ref().filter(|channel| channel.status().connected()) {
-            return Ok(channel.clone());
-        }
-        self.parts.broker.queue(&self.queue).await?;
-        let channel = self.parts.broker.try_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(known.insert(channel).clone())
     }
 }
 

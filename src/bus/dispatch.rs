@@ -98,6 +98,8 @@ impl Dispatch {
             Ok(packet) => packet,
             Err(unreadable) => return Outcome::silent(Verdict::Poison(unreadable.to_string())),
         };
+        #[cfg(feature = "faults")]
+        crash(&packet);
         let message_id = delivery.properties.message_id().as_ref().map(|id| id.as_str());
         match (Meaning::of(&packet), packet.id) {
             (Meaning::Command(command), Some(_)) => {
@@ -210,4 +212,13 @@ fn answered(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
 
 fn written(body: serde_json::Result<Vec<u8>>) -> Option<Vec<u8>> {
     body.inspect_err(|error| log::error!("cannot encode an answer: {error}")).ok()
+}
+
+/// Fails at a message that a test has sent for it.
+#[cfg(feature = "faults")]
+#[expect(clippy::panic, reason = "this is what it is for")]
+fn crash(packet: &Packet<'_>) {
+    if packet.pattern.as_str() == "crash" {
+        panic!("a test asked for it");
+    }
 }

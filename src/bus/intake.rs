@@ -10,7 +10,6 @@ use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
 };
-use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel};
 use tokio::sync::mpsc;
@@ -23,6 +22,8 @@ use crate::metrics::Part;
 
 /// The pause before a queue that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// In the broker's words: somebody reads a queue that only one may read.
+const TAKEN: &str = "in exclusive use";
 /// The pause before a message that could not be put aside goes back.
 const UNBURIED: Duration = Duration::from_secs(1);
 
@@ -65,20 +66,26 @@ impl Intake {
     pub async fn run(self) {
         let mut said = None;
         loop {
-            let Err(error) = self.read(&mut said).await else { continue };
-            let why = error.to_string();
-            // Said once, and not at every try until it is over.
-            if matches!(error, BusError::Away) || said.as_ref() == Some(&why) {
-                log::debug!("cannot read {}: {why}", self.queue);
-            } else if error.refusal() == Some(AMQPSoftError::ACCESSREFUSED) {
-                log::info!("{} has a reader, and waits for its end: {why}", self.queue);
-                said = Some(why);
-            } else {
-                log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
-                said = Some(why);
+            if let Err(error) = self.read(&mut said).await {
+                self.say(&mut said, &error);
             }
             sleep(AGAIN).await;
         }
+    }
+
+    /// Says why the queue cannot be read: once, and not at every try until it is over.
+    fn say(&self, said: &mut Option<String>, error: &BusError) {
+        let why = error.to_string();
+        if matches!(error, BusError::Away) || said.as_ref() == Some(&why) {
+            log::debug!("cannot read {}: {why}", self.queue);
+            return;
+        }
+        if self.is_ordered && why.contains(TAKEN) {
+            log::info!("{} is read by another; this node waits for its turn", self.queue);
+        } else {
+            log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
+        }
+        *said = Some(why);
     }
 
     /// Reads as long as the channel lasts. What was not acknowledged by then is given up here, and

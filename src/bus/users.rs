@@ -98,6 +98,8 @@ impl UserEvent {
             .transpose()?;
         let source = source.unwrap_or_else(|| self.name().to_owned());
         let event = event.map(|Text(id)| id).or_else(|| message_id.map(str::to_owned));
+        // Without a word in it, it tells nothing apart.
+        let event = event.filter(|id| !id.is_empty());
         storable("data.source", &source)?;
         event.as_deref().map_or(Ok(()), |id| storable("data.id", id))?;
         let event = event.map(|id| (source, id));

@@ -8,7 +8,7 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable};
 
 use crate::support::{
     TestApp, TestBroker, Value, admin, all, assert_keys, assert_run, bus_scenarios, customer,
-    eventually, json,
+    eventually, json, postgres_scenarios,
 };
 
 bus_scenarios! {
@@ -32,6 +32,13 @@ bus_scenarios! {
     a_poisoned_message_hurts_nobody_on_its_way_to_the_dead,
     more_requests_than_are_taken_at_a_time_are_all_answered ["rabbitmq.prefetch" = 2],
     a_queue_that_is_deleted_is_made_again,
+    a_message_that_the_desk_fails_at_is_answered_and_put_aside ["rabbitmq.prefetch" = 1],
+    a_request_finds_users_of_every_node,
+}
+
+postgres_scenarios! {
+    a_request_is_refused_while_the_database_is_away
+        ["rabbitmq.url" = crate::support::broker::url(), "rabbitmq.prefix" = crate::support::broker::prefix()],
 }
 
 /// The desk's queue, once the desk reads it.
@@ -538,4 +545,77 @@ async fn a_queue_that_is_deleted_is_made_again(app: TestApp) {
     let alone =
         channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
     assert!(alone.await.is_err(), "the desk reads it");
+}
+
+async fn a_message_that_the_desk_fails_at_is_answered_and_put_aside(app: TestApp) {
+    let broker = app.broker().await;
+    let queue = served(&broker).await;
+    broker.declare("frontdesk.dead").await;
+    let mut dead = broker.consume(&broker.own("frontdesk.dead")).await;
+    let answer = broker.ask(&queue, "crash", json!({})).await;
+    assert_eq!(answer["err"]["code"], "internal", "{answer}");
+    let letter = dead.next().await;
+    assert_eq!(letter.body["pattern"], "crash");
+    assert_eq!(letter.header("x-frontdesk-reason").as_deref(), Some("the desk failed at it"));
+    assert_eq!(app.panics().await, 1.0);
+    ask(&broker, "is_online", json!({"userId": 1})).await;
+}
+
+async fn a_request_finds_users_of_every_node(app: TestApp) {
+    let broker = app.broker().await;
+    served(&broker).await;
+    let other = app.another_node().await;
+    let (mut here, mut there) =
+        (app.connect(&customer("kim")).await, other.connect(&customer("lee")).await);
+    // Either node answers, and the nodes have to meet first.
+    eventually("both are online, whoever is asked", || async {
+        for user in [here.user_id(), there.user_id()] {
+            for _ in 0..4 {
+                let online = ask(&broker, "is_online", json!({"userId": user})).await;
+                if online["online"] != true {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    })
+    .await;
+    for n in 0..4 {
+        let session = there.session_id();
+        ask(&broker, "push", json!({"event": "one", "data": n, "sessionId": session})).await;
+        assert_eq!(there.expect("one").await, n);
+        ask(&broker, "push", json!({"event": "all", "data": n, "all": true})).await;
+        assert_eq!((here.expect("all").await, there.expect("all").await), (json!(n), json!(n)));
+        ask(&broker, "push", json!({"event": "user", "userId": there.user_id()})).await;
+        there.expect("user").await;
+    }
+    here.has_not_heard("one").await;
+    here.has_not_heard("user").await;
+}
+
+async fn a_request_is_refused_while_the_database_is_away(app: TestApp) {
+    let app = app.behind_a_proxy().await;
+    let broker = app.broker().await;
+    served(&broker).await;
+    let mut kim = app.connect(&customer("kim")).await;
+    let chat = kim.chat();
+    app.proxy().cut();
+    for cmd in ["get_user", "get_chat"] {
+        refused(&broker, cmd, json!({"id": 1}), "unavailable").await;
+    }
+    let message = json!({"chatId": chat, "message": "hello", "clientId": "c-1"});
+    refused(&broker, "send_message", message.clone(), "unavailable").await;
+    // Nobody would send again what was emitted: it waits.
+    let queue = broker.own("frontdesk");
+    let emitted = json!({"chatId": chat, "message": "emitted"});
+    broker.emit(&queue, json!({"cmd": "send_message"}), emitted).await;
+    app.proxy().restore();
+    kim.hears("emitted").await;
+    eventually("the same again goes well", || async {
+        let answer = broker.ask(&queue, "send_message", message.clone()).await;
+        answer.get("response").map(|sent| assert_eq!(sent["clientId"], "c-1"))
+    })
+    .await;
+    let history = app.history(&customer("kim"), chat).await;
+    assert_eq!(history.len(), 2, "each is there once: {history:?}");
 }

@@ -4,6 +4,7 @@ use lapin::BasicProperties;
 
 use crate::support::{
     TestApp, TestBroker, TestClient, Value, admin, bus_scenarios, customer, eventually, json,
+    postgres_scenarios,
 };
 
 bus_scenarios! {
@@ -20,6 +21,14 @@ bus_scenarios! {
     one_node_applies_and_another_takes_over ["rabbitmq.users_queue" = "users"],
     news_wait_for_a_restart ["rabbitmq.users_queue" = "users"],
     every_queue_hears_news_of_users,
+}
+
+postgres_scenarios! {
+    news_wait_for_the_database_in_their_order [
+        "rabbitmq.url" = crate::support::broker::url(),
+        "rabbitmq.prefix" = crate::support::broker::prefix(),
+        "rabbitmq.users_queue" = "users"
+    ],
 }
 
 /// The queue on which the desk hears of users, once it listens.
@@ -258,4 +267,26 @@ async fn every_queue_hears_news_of_users(app: TestApp) {
         broker.emit(&queue, "user.created", json!({"id": subject, "nickname": name})).await;
         called(&app, subject, name).await;
     }
+}
+
+async fn news_wait_for_the_database_in_their_order(app: TestApp) {
+    let app = app.behind_a_proxy().await;
+    let broker = app.broker().await;
+    let queue = heard(&broker).await;
+    app.proxy().cut();
+    for i in 0..20 {
+        let news = json!({"id": "kim", "nickname": format!("name {i}")});
+        broker.emit(&queue, "user.updated", news).await;
+    }
+    eventually("the desk has tried", || async {
+        (app.metric("frontdesk_user_events_total").await >= 1.0).then_some(())
+    })
+    .await;
+    app.proxy().restore();
+    called(&app, "kim", "name 19").await;
+    // What came later was applied later: nothing of before shows any more.
+    broker.emit(&queue, "user.updated", json!({"id": "lee", "nickname": "Lee"})).await;
+    called(&app, "lee", "Lee").await;
+    assert_eq!(find(&app, "kim").await.expect("a user")["nickname"], "name 19");
+    assert!(broker.depth(&broker.own("frontdesk.dead")).await.is_none_or(|(dead, _)| dead == 0));
 }
