@@ -20,6 +20,7 @@ mod events_out;
 mod faults;
 mod floods;
 mod frames;
+mod gateway;
 mod groups;
 mod http;
 mod keys;
