@@ -173,7 +173,10 @@ impl Broker {
         loop {
             tokio::select! {
                 event = events.next() => match event {
-                    Some(Event::Error(error)) => return error.to_string(),
+                    // A refusal ends the channel that it was said to, and nothing else.
+                    Some(Event::Error(error)) if refusal(&error).is_none() => {
+                        return error.to_string();
+                    }
                     Some(Event::ConnectionBlocked(reason)) => {
                         log::warn!("the broker takes nothing for now: {reason}");
                     }
