@@ -44,7 +44,11 @@ export class Desk {
   constructor(binary, folder, port, options) {
     Object.assign(this, { binary, folder, port, options })
     this.child = spawn(binary, ['serve'], { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
-    this.child.stderr.on('data', (chunk) => (this.#log = (this.#log + chunk).slice(-20_000)))
+    this.child.stderr.on('data', (chunk) => {
+      this.#log = (this.#log + chunk).slice(-20_000)
+      // As in the scenarios: who sets it wants to see it.
+      if (process.env.RUST_LOG) process.stderr.write(chunk)
+    })
     this.ended = new Promise((resolve) => this.child.once('exit', resolve))
   }
 

@@ -37,9 +37,12 @@ before(async () => {
 after(() => desk?.stop())
 
 /** All the answers of a request: what a service sees of it. */
-const answers = (pattern, data, client = service.desk) => new Promise((resolve, reject) => {
+const answers = (pattern, data) => new Promise((resolve, reject) => {
   const values = []
-  client.send(pattern, data).subscribe({ next: (value) => values.push(value), error: reject, complete: () => resolve(values) })
+  // NestJS itself waits for ever.
+  const limit = setTimeout(() => reject(new Error(`no answer to ${JSON.stringify(pattern)}`)), 20_000)
+  service.desk.send(pattern, data).subscribe({ next: (value) => values.push(value), error: reject, complete: () => resolve(values) })
+    .add(() => clearTimeout(limit))
 })
 
 /** The one answer of a request. */
