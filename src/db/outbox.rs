@@ -152,7 +152,7 @@ impl Store {
                 .left_join(users::table.on(messages::author_id.nullable().eq(users::id.nullable())))
                 .filter(outbox::kind.eq_any(KINDS))
                 .order(outbox::id)
-                .limit(limit.min(MOST))
+                .limit(limit.clamp(0, MOST))
                 .select((WaitingRow::as_select(), Option::<MessageRow>::as_select()));
             run!(waiting.load(connection))
         })?;
