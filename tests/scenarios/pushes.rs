@@ -16,6 +16,7 @@ bus_scenarios! {
         ["limits.session_queue_bytes" = 65_536, "limits.session_queue_events" = 100_000],
     services_hear_of_the_first_session_and_of_the_last,
     a_welcome_comes_before_any_push,
+    who_is_greeted_on_arrival_hears_it,
 }
 
 /// Asks the desk, and is granted it.
@@ -250,4 +251,19 @@ async fn a_welcome_comes_before_any_push(app: TestApp) {
         stop.notify_one();
     };
     tokio::join!(pushing, connecting);
+}
+
+async fn who_is_greeted_on_arrival_hears_it(app: TestApp) {
+    let broker = served(&app).await;
+    let mut presence = broker.subscribe("presence", "user.connected").await;
+    for n in 0..20 {
+        let person = customer(&format!("kim{n}"));
+        let greeting = async {
+            // The service is told before the session is welcomed.
+            let user = presence.next().await.payload()["userId"].clone();
+            push(&broker, json!({"event": "hello", "data": n, "userId": user})).await;
+        };
+        let (mut kim, ()) = tokio::join!(app.connect(&person), greeting);
+        assert_eq!(kim.expect("hello").await, n);
+    }
 }
