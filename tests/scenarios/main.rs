@@ -28,6 +28,7 @@ mod lists;
 mod messages;
 mod order;
 mod outages;
+mod pushes;
 mod random_frames;
 mod reading;
 mod repeats;
