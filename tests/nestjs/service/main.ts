@@ -11,7 +11,7 @@ import { NewsModule } from './news.js'
 import { exchange, queueOptions, queues, urls } from './queues.js'
 import { TopicsModule } from './topics.js'
 
-const logger: ('error' | 'fatal')[] = ['error', 'fatal']
+const logger: 'fatal'[] = ['fatal']
 
 async function listen(module: Type<unknown>, options: object) {
   const transport = Transport.RMQ as const

@@ -8,12 +8,9 @@ import { Journal } from './journal.js'
 export class NewsController {
   constructor(private readonly journal: Journal) {}
 
-  @EventPattern('user.created')
-  @EventPattern('chat.created')
-  @EventPattern('message.created')
-  @EventPattern('message.read')
-  @EventPattern('user.connected')
-  @EventPattern('user.disconnected')
+  @EventPattern([
+    'user.created', 'chat.created', 'message.created', 'message.read', 'user.connected', 'user.disconnected',
+  ])
   heard(@Payload() data: unknown, @Ctx() context: RmqContext): void {
     this.journal.write(context.getPattern(), data)
     context.getChannelRef().ack(context.getMessage())
