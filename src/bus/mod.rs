@@ -106,6 +106,7 @@ impl Bus {
         self.arbiter.spawn(Relay::new(&parts).run());
         let (nodes, meeting) = Nodes::new(parts.clone());
         self.arbiter.spawn(meeting);
+        self.arbiter.spawn(users::forget_repeats(parts.desk.store().clone()));
         for intake in Intake::all(&parts, &nodes) {
             self.arbiter.spawn(intake.run());
         }

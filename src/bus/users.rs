@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::Parts;
 use crate::actors::UserChanged;
-use crate::db::StoreError;
+use crate::db::{Store, StoreError};
 use crate::domain::{Applied, Role, Timestamp, UserNews};
 use crate::metrics::UserOutcome;
 use crate::protocol::{Exception, Text, parse_data, storable};
@@ -18,6 +18,10 @@ use crate::settings::RabbitMq;
 
 /// The pauses before another try while the database is away: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long a repeat is known as one, and how often what is older is forgotten.
+const KNOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What can be told of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +150,16 @@ impl UserEvent {
             blocked: payload.blocked.or((self == Self::Blocked).then_some(true)),
             is_first: self == Self::Created,
         })
+    }
+}
+
+/// Forgets by what repeats are known, once they are old, until the program ends.
+pub async fn forget_repeats(store: Store) {
+    loop {
+        if let Err(error) = store.prune_inbox(KNOWN).await {
+            log::warn!("what was told of users long ago is not forgotten yet: {error}");
+        }
+        sleep(FORGET_EVERY).await;
     }
 }
 

@@ -23,6 +23,7 @@ mod frames;
 mod gateway;
 mod groups;
 mod http;
+mod intake;
 mod keys;
 mod lists;
 mod messages;

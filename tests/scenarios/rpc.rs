@@ -1,14 +1,8 @@
 //! What other services ask of the desk.
 
-use std::time::Duration;
-
-use lapin::BasicProperties;
-use lapin::options::{BasicConsumeOptions, QueueDeleteOptions};
-use lapin::types::{AMQPValue, FieldArray, FieldTable};
-
 use crate::support::{
-    TestApp, TestBroker, Value, admin, all, assert_keys, assert_run, bus_scenarios, customer,
-    eventually, json, postgres_scenarios,
+    TestApp, TestBroker, Value, admin, assert_keys, assert_run, bus_scenarios, customer,
+    eventually, json,
 };
 
 bus_scenarios! {
@@ -24,25 +18,11 @@ bus_scenarios! {
     a_push_reaches_those_it_is_for_and_nobody_else,
     a_push_of_a_bad_event_is_refused,
     a_bad_request_names_the_path,
-    an_unknown_pattern_is_answered_as_nestjs_does ["rabbitmq.prefetch" = 1],
-    a_pattern_may_be_a_plain_name_or_an_objects_text,
-    a_request_with_nowhere_to_answer_is_done ["rabbitmq.prefetch" = 1],
-    an_emitted_command_is_done_and_a_bad_one_put_aside ["rabbitmq.prefetch" = 1],
-    what_cannot_be_understood_is_put_aside_and_the_queue_goes_on ["rabbitmq.prefetch" = 1],
-    a_poisoned_message_hurts_nobody_on_its_way_to_the_dead,
-    more_requests_than_are_taken_at_a_time_are_all_answered ["rabbitmq.prefetch" = 2],
-    a_queue_that_is_deleted_is_made_again,
-    a_message_that_the_desk_fails_at_is_answered_and_put_aside ["rabbitmq.prefetch" = 1],
     a_request_finds_users_of_every_node,
 }
 
-postgres_scenarios! {
-    a_request_is_refused_while_the_database_is_away
-        ["rabbitmq.url" = crate::support::broker::url(), "rabbitmq.prefix" = crate::support::broker::prefix()],
-}
-
 /// The desk's queue, once the desk reads it.
-async fn served(broker: &TestBroker) -> String {
+pub async fn served(broker: &TestBroker) -> String {
     let queue = broker.own("frontdesk");
     eventually("the desk reads its queue", || async {
         broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
@@ -52,7 +32,7 @@ async fn served(broker: &TestBroker) -> String {
 }
 
 /// Asks, and is granted it.
-async fn ask(broker: &TestBroker, cmd: &str, data: Value) -> Value {
+pub async fn ask(broker: &TestBroker, cmd: &str, data: Value) -> Value {
     let queue = broker.own("frontdesk");
     let mut answer = broker.ask(&queue, json!({"cmd": cmd}), data.clone()).await;
     assert_keys(&answer, &["response", "isDisposed"]);
@@ -61,7 +41,7 @@ async fn ask(broker: &TestBroker, cmd: &str, data: Value) -> Value {
 }
 
 /// Asks, and is refused; the error.
-async fn refused(broker: &TestBroker, cmd: &str, data: Value, code: &str) -> Value {
+pub async fn refused(broker: &TestBroker, cmd: &str, data: Value, code: &str) -> Value {
     let queue = broker.own("frontdesk");
     let mut answer = broker.ask(&queue, json!({"cmd": cmd}), data.clone()).await;
     assert_keys(&answer, &["err", "isDisposed"]);
@@ -394,173 +374,6 @@ async fn a_bad_request_names_the_path(app: TestApp) {
     }
 }
 
-async fn an_unknown_pattern_is_answered_as_nestjs_does(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    let body = br#"{"pattern":"nope","data":1,"id":"id-14"}"#;
-    let answer = broker.ask_raw(&queue, "corr-14", body).await.next().await;
-    assert_eq!(answer.correlation_id(), Some("corr-14"));
-    let said = "There is no matching message handler defined in the remote service.";
-    let expected = format!(r#"{{"id":"id-14","err":"{said}","status":"error"}}"#);
-    assert_eq!(String::from_utf8_lossy(&answer.delivery.data), expected);
-    // Neither it nor an event that means nothing here is stuck: one is taken at a time.
-    broker.emit(&queue, "order.paid", json!({"n": 1})).await;
-    eventually("it is counted", || async {
-        (app.metric("frontdesk_bus_ignored_total").await >= 1.0).then_some(())
-    })
-    .await;
-    ask(&broker, "is_online", json!({"userId": 1})).await;
-}
-
-async fn a_pattern_may_be_a_plain_name_or_an_objects_text(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    let user = app.connect(&customer("kim")).await.user_id();
-    for pattern in [json!("get_user"), json!({"cmd": "get_user"}), json!(r#"{"cmd":"get_user"}"#)] {
-        let answer = broker.ask(&queue, pattern.clone(), json!({"id": user})).await;
-        assert_eq!(answer["response"]["id"], user, "{pattern}");
-    }
-}
-
-async fn a_request_with_nowhere_to_answer_is_done(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    let mut kim = app.connect(&customer("kim")).await;
-    let data = json!({"chatId": kim.chat(), "message": "hello"});
-    let body = json!({"pattern": {"cmd": "send_message"}, "data": data, "id": "x"}).to_string();
-    broker.publish("", &queue, BasicProperties::default(), body.as_bytes()).await;
-    kim.hears("hello").await;
-    // An answer that nobody can be given hurts nobody.
-    for to in ["no.such.queue", "amq.rabbitmq.reply-to.nonsense"] {
-        let properties = BasicProperties::default().with_reply_to(to.into());
-        broker.publish("", &queue, properties, body.as_bytes()).await;
-    }
-    let online = ask(&broker, "is_online", json!({"userId": kim.user_id()})).await;
-    assert_eq!(online["online"], true);
-}
-
-async fn an_emitted_command_is_done_and_a_bad_one_put_aside(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    let mut dead = {
-        broker.declare("frontdesk.dead").await;
-        broker.consume(&broker.own("frontdesk.dead")).await
-    };
-    let mut kim = app.connect(&customer("kim")).await;
-    let cmd = json!({"cmd": "send_message"});
-    broker.emit(&queue, cmd.clone(), json!({"chatId": kim.chat(), "message": "done"})).await;
-    kim.hears("done").await;
-    broker.emit(&queue, cmd.clone(), json!({"chatId": kim.chat(), "message": 7})).await;
-    let letter = dead.next().await;
-    assert_eq!(letter.body["data"]["message"], 7);
-    let reason = letter.header("x-frontdesk-reason").expect("a reason");
-    assert!(reason.starts_with("data.message: "), "{reason}");
-    // What is refused for another reason is understood, and nobody's to mend.
-    broker.emit(&queue, cmd, json!({"chatId": 999, "message": "hello?"})).await;
-    ask(&broker, "is_online", json!({"userId": 1})).await;
-    assert!(dead.next_within(Duration::from_millis(300)).await.is_none());
-}
-
-async fn what_cannot_be_understood_is_put_aside_and_the_queue_goes_on(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    broker.declare("frontdesk.dead").await;
-    let mut dead = broker.consume(&broker.own("frontdesk.dead")).await;
-    // One at a time is taken from the queue: were one of these stuck, nothing would be answered.
-    for (body, reason) in [
-        (&b"\xff\x00 no JSON"[..], "the body is not JSON"),
-        (b"", "the body is not JSON"),
-        (b"[1,2]", "the body has no pattern"),
-        (br#"{"data":1,"id":"x"}"#, "the body has no pattern"),
-        (br#"{"pattern":"user.created","data":{"id":true}}"#, "data.id: "),
-        (br#"{"pattern":{"cmd":"recv"},"data":{"text":"to nobody"}}"#, ""),
-    ] {
-        broker.publish("", &queue, BasicProperties::default(), body).await;
-        let letter = dead.next().await;
-        assert_eq!(letter.delivery.data, body, "as it came");
-        assert_eq!(letter.header("x-frontdesk-queue").as_ref(), Some(&queue));
-        let said = letter.header("x-frontdesk-reason").expect("a reason");
-        assert!(said.starts_with(reason) && !said.is_empty(), "{said}");
-    }
-    ask(&broker, "is_online", json!({"userId": 1})).await;
-    assert!(app.metric("frontdesk_bus_dead_lettered_total").await >= 6.0);
-    assert_eq!(app.panics().await, 0.0);
-}
-
-async fn a_poisoned_message_hurts_nobody_on_its_way_to_the_dead(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    broker.declare("frontdesk.dead").await;
-    let mut headers = FieldTable::default();
-    let copies = vec![AMQPValue::LongString(queue.as_str().into())];
-    headers.insert("CC".into(), AMQPValue::FieldArray(FieldArray::from(copies)));
-    // A sender's own name, a copy to the desk's own queue, a life of its own: none of it passes on.
-    let properties = BasicProperties::default()
-        .with_headers(headers)
-        .with_user_id("guest".into())
-        .with_expiration("60000".into())
-        .with_message_id("m-1".into());
-    broker.publish("", &broker.own("frontdesk.dead"), BasicProperties::default(), b"first").await;
-    let nowhere = broker.declare("elsewhere").await;
-    broker.publish("", &nowhere, properties, b"poison").await;
-    let mut dead = broker.consume(&broker.own("frontdesk.dead")).await;
-    assert_eq!(dead.next().await.delivery.data, b"first");
-    let letter = dead.next().await;
-    assert_eq!(letter.delivery.data, b"poison");
-    let properties = &letter.delivery.properties;
-    assert_eq!((properties.expiration(), properties.user_id()), (&None, &None));
-    assert_eq!(properties.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
-    assert!(dead.next_within(Duration::from_millis(300)).await.is_none(), "it came back");
-}
-
-async fn more_requests_than_are_taken_at_a_time_are_all_answered(app: TestApp) {
-    let broker = app.broker().await;
-    served(&broker).await;
-    let kim = app.connect(&customer("kim")).await;
-    let chat = kim.chat();
-    let sent = all((0..40).map(|i| {
-        let (broker, text) = (&broker, format!("message {i}"));
-        async move {
-            let data = json!({"chatId": chat, "message": text});
-            ask(broker, "send_message", data).await["seq"].as_i64().expect("a seq")
-        }
-    }));
-    let mut seqs = sent.await;
-    seqs.sort_unstable();
-    assert_run(&seqs, 1, 40);
-}
-
-async fn a_queue_that_is_deleted_is_made_again(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    let channel = broker.channel().await;
-    channel
-        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-        .await
-        .expect("deleted");
-    served(&broker).await;
-    ask(&broker, "is_online", json!({"userId": 1})).await;
-    // Nor does the desk keep others from it: it is no queue that one node reads alone.
-    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-    let alone =
-        channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
-    assert!(alone.await.is_err(), "the desk reads it");
-}
-
-async fn a_message_that_the_desk_fails_at_is_answered_and_put_aside(app: TestApp) {
-    let broker = app.broker().await;
-    let queue = served(&broker).await;
-    broker.declare("frontdesk.dead").await;
-    let mut dead = broker.consume(&broker.own("frontdesk.dead")).await;
-    let answer = broker.ask(&queue, "crash", json!({})).await;
-    assert_eq!(answer["err"]["code"], "internal", "{answer}");
-    let letter = dead.next().await;
-    assert_eq!(letter.body["pattern"], "crash");
-    assert_eq!(letter.header("x-frontdesk-reason").as_deref(), Some("the desk failed at it"));
-    assert_eq!(app.panics().await, 1.0);
-    ask(&broker, "is_online", json!({"userId": 1})).await;
-}
-
 async fn a_request_finds_users_of_every_node(app: TestApp) {
     let broker = app.broker().await;
     served(&broker).await;
@@ -591,31 +404,4 @@ async fn a_request_finds_users_of_every_node(app: TestApp) {
     }
     here.has_not_heard("one").await;
     here.has_not_heard("user").await;
-}
-
-async fn a_request_is_refused_while_the_database_is_away(app: TestApp) {
-    let app = app.behind_a_proxy().await;
-    let broker = app.broker().await;
-    served(&broker).await;
-    let mut kim = app.connect(&customer("kim")).await;
-    let chat = kim.chat();
-    app.proxy().cut();
-    for cmd in ["get_user", "get_chat"] {
-        refused(&broker, cmd, json!({"id": 1}), "unavailable").await;
-    }
-    let message = json!({"chatId": chat, "message": "hello", "clientId": "c-1"});
-    refused(&broker, "send_message", message.clone(), "unavailable").await;
-    // Nobody would send again what was emitted: it waits.
-    let queue = broker.own("frontdesk");
-    let emitted = json!({"chatId": chat, "message": "emitted"});
-    broker.emit(&queue, json!({"cmd": "send_message"}), emitted).await;
-    app.proxy().restore();
-    kim.hears("emitted").await;
-    eventually("the same again goes well", || async {
-        let answer = broker.ask(&queue, "send_message", message.clone()).await;
-        answer.get("response").map(|sent| assert_eq!(sent["clientId"], "c-1"))
-    })
-    .await;
-    let history = app.history(&customer("kim"), chat).await;
-    assert_eq!(history.len(), 2, "each is there once: {history:?}");
 }
