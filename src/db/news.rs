@@ -25,20 +25,21 @@ enum Effect {
     },
 }
 
-/// Takes over what the news say, where they are not older than what is known. Both count in seconds,
-/// as tokens do, and news of the same second come in the order in which they were told. A block holds
-/// in any case: a newer token says nothing of it.
-fn apply(row: &mut UserRow, news: &UserNews, at: i64) -> Effect {
+/// Takes over what the news say, where they are not older than the newest that were applied
+/// (`told_at`). What a token says, too, is taken over where no newer token has been seen, by the
+/// second, as tokens count; a block is said by no token. News of the same time come in the order in
+/// which they were told.
+fn apply(row: &mut UserRow, told_at: Option<Timestamp>, news: &UserNews, at: Timestamp) -> Effect {
+    if told_at.is_some_and(|known| at < known) {
+        return Effect::Nothing;
+    }
     let before = row.clone();
-    row.blocked |= news.blocked == Some(true);
-    if row.claims_at.is_none_or(|known| at >= known) {
-        row.claims_at = Some(at);
+    row.blocked = news.blocked.unwrap_or(row.blocked);
+    if row.claims_at.is_none_or(|known| at.seconds() >= known) {
+        row.claims_at = Some(at.seconds());
         row.role = person(news).unwrap_or(row.role);
-        row.blocked = news.blocked.unwrap_or(row.blocked);
         row.nickname = news.nickname.clone().or(row.nickname.take());
         row.email = news.email.clone().or(row.email.take());
-    } else if row.blocked == before.blocked {
-        return Effect::Nothing;
     }
     let matters = row.role != before.role || row.blocked != before.blocked;
     if matters || row.nickname != before.nickname || row.email != before.email {
@@ -74,7 +75,7 @@ impl Store {
                     return Ok(Applied::Unchanged);
                 }
             }
-            let at = news.at.map_or(now, |at| at.min(now)).seconds();
+            let at = news.at.map_or(now, |at| at.min(now));
             let names = BTreeSet::from([(news.issuer.clone(), news.subject.clone())]);
             let mut found = run!(dialect::lock_users(connection, &names))?.pop();
             let mut is_made = false;
@@ -85,7 +86,8 @@ impl Store {
                     users::role.eq(person(&news).unwrap_or(Role::Customer)),
                     users::nickname.eq(&news.nickname),
                     users::email.eq(&news.email),
-                    users::claims_at.eq(at),
+                    users::claims_at.eq(at.seconds()),
+                    users::news_at.eq(at),
                     users::blocked.eq(news.blocked.unwrap_or(false)),
                     users::created_at.eq(now),
                 );
@@ -101,7 +103,9 @@ impl Store {
             if news.is_first || row.role.is_service() {
                 return Ok(Applied::Unchanged);
             }
-            let effect = apply(&mut row, &news, at);
+            let told_at = users::table.find(row.id).select(users::news_at);
+            let told_at: Option<Timestamp> = run!(told_at.first(connection))?;
+            let effect = apply(&mut row, told_at, &news, at);
             if effect == Effect::Nothing {
                 return Ok(Applied::Unchanged);
             }
@@ -111,6 +115,7 @@ impl Store {
                 users::email.eq(&row.email),
                 users::claims_at.eq(row.claims_at),
                 users::blocked.eq(row.blocked),
+                users::news_at.eq(at),
             ));
             run!(update.execute(connection))?;
             if effect == (Effect::Changed { matters: true }) {

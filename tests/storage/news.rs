@@ -15,11 +15,11 @@ contract! {
     a_user_who_is_told_of_is_made_without_a_chat,
     a_repeat_is_applied_once,
     older_news_change_nothing,
-    a_block_holds_though_a_token_is_newer,
     news_from_the_future_are_of_now,
     what_is_not_said_changes_nothing,
     the_creation_of_a_known_user_changes_nothing,
     news_and_tokens_count_by_their_time,
+    a_block_counts_whatever_tokens_say,
     a_role_and_a_block_stand_in_the_journal,
     many_at_once_make_one_user,
     a_service_is_found_or_made,
@@ -115,7 +115,7 @@ async fn a_repeat_is_applied_once(desk: Desk) {
 async fn older_news_change_nothing(desk: Desk) {
     let store = &desk.store;
     changed(store.apply_user_news(named("first", 100)).await.unwrap());
-    let older = UserNews { blocked: Some(false), role: Some(Role::Admin), ..named("older", 99) };
+    let older = UserNews { blocked: Some(true), role: Some(Role::Admin), ..named("older", 99) };
     assert_eq!(store.apply_user_news(older).await.unwrap(), Applied::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("first"));
     // Of the same second, they come in the order in which they were told.
@@ -131,14 +131,6 @@ async fn older_news_change_nothing(desk: Desk) {
     changed(store.apply_user_news(undated).await.unwrap());
     assert_eq!(store.apply_user_news(named("late", 111)).await.unwrap(), Applied::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("now"));
-}
-
-async fn a_block_holds_though_a_token_is_newer(desk: Desk) {
-    changed(desk.store.apply_user_news(named("first", 100)).await.unwrap());
-    let blocked = UserNews { blocked: Some(true), ..named("older", 99) };
-    let user = changed(desk.store.apply_user_news(blocked).await.unwrap());
-    assert!(user.blocked);
-    assert_eq!(user.nickname.as_deref(), Some("first"));
 }
 
 async fn news_from_the_future_are_of_now(desk: Desk) {
@@ -193,6 +185,23 @@ async fn news_and_tokens_count_by_their_time(desk: Desk) {
     assert_eq!(nickname(store).await.as_deref(), Some("news"));
     store.admit(vec![token(121, "newer token")]).await.unwrap();
     assert_eq!(nickname(store).await.as_deref(), Some("newer token"));
+}
+
+async fn a_block_counts_whatever_tokens_say(desk: Desk) {
+    let store = &desk.store;
+    let token = Identity { issued_at: Some(200), ..identity("kim") };
+    store.admit(vec![token.clone()]).await.unwrap();
+    let blocked = UserNews { blocked: Some(true), ..named("older", 150) };
+    let user = changed(store.apply_user_news(blocked).await.unwrap());
+    assert_eq!((user.blocked, user.nickname.as_deref()), (true, Some("kim")));
+    let older = UserNews { blocked: Some(false), ..news("kim", 149) };
+    assert_eq!(store.apply_user_news(older).await.unwrap(), Applied::Unchanged);
+    assert!(store.admit(vec![token]).await.unwrap()[0].user.blocked);
+    let newer = UserNews { blocked: Some(false), ..news("kim", 151) };
+    assert!(!changed(store.apply_user_news(newer).await.unwrap()).blocked);
+    // What comes once more, and does not say by what it is known, blocks nobody again.
+    let again = UserNews { blocked: Some(true), ..news("kim", 150) };
+    assert_eq!(store.apply_user_news(again).await.unwrap(), Applied::Unchanged);
 }
 
 async fn a_role_and_a_block_stand_in_the_journal(desk: Desk) {

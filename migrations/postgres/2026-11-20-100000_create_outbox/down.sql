@@ -1,2 +1,3 @@
+ALTER TABLE users DROP COLUMN news_at;
 DROP TABLE inbox;
 DROP TABLE outbox;
