@@ -25,17 +25,24 @@ enum Effect {
     },
 }
 
-/// Takes over what the news say, where they are not older than the newest that were applied
-/// (`told_at`). What a token says, too, is taken over where no newer token has been seen, by the
-/// second, as tokens count; a block is said by no token. News of the same time come in the order in
-/// which they were told.
-fn apply(row: &mut UserRow, told_at: Option<Timestamp>, news: &UserNews, at: Timestamp) -> Effect {
-    if told_at.is_some_and(|known| at < known) {
-        return Effect::Nothing;
-    }
+/// Takes over what the news say, as far as it is not older than what is known. What a token says, too,
+/// is held against the newest token or news, by the second, as tokens count. A block is said by no
+/// token, and held against when it was last said (`blocked_at`). News of the same time come in the
+/// order in which they were told.
+fn apply(
+    row: &mut UserRow,
+    blocked_at: &mut Option<Timestamp>,
+    news: &UserNews,
+    at: Timestamp,
+) -> Effect {
     let before = row.clone();
-    row.blocked = news.blocked.unwrap_or(row.blocked);
-    if row.claims_at.is_none_or(|known| at.seconds() >= known) {
+    let block = news.blocked.filter(|_| blocked_at.is_none_or(|known| at >= known));
+    if let Some(blocked) = block {
+        row.blocked = blocked;
+        *blocked_at = Some(at);
+    }
+    let is_newest = row.claims_at.is_none_or(|known| at.seconds() >= known);
+    if is_newest {
         row.claims_at = Some(at.seconds());
         row.role = person(news).unwrap_or(row.role);
         row.nickname = news.nickname.clone().or(row.nickname.take());
@@ -44,8 +51,10 @@ fn apply(row: &mut UserRow, told_at: Option<Timestamp>, news: &UserNews, at: Tim
     let matters = row.role != before.role || row.blocked != before.blocked;
     if matters || row.nickname != before.nickname || row.email != before.email {
         Effect::Changed { matters }
-    } else {
+    } else if is_newest || block.is_some() {
         Effect::Confirmed
+    } else {
+        Effect::Nothing
     }
 }
 
@@ -87,7 +96,7 @@ impl Store {
                     users::nickname.eq(&news.nickname),
                     users::email.eq(&news.email),
                     users::claims_at.eq(at.seconds()),
-                    users::news_at.eq(at),
+                    users::blocked_at.eq(news.blocked.map(|_| at)),
                     users::blocked.eq(news.blocked.unwrap_or(false)),
                     users::created_at.eq(now),
                 );
@@ -103,9 +112,9 @@ impl Store {
             if news.is_first || row.role.is_service() {
                 return Ok(Applied::Unchanged);
             }
-            let told_at = users::table.find(row.id).select(users::news_at);
-            let told_at: Option<Timestamp> = run!(told_at.first(connection))?;
-            let effect = apply(&mut row, told_at, &news, at);
+            let blocked_at = users::table.find(row.id).select(users::blocked_at);
+            let mut blocked_at: Option<Timestamp> = run!(blocked_at.first(connection))?;
+            let effect = apply(&mut row, &mut blocked_at, &news, at);
             if effect == Effect::Nothing {
                 return Ok(Applied::Unchanged);
             }
@@ -115,7 +124,7 @@ impl Store {
                 users::email.eq(&row.email),
                 users::claims_at.eq(row.claims_at),
                 users::blocked.eq(row.blocked),
-                users::news_at.eq(at),
+                users::blocked_at.eq(blocked_at),
             ));
             run!(update.execute(connection))?;
             if effect == (Effect::Changed { matters: true }) {

@@ -11,7 +11,7 @@ diesel::table! {
         claims_at -> Nullable<BigInt>,
         blocked -> Bool,
         created_at -> crate::db::types::UtcTimestamp,
-        news_at -> Nullable<crate::db::types::UtcTimestamp>,
+        blocked_at -> Nullable<crate::db::types::UtcTimestamp>,
     }
 }
 

@@ -11,7 +11,7 @@ use super::outbox::NewsRow;
 use super::rows::UserRow;
 use super::schema::{outbox, users};
 use super::{Store, StoreError};
-use crate::domain::{Role, User, UserId};
+use crate::domain::{Role, Timestamp, User, UserId};
 
 diesel::define_sql_function! {
     /// Lower case: of every letter in PostgreSQL, of ASCII's in SQLite.
@@ -131,9 +131,10 @@ impl Store {
     /// Blocks a user, or no longer. What changes is written into the journal, for the other nodes.
     pub async fn set_blocked(&self, id: UserId, blocked: bool) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
             let changed = run!(
                 diesel::update(users::table.find(id).filter(users::blocked.ne(blocked)))
-                    .set(users::blocked.eq(blocked))
+                    .set((users::blocked.eq(blocked), users::blocked_at.eq(now)))
                     .execute(connection)
             )?;
             if changed > 0 {

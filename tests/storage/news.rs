@@ -115,7 +115,7 @@ async fn a_repeat_is_applied_once(desk: Desk) {
 async fn older_news_change_nothing(desk: Desk) {
     let store = &desk.store;
     changed(store.apply_user_news(named("first", 100)).await.unwrap());
-    let older = UserNews { blocked: Some(true), role: Some(Role::Admin), ..named("older", 99) };
+    let older = UserNews { role: Some(Role::Admin), ..named("older", 99) };
     assert_eq!(store.apply_user_news(older).await.unwrap(), Applied::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("first"));
     // Of the same second, they come in the order in which they were told.
@@ -199,6 +199,12 @@ async fn a_block_counts_whatever_tokens_say(desk: Desk) {
     assert!(store.admit(vec![token]).await.unwrap()[0].user.blocked);
     let newer = UserNews { blocked: Some(false), ..news("kim", 151) };
     assert!(!changed(store.apply_user_news(newer).await.unwrap()).blocked);
+    // Nor does other news, however new, make a block old.
+    changed(store.apply_user_news(named("newest", 300)).await.unwrap());
+    let late = UserNews { blocked: Some(true), ..news("kim", 250) };
+    assert!(changed(store.apply_user_news(late).await.unwrap()).blocked);
+    let newest = UserNews { blocked: Some(false), ..news("kim", 251) };
+    assert!(!changed(store.apply_user_news(newest).await.unwrap()).blocked);
     // What comes once more, and does not say by what it is known, blocks nobody again.
     let again = UserNews { blocked: Some(true), ..news("kim", 150) };
     assert_eq!(store.apply_user_news(again).await.unwrap(), Applied::Unchanged);

@@ -1,3 +1,3 @@
-ALTER TABLE users DROP COLUMN news_at;
+ALTER TABLE users DROP COLUMN blocked_at;
 DROP TABLE inbox;
 DROP TABLE outbox;

@@ -27,6 +27,6 @@ CREATE TABLE inbox (
 
 CREATE INDEX inbox_at ON inbox (at);
 
--- When the newest happened that another service told of this user; NULL until then. Beside claims_at,
--- as no token says anything of a block: a newer one must not make a block old.
-ALTER TABLE users ADD COLUMN news_at TIMESTAMPTZ;
+-- When it was last said whether the user is blocked; NULL until then. Beside claims_at, as no token
+-- says anything of a block: a newer one must not make a block old.
+ALTER TABLE users ADD COLUMN blocked_at TIMESTAMPTZ;
