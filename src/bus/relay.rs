@@ -152,6 +152,7 @@ impl Relay {
             } else if progress.refused > 0 {
                 // It is not one lane's trouble: what comes in meanwhile would fare no better.
                 self.wait_longer().await;
+                self.declare_queues().await;
             } else {
                 self.wait_for_news().await;
             }

@@ -19,7 +19,7 @@ use crate::support::{
 bus_scenarios! {
     what_happens_is_told_with_an_id_and_in_order,
     coming_and_going_is_told,
-    a_queue_that_is_not_there_yet_gets_everything_once_it_is ["rabbitmq.exchange" = "", "rabbitmq.event_queues" = crate::support::broker::prefix()],
+    a_queue_that_is_not_there_yet_gets_everything_once_it_is ["rabbitmq.declare" = false, "rabbitmq.exchange" = "", "rabbitmq.event_queues" = crate::support::broker::prefix()],
     a_service_gets_events_straight_and_another_by_the_exchange ["rabbitmq.event_queues" = crate::support::broker::prefix()],
     a_full_queue_costs_time_and_nothing_else,
     a_chat_whose_events_are_refused_holds_up_no_other,
@@ -138,7 +138,7 @@ async fn a_queue_that_is_not_there_yet_gets_everything_once_it_is(app: TestApp) 
     .await;
     let broker = app.broker().await;
     let name = app.setting("rabbitmq.event_queues").to_owned();
-    assert_eq!(broker.depth(&name).await, None, "another service's queue is not made here");
+    assert_eq!(broker.depth(&name).await, None, "it is not for the desk to make");
     declare(&broker, &name).await;
     let mut inbox = broker.consume(&name).await;
     assert_run(&told(&mut inbox, chat, 5).await, 1, 5);
