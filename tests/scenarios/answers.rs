@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use uuid::Uuid;
 
 use crate::support::broker::Received;
-use crate::support::{Service, TestApp, admin, bus_scenarios, customer, json};
+use crate::support::{Service, TestApp, admin, bus_scenarios, customer, eventually, json};
 
 bus_scenarios! {
     an_answer_reaches_the_socket_that_asked_and_no_other
@@ -46,7 +46,20 @@ async fn an_answer_reaches_a_socket_of_another_node(app: TestApp) {
     service.is_heard().await;
     let other = app.another_node().await;
     let mut here = app.connect(&customer("kim")).await;
-    let mut there = other.connect(&customer("kim")).await;
+    let mut there = other.connect(&customer("lee")).await;
+    // Each node has heard the other: both serve some of these.
+    let desk = service.broker.own("frontdesk");
+    eventually("the nodes have met", || async {
+        for user in [here.user_id(), there.user_id()].repeat(8) {
+            let asked = json!({"userId": user});
+            let answer = service.broker.ask(&desk, json!({"cmd": "is_online"}), asked).await;
+            if answer["response"]["online"] != true {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
     here.insist("send", json!({"from": "here"})).await;
     there.insist("send", json!({"from": "there"})).await;
     let (mut first, mut second) = (service.inbox.next().await, service.inbox.next().await);
