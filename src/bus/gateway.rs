@@ -46,12 +46,14 @@ impl Gateway {
         Self { settings, broker, metrics, lines: HashMap::new(), places }
     }
 
-    fn carry(&self, forward: Forward) -> Option<()> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let line = self.lines.get(&forward.route.queue)?;
+    /// Hands an event to its line; `false` where there is no room for it.
+    fn carry(&self, forward: Forward) -> bool {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return false };
+        let Some(line) = self.lines.get(&forward.route.queue) else { return false };
         let id = correlation_id();
         let deadline = Instant::now() + self.settings.gateway_timeout();
-        line.try_send(Carried { forward, id, deadline, _place: place }).ok()
+        let handed_on = line.try_send(Carried { forward, id, deadline, _place: place });
+        handed_on.is_ok()
     }
 }
 
@@ -81,7 +83,7 @@ impl Handler<Forward> for Gateway {
 
     fn handle(&mut self, forward: Forward, _: &mut Self::Context) {
         // Dropped, it answers `unavailable`.
-        if self.carry(forward).is_none() {
+        if !self.carry(forward) {
             self.metrics.gateway_forward(ForwardOutcome::Unavailable);
         }
     }

@@ -1,114 +1,37 @@
-//! What clients say to other services, and what these answer.
+//! What clients say to other services.
 
 use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel};
-use uuid::Uuid;
+use lapin::options::QueueDeleteOptions;
 
-use crate::support::broker::{Inbox, Received};
+use crate::support::service::{declare, text};
 use crate::support::{
-    TestApp, TestBroker, TestClient, Value, admin, bus_scenarios, customer, eventually, json,
-    scenarios,
+    Service, TestApp, TestClient, Value, admin, bus_scenarios, customer, json, scenarios,
 };
 
 bus_scenarios! {
-    an_event_reaches_its_service_as_it_was_written ["rabbitmq.gateway" = super::routes()],
-    nobody_forges_metadata ["rabbitmq.gateway" = super::routes()],
-    a_services_answer_becomes_the_ack ["rabbitmq.gateway" = super::routes()],
-    a_services_refusal_becomes_an_exception ["rabbitmq.gateway" = super::routes()],
+    an_event_reaches_its_service_as_it_was_written ["rabbitmq.gateway" = crate::support::routes()],
+    nobody_forges_metadata ["rabbitmq.gateway" = crate::support::routes()],
+    a_services_answer_becomes_the_ack ["rabbitmq.gateway" = crate::support::routes()],
+    a_services_refusal_becomes_an_exception ["rabbitmq.gateway" = crate::support::routes()],
     a_service_that_is_silent_is_unavailable_and_its_late_answer_is_nobodys
-        ["rabbitmq.gateway" = super::routes(), "rabbitmq.gateway_timeout_ms" = 400],
-    a_service_that_is_not_there_is_unavailable_and_harms_no_other ["rabbitmq.gateway" = super::routes()],
-    who_may_not_say_it_is_refused ["rabbitmq.gateway" = super::routes(), "rabbitmq.gateway_bytes" = 1000],
-    the_chat_that_is_meant_stands_in_the_metadata ["rabbitmq.gateway" = super::routes()],
-    events_arrive_in_the_order_in_which_they_were_sent ["rabbitmq.gateway" = super::routes()],
-    a_request_that_waits_holds_nothing_up_and_only_so_many_wait ["rabbitmq.gateway" = super::routes()],
+        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 400],
+    a_service_that_is_not_there_is_unavailable_and_harms_no_other ["rabbitmq.gateway" = crate::support::routes()],
+    who_may_not_say_it_is_refused ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_bytes" = 1000],
+    the_chat_that_is_meant_stands_in_the_metadata ["rabbitmq.gateway" = crate::support::routes()],
+    events_arrive_in_the_order_in_which_they_were_sent ["rabbitmq.gateway" = crate::support::routes()],
+    a_request_that_waits_holds_nothing_up_and_only_so_many_wait ["rabbitmq.gateway" = crate::support::routes()],
     a_node_has_only_so_many_under_way
-        ["rabbitmq.gateway" = super::routes(), "rabbitmq.gateway_in_flight" = 3],
+        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_in_flight" = 3],
     events_for_services_count_against_the_rate
-        ["rabbitmq.gateway" = super::routes(), "limits.messages_per_second" = 1, "limits.burst" = 3],
-    a_session_that_has_gone_is_answered_no_more ["rabbitmq.gateway" = super::routes()],
-    an_answer_reaches_the_socket_that_asked_and_no_other ["rabbitmq.gateway" = super::routes()],
-    an_answer_reaches_a_socket_of_another_node ["rabbitmq.gateway" = super::routes()],
-    several_answers_arrive_in_order ["rabbitmq.gateway" = super::routes()],
-    an_answer_to_nobody_keeps_nobody_waiting ["rabbitmq.gateway" = super::routes()],
+        ["rabbitmq.gateway" = crate::support::routes(), "limits.messages_per_second" = 1, "limits.burst" = 3],
+    a_session_that_has_gone_is_answered_no_more ["rabbitmq.gateway" = crate::support::routes()],
 }
 
 scenarios! {
     without_a_broker_there_are_no_such_events,
     while_the_broker_is_away_all_is_unavailable_at_once
-        ["rabbitmq.url" = "amqp://127.0.0.1:1/%2f", "rabbitmq.gateway" = super::routes()],
-}
-
-/// Events for one service, whose queue nobody else has.
-fn routes() -> String {
-    let queue = format!("api-{}", Uuid::new_v4().simple());
-    json!([
-        {"event": "send", "queue": queue, "pattern": r#"{"cmd":"send","v":1}"#},
-        {"event": "audit", "queue": queue, "pattern": "audit", "role": "admin"},
-        {"event": "order", "queue": queue, "pattern": "order", "role": "customer"},
-        {"event": "assist", "queue": queue, "pattern": "assist", "kind": "request"},
-        {"event": "lost", "queue": format!("{queue}-lost"), "pattern": "lost"},
-        {"event": "lose", "queue": format!("{queue}-lost"), "pattern": "lose", "kind": "request"},
-    ])
-    .to_string()
-}
-
-/// Another service, on the queue that the routes name.
-struct Service {
-    broker: TestBroker,
-    inbox: Inbox,
-    replies: Channel,
-    queue: String,
-}
-
-impl Service {
-    async fn start(app: &TestApp) -> Self {
-        let broker = app.broker().await;
-        let routes: Value = serde_json::from_str(app.setting("rabbitmq.gateway")).expect("routes");
-        let queue = routes[0]["queue"].as_str().expect("a queue").to_owned();
-        declare(&broker, &queue).await;
-        let inbox = broker.consume(&queue).await;
-        let replies = broker.channel().await;
-        Self { broker, inbox, replies, queue }
-    }
-
-    /// What comes next, as its exact text.
-    async fn text(&mut self) -> String {
-        text(&self.inbox.next().await)
-    }
-
-    /// Answers a request with a body.
-    async fn reply(&self, to: &Received, body: &Value) {
-        let asked = &to.delivery.properties;
-        let reply_to = asked.reply_to().as_ref().expect("somebody waits for an answer");
-        let correlation = asked.correlation_id().clone().expect("a correlation id");
-        let properties = BasicProperties::default().with_correlation_id(correlation);
-        // Not mandatory: the broker says of every such address that it leads nowhere.
-        let (key, options) = (reply_to.clone(), BasicPublishOptions::default());
-        let body = body.to_string();
-        let sent = self.replies.basic_publish("".into(), key, options, body.as_bytes(), properties);
-        sent.await.expect("the channel is open").await.expect("the broker confirms");
-    }
-
-    /// Answers an event as the tutorials do: with an event of its own, and the metadata it was given.
-    async fn recv(&self, metadata: &Value, mut data: Value) {
-        data["metadata"] = metadata.clone();
-        let queue = self.broker.own("frontdesk.gateway");
-        self.broker.emit(&queue, json!({"cmd": "recv"}), data).await;
-    }
-}
-
-async fn declare(broker: &TestBroker, queue: &str) {
-    let channel = broker.channel().await;
-    let options = QueueDeclareOptions::durable();
-    channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("a queue");
-}
-
-fn text(received: &Received) -> String {
-    String::from_utf8(received.delivery.data.clone()).expect("a text")
+        ["rabbitmq.url" = "amqp://127.0.0.1:1/%2f", "rabbitmq.gateway" = crate::support::routes()],
 }
 
 /// The metadata of an event of this client, as the text that it must be.
@@ -119,15 +42,6 @@ fn metadata(client: &TestClient, chat: Option<i64>) -> String {
         client.session_id(),
         client.user_id(),
     )
-}
-
-/// Waits until the desk reads the answers of services.
-async fn hearing(service: &Service) {
-    let queue = service.broker.own("frontdesk.gateway");
-    eventually("the desk reads the answers", || async {
-        service.broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
-    })
-    .await;
 }
 
 async fn an_event_reaches_its_service_as_it_was_written(app: TestApp) {
@@ -523,95 +437,6 @@ async fn a_session_that_has_gone_is_answered_no_more(app: TestApp) {
     again.ask("send", json!({})).await;
     again.has_not_heard("ack").await;
     assert_eq!(app.panics().await, 0.0);
-}
-
-async fn an_answer_reaches_the_socket_that_asked_and_no_other(app: TestApp) {
-    let mut service = Service::start(&app).await;
-    hearing(&service).await;
-    let mut kim = app.connect(&customer("kim")).await;
-    let mut device = app.connect(&customer("kim")).await;
-    let mut ada = app.connect(&admin("ada")).await;
-    ada.enter(kim.chat()).await;
-    kim.insist("send", json!({"room": 1, "message": "hi", "ref": 7})).await;
-    let asked = service.inbox.next().await;
-    let data = asked.body["data"].clone();
-    assert_eq!((&data["room"], &data["ref"]), (&json!(1), &json!(7)));
-    let answer = json!({"id": 501, "author": {"id": 7}, "ref": 7});
-    service.recv(&data["metadata"], answer.clone()).await;
-    assert_eq!(kim.expect("recv").await, answer, "the metadata is taken off");
-    device.has_not_heard("recv").await;
-    ada.has_not_heard("recv").await;
-    // As it was written.
-    let session = kim.session_id().to_owned();
-    let body = format!(
-        r#"{{"pattern":{{"cmd":"recv"}},"data":{{"metadata":{{"socket_id":"{session}"}},"text":"é \"x\"","n":[1.0,{{"metadata":2}}]}}}}"#
-    );
-    let queue = service.broker.own("frontdesk.gateway");
-    service.broker.publish("", &queue, BasicProperties::default(), body.as_bytes()).await;
-    let heard = kim.expect("recv").await;
-    assert_eq!(heard, json!({"text": "é \"x\"", "n": [1.0, {"metadata": 2}]}));
-}
-
-async fn an_answer_reaches_a_socket_of_another_node(app: TestApp) {
-    let mut service = Service::start(&app).await;
-    hearing(&service).await;
-    let other = app.another_node().await;
-    let mut here = app.connect(&customer("kim")).await;
-    let mut there = other.connect(&customer("kim")).await;
-    here.insist("send", json!({"from": "here"})).await;
-    there.insist("send", json!({"from": "there"})).await;
-    let (mut first, mut second) = (service.inbox.next().await, service.inbox.next().await);
-    if first.body["data"]["from"] == "there" {
-        std::mem::swap(&mut first, &mut second);
-    }
-    let metadata = |asked: &Received| asked.body["data"]["metadata"].clone();
-    for n in 0..50 {
-        service.recv(&metadata(&second), json!({"n": n})).await;
-        service.recv(&metadata(&first), json!({"n": 100 + n})).await;
-    }
-    for n in 0..50 {
-        assert_eq!(there.expect("recv").await, json!({"n": n}));
-        assert_eq!(here.expect("recv").await, json!({"n": 100 + n}));
-    }
-    here.has_not_heard("recv").await;
-    there.has_not_heard("recv").await;
-}
-
-async fn several_answers_arrive_in_order(app: TestApp) {
-    const WORDS: usize = 300;
-    let mut service = Service::start(&app).await;
-    hearing(&service).await;
-    let mut kim = app.connect(&customer("kim")).await;
-    let mut lee = app.connect(&customer("lee")).await;
-    kim.insist("send", json!({})).await;
-    lee.ask("send", json!({})).await;
-    let (of_kim, of_lee) = (service.inbox.next().await, service.inbox.next().await);
-    for n in 0..WORDS {
-        service.recv(&of_kim.body["data"]["metadata"], json!({"word": n})).await;
-        service.recv(&of_lee.body["data"]["metadata"], json!({"word": n})).await;
-    }
-    for n in 0..WORDS {
-        assert_eq!(kim.expect("recv").await["word"], n);
-        assert_eq!(lee.expect("recv").await["word"], n);
-    }
-}
-
-async fn an_answer_to_nobody_keeps_nobody_waiting(app: TestApp) {
-    let mut service = Service::start(&app).await;
-    hearing(&service).await;
-    let gone = app.connect(&customer("lee")).await;
-    let gone_metadata = json!({"socket_id": gone.session_id()});
-    gone.close().await;
-    let mut kim = app.connect(&customer("kim")).await;
-    kim.insist("send", json!({})).await;
-    let asked = service.inbox.next().await;
-    service.recv(&gone_metadata, json!({"to": "nobody"})).await;
-    let stranger = json!({"socket_id": Uuid::new_v4().simple().to_string()});
-    service.recv(&stranger, json!({"to": "nobody"})).await;
-    service.recv(&json!({"socket_id": "k3j9"}), json!({"to": "nobody"})).await;
-    service.recv(&asked.body["data"]["metadata"], json!({"to": "kim"})).await;
-    assert_eq!(kim.expect("recv").await, json!({"to": "kim"}));
-    assert_eq!(app.metric("frontdesk_bus_dead_lettered_total").await, 1.0, "of no session's form");
 }
 
 async fn without_a_broker_there_are_no_such_events(app: TestApp) {

@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by a panic"
 )]
 
+mod answers;
 mod authenticating;
 mod bad_input;
 mod blocking;

@@ -10,6 +10,7 @@ mod own_broker;
 mod process;
 mod proxy;
 pub mod raw;
+pub mod service;
 pub mod tokens;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 pub use raw::RawClient;
 pub use serde_json::{Value, json};
+pub use service::{Service, routes};
 pub use tokens::{Person, admin, customer};
 
 /// How long anything that is waited for may take.
