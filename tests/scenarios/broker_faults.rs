@@ -130,7 +130,9 @@ async fn of_ten_thousand_messages_none_is_lost_when_rabbitmq_is_killed_and_comes
         let broker = TestBroker::connect(&rabbit.url(), "").await;
         let queue = subscribed(&broker).await;
         drop(broker);
-        let app = TestApp::postgres(&[("rabbitmq.url", rabbit.url())]).await;
+        let settings =
+            [("rabbitmq.url", rabbit.url()), ("rabbitmq.reconnect_ms", "500".to_owned())];
+        let app = TestApp::postgres(&settings).await;
 
         let mut clients = customers(&app, CHATS).await;
         let (by_http, by_socket) = clients.split_at_mut(5);
