@@ -130,24 +130,36 @@ async fn of_ten_thousand_messages_none_is_lost_when_rabbitmq_is_killed_and_comes
         let broker = TestBroker::connect(&rabbit.url(), "").await;
         let queue = subscribed(&broker).await;
         drop(broker);
-        let app = TestApp::postgres(&[("rabbitmq.url", rabbit.url())]).await;
+        let settings =
+            [("rabbitmq.url", rabbit.url()), ("rabbitmq.reconnect_ms", "500".to_owned())];
+        let app = TestApp::postgres(&settings).await;
 
         let mut clients = customers(&app, CHATS).await;
         let (by_http, by_socket) = clients.split_at_mut(5);
-        let written = AtomicUsize::new(0);
-        let writing = all(by_socket.iter_mut().map(|client| write(client, EACH, &written)));
-        let posting = all(by_http.iter().map(|client| post(&app, client.chat(), EACH, &written)));
-        let killing = async {
-            for share in [2, 5] {
-                eventually("some are written", || async {
-                    (written.load(Ordering::Relaxed) >= CHATS * EACH * share / 10).then_some(())
+        let confirmed = || app.metric("frontdesk_events_confirmed_total");
+        for _round in 1..=2 {
+            let written = AtomicUsize::new(0);
+            let each = EACH / 2;
+            let writing = all(by_socket.iter_mut().map(|client| write(client, each, &written)));
+            let posting =
+                all(by_http.iter().map(|client| post(&app, client.chat(), each, &written)));
+            let killing = async {
+                eventually("a third is written", || async {
+                    (written.load(Ordering::Relaxed) >= CHATS * each / 3).then_some(())
                 })
                 .await;
+                let before = confirmed().await;
                 rabbit.restart().await;
-            }
-        };
-        tokio::join!(writing, posting, killing);
-        assert_eq!(written.into_inner(), CHATS * EACH);
+                before
+            };
+            let (_, _, before) = tokio::join!(writing, posting, killing);
+            assert_eq!(written.into_inner(), CHATS * each);
+            // The next kill meets a relay at work.
+            eventually("events are confirmed again", || async {
+                (confirmed().await > before).then_some(())
+            })
+            .await;
+        }
 
         let broker = TestBroker::connect(&rabbit.url(), "").await;
         let mut inbox = broker.consume(&queue).await;
