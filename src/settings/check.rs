@@ -177,6 +177,13 @@ impl Settings {
                 ));
             }
         }
+        for queue in &rabbitmq.event_queues {
+            if queue.len() > QUEUE_BYTES {
+                problems.push(format!(
+                    "rabbitmq.event_queues: a queue's name has more than {QUEUE_BYTES} bytes."
+                ));
+            }
+        }
         let mut events = HashSet::new();
         for route in &rabbitmq.gateway {
             let Route { event, queue, pattern, .. } = route;

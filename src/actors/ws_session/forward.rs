@@ -195,6 +195,6 @@ fn chat_of(fields: &Fields<'_>) -> Result<Option<ChatId>, Exception> {
     if is_twice {
         return Err(Exception::bad_request("data.chatId", "is given twice"));
     }
-    serde_json::from_str(value.get())
+    serde_json::from_str::<Option<ChatId>>(value.get())
         .map_err(|_| Exception::bad_request("data.chatId", "must be an integer"))
 }
