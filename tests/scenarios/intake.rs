@@ -9,8 +9,8 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use crate::rpc::{ask, refused, served};
 use crate::support::broker::Inbox;
 use crate::support::{
-    OwnBroker, TestApp, TestBroker, admin, all, assert_run, bus_scenarios, customer, eventually,
-    json, postgres_scenarios, run,
+    OwnBroker, TestApp, TestBroker, all, assert_run, bus_scenarios, customer, eventually, json,
+    postgres_scenarios, run,
 };
 
 bus_scenarios! {
