@@ -24,6 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the connection is looked at, should its end not have been told.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long those who wait for the end have to say so.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long the broker may take to answer a declaration, or to open a channel.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -117,10 +119,9 @@ impl Broker {
 
     /// Keeps a connection until [`Broker::close`].
     pub async fn keep_connected(self) {
-        let mut closed = self.0.closed.subscribe();
         tokio::select! {
             () = self.connect_again_and_again() => {}
-            _ = closed.wait_for(|closed| *closed) => {}
+            () = self.closing() => {}
         }
     }
 
@@ -259,9 +260,16 @@ impl Broker {
         Ok(())
     }
 
+    /// Waits until the connection is about to be ended for good.
+    pub async fn closing(&self) {
+        // Its sender lives as long as the broker.
+        let _ = self.0.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
     /// Ends the connection for good; what was not acknowledged is delivered again elsewhere.
     pub async fn close(&self) {
         self.0.closed.send_replace(true);
+        sleep(LAST_WORDS).await;
         let connection = self.0.connection.send_replace(None);
         self.0.metrics.bus_connected.set(0);
         if let Some(connection) = connection

@@ -64,6 +64,14 @@ impl Intake {
 
     /// Reads until the program ends, whatever becomes of the broker and of the queue.
     pub async fn run(self) {
+        tokio::select! {
+            () = self.read_again_and_again() => {}
+            // What is in work is given up, and delivered again elsewhere.
+            () = self.parts.broker.closing() => {}
+        }
+    }
+
+    async fn read_again_and_again(&self) {
         let mut said = None;
         loop {
             if let Err(error) = self.read(&mut said).await {

@@ -222,12 +222,14 @@ struct Open {
 
 impl Meeting {
     async fn run(mut self, mut errands: mpsc::Receiver<Errand>) {
+        let broker = self.parts.broker.clone();
         let mut pause = FIRST_PAUSE;
         loop {
             let opened = tokio::select! {
                 opened = self.open() => opened,
                 // Nobody is to wait for a broker that may stay away: dropped, it is `unavailable`.
                 () = refuse_all(&mut errands) => return,
+                () = broker.closing() => return,
             };
             let ended = match opened {
                 Ok(open) => {
@@ -246,6 +248,7 @@ impl Meeting {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = refuse_all(&mut errands) => return,
+                () = broker.closing() => return,
             }
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
@@ -282,12 +285,13 @@ impl Meeting {
         Ok(Open { channel, words, exchange, since: Instant::now() })
     }
 
-    /// Talks until the last [`Nodes`] is dropped, or something breaks.
+    /// Talks until the end, or until something breaks.
     async fn talk(
         &mut self,
         mut open: Open,
         errands: &mut mpsc::Receiver<Errand>,
     ) -> Result<(), BusError> {
+        let broker = self.parts.broker.clone();
         let mut rhythm = interval(HERE_EVERY);
         rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -302,6 +306,7 @@ impl Meeting {
                     Some(errand) => self.run_errand(&open, errand).await?,
                     None => return open.say(ALL, self.word(Word::Gone)).await,
                 },
+                () = broker.closing() => return open.say(ALL, self.word(Word::Gone)).await,
                 () = at(deadline) => self.give_up_finds(),
                 _ = rhythm.tick() => {
                     let now = Instant::now();

@@ -117,7 +117,8 @@ describe(`events of the desk, with NestJS ${version}`, () => {
     await client.close()
   })
 
-  test('reach a wildcard @EventPattern on the exchange', { skip: version < 11 && 'NestJS 10 has no wildcards' }, async () => {
+  // NestJS 10 binds to no exchange.
+  if (version >= 11) test('reach a wildcard @EventPattern on the exchange', async () => {
     const client = await desk.connect('theo')
     const { id: chat } = client.welcome.chats[0]
     await client.acked('send_message', { message: 'by the exchange' })
