@@ -44,6 +44,29 @@ pub struct Ended {
     pub reason: Ending,
 }
 
+/// What a connection to the broker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ConnectionUse {
+    Publish,
+    Consume,
+}
+
+impl ConnectionUse {
+    /// In words, as in "connected to …".
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Consume => "consume",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Connected {
+    pub to: ConnectionUse,
+}
+
 /// How another service's request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum RpcOutcome {
@@ -127,7 +150,7 @@ pub struct Metrics {
     pub database_reconnects: Counter,
     pub panics: Family<Of, Counter>,
     pub poll_failures: Counter,
-    pub bus_connected: Gauge,
+    pub bus_connected: Family<Connected, Gauge>,
     pub bus_dead_lettered: Counter,
     pub bus_ignored: Counter,
     pub outbox_waiting: Gauge,
@@ -171,7 +194,7 @@ impl Metrics {
             database_reconnects: Counter::default(),
             panics: Family::default(),
             poll_failures: Counter::default(),
-            bus_connected: Gauge::default(),
+            bus_connected: Family::default(),
             bus_dead_lettered: Counter::default(),
             bus_ignored: Counter::default(),
             outbox_waiting: Gauge::default(),
@@ -359,6 +382,12 @@ impl Metrics {
             log::error!("cannot encode the metrics: {error}");
         }
         text
+    }
+
+    /// Whether there is a connection to the broker, to publish or to consume: 1 or 0.
+    #[must_use]
+    pub fn connected(&self, to: ConnectionUse) -> Gauge {
+        self.bus_connected.get_or_create_owned(&Connected { to })
     }
 
     /// Counts an actor that died of a panic.

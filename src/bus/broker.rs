@@ -1,7 +1,11 @@
-//! The connection to the broker: one a node, made again whenever it is lost.
+//! The connections to the broker, each made again whenever it is lost.
+//!
+//! A node has two. The broker stops to read from one that publishes when it runs out of memory or
+//! disk, acknowledgements included; what takes messages out of it must not stop with that.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,7 +19,7 @@ use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::metrics::Metrics;
+use crate::metrics::{ConnectionUse, Metrics};
 use crate::settings::RabbitMq;
 
 /// The first pause before another try to connect; each further one is twice as long.
@@ -64,16 +68,19 @@ fn refusal(error: &lapin::Error) -> Option<AMQPSoftError> {
     }
 }
 
-/// Reaches the broker. Cheap to clone; all clones share the one connection.
+/// Reaches the broker. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
+    purpose: ConnectionUse,
     settings: Arc<RabbitMq>,
     uri: AMQPUri,
     tls: OwnedTLSConfig,
     metrics: Arc<Metrics>,
     connection: watch::Sender<Option<Arc<Connection>>>,
+    /// The broker is there, and takes nothing for now.
+    blocked: AtomicBool,
     /// Set once: no connection is made any more.
     closed: watch::Sender<bool>,
 }
@@ -83,7 +90,11 @@ impl Broker {
     ///
     /// # Errors
     /// A URL or a file of certificates that cannot be read, without the URL's password.
-    pub fn new(settings: Arc<RabbitMq>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub fn new(
+        purpose: ConnectionUse,
+        settings: Arc<RabbitMq>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let url = settings.url.as_ref().context("rabbitmq.url is not set")?;
         // The parser's own words are left out: they may quote the URL.
         let mut uri: AMQPUri = url.expose().parse().ok().context(
@@ -98,12 +109,16 @@ impl Broker {
             cert_chain: settings.ca_file.as_deref().map(read_certificates).transpose()?,
             ..OwnedTLSConfig::default()
         };
+        // Made at once, so that a broker that was never there is seen as a 0.
+        metrics.connected(purpose).set(0);
         Ok(Self(Arc::new(Inner {
+            purpose,
             settings,
             uri,
             tls,
             metrics,
             connection: watch::Sender::new(None),
+            blocked: AtomicBool::new(false),
             closed: watch::Sender::new(false),
         })))
     }
@@ -131,14 +146,15 @@ impl Broker {
         loop {
             match self.connect().await {
                 Ok(connection) => {
-                    log::info!("connected to the broker");
+                    log::info!("connected to the broker, to {}", self.0.purpose.as_str());
                     (pause, said) = (FIRST_PAUSE, false);
                     let connection = Arc::new(connection);
                     self.0.connection.send_replace(Some(Arc::clone(&connection)));
-                    self.0.metrics.bus_connected.set(1);
+                    self.0.metrics.connected(self.0.purpose).set(1);
                     let why = self.lost(&connection).await;
                     self.0.connection.send_replace(None);
-                    self.0.metrics.bus_connected.set(0);
+                    self.0.metrics.connected(self.0.purpose).set(0);
+                    self.0.blocked.store(false, Ordering::Relaxed);
                     log::warn!("the broker is away, and will be looked for: {why}");
                 }
                 // Said once, and not at every try until it is over.
@@ -155,7 +171,7 @@ impl Broker {
 
     async fn connect(&self) -> Result<Connection, BusError> {
         let inner = &self.0;
-        let name = format!("frontdesk {}", std::process::id());
+        let name = format!("frontdesk {}, to {}", std::process::id(), inner.purpose.as_str());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let runtime = lapin::runtime::default_runtime()?;
         let connection = Connection::connect_uri_with_config(
@@ -179,9 +195,13 @@ impl Broker {
                         return error.to_string();
                     }
                     Some(Event::ConnectionBlocked(reason)) => {
+                        self.0.blocked.store(true, Ordering::Relaxed);
                         log::warn!("the broker takes nothing for now: {reason}");
                     }
-                    Some(Event::ConnectionUnblocked) => log::info!("the broker takes messages again"),
+                    Some(Event::ConnectionUnblocked) => {
+                        self.0.blocked.store(false, Ordering::Relaxed);
+                        log::info!("the broker takes messages again");
+                    }
                     Some(_) => {}
                     None => return "its task ended".to_owned(),
                 },
@@ -202,6 +222,13 @@ impl Broker {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.connection.borrow().is_some()
+    }
+
+    /// Whether the broker is there and takes nothing for now, for want of memory or disk: what was
+    /// published waits.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.0.blocked.load(Ordering::Relaxed)
     }
 
     /// Gives up a connection that does not answer, so that a new one is made.
@@ -271,7 +298,7 @@ impl Broker {
         self.0.closed.send_replace(true);
         sleep(LAST_WORDS).await;
         let connection = self.0.connection.send_replace(None);
-        self.0.metrics.bus_connected.set(0);
+        self.0.metrics.connected(self.0.purpose).set(0);
         if let Some(connection) = connection
             && let Err(late) = timeout(LOOK, connection.close(200, "bye".into())).await
         {

@@ -1,6 +1,6 @@
 //! The company's other services, over RabbitMQ, in the words of NestJS.
 //!
-//! `broker` keeps the connection. Nothing here is the truth: what must not be lost stands in the
+//! `broker` keeps the connections. Nothing here is the truth: what must not be lost stands in the
 //! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
 //! in the database.
 
@@ -34,14 +34,17 @@ use self::intake::Intake;
 use self::presence::Presence;
 use self::relay::Relay;
 use crate::actors::{Desk, Outside};
-use crate::metrics::Metrics;
+use crate::metrics::{ConnectionUse, Metrics};
 use crate::settings::RabbitMq;
 
 /// What all parts of the bus share; cheap to clone.
 #[derive(Clone)]
 pub struct Parts {
     pub settings: Arc<RabbitMq>,
+    /// The connection that publishes.
     pub broker: Broker,
+    /// The one that takes in what other services say, and acknowledges it.
+    pub consumer: Broker,
     pub desk: Desk,
     pub metrics: Arc<Metrics>,
 }
@@ -50,6 +53,7 @@ pub struct Parts {
 pub struct Bus {
     settings: Arc<RabbitMq>,
     broker: Broker,
+    consumer: Broker,
     metrics: Arc<Metrics>,
     arbiter: Arbiter,
 }
@@ -60,8 +64,9 @@ impl Bus {
     /// # Errors
     /// A URL or a file of certificates that cannot be read.
     pub fn new(settings: Arc<RabbitMq>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
-        let broker = Broker::new(Arc::clone(&settings), Arc::clone(&metrics))?;
-        Ok(Self { settings, broker, metrics, arbiter: Arbiter::new() })
+        let broker = |purpose| Broker::new(purpose, Arc::clone(&settings), Arc::clone(&metrics));
+        let (broker, consumer) = (broker(ConnectionUse::Publish)?, broker(ConnectionUse::Consume)?);
+        Ok(Self { settings, broker, consumer, metrics, arbiter: Arbiter::new() })
     }
 
     #[must_use]
@@ -98,10 +103,12 @@ impl Bus {
         let parts = Parts {
             settings: Arc::clone(&self.settings),
             broker: self.broker.clone(),
+            consumer: self.consumer.clone(),
             desk,
             metrics: Arc::clone(&self.metrics),
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
+        self.arbiter.spawn(parts.consumer.clone().keep_connected());
         self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
         self.arbiter.spawn(Relay::new(&parts).run());
         let (nodes, meeting) = Nodes::new(parts.clone());
@@ -114,6 +121,7 @@ impl Bus {
 
     /// Says goodbye to the broker.
     pub async fn stop(&self) {
+        self.consumer.close().await;
         self.broker.close().await;
         self.arbiter.stop();
     }

@@ -9,6 +9,7 @@ mod lanes;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -242,9 +243,7 @@ impl Relay {
     async fn publish(&mut self, channel: &Channel, wave: Vec<Posting>) -> Result<usize, End> {
         let size = wave.len();
         count(&self.metrics.events_published, size);
-        let posts: Vec<_> = wave.iter().map(|posting| self.post(channel, posting)).collect();
-        let answers = stream::iter(posts).buffered(MOST_LANES).collect::<Vec<_>>();
-        let Ok(answers) = timeout(self.settings.confirm_timeout(), answers).await else {
+        let Some(answers) = self.answers(channel, &wave).await else {
             count(&self.metrics.events_retried, size);
             self.broker.give_up();
             return Err(End::Refused("the broker confirms nothing".to_owned()));
@@ -282,6 +281,21 @@ impl Relay {
             self.say(cause);
         }
         Ok(confirmed)
+    }
+
+    /// What the broker says of each; nothing where it says nothing for too long.
+    async fn answers(&self, channel: &Channel, wave: &[Posting]) -> Option<Vec<Answers>> {
+        let posts: Vec<_> = wave.iter().map(|posting| self.post(channel, posting)).collect();
+        let mut answers = pin!(stream::iter(posts).buffered(MOST_LANES).collect::<Vec<_>>());
+        loop {
+            match timeout(self.settings.confirm_timeout(), &mut answers).await {
+                Ok(answers) => return Some(answers),
+                // It is there, and said that it takes nothing: another connection would fare no
+                // better.
+                Err(_) if self.broker.is_blocked() => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Publishes to each who lacks it, and only then waits for what the broker says of each.

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::{Answer, State, json};
+use crate::metrics::ConnectionUse;
 use crate::protocol::{Code, Exception};
 
 /// How long the database may take to show that it is there.
@@ -35,9 +36,12 @@ pub async fn ready(state: web::Data<State>) -> Answer {
     if !state.ready.load(Ordering::Relaxed) {
         return Err(not_ready("the server is not ready, or going away").into());
     }
-    let broker = state.settings.rabbitmq.is_on().then(|| match state.metrics.bus_connected.get() {
-        0 => "away",
-        _ => "connected",
+    let is_connected = |to| state.metrics.connected(to).get() == 1;
+    let broker = state.settings.rabbitmq.is_on().then(|| {
+        match is_connected(ConnectionUse::Publish) && is_connected(ConnectionUse::Consume) {
+            true => "connected",
+            false => "away",
+        }
     });
     match timeout(PING_TIMEOUT, state.desk.store().ping()).await {
         Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready", broker }, 0)?),
