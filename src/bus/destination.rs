@@ -47,7 +47,8 @@ impl Destination {
         }
     }
 
-    /// Hands an event to the broker; what it makes of it, its confirm says.
+    /// Hands an event to the broker; what it makes of it, its confirm says. What finds no queue comes
+    /// back where that is asked for (`mandatory`), which needs a channel that confirms.
     ///
     /// # Errors
     /// The channel or the connection is gone.
@@ -55,10 +56,12 @@ impl Destination {
         &self,
         channel: &Channel,
         event: &Event,
+        mandatory: bool,
     ) -> lapin::Result<PublisherConfirm> {
         let (exchange, key, mandatory) = match self {
+            // Where nobody has bound a queue, nobody wants to hear of it.
             Self::Exchange(name) => (name.as_str(), event.name, false),
-            Self::Queue(name) => ("", name.as_str(), true),
+            Self::Queue(name) => ("", name.as_str(), mandatory),
         };
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let (exchange, key) = (exchange.into(), key.into());

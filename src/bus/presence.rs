@@ -83,7 +83,7 @@ async fn tell(
         None => broker.try_channel().await?,
     };
     for destination in destinations {
-        destination.publish(&channel, event).await?;
+        destination.publish(&channel, event, false).await?;
     }
     Ok(channel)
 }

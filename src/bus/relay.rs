@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::options::{
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use lapin::{Channel, Confirmation, ExchangeKind};
@@ -25,8 +27,8 @@ use self::lanes::{Lanes, Turn, pause};
 use super::destination::{Destination, destinations};
 use super::event::Event;
 use super::{Broker, BusError, Parts};
-use crate::db::Store;
-use crate::domain::Lane;
+use crate::db::{Store, StoreError};
+use crate::domain::{Lane, Timestamp};
 use crate::metrics::Metrics;
 use crate::settings::RabbitMq;
 
@@ -39,6 +41,14 @@ const MOST_LANES: usize = 512;
 /// How long is published before what was told is deleted, and the outbox read again. A node that dies
 /// leaves as much to be told twice.
 const ROUND: Duration = Duration::from_millis(250);
+/// How long the relay may be without the database before another node has its turn.
+const BLIND: Duration = Duration::from_secs(10);
+/// Tries to become the relay between two looks at whether it does its work.
+const SUSPICION: u32 = 30;
+/// Seconds that news may wait while another is the relay, before that is strange.
+const LONG_AGO: i64 = 60;
+/// Whether the broker gives back what has no queue.
+const MANDATORY: bool = true;
 /// How long the broker may take to answer a declaration.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -64,7 +74,15 @@ struct Posting {
 }
 
 /// What the broker said of a posting, of each who lacked it.
-type Answers = Vec<(usize, lapin::Result<Confirmation>)>;
+type Answers = Vec<(usize, Result<Confirmation, Missed>)>;
+
+/// Why nothing was said of it.
+#[derive(Debug)]
+enum Missed {
+    /// It may be taken yet, and is published again all the same.
+    Late,
+    Broken(lapin::Error),
+}
 
 /// Why this node is not the relay, or not any more.
 enum End {
@@ -72,6 +90,8 @@ enum End {
     Elsewhere,
     /// Its connection is gone, which is in the log already.
     Lost(BusError),
+    /// The database cannot be read or written from here: another node may do better.
+    Blind(String),
     /// For a reason that somebody can do something about.
     Refused(String),
 }
@@ -109,14 +129,29 @@ impl Relay {
 
     /// Relays whenever no other node does, for ever.
     pub async fn run(mut self) {
+        let mut tries = 0_u32;
         loop {
             let Err(end) = self.relay().await;
-            self.delete_told().await;
+            if let Err(error) = self.delete_told().await {
+                log::debug!("what was told stays in the outbox for now: {error}");
+            }
+            tries = if matches!(end, End::Elsewhere) { tries.wrapping_add(1) } else { 0 };
             match end {
-                End::Elsewhere => sleep(LOCK_EVERY).await,
+                End::Elsewhere => {
+                    if tries.is_multiple_of(SUSPICION) {
+                        self.suspect().await;
+                    }
+                    sleep(LOCK_EVERY).await;
+                }
                 End::Lost(error) => {
                     log::debug!("no more events for now: {error}");
                     sleep(pause(1)).await;
+                }
+                End::Blind(why) => {
+                    self.say(why);
+                    while self.store.ping().await.is_err() {
+                        sleep(LOCK_EVERY).await;
+                    }
                 }
                 End::Refused(why) => {
                     self.say(why);
@@ -134,14 +169,18 @@ impl Relay {
         self.declare_queues().await;
         answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         log::debug!("this node tells other services what happens");
+        let mut sees = Instant::now();
         loop {
-            self.delete_told().await;
-            match self.store.outbox(self.read_limit()).await {
-                Ok(entries) => self.lanes.fill(entries),
-                Err(error) => {
+            match self.look().await {
+                Ok(()) => sees = Instant::now(),
+                Err(error) if sees.elapsed() < BLIND => {
                     self.say(format!("the outbox cannot be read: {error}"));
                     self.wait_longer().await;
                     continue;
+                }
+                Err(error) => {
+                    self.unlock(&channel).await;
+                    return Err(End::Blind(format!("the outbox cannot be read: {error}")));
                 }
             }
             let progress = self.round(&channel).await?;
@@ -151,16 +190,24 @@ impl Relay {
                     self.all_is_well();
                 }
             } else if progress.refused > 0 {
-                // It is not one lane's trouble: what comes in meanwhile would fare no better.
-                self.wait_longer().await;
                 self.declare_queues().await;
+                self.failures = self.failures.saturating_add(1);
+                sleep(pause(1)).await;
+                self.wait_for_news(pause(self.failures)).await;
             } else {
-                self.wait_for_news().await;
+                self.wait_for_news(self.settings.outbox_poll()).await;
             }
             if !channel.status().connected() {
                 return Err(End::Lost(BusError::Away));
             }
         }
+    }
+
+    /// Deletes what was told, and reads what is next.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        self.delete_told().await?;
+        self.lanes.fill(self.store.outbox(self.read_limit()).await?);
+        Ok(())
     }
 
     /// Declared again by who has it, it is there.
@@ -174,6 +221,29 @@ impl Relay {
             Some(_) => End::Refused(format!("the queue {name} is not to be had: {error}")),
             None => End::Lost(error),
         })
+    }
+
+    /// Lets another node be the relay, though this one keeps its connection.
+    async fn unlock(&self, channel: &Channel) {
+        let Some(name) = self.settings.named(LOCK) else { return };
+        let deleting = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
+        if let Err(error) = answer(deleting).await {
+            log::debug!("the queue {name} stays with this node: {error}");
+        }
+    }
+
+    /// Another has been the relay for long. If events of this database wait all the same, it is one of
+    /// another database.
+    async fn suspect(&mut self) {
+        let state = self.store.outbox_state().await.unwrap_or_default();
+        let long_ago = Timestamp::now().seconds() - LONG_AGO;
+        if state.oldest.is_some_and(|oldest| oldest.seconds() < long_ago) {
+            let name = self.settings.named(LOCK).unwrap_or_default();
+            self.say(format!(
+                "another has the queue {name}, and does not tell what stands in this database: is \
+                 there another desk with the same rabbitmq.prefix?"
+            ));
+        }
     }
 
     async fn declare_exchange(&self, channel: &Channel) -> Result<(), End> {
@@ -243,23 +313,25 @@ impl Relay {
     async fn publish(&mut self, channel: &Channel, wave: Vec<Posting>) -> Result<usize, End> {
         let size = wave.len();
         count(&self.metrics.events_published, size);
-        let Some(answers) = self.answers(channel, &wave).await else {
-            count(&self.metrics.events_retried, size);
-            self.broker.give_up();
-            return Err(End::Refused("the broker confirms nothing".to_owned()));
-        };
-        let broken =
-            answers.iter().flatten().find_map(|(_, answer)| answer.as_ref().err().cloned());
+        let posts: Vec<_> = wave.iter().map(|posting| self.post(channel, posting)).collect();
+        let answers = stream::iter(posts).buffered(MOST_LANES).collect::<Vec<_>>().await;
+        let broken = answers.iter().flatten().find_map(|(_, answer)| match answer {
+            Err(Missed::Broken(error)) => Some(error.clone()),
+            Ok(_) | Err(Missed::Late) => None,
+        });
         let returned: HashSet<_> = answers.iter().flatten().filter_map(returned).collect();
         let (mut confirmed, mut cause, now) = (0, None, Instant::now());
+        let mut any_is_late = false;
         for (posting, answers) in wave.iter().zip(&answers) {
             let mut missing = Vec::new();
+            let mut is_late = false;
             for (to, answer) in answers {
                 let Some(destination) = self.destinations.get(*to) else { continue };
                 let has_returned = destination.queue().is_some_and(|queue| {
                     // Where the channel broke, what came back may not have been handed on.
                     broken.is_some() || returned.contains(&(&*posting.event.id, queue))
                 });
+                is_late |= matches!(answer, Err(Missed::Late));
                 if has_returned || !answer.as_ref().is_ok_and(Confirmation::is_ack) {
                     missing.push(*to);
                     cause = cause.or_else(|| Some(destination.why_not(has_returned)));
@@ -269,13 +341,22 @@ impl Relay {
                 confirmed += 1;
                 self.lanes.confirmed(posting.lane);
             } else {
-                self.lanes.refused(posting.lane, missing, now);
+                // A wave that it is in lasts as long as it is waited for: the others have most of
+                // the time.
+                let rest =
+                    if is_late { self.settings.confirm_timeout() * 4 } else { Duration::ZERO };
+                self.lanes.refused(posting.lane, missing, now, rest);
             }
+            any_is_late |= is_late;
         }
         count(&self.metrics.events_confirmed, confirmed);
         count(&self.metrics.events_retried, size - confirmed);
         if let Some(error) = broken {
             return Err(BusError::from(error).into());
+        }
+        if any_is_late && confirmed == 0 {
+            self.broker.give_up();
+            return Err(End::Refused("the broker confirms nothing".to_owned()));
         }
         if let Some(cause) = cause {
             self.say(cause);
@@ -283,51 +364,47 @@ impl Relay {
         Ok(confirmed)
     }
 
-    /// What the broker says of each; nothing where it says nothing for too long.
-    async fn answers(&self, channel: &Channel, wave: &[Posting]) -> Option<Vec<Answers>> {
-        let posts: Vec<_> = wave.iter().map(|posting| self.post(channel, posting)).collect();
-        let mut answers = pin!(stream::iter(posts).buffered(MOST_LANES).collect::<Vec<_>>());
-        loop {
-            match timeout(self.settings.confirm_timeout(), &mut answers).await {
-                Ok(answers) => return Some(answers),
-                // It is there, and said that it takes nothing: another connection would fare no
-                // better.
-                Err(_) if self.broker.is_blocked() => {}
-                Err(_) => return None,
-            }
-        }
-    }
-
     /// Publishes to each who lacks it, and only then waits for what the broker says of each.
     async fn post(&self, channel: &Channel, posting: &Posting) -> Answers {
         let mut confirms = Vec::with_capacity(posting.missing.len());
         for &to in &posting.missing {
             if let Some(destination) = self.destinations.get(to) {
-                confirms.push((to, destination.publish(channel, &posting.event).await));
+                let published = destination.publish(channel, &posting.event, MANDATORY);
+                confirms.push((to, self.in_time(published).await));
             }
         }
         let mut answers = Vec::with_capacity(confirms.len());
         for (to, confirm) in confirms {
             let answer = match confirm {
-                Ok(confirm) => confirm.await,
-                Err(error) => Err(error),
+                Ok(confirm) => self.in_time(confirm).await,
+                Err(missed) => Err(missed),
             };
             answers.push((to, answer));
         }
         answers
     }
 
-    /// Deletes what was told, however long that takes: read again, it would be told again.
-    async fn delete_told(&mut self) {
-        let told = self.lanes.told();
-        if told.is_empty() {
-            return;
+    /// What the broker says, unless it takes too long. One that said that it takes nothing is waited
+    /// for: another connection would fare no better.
+    async fn in_time<T>(
+        &self,
+        saying: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Missed> {
+        let mut saying = pin!(saying);
+        loop {
+            match timeout(self.settings.confirm_timeout(), &mut saying).await {
+                Ok(said) => return said.map_err(Missed::Broken),
+                Err(_) if self.broker.is_blocked() => {}
+                Err(_) => return Err(Missed::Late),
+            }
         }
-        while let Err(error) = self.store.clear_outbox(told.clone()).await {
-            self.say(format!("the outbox cannot be cleared: {error}"));
-            self.wait_longer().await;
-        }
+    }
+
+    /// Deletes what was told: read again, it would be told again.
+    async fn delete_told(&mut self) -> Result<(), StoreError> {
+        self.store.clear_outbox(self.lanes.told()).await?;
         self.lanes.forget_told();
+        Ok(())
     }
 
     fn read_limit(&self) -> i64 {
@@ -335,9 +412,9 @@ impl Relay {
     }
 
     /// Until this node writes news, another may have, or a lane has waited long enough.
-    async fn wait_for_news(&self) {
-        let poll = Instant::now() + self.settings.outbox_poll();
-        let until = self.lanes.next_try().map_or(poll, |next_try| next_try.min(poll));
+    async fn wait_for_news(&self, most: Duration) {
+        let latest = Instant::now() + most;
+        let until = self.lanes.next_try().map_or(latest, |next_try| next_try.min(latest));
         tokio::select! {
             () = self.store.outbox_written() => {}
             () = sleep(until.saturating_duration_since(Instant::now())) => {}
@@ -367,7 +444,7 @@ impl Relay {
 /// A message that came back since its queue is not there, by its event and the queue. The client
 /// library hands it on with whichever confirm comes next, so that all of a wave have to be in before
 /// anything is known of one.
-fn returned((_, answer): &(usize, lapin::Result<Confirmation>)) -> Option<(&str, &str)> {
+fn returned((_, answer): &(usize, Result<Confirmation, Missed>)) -> Option<(&str, &str)> {
     let Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) = answer else {
         return None;
     };

@@ -177,13 +177,23 @@ impl Settings {
                 ));
             }
         }
+        let mut queues = HashSet::new();
         for queue in &rabbitmq.event_queues {
-            if queue.len() > QUEUE_BYTES {
+            if queue.is_empty() || queue.len() > QUEUE_BYTES {
                 problems.push(format!(
-                    "rabbitmq.event_queues: a queue's name has more than {QUEUE_BYTES} bytes."
+                    "rabbitmq.event_queues: a queue's name must have 1 to {QUEUE_BYTES} bytes."
                 ));
             }
+            if !queues.insert(queue) {
+                problems.push(format!("rabbitmq.event_queues: `{queue}` is there twice."));
+            }
         }
+        if rabbitmq.ca_file.is_some()
+            && rabbitmq.url.as_ref().is_some_and(|url| url.expose().starts_with("amqp://"))
+        {
+            problems.push("rabbitmq.ca_file is for amqps://, and rabbitmq.url is amqp://.".into());
+        }
+        self.check_users_issuer(problems);
         let mut events = HashSet::new();
         for route in &rabbitmq.gateway {
             let Route { event, queue, pattern, .. } = route;
@@ -213,6 +223,28 @@ impl Settings {
                 problems
                     .push(format!("rabbitmq.gateway: the pattern of `{event}` is no JSON object."));
             }
+        }
+    }
+
+    /// Users that other services tell of must be those that sign in, or a block would do nothing.
+    fn check_users_issuer(&self, problems: &mut Vec<String>) {
+        let (rabbitmq, issuer) = (&self.rabbitmq, &self.rabbitmq.users_issuer);
+        if rabbitmq.users_queue.is_empty() {
+            return;
+        }
+        if issuer == OWN_ISSUER {
+            problems.push(
+                "rabbitmq.users_issuer is `frontdesk`, which is reserved for the built-in accounts."
+                    .into(),
+            );
+        }
+        if let Some(required) = &self.auth.issuer
+            && required != issuer
+        {
+            problems.push(format!(
+                "rabbitmq.users_issuer is `{issuer}`, but auth.issuer lets in users of `{required}` \
+                 alone; they must be the same."
+            ));
         }
     }
 
@@ -250,7 +282,7 @@ impl Settings {
             ("rabbitmq.heartbeat_seconds", rabbitmq.heartbeat_seconds.into(), 1..=3600),
             ("rabbitmq.reconnect_ms", rabbitmq.reconnect_ms, 10..=600_000),
             ("rabbitmq.confirm_ms", rabbitmq.confirm_ms, 100..=600_000),
-            ("rabbitmq.outbox_batch", rabbitmq.outbox_batch as u64, 1..=10_000),
+            ("rabbitmq.outbox_batch", rabbitmq.outbox_batch as u64, 1..=1000),
             ("rabbitmq.outbox_poll_ms", rabbitmq.outbox_poll_ms, 10..=60_000),
             ("rabbitmq.rpc_timeout_ms", rabbitmq.rpc_timeout_ms, 10..=600_000),
             ("rabbitmq.prefetch", rabbitmq.prefetch.into(), 1..=65_535),

@@ -48,10 +48,10 @@ pub struct Turn<'a> {
 }
 
 impl Lanes {
-    /// How many rows to read, so that there is a batch of those that can go, too.
+    /// How many rows to read, so that there is a batch beside those that did not go: a lane that waits,
+    /// or whose news come faster than they are confirmed, does not hide the others.
     pub fn limit(&self, batch: usize) -> usize {
-        let waiting = self.stuck.keys().filter_map(|lane| self.news.get(lane));
-        let waiting: usize = waiting.map(VecDeque::len).sum();
+        let waiting: usize = self.news.values().map(VecDeque::len).sum();
         batch.saturating_add(waiting).min(batch.saturating_mul(MOST_BATCHES))
     }
 
@@ -79,7 +79,8 @@ impl Lanes {
     }
 
     /// The first of each lane that need not wait, those of the oldest lanes where there are more than
-    /// `most`.
+    /// `most`. Those that were refused before have what room the others leave, and a quarter at least:
+    /// however many are refused, the others go.
     pub fn wave(&self, now: Instant, most: usize) -> Vec<Turn<'_>> {
         let turns = self.order.iter().filter_map(|lane| {
             let entry = self.news.get(lane)?.front()?;
@@ -88,7 +89,11 @@ impl Lanes {
             let missing = stuck.map(|stuck| stuck.missing.as_slice());
             may_go.then_some(Turn { lane: *lane, entry, missing })
         });
-        turns.take(most).collect()
+        let (again, mut wave): (Vec<_>, Vec<_>) = turns.partition(|turn| turn.missing.is_some());
+        wave.truncate(most - again.len().min(most / 4));
+        let room = most - wave.len();
+        wave.extend(again.into_iter().take(room));
+        wave
     }
 
     /// The first of a lane was taken by everyone: the next has its turn.
@@ -98,11 +103,12 @@ impl Lanes {
         self.told.extend(first.map(|entry| entry.id));
     }
 
-    /// The first of a lane was not taken by those: it is published to them again, after a pause.
-    pub fn refused(&mut self, lane: Lane, missing: Vec<usize>, now: Instant) {
+    /// The first of a lane was not taken by those: it is published to them again, after a pause, and no
+    /// sooner than after `rest`.
+    pub fn refused(&mut self, lane: Lane, missing: Vec<usize>, now: Instant, rest: Duration) {
         let Some(entry) = self.news.get(&lane).and_then(VecDeque::front) else { return };
         let failures = self.stuck.get(&lane).map_or(0, |stuck| stuck.failures) + 1;
-        let until = now + pause(failures);
+        let until = now + pause(failures).max(rest);
         self.stuck.insert(lane, Stuck { entry: entry.id, missing, failures, until });
     }
 
@@ -174,14 +180,15 @@ mod tests {
     fn a_lane_that_is_refused_waits_and_keeps_no_other_from_going() {
         let mut lanes = filled(&[(1, 1), (2, 1), (1, 2), (2, 2)]);
         let now = Instant::now();
-        lanes.refused(lane(1), vec![1], now);
+        lanes.refused(lane(1), vec![1], now, Duration::ZERO);
         lanes.confirmed(lane(2));
         assert_eq!(ids(&lanes.wave(now, 9)), [202]);
         assert_eq!(lanes.next_try(), Some(now + FIRST_PAUSE));
         let later = now + FIRST_PAUSE;
-        assert_eq!(ids(&lanes.wave(later, 9)), [101, 202]);
-        assert_eq!(lanes.wave(later, 1)[0].missing, Some(&[1][..]), "the others have it");
-        lanes.refused(lane(1), vec![1], later);
+        let wave = lanes.wave(later, 9);
+        assert_eq!(ids(&wave), [202, 101]);
+        assert_eq!(wave[1].missing, Some(&[1][..]), "the others have it");
+        lanes.refused(lane(1), vec![1], later, Duration::ZERO);
         assert_eq!(lanes.next_try(), Some(later + 2 * FIRST_PAUSE));
         lanes.confirmed(lane(1));
         assert_eq!(lanes.next_try(), None);
@@ -189,10 +196,31 @@ mod tests {
     }
 
     #[test]
+    fn however_many_are_refused_the_others_go_and_they_are_tried_again() {
+        let mut lanes = filled(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1)]);
+        let now = Instant::now();
+        for chat in 1..=4 {
+            lanes.refused(lane(chat), vec![0], now, Duration::ZERO);
+        }
+        let later = now + FIRST_PAUSE;
+        assert_eq!(ids(&lanes.wave(later, 4)), [501, 601, 101, 201]);
+        lanes.fill((1..=12).map(|chat| read(chat, 1)).collect());
+        assert_eq!(ids(&lanes.wave(later, 4)), [501, 601, 701, 101]);
+    }
+
+    #[test]
+    fn a_lane_may_have_to_rest_longer_than_its_pause() {
+        let mut lanes = filled(&[(1, 1)]);
+        let (now, rest) = (Instant::now(), Duration::from_secs(60));
+        lanes.refused(lane(1), vec![0], now, rest);
+        assert_eq!(lanes.next_try(), Some(now + rest));
+    }
+
+    #[test]
     fn a_lane_that_waits_still_waits_when_the_outbox_is_read_again() {
         let mut lanes = filled(&[(1, 1), (2, 1)]);
         let now = Instant::now();
-        lanes.refused(lane(1), vec![0], now);
+        lanes.refused(lane(1), vec![0], now, Duration::ZERO);
         lanes.fill(vec![read(1, 1), read(1, 2), read(3, 1)]);
         assert_eq!(ids(&lanes.wave(now, 9)), [301]);
         // Somebody else has told it meanwhile.
@@ -211,10 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn more_is_read_than_what_waits_up_to_ten_batches() {
+    fn more_is_read_than_what_did_not_go_up_to_ten_batches() {
         let mut lanes = filled(&[(1, 1), (1, 2), (2, 1)]);
-        assert_eq!(lanes.limit(3), 3);
-        lanes.refused(lane(1), vec![0], Instant::now());
+        lanes.confirmed(lane(2));
         assert_eq!(lanes.limit(3), 5);
         lanes.fill((1..=40).map(|seq| read(1, seq)).collect());
         assert_eq!(lanes.limit(3), 30);
