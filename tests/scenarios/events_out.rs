@@ -296,3 +296,28 @@ async fn when_the_relay_dies_another_node_goes_on() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_loses_its_database_lets_another_node_go_on() {
+    run(async {
+        let (url, prefix) = (broker::url(), broker::prefix());
+        let bus = TestBroker::connect(&url, &prefix).await;
+        let settings = [("rabbitmq.url", url), ("rabbitmq.prefix", prefix)];
+        let app = TestApp::postgres(&settings).await.behind_a_proxy().await;
+        let mut messages = bus.subscribe("messages", "message.created").await;
+        let mut kim = app.connect(&customer("kim")).await;
+        let chat = kim.chat();
+        kim.say(chat, "message 1").await;
+        messages.next().await;
+
+        // The other node reaches the database without the proxy.
+        let second = app.another_node().await;
+        app.proxy().cut();
+        let mut kim = second.connect(&customer("kim")).await;
+        kim.say(chat, "message 2").await;
+        let told = messages.next_within(Duration::from_secs(60)).await;
+        let told = told.expect("the second node becomes the relay, and tells");
+        assert_eq!(told.payload()["message"]["seq"], 2);
+    })
+    .await;
+}
