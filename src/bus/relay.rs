@@ -4,6 +4,7 @@
 //! the broker takes it away together with the connection, so that one who has lost it cannot publish
 //! any more, however late it finds out.
 
+mod ground;
 mod lanes;
 
 use std::collections::HashSet;
@@ -14,26 +15,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use lapin::options::{
-    ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions,
-};
-use lapin::protocol::AMQPSoftError;
-use lapin::types::FieldTable;
-use lapin::{Channel, Confirmation, ExchangeKind};
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Confirmation};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{sleep, timeout};
 
+use self::ground::answer;
 use self::lanes::{Lanes, Turn, pause};
 use super::destination::{Destination, destinations};
 use super::event::Event;
 use super::{Broker, BusError, Parts};
 use crate::db::{Store, StoreError};
-use crate::domain::{Lane, Timestamp};
+use crate::domain::Lane;
 use crate::metrics::Metrics;
 use crate::settings::RabbitMq;
 
-/// The queue that only the relay has.
-const LOCK: &str = "frontdesk.relay";
 /// The time between two tries to become the relay.
 const LOCK_EVERY: Duration = Duration::from_secs(1);
 /// Lanes whose news are on their way at once.
@@ -45,12 +41,8 @@ const ROUND: Duration = Duration::from_millis(250);
 const BLIND: Duration = Duration::from_secs(10);
 /// Tries to become the relay between two looks at whether it does its work.
 const SUSPICION: u32 = 30;
-/// Seconds that news may wait while another is the relay, before that is strange.
-const LONG_AGO: i64 = 60;
 /// Whether the broker gives back what has no queue.
 const MANDATORY: bool = true;
-/// How long the broker may take to answer a declaration.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Publishes the outbox, on whichever node holds the lock.
 pub struct Relay {
@@ -208,73 +200,6 @@ impl Relay {
         self.delete_told().await?;
         self.lanes.fill(self.store.outbox(self.read_limit()).await?);
         Ok(())
-    }
-
-    /// Declared again by who has it, it is there.
-    async fn lock(&self, channel: &Channel) -> Result<(), End> {
-        let Some(name) = self.settings.named(LOCK) else { return Ok(()) };
-        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-        let declaring = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
-        let Err(error) = answer(declaring).await else { return Ok(()) };
-        Err(match error.refusal() {
-            Some(AMQPSoftError::RESOURCELOCKED) => End::Elsewhere,
-            Some(_) => End::Refused(format!("the queue {name} is not to be had: {error}")),
-            None => End::Lost(error),
-        })
-    }
-
-    /// Lets another node be the relay, though this one keeps its connection.
-    async fn unlock(&self, channel: &Channel) {
-        let Some(name) = self.settings.named(LOCK) else { return };
-        let deleting = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
-        if let Err(error) = answer(deleting).await {
-            log::debug!("the queue {name} stays with this node: {error}");
-        }
-    }
-
-    /// Another has been the relay for long. If events of this database wait all the same, it is one of
-    /// another database.
-    async fn suspect(&mut self) {
-        let state = self.store.outbox_state().await.unwrap_or_default();
-        let long_ago = Timestamp::now().seconds() - LONG_AGO;
-        if state.oldest.is_some_and(|oldest| oldest.seconds() < long_ago) {
-            let name = self.settings.named(LOCK).unwrap_or_default();
-            self.say(format!(
-                "another has the queue {name}, and does not tell what stands in this database: is \
-                 there another desk with the same rabbitmq.prefix?"
-            ));
-        }
-    }
-
-    async fn declare_exchange(&self, channel: &Channel) -> Result<(), End> {
-        let Some(name) = self.settings.named(&self.settings.exchange) else { return Ok(()) };
-        let passive = !self.settings.declare;
-        let options = ExchangeDeclareOptions { passive, durable: true, ..Default::default() };
-        let (kind, none) = (ExchangeKind::Topic, FieldTable::default());
-        let declaring = channel.exchange_declare(name.as_str().into(), kind, options, none);
-        let Err(error) = answer(declaring).await else { return Ok(()) };
-        Err(match error.refusal() {
-            Some(AMQPSoftError::PRECONDITIONFAILED) => End::Refused(format!(
-                "there is another exchange {name} already, which is no durable topic exchange: \
-                 delete it, give rabbitmq.exchange another name, or use it as it is with \
-                 rabbitmq.declare = false ({error})"
-            )),
-            Some(AMQPSoftError::NOTFOUND) => End::Refused(format!(
-                "there is no exchange {name}, and rabbitmq.declare is off: make it, or turn that on"
-            )),
-            Some(_) => End::Refused(format!("the exchange {name} is not to be had: {error}")),
-            None => End::Lost(error),
-        })
-    }
-
-    /// Makes the queues that get every event, where they are missing and may be made. One that is not
-    /// there all the same is told of when its first event comes back.
-    async fn declare_queues(&self) {
-        for queue in self.destinations.iter().filter_map(Destination::queue) {
-            if let Err(error) = self.broker.queue(queue).await {
-                log::debug!("the queue {queue} is not made: {error}");
-            }
-        }
     }
 
     /// Publishes what was read, wave after wave: of each lane one, and the next once it was taken.
@@ -451,11 +376,6 @@ fn returned((_, answer): &(usize, Result<Confirmation, Missed>)) -> Option<(&str
     let message = message.as_ref()?;
     let id = message.properties.message_id().as_ref()?;
     Some((id.as_str(), message.routing_key.as_str()))
-}
-
-/// The broker's answer to a declaration.
-async fn answer<T>(declaring: impl Future<Output = lapin::Result<T>>) -> Result<T, BusError> {
-    Ok(timeout(ANSWER_TIMEOUT, declaring).await.map_err(|_| BusError::Late)??)
 }
 
 fn count(counter: &Counter, more: usize) {
