@@ -107,6 +107,8 @@ pub enum ForwardOutcome {
     Refused,
     Timeout,
     Unavailable,
+    /// A request, and its session has gone.
+    Abandoned,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

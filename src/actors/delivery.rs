@@ -84,6 +84,19 @@ pub struct Meter {
     given_up: AtomicBool,
 }
 
+/// Something that waits for a session, counted out when this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    meter: Arc<Meter>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.meter.subtract(1, self.bytes);
+    }
+}
+
 impl Meter {
     /// Counts a delivery in; `false`, and not counted, where it would be more than may wait. A single
     /// delivery that is larger than the bound passes where nothing else waits.
@@ -109,10 +122,30 @@ impl Meter {
         self.subtract(1, frame.len());
     }
 
+    /// As [`Meter::charge_told`], for an answer to what the session asked; `None` where it does not fit.
+    #[must_use]
+    pub fn charge_answer(
+        self: &Arc<Self>,
+        bytes: usize,
+        most_events: usize,
+        most_bytes: usize,
+    ) -> Option<Charge> {
+        let is_given_up = self.given_up.load(Ordering::Relaxed);
+        let fits = !is_given_up && self.add(1, bytes, most_events, most_bytes);
+        fits.then(|| Charge { meter: Arc::clone(self), bytes })
+    }
+
     /// Notes that the session is too slow; whether that is new.
     #[must_use]
     pub fn give_up(&self) -> bool {
         !self.given_up.swap(true, Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        let [events, bytes] =
+            [&self.events, &self.bytes].map(|count| count.load(Ordering::Relaxed));
+        (events, bytes) == (0, 0)
     }
 
     fn add(&self, count: usize, size: usize, most_events: usize, most_bytes: usize) -> bool {

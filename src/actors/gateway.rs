@@ -7,6 +7,7 @@ use actix::prelude::*;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use super::delivery::{Charge, Meter};
 use crate::domain::{ChatId, SessionId, UserId};
 use crate::protocol::{Exception, Frame};
 use crate::settings::Route;
@@ -22,11 +23,65 @@ pub struct Forward {
     /// The fields of `data` as the client wrote them, `"a":1,"b":2`, without `metadata`.
     pub fields: String,
     /// Dropped, it answers `unavailable`.
-    pub reply: oneshot::Sender<Forwarded>,
+    pub asker: Asker,
 }
 
 /// What became of it: what the service answered, where it was asked; or why it was refused.
 pub type Forwarded = Result<Option<Box<RawValue>>, Exception>;
+
+/// The session that waits for the answer to a forward. The answer is one of the things that wait for
+/// the session, and counted among them: a client that asks and does not read holds no more by that.
+pub struct Asker {
+    answer: oneshot::Sender<Result<Option<Answer>, Exception>>,
+    meter: Arc<Meter>,
+    most_events: usize,
+    most_bytes: usize,
+}
+
+/// A service's answer on its way to the session; counted out when this is dropped.
+pub struct Answer {
+    pub value: Box<RawValue>,
+    _charge: Charge,
+}
+
+impl Asker {
+    /// The session's end of it is the receiver.
+    #[must_use]
+    pub fn new(
+        meter: Arc<Meter>,
+        most_events: usize,
+        most_bytes: usize,
+    ) -> (Self, oneshot::Receiver<Result<Option<Answer>, Exception>>) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { answer, meter, most_events, most_bytes }, receiver)
+    }
+
+    /// Answers; `false`, and `unavailable`, where the session does not keep up with its answers. One
+    /// that has gone is not told.
+    #[must_use]
+    pub fn answer(self, forwarded: Forwarded) -> bool {
+        let (answer, fits) = match forwarded.map(|value| value.map(|value| self.charge(value))) {
+            Ok(Some(Some(answer))) => (Ok(Some(answer)), true),
+            Ok(Some(None)) => (Err(Exception::unavailable()), false),
+            Ok(None) => (Ok(None), true),
+            Err(exception) => (Err(exception), true),
+        };
+        drop(self.answer.send(answer));
+        fits
+    }
+
+    fn charge(&self, value: Box<RawValue>) -> Option<Answer> {
+        let bytes = value.get().len();
+        let charge = self.meter.charge_answer(bytes, self.most_events, self.most_bytes)?;
+        Some(Answer { value, _charge: charge })
+    }
+
+    /// Whether nobody waits any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
+}
 
 /// The way to other services.
 #[derive(Clone)]
@@ -68,3 +123,30 @@ pub struct Broadcast {
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct IsHere(pub UserId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_counted_until_it_is_dropped() {
+        let meter = Arc::default();
+        let ask = || Asker::new(Arc::clone(&meter), 4, 10);
+        let text = |text: &str| RawValue::from_string(format!("{text:?}")).map(Some);
+        let answered = |asker: Asker, said: &str| asker.answer(Ok(text(said).expect("JSON")));
+        let [(first, read), (second, unread), (third, gone), (fourth, last), (fifth, refused)] =
+            std::array::from_fn(|_| ask());
+        assert!(answered(first, "12345678"));
+        assert!(!answered(second, "1"), "the first has not been read");
+        assert!(matches!(unread.blocking_recv(), Ok(Err(_))), "it is told");
+        // What has no bytes, or only an exception's, is not counted.
+        assert!(fifth.answer(Err(Exception::unavailable())));
+        assert!(matches!(refused.blocking_recv(), Ok(Err(_))));
+        drop(read.blocking_recv());
+        drop(gone);
+        assert!(third.is_gone() && answered(third, "12345678"), "nobody hears it");
+        assert!(answered(fourth, "12345678"), "it is not counted for who has gone");
+        drop(last);
+        assert!(meter.is_empty());
+    }
+}

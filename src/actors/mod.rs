@@ -24,7 +24,9 @@ pub use chat_server::{
 };
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
-pub use gateway::{Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged};
+pub use gateway::{
+    Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
+};
 pub use page_reader::PageReader;
 pub use reception::Reception;
 pub use room_actor::{RoomActor, RoomLimits};

@@ -1,6 +1,9 @@
 //! Clients' events to other services, and the services' answers.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -18,6 +21,10 @@ use crate::metrics::{ForwardOutcome, Metrics};
 use crate::protocol::{Fields, Frame, recv};
 use crate::settings::{RabbitMq, RouteKind};
 
+/// Events of one user that are under way, from all of the user's sessions here; one more is
+/// `unavailable`. Twice what one session may have.
+const MOST_OF_A_USER: usize = 128;
+
 /// Takes sessions' events, and gives each to the line of its queue. Answers none of them late: what
 /// it has no room for, and what the broker is not there for, is `unavailable` at once.
 pub struct Gateway {
@@ -25,35 +32,80 @@ pub struct Gateway {
     broker: Broker,
     metrics: Arc<Metrics>,
     /// By the names of queues.
-    lines: HashMap<String, mpsc::Sender<Carried>>,
-    /// One for each event that is under way.
+    ways: HashMap<String, Way>,
+    users: Users,
+}
+
+/// The way to one queue. Its places are its own: a service that is slow takes none of another's.
+struct Way {
+    line: mpsc::Sender<Carried>,
     places: Arc<Semaphore>,
 }
 
-/// An event under way; its place is given back when this is dropped.
+/// How many events of each user are under way; who has none is not in it.
+#[derive(Clone, Default)]
+struct Users(Rc<RefCell<HashMap<UserId, usize>>>);
+
+/// An event under way.
 pub(super) struct Carried {
     pub forward: Forward,
     /// Its `id` and correlation id.
     pub id: String,
     pub deadline: Instant,
-    _place: OwnedSemaphorePermit,
+    pub place: Place,
+}
+
+/// One of a line's places, and one of a user's; given back when this is dropped.
+pub(super) struct Place {
+    _of_line: OwnedSemaphorePermit,
+    _of_user: UsersPlace,
+}
+
+struct UsersPlace {
+    users: Users,
+    user: UserId,
 }
 
 impl Gateway {
     #[must_use]
     pub fn new(settings: Arc<RabbitMq>, broker: Broker, metrics: Arc<Metrics>) -> Self {
-        let places = Arc::new(Semaphore::new(settings.gateway_in_flight));
-        Self { settings, broker, metrics, lines: HashMap::new(), places }
+        Self { settings, broker, metrics, ways: HashMap::new(), users: Users::default() }
     }
 
-    /// Hands an event to its line; `false` where there is no room for it.
-    fn carry(&self, forward: Forward) -> bool {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return false };
-        let Some(line) = self.lines.get(&forward.route.queue) else { return false };
+    /// Hands an event to its line; nothing where there is no room for it.
+    fn carry(&self, forward: Forward) -> Option<()> {
+        let way = self.ways.get(&forward.route.queue)?;
+        let place = Place {
+            _of_user: self.users.place(forward.user)?,
+            _of_line: Arc::clone(&way.places).try_acquire_owned().ok()?,
+        };
         let id = correlation_id();
         let deadline = Instant::now() + self.settings.gateway_timeout();
-        let handed_on = line.try_send(Carried { forward, id, deadline, _place: place });
-        handed_on.is_ok()
+        way.line.try_send(Carried { forward, id, deadline, place }).ok()
+    }
+}
+
+impl Users {
+    fn place(&self, user: UserId) -> Option<UsersPlace> {
+        let mut users = self.0.borrow_mut();
+        let taken = users.entry(user).or_default();
+        if *taken == MOST_OF_A_USER {
+            return None;
+        }
+        *taken += 1;
+        Some(UsersPlace { users: self.clone(), user })
+    }
+}
+
+impl Drop for UsersPlace {
+    fn drop(&mut self) {
+        let mut users = self.users.0.borrow_mut();
+        if let Entry::Occupied(mut taken) = users.entry(self.user) {
+            *taken.get_mut() -= 1;
+            if *taken.get() == 0 {
+                taken.remove();
+            }
+        }
     }
 }
 
@@ -61,18 +113,15 @@ impl Actor for Gateway {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(self.settings.gateway_in_flight);
+        let most = self.settings.gateway_in_flight;
+        ctx.set_mailbox_capacity(most);
         for route in &self.settings.gateway {
-            self.lines.entry(route.queue.clone()).or_insert_with(|| {
-                let (sender, carried) = mpsc::channel(self.settings.gateway_in_flight);
-                let line = Line::new(
-                    route.queue.clone(),
-                    self.settings.gateway_service.clone(),
-                    self.broker.clone(),
-                    Arc::clone(&self.metrics),
-                );
-                actix::spawn(line.run(carried));
-                sender
+            self.ways.entry(route.queue.clone()).or_insert_with(|| {
+                let (line, carried) = mpsc::channel(most);
+                let (settings, metrics) = (Arc::clone(&self.settings), Arc::clone(&self.metrics));
+                let queue = route.queue.clone();
+                actix::spawn(Line::new(queue, settings, self.broker.clone(), metrics).run(carried));
+                Way { line, places: Arc::new(Semaphore::new(most)) }
             });
         }
     }
@@ -83,7 +132,7 @@ impl Handler<Forward> for Gateway {
 
     fn handle(&mut self, forward: Forward, _: &mut Self::Context) {
         // Dropped, it answers `unavailable`.
-        if !self.carry(forward) {
+        if self.carry(forward).is_none() {
             self.metrics.gateway_forward(ForwardOutcome::Unavailable);
         }
     }
@@ -178,6 +227,21 @@ mod tests {
             assert!(answered(data).is_err_and(|reason| !reason.is_empty()), "{data}");
         }
         assert!(answer(RawValue::NULL).is_err());
+    }
+
+    #[test]
+    fn a_user_has_so_many_places_and_gets_them_back() {
+        let users = Users::default();
+        let (kim, lee) = (UserId(7), UserId(8));
+        let mut taken: Vec<_> = (0..MOST_OF_A_USER).filter_map(|_| users.place(kim)).collect();
+        assert_eq!(taken.len(), MOST_OF_A_USER);
+        assert!(users.place(kim).is_none());
+        let others = users.place(lee);
+        assert!(others.is_some(), "others have their own");
+        taken.pop();
+        assert!(users.place(kim).is_some());
+        drop((taken, others));
+        assert!(users.0.borrow().is_empty(), "who has gone is forgotten");
     }
 
     #[test]

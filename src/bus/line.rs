@@ -3,26 +3,26 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use lapin::message::BasicReturnMessage;
+use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation, Consumer};
+use lapin::{BasicProperties, Channel, Consumer};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::at;
 use super::broker::{Broker, BusError};
-use super::gateway::{Carried, body};
+use super::gateway::{Carried, Place, body};
 use super::packet::Reply;
-use crate::actors::Forwarded;
+use super::trouble::Trouble;
+use super::wave::{Fate, Wave};
+use crate::actors::{Asker, Forward, Forwarded};
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
 use crate::protocol::{Code, Exception};
-use crate::settings::RouteKind;
+use crate::settings::{RabbitMq, RouteKind};
 
 /// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -30,41 +30,53 @@ const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 const MOST_ANSWER: usize = 1 << 20;
 /// Characters of a service's refusal that a client is told.
 const MOST_MESSAGE: usize = 500;
+/// Events that are published before their confirmations are waited for.
+const MOST_TOGETHER: usize = 256;
+/// How long a request keeps its place when its session has gone.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Carries events to one queue, in their order.
 pub(super) struct Line {
     queue: String,
-    service: String,
+    settings: Arc<RabbitMq>,
     broker: Broker,
     metrics: Arc<Metrics>,
-    /// What was said last in the log of what is wrong.
-    said: Option<String>,
+    trouble: Trouble,
 }
 
-/// An open channel, and what was published there.
+/// An open channel, and what is under way there.
 struct Open {
     /// Dropped, it is closed.
     channel: Channel,
     replies: Consumer,
-    confirms: FuturesUnordered<LocalBoxFuture<'static, (String, lapin::Result<Confirmation>)>>,
-    /// By their ids.
+    /// Events behind the wave; each waits equally long, so the first ends first.
+    unsent: VecDeque<Carried>,
+    wave: Wave,
+    /// When the wave must have been confirmed.
+    wave_ends: Instant,
+    /// What was published, by ids.
     waiting: HashMap<String, Waiting>,
-    /// Each waits equally long, so these are in order.
+    /// In order, as above.
     deadlines: VecDeque<(Instant, String)>,
 }
 
 /// An event that the broker has not confirmed, or the service not answered.
 struct Waiting {
-    carried: Carried,
-    /// The broker gave it back, and has not confirmed it yet.
-    returned: bool,
+    asker: Asker,
+    kind: RouteKind,
     /// The last value of an answer that is to go on.
     value: Option<Box<RawValue>>,
+    _place: Place,
 }
 
 impl Line {
-    pub fn new(queue: String, service: String, broker: Broker, metrics: Arc<Metrics>) -> Self {
-        Self { queue, service, broker, metrics, said: None }
+    pub fn new(
+        queue: String,
+        settings: Arc<RabbitMq>,
+        broker: Broker,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { queue, settings, broker, metrics, trouble: Trouble::default() }
     }
 
     /// Carries until nobody gives it anything any more.
@@ -75,7 +87,7 @@ impl Line {
                 Ok(open) => self.serve(open, first, &mut events).await,
                 Err(error) => {
                     self.say(format!("cannot reach queue {}: {error}", self.queue));
-                    self.end(first, ForwardOutcome::Unavailable, Err(Exception::unavailable()));
+                    self.fail(first.forward.asker, ForwardOutcome::Unavailable);
                 }
             }
         }
@@ -91,7 +103,9 @@ impl Line {
         Ok(Open {
             channel,
             replies,
-            confirms: FuturesUnordered::new(),
+            unsent: VecDeque::new(),
+            wave: Wave::default(),
+            wave_ends: Instant::now(),
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
         })
@@ -105,19 +119,22 @@ impl Line {
         first: Carried,
         events: &mut mpsc::Receiver<Carried>,
     ) {
-        let mut next = Some(first);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        open.unsent.push_back(first);
         let broken = loop {
-            if let Some(carried) = next.take()
-                && let Err(error) = self.publish(&mut open, carried).await
+            if open.wave.is_over()
+                && let Err(error) = self.publish(&mut open).await
             {
                 break Some(error);
             }
-            let deadline = open.deadlines.front().map(|(at, _)| *at);
+            let deadline = open.first_deadline();
+            let is_sending = !open.wave.is_over();
             tokio::select! {
                 // What became of the old first: it makes room for the new.
                 biased;
-                Some((id, confirmation)) = open.confirms.next() => match confirmation {
-                    Ok(confirmation) => self.confirmed(&mut open, &id, confirmation),
+                fates = open.wave.end(), if is_sending => match fates {
+                    Ok(fates) => self.confirmed(&mut open, fates),
                     Err(error) => break Some(error.into()),
                 },
                 delivery = open.replies.next() => match delivery {
@@ -126,83 +143,97 @@ impl Line {
                     None => break Some(BusError::Away),
                 },
                 () = at(deadline) => self.expire(&mut open),
+                () = at(Some(open.wave_ends)), if is_sending => break Some(BusError::Late),
+                _ = look.tick(), if !open.waiting.is_empty() => self.abandon(&mut open),
                 carried = events.recv() => match carried {
-                    Some(carried) => next = Some(carried),
+                    Some(carried) => open.unsent.push_back(carried),
                     None => break None,
                 },
             }
         };
-        for (_, waiting) in open.waiting.drain() {
-            self.end(waiting.carried, ForwardOutcome::Unavailable, Err(Exception::unavailable()));
+        let unsent = open.unsent.into_iter().map(|carried| carried.forward.asker);
+        for asker in open.waiting.into_values().map(|waiting| waiting.asker).chain(unsent) {
+            self.fail(asker, ForwardOutcome::Unavailable);
         }
         if let Some(error) = broken {
             self.say(format!("lost the way to queue {}: {error}", self.queue));
         }
     }
 
-    async fn publish(&mut self, open: &mut Open, carried: Carried) -> Result<(), BusError> {
-        if carried.deadline <= Instant::now() {
-            // It waited for another one's way to open.
-            self.end(carried, ForwardOutcome::Timeout, Err(Exception::unavailable()));
+    /// Publishes what has come meanwhile, as the next wave.
+    async fn publish(&mut self, open: &mut Open) -> Result<(), BusError> {
+        open.wave_ends = Instant::now() + self.settings.confirm_timeout();
+        while open.wave.len() < MOST_TOGETHER
+            && let Some(carried) = open.unsent.pop_front()
+        {
+            self.publish_one(open, carried).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish_one(&self, open: &mut Open, carried: Carried) -> Result<(), BusError> {
+        let Carried { forward, id, deadline, place } = carried;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.fail(forward.asker, ForwardOutcome::Timeout);
             return Ok(());
         }
-        let Carried { forward, id, deadline, .. } = &carried;
-        let (id, deadline) = (id.clone(), *deadline);
         let properties = BasicProperties::default()
             .with_headers(FieldTable::default())
             .with_message_id(id.as_str().into());
-        let properties = match forward.route.kind {
-            // It outlives a restart of the broker; a request's answer would find nobody.
+        let kind = forward.route.kind;
+        let properties = match kind {
+            // It outlives a restart of the broker.
             RouteKind::Event => properties.with_delivery_mode(2),
+            // Its answer would find nobody later.
             RouteKind::Request => properties
                 .with_delivery_mode(1)
+                .with_expiration(left.as_millis().to_string().into())
                 .with_correlation_id(id.as_str().into())
                 .with_reply_to(REPLY_TO.into()),
         };
-        let body = match body(forward, &self.service, &id) {
+        let body = match body(&forward, &self.settings.gateway_service, &id) {
             Ok(body) => body,
             Err(error) => {
                 log::error!("an event for queue {} cannot be written: {error}", self.queue);
-                self.end(carried, ForwardOutcome::Unavailable, Err(Exception::unavailable()));
+                self.fail(forward.asker, ForwardOutcome::Unavailable);
                 return Ok(());
             }
         };
-        open.waiting.insert(id.clone(), Waiting { carried, returned: false, value: None });
+        // The client's fields are in the body now, and not kept beside it.
+        let Forward { asker, .. } = forward;
+        open.waiting.insert(id.clone(), Waiting { asker, kind, value: None, _place: place });
         open.deadlines.push_back((deadline, id.clone()));
         let mandatory = BasicPublishOptions { mandatory: true, ..Default::default() };
         let queue = self.queue.as_str().into();
         let published = open.channel.basic_publish("".into(), queue, mandatory, &body, properties);
         let confirm = timeout_at(deadline, published).await.map_err(|_| BusError::Late)??;
-        open.confirms.push(confirm.map(|confirmation| (id, confirmation)).boxed_local());
+        open.wave.push(id, confirm);
         Ok(())
     }
 
-    /// The broker has an event, or has it not. A message that was given back comes with any
-    /// confirmation that follows, not only its own: so that one is noted, and this one is not believed.
-    fn confirmed(&mut self, open: &mut Open, id: &str, confirmation: Confirmation) {
-        let is_ack = confirmation.is_ack();
-        let returned = confirmation.take_message();
-        if let Some(other) = returned.as_ref().and_then(message_id)
-            && let Some(waiting) = open.waiting.get_mut(other)
-        {
-            waiting.returned = true;
-        }
-        let Some(waiting) = open.waiting.get(id) else { return };
-        if waiting.returned || returned.is_some() || !is_ack {
-            self.say(match returned {
-                Some(_) => {
-                    format!("there is no queue {}, which the gateway is to send to", self.queue)
+    /// The broker has the events of a wave, or has them not.
+    fn confirmed(&mut self, open: &mut Open, fates: Vec<(String, Fate)>) {
+        for (id, fate) in fates {
+            let Some(waiting) = open.waiting.get(&id) else { continue };
+            match fate {
+                Fate::Taken => {
+                    if self.trouble.is_over(Instant::now()) {
+                        log::info!("queue {} takes events of clients again", self.queue);
+                    }
+                    if waiting.kind == RouteKind::Event {
+                        self.conclude(open, &id, ForwardOutcome::Confirmed, Ok(None));
+                    }
+                    continue;
                 }
-                None => format!("queue {} takes nothing", self.queue),
-            });
+                Fate::Refused => self.say(format!("queue {} takes nothing", self.queue)),
+                Fate::Returned => self.say(format!(
+                    "there is no queue {}, which the gateway is to send to",
+                    self.queue
+                )),
+            }
             let unavailable = Err(Exception::unavailable());
-            return self.conclude(open, id, ForwardOutcome::Unavailable, unavailable);
-        }
-        if self.said.take().is_some() {
-            log::info!("queue {} takes events of clients again", self.queue);
-        }
-        if waiting.carried.forward.route.kind == RouteKind::Event {
-            self.conclude(open, id, ForwardOutcome::Confirmed, Ok(None));
+            self.conclude(open, &id, ForwardOutcome::Unavailable, unavailable);
         }
     }
 
@@ -242,40 +273,59 @@ impl Line {
         }
     }
 
-    fn expire(&mut self, open: &mut Open) {
+    fn expire(&self, open: &mut Open) {
         let now = Instant::now();
+        while let Some(late) = open.unsent.pop_front_if(|carried| carried.deadline <= now) {
+            self.fail(late.forward.asker, ForwardOutcome::Timeout);
+        }
         while let Some((_, id)) = open.deadlines.pop_front_if(|(at, _)| *at <= now) {
             self.conclude(open, &id, ForwardOutcome::Timeout, Err(Exception::unavailable()));
         }
     }
 
-    fn conclude(&self, open: &mut Open, id: &str, outcome: ForwardOutcome, answer: Forwarded) {
-        if let Some(Waiting { carried, .. }) = open.waiting.remove(id) {
-            self.end(carried, outcome, answer);
+    /// Gives up requests that nobody waits for any more.
+    fn abandon(&self, open: &mut Open) {
+        let is_gone =
+            |waiting: &Waiting| waiting.kind == RouteKind::Request && waiting.asker.is_gone();
+        for (_, gone) in open.waiting.extract_if(|_, waiting| is_gone(waiting)) {
+            self.fail(gone.asker, ForwardOutcome::Abandoned);
         }
-        // The places of those that went well are not kept until their time is over.
-        while let Some((_, id)) = open.deadlines.front()
-            && !open.waiting.contains_key(id)
-        {
-            open.deadlines.pop_front();
-        }
+        open.forget_deadlines();
     }
 
-    fn end(&self, carried: Carried, outcome: ForwardOutcome, answer: Forwarded) {
-        self.metrics.gateway_forward(outcome);
-        // Who has gone meanwhile is not told.
-        drop(carried.forward.reply.send(answer));
+    fn conclude(&self, open: &mut Open, id: &str, outcome: ForwardOutcome, answer: Forwarded) {
+        if let Some(waiting) = open.waiting.remove(id) {
+            self.end(waiting.asker, outcome, answer);
+        }
+        open.forget_deadlines();
+    }
+
+    fn fail(&self, asker: Asker, outcome: ForwardOutcome) {
+        self.end(asker, outcome, Err(Exception::unavailable()));
+    }
+
+    fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {
+        let fits = asker.answer(answer);
+        self.metrics.gateway_forward(if fits { outcome } else { ForwardOutcome::Unavailable });
     }
 
     /// Says what is wrong: once, and not with every event until it is over.
     fn say(&mut self, problem: String) {
-        if self.said.as_ref() != Some(&problem) {
+        if self.trouble.is_news(&problem, Instant::now()) {
             log::warn!("{problem}");
-            self.said = Some(problem);
         }
     }
 }
 
-fn message_id(returned: &BasicReturnMessage) -> Option<&str> {
-    returned.delivery.properties.message_id().as_ref().map(|id| id.as_str())
+impl Open {
+    fn first_deadline(&self) -> Option<Instant> {
+        let unsent = self.unsent.front().map(|carried| carried.deadline);
+        let published = self.deadlines.front().map(|(at, _)| *at);
+        unsent.into_iter().chain(published).min()
+    }
+
+    /// The deadlines of those that went well are not kept until their time is over.
+    fn forget_deadlines(&mut self) {
+        while self.deadlines.pop_front_if(|(_, id)| !self.waiting.contains_key(id)).is_some() {}
+    }
 }

@@ -19,7 +19,9 @@ mod pattern;
 mod presence;
 mod relay;
 mod rpc;
+mod trouble;
 mod users;
+mod wave;
 
 use std::sync::Arc;
 

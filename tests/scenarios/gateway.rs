@@ -21,8 +21,6 @@ bus_scenarios! {
     the_chat_that_is_meant_stands_in_the_metadata ["rabbitmq.gateway" = crate::support::routes()],
     events_arrive_in_the_order_in_which_they_were_sent ["rabbitmq.gateway" = crate::support::routes()],
     a_request_that_waits_holds_nothing_up_and_only_so_many_wait ["rabbitmq.gateway" = crate::support::routes()],
-    a_node_has_only_so_many_under_way
-        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_in_flight" = 3],
     events_for_services_count_against_the_rate
         ["rabbitmq.gateway" = crate::support::routes(), "limits.messages_per_second" = 1, "limits.burst" = 3],
     a_session_that_has_gone_is_answered_no_more ["rabbitmq.gateway" = crate::support::routes()],
@@ -389,28 +387,6 @@ async fn a_request_that_waits_holds_nothing_up_and_only_so_many_wait(app: TestAp
         service.reply(&asked, &json!({"isDisposed": true})).await;
         assert_eq!(kim.answer(id).await, Ok(Value::Null));
     }
-}
-
-async fn a_node_has_only_so_many_under_way(app: TestApp) {
-    let mut service = Service::start(&app).await;
-    let mut kim = app.connect(&customer("kim")).await;
-    let mut lee = app.connect(&customer("lee")).await;
-    kim.insist("send", json!({})).await;
-    service.text().await;
-    let mut ids = Vec::new();
-    for n in 0..3 {
-        ids.push(kim.submit("assist", json!({"n": n})).await);
-    }
-    let mut asked = Vec::new();
-    for _ in 0..3 {
-        asked.push(service.inbox.next().await);
-    }
-    lee.refused("send", json!({}), "unavailable").await;
-    for (id, asked) in ids.iter().zip(&asked) {
-        service.reply(asked, &json!({"response": 1, "isDisposed": true})).await;
-        kim.answer(id).await.expect("an answer");
-    }
-    lee.ask("send", json!({})).await;
 }
 
 async fn events_for_services_count_against_the_rate(app: TestApp) {

@@ -22,6 +22,7 @@ mod faults;
 mod floods;
 mod frames;
 mod gateway;
+mod gateway_places;
 mod groups;
 mod http;
 mod intake;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
-use tokio::sync::oneshot;
 
 use super::commands::{Done, answer};
 use super::{Member, WsSession};
-use crate::actors::gateway::{Forward, Forwarded};
+use crate::actors::gateway::{Answer, Asker, Forward};
 use crate::domain::{ChatId, Role, access};
 use crate::metrics::ForwardOutcome;
 use crate::protocol::{Code, Envelope, Exception, Fields, RequestId};
@@ -142,13 +141,15 @@ impl WsSession {
         let session = self.id;
         let Some(user) = self.member().map(|member| member.user.id()) else { return };
         let Waiting { sent, chat, fields, .. } = waiting;
-        let (reply, answer) = oneshot::channel();
+        let limits = self.desk.limits();
+        let (most_events, most_bytes) = (limits.session_queue_events, limits.session_queue_bytes);
+        let (asker, answer) = Asker::new(Arc::clone(&self.meter), most_events, most_bytes);
         let route = Arc::clone(&sent.route);
-        let forward = Forward { route, session, user, chat, fields, reply };
+        let forward = Forward { route, session, user, chat, fields, asker };
         let gateway = self.desk.outside().map(|outside| &outside.gateway);
         if let Some(Err(refused)) = gateway.map(|gateway| gateway.try_send(forward)) {
             self.desk.metrics().gateway_forward(ForwardOutcome::Unavailable);
-            // Its reply is dropped with it, which answers it `unavailable`.
+            // Its asker is dropped with it, which answers it `unavailable`.
             drop(refused);
         }
         ctx.spawn(answer.into_actor(self).map(move |outcome, this, ctx| {
@@ -157,13 +158,20 @@ impl WsSession {
         }));
     }
 
-    fn forwarded(&mut self, sent: &Sent, outcome: Forwarded, ctx: &mut WebsocketContext<Self>) {
+    fn forwarded(
+        &mut self,
+        sent: &Sent,
+        outcome: Result<Option<Answer>, Exception>,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
         // Who has gone is not answered.
         let Some(member) = self.member() else { return };
         member.forwards.in_flight -= 1;
         match (outcome, sent.route.kind) {
             (Ok(_), RouteKind::Event) => answer(sent.request.as_ref(), Done {}, ctx),
-            (Ok(value), RouteKind::Request) => answer(sent.request.as_ref(), value, ctx),
+            (Ok(value), RouteKind::Request) => {
+                answer(sent.request.as_ref(), value.as_ref().map(|answer| &answer.value), ctx);
+            }
             (Err(exception), _) => self.refuse_forward(sent, &exception, ctx),
         }
     }
