@@ -81,7 +81,8 @@ impl Gateway {
         };
         let id = correlation_id();
         let deadline = Instant::now() + self.settings.gateway_timeout();
-        way.line.try_send(Carried { forward, id, deadline, place }).ok()
+        let handed_on = way.line.try_send(Carried { forward, id, deadline, place });
+        handed_on.ok()
     }
 }
 
