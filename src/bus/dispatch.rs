@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::message::Delivery;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::packet::{self, Packet};
@@ -11,6 +11,7 @@ use super::rpc::{Command, Question};
 use super::users::{self, UserEvent};
 use super::{Nodes, Parts, gateway};
 use crate::actors::Audience;
+use crate::metrics::AnswerOutcome;
 use crate::protocol::{Code, Exception};
 
 /// The pauses before another try of what cannot be done now: the first, and the longest.
@@ -184,16 +185,23 @@ impl Dispatch {
         }
     }
 
-    /// An answer of a service, for the session that asked.
+    /// An answer of a service, for the session that asked. Where that cannot be reached, those behind
+    /// it wait as long as the service might have taken, and not longer.
     async fn recv(&self, packet: &Packet<'_>) -> Verdict {
         let (session, frame) = match gateway::answer(packet.data) {
             Ok(answer) => answer,
             Err(reason) => return Verdict::Poison(reason),
         };
-        let (mut pause, longest) = PAUSES;
-        while self.nodes.tell(Audience::Session(session), frame.clone()).await.is_err() {
-            sleep(pause).await;
-            pause = pause.saturating_mul(2).min(longest);
+        let told = timeout(self.parts.settings.gateway_timeout(), async {
+            let (mut pause, longest) = PAUSES;
+            while self.nodes.tell(Audience::Session(session), frame.clone()).await.is_err() {
+                sleep(pause).await;
+                pause = pause.saturating_mul(2).min(longest);
+            }
+        });
+        if told.await.is_err() {
+            self.parts.metrics.gateway_answer(AnswerOutcome::Unknown);
+            log::debug!("session {session} cannot be reached; what it was to be told is dropped");
         }
         Verdict::Done
     }

@@ -72,8 +72,11 @@ impl Gateway {
         Self { settings, broker, metrics, ways: HashMap::new(), users: Users::default() }
     }
 
-    /// Hands an event to its line; nothing where there is no room for it.
+    /// Hands an event to its line; nothing where there is no room for it, here or at the broker.
     fn carry(&self, forward: Forward) -> Option<()> {
+        if self.broker.is_blocked() {
+            return None;
+        }
         let way = self.ways.get(&forward.route.queue)?;
         let place = Place {
             _of_user: self.users.place(forward.user)?,
@@ -173,11 +176,18 @@ pub(super) fn body(forward: &Forward, service: &str, id: &str) -> serde_json::Re
     }
 }
 
+/// Bytes of a `recv`'s data.
+const MOST_RECV: usize = 1 << 20;
+
 /// Reads the data of a service's `recv`: which session it is for, and what that is sent.
 ///
 /// # Errors
 /// What is missing or wrong, in a sentence.
 pub fn answer(data: &RawValue) -> Result<(SessionId, Frame), String> {
+    let bytes = data.get().len();
+    if bytes > MOST_RECV {
+        return Err(format!("data has {bytes} bytes, the most are {MOST_RECV}"));
+    }
     #[derive(serde::Deserialize)]
     struct Metadata {
         socket_id: String,
@@ -243,6 +253,19 @@ mod tests {
         assert!(users.place(kim).is_some());
         drop((taken, others));
         assert!(users.0.borrow().is_empty(), "who has gone is forgotten");
+    }
+
+    #[test]
+    fn an_answer_has_its_limit() {
+        let data = |text: usize| {
+            let metadata = format!(r#"{{"socket_id":"{}"}}"#, SessionId::random());
+            let data = format!(r#"{{"metadata":{metadata},"text":""}}"#);
+            let fill = "x".repeat(text - data.len());
+            data.replace(r#""text":"""#, &format!(r#""text":"{fill}""#))
+        };
+        assert!(answered(&data(MOST_RECV)).is_ok());
+        let refused = answered(&data(MOST_RECV + 1)).expect_err("too large");
+        assert_eq!(refused, "data has 1048577 bytes, the most are 1048576");
     }
 
     #[test]

@@ -111,7 +111,10 @@ async fn an_answer_to_nobody_keeps_nobody_waiting(app: TestApp) {
     let stranger = json!({"socket_id": Uuid::new_v4().simple().to_string()});
     service.recv(&stranger, json!({"to": "nobody"})).await;
     service.recv(&json!({"socket_id": "k3j9"}), json!({"to": "nobody"})).await;
+    let too_much = json!({"text": "x".repeat(1 << 20)});
+    service.recv(&asked.body["data"]["metadata"], too_much).await;
     service.recv(&asked.body["data"]["metadata"], json!({"to": "kim"})).await;
     assert_eq!(kim.expect("recv").await, json!({"to": "kim"}));
-    assert_eq!(app.metric("frontdesk_bus_dead_lettered_total").await, 1.0, "of no session's form");
+    let dead = app.metric("frontdesk_bus_dead_lettered_total").await;
+    assert_eq!(dead, 2.0, "of no session's form, and too large");
 }

@@ -29,6 +29,7 @@ mod intake;
 mod keys;
 mod lists;
 mod messages;
+mod nodes;
 mod order;
 mod outages;
 mod pushes;
