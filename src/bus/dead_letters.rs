@@ -14,6 +14,8 @@ const REASON: &str = "x-frontdesk-reason";
 const QUEUE: &str = "x-frontdesk-queue";
 /// The longest reason, in characters: it may quote what was sent.
 const REASON_CHARS: usize = 500;
+/// The most bytes of headers that are kept: they must fit into one frame, with ours.
+const MOST_HEADERS: usize = 65_536;
 /// A message that outlives a restart of the broker.
 const PERSISTENT: u8 = 2;
 /// Headers by which the broker itself would deliver the message elsewhere, too.
@@ -72,10 +74,10 @@ impl DeadLetters {
 }
 
 /// As it came, and why it is here; but without what would make the broker refuse it (another's
-/// `user_id`), forget it (`expiration`), or hand it to somebody else.
+/// `user_id`, headers that fill a frame), forget it (`expiration`), or hand it to somebody else.
 fn marked(properties: &BasicProperties, queue: &str, reason: &str) -> BasicProperties {
     let mut headers = FieldTable::default();
-    if let Some(came) = properties.headers() {
+    if let Some(came) = properties.headers().as_ref().filter(|came| size(came) <= MOST_HEADERS) {
         for (name, value) in came.inner() {
             if !DISTRIBUTION.contains(&name.as_str()) {
                 headers.insert(name.clone(), value.clone());
@@ -106,6 +108,23 @@ fn marked(properties: &BasicProperties, queue: &str, reason: &str) -> BasicPrope
         app_id => with_app_id
     }
     marked
+}
+
+/// How many bytes headers have on the wire, or a few more.
+fn size(headers: &FieldTable) -> usize {
+    headers.inner().iter().map(|(name, value)| 1 + name.as_str().len() + value_size(value)).sum()
+}
+
+fn value_size(value: &AMQPValue) -> usize {
+    // The type, and a number or a length.
+    9 + match value {
+        AMQPValue::ShortString(text) => text.as_str().len(),
+        AMQPValue::LongString(text) => text.len(),
+        AMQPValue::ByteArray(bytes) => bytes.len(),
+        AMQPValue::FieldArray(values) => values.as_slice().iter().map(value_size).sum(),
+        AMQPValue::FieldTable(table) => size(table),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +159,21 @@ mod tests {
         let marked = marked(&came, "desk", "why");
         assert_eq!(header(&marked, "CC"), None);
         assert_eq!((marked.expiration(), marked.user_id()), (&None, &None));
+    }
+
+    #[test]
+    fn headers_that_fill_a_frame_are_not_kept() {
+        let long = || AMQPValue::LongString("x".repeat(7_000).into());
+        let mut deep = FieldTable::default();
+        deep.insert("array".into(), AMQPValue::FieldArray(vec![long(); 9].into()));
+        let mut headers = FieldTable::default();
+        headers.insert("table".into(), AMQPValue::FieldTable(deep));
+        let kept = |headers: &FieldTable| {
+            let came = BasicProperties::default().with_headers(headers.clone());
+            marked(&came, "desk", "why").headers().as_ref().unwrap().inner().len()
+        };
+        assert_eq!(kept(&headers), 3);
+        headers.insert("more".into(), long());
+        assert_eq!(kept(&headers), 2, "ours alone");
     }
 }

@@ -16,6 +16,8 @@ use crate::protocol::{Code, Exception};
 
 /// The pauses before another try of what cannot be done now: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// The longest answer, in bytes: well below what a broker takes, which would close the channel.
+const MOST_REPLY: usize = 8 * 1024 * 1024;
 /// The answer to an event that was sent as a request, as NestJS has it: there is no value.
 const DISPOSED: &[u8] = br#"{"isDisposed":true}"#;
 
@@ -23,6 +25,8 @@ const DISPOSED: &[u8] = br#"{"isDisposed":true}"#;
 pub struct Dispatch {
     parts: Parts,
     nodes: Nodes,
+    /// Whether it is told of users here: whoever may tell makes admins.
+    hears_of_users: bool,
 }
 
 /// What a message comes to.
@@ -52,11 +56,11 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn of(packet: &Packet<'_>) -> Self {
+    fn of(packet: &Packet<'_>, hears_of_users: bool) -> Self {
         let pattern = packet.pattern.as_str();
         if let Some(command) = Command::of(pattern) {
             Self::Command(command)
-        } else if let Some(event) = UserEvent::of(pattern) {
+        } else if let Some(event) = UserEvent::of(pattern).filter(|_| hears_of_users) {
             Self::User(event)
         } else if matches!(pattern, "recv" | r#"{"cmd":"recv"}"#) {
             Self::Recv
@@ -64,13 +68,6 @@ impl Meaning {
             Self::Nothing
         }
     }
-}
-
-/// Whether a message must be done before those behind it.
-#[must_use]
-pub fn is_ordered(delivery: &Delivery) -> bool {
-    Packet::read(&delivery.data)
-        .is_ok_and(|packet| matches!(Meaning::of(&packet), Meaning::User(_) | Meaning::Recv))
 }
 
 impl Outcome {
@@ -89,8 +86,16 @@ impl Outcome {
 
 impl Dispatch {
     #[must_use]
-    pub fn new(parts: Parts, nodes: Nodes) -> Self {
-        Self { parts, nodes }
+    pub fn new(parts: Parts, nodes: Nodes, hears_of_users: bool) -> Self {
+        Self { parts, nodes, hears_of_users }
+    }
+
+    /// Whether a message must be done before those behind it.
+    #[must_use]
+    pub fn is_ordered(&self, delivery: &Delivery) -> bool {
+        Packet::read(&delivery.data).is_ok_and(|packet| {
+            matches!(Meaning::of(&packet, self.hears_of_users), Meaning::User(_) | Meaning::Recv)
+        })
     }
 
     /// Does what a message asks for: a request within its deadline, an event however long it takes.
@@ -102,10 +107,10 @@ impl Dispatch {
         #[cfg(feature = "faults")]
         crash(&packet);
         let message_id = delivery.properties.message_id().as_ref().map(|id| id.as_str());
-        match (Meaning::of(&packet), packet.id) {
+        match (Meaning::of(&packet, self.hears_of_users), packet.id) {
             (Meaning::Command(command), Some(_)) => {
-                let id = packet.id_text().unwrap_or_default();
-                let reply = match self.question(&id, &packet).answer(command).await {
+                let id = packet.id_text();
+                let reply = match self.question(id.as_deref(), &packet).answer(command).await {
                     Ok(value) => packet::response(&value),
                     Err(refused) => packet::refusal(&refused),
                 };
@@ -129,37 +134,32 @@ impl Dispatch {
         }
     }
 
-    fn question<'a>(&'a self, id: &'a str, packet: &Packet<'a>) -> Question<'a> {
+    fn question<'a>(&'a self, id: Option<&'a str>, packet: &Packet<'a>) -> Question<'a> {
         Question { parts: &self.parts, nodes: &self.nodes, id, data: Some(packet.data) }
     }
 
-    /// A command whose answer nobody waits for: since nobody would send it again, it is tried until
-    /// it is done.
+    /// A command whose answer nobody waits for. Nobody would send a message again, so that is tried
+    /// until it is stored; what else cannot be done now is nothing any more later.
     async fn emitted(
         &self,
         command: Command,
         packet: &Packet<'_>,
         message_id: Option<&str>,
     ) -> Verdict {
-        let id = message_id.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+        let id = message_id.filter(|id| !id.is_empty());
+        let id = id.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
         let (mut pause, longest) = PAUSES;
         loop {
-            match self.question(&id, packet).answer(command).await {
+            match self.question(Some(&id), packet).answer(command).await {
                 Ok(_) => return Verdict::Done,
-                Err(refused) => match refused.code {
-                    Code::Unavailable => sleep(pause).await,
-                    Code::BadRequest | Code::TooLarge => {
-                        return Verdict::Poison(refused.message.into_owned());
-                    }
-                    _ => {
-                        log::debug!(
-                            "an emitted {} is refused: {}",
-                            command.name(),
-                            refused.message
-                        );
-                        return Verdict::Done;
-                    }
-                },
+                Err(refused) if refused.code != Code::Unavailable => {
+                    return Verdict::Poison(refused.message.into_owned());
+                }
+                Err(_) if command != Command::SendMessage => {
+                    log::debug!("an emitted {} is dropped", command.name());
+                    return Verdict::Done;
+                }
+                Err(_) => sleep(pause).await,
             }
             pause = pause.saturating_mul(2).min(longest);
         }
@@ -219,7 +219,13 @@ fn answered(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
 }
 
 fn written(body: serde_json::Result<Vec<u8>>) -> Option<Vec<u8>> {
+    let body = body.and_then(|body| if body.len() > MOST_REPLY { too_large() } else { Ok(body) });
     body.inspect_err(|error| log::error!("cannot encode an answer: {error}")).ok()
+}
+
+fn too_large() -> serde_json::Result<Vec<u8>> {
+    let said = format!("the answer has more than {MOST_REPLY} bytes: ask for less");
+    packet::refusal(&Exception::new(Code::TooLarge, said))
 }
 
 /// Fails at a message that a test has sent for it.
@@ -228,5 +234,18 @@ fn written(body: serde_json::Result<Vec<u8>>) -> Option<Vec<u8>> {
 fn crash(packet: &Packet<'_>) {
     if packet.pattern.as_str() == "crash" {
         panic!("a test asked for it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_no_broker_takes_is_too_large() {
+        let fits = vec![b'x'; MOST_REPLY];
+        assert_eq!(written(Ok(fits.clone())), Some(fits));
+        let said = written(Ok(vec![b'x'; MOST_REPLY + 1])).unwrap();
+        assert!(String::from_utf8(said).unwrap().contains(r#""code":"too_large""#));
     }
 }

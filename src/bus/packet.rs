@@ -47,10 +47,10 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// The request's `id` as a text.
+    /// The request's `id` as a text; nothing where it says nothing.
     #[must_use]
     pub fn id_text(&self) -> Option<Cow<'a, str>> {
-        self.id.map(text)
+        self.id.filter(|id| !matches!(id.get(), "null" | "\"\"")).map(text)
     }
 }
 

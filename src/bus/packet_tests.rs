@@ -27,7 +27,10 @@ fn a_packet_is_a_request_by_its_id_alone() {
     assert!(event.id.is_none());
     let odd = Packet::read(br#"{"pattern":7,"id":null}"#).expect("a packet");
     assert_eq!((odd.pattern.as_str(), odd.data.get()), ("7", "null"));
-    assert_eq!(odd.id_text().as_deref(), Some("null"));
+    assert!(odd.id.is_some(), "it is a request");
+    assert_eq!(odd.id_text(), None, "but says nothing");
+    let numbered = Packet::read(br#"{"pattern":7,"id":1}"#).expect("a packet");
+    assert_eq!(numbered.id_text().as_deref(), Some("1"));
 }
 
 #[test]

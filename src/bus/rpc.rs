@@ -67,7 +67,7 @@ pub struct Question<'a> {
     pub parts: &'a Parts,
     pub nodes: &'a Nodes,
     /// By what the same question is known when it is delivered again.
-    pub id: &'a str,
+    pub id: Option<&'a str>,
     pub data: Option<&'a RawValue>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Parts;
 use crate::actors::UserChanged;
@@ -18,6 +18,10 @@ use crate::settings::RabbitMq;
 
 /// The pauses before another try while the database is away: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long a failure of the database may be one that passes, before the news are taken for its cause:
+/// what is wrong with the database would move all of them aside.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a repeat is known as one, and how often what is older is forgotten.
 const KNOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -166,23 +170,27 @@ pub async fn forget_repeats(store: Store) {
 /// Applies news, however long the database is away: what comes behind them waits.
 ///
 /// # Errors
-/// A failure of the database that another try would not mend.
+/// A failure of the database that has not passed.
 pub async fn apply(parts: &Parts, news: UserNews) -> Result<(), StoreError> {
     let (mut pause, longest) = PAUSES;
+    let mut failing = None;
     let applied = loop {
-        match parts.desk.store().apply_user_news(news.clone()).await {
-            Err(StoreError::Unavailable(why)) => {
-                // Said once, and not at every try until it is over.
-                if pause == PAUSES.0 {
-                    log::warn!("what is told of users waits for the database: {why}");
-                }
-                parts.metrics.user_event(UserOutcome::Retried);
-                sleep(pause).await;
-                pause = pause.saturating_mul(2).min(longest);
-            }
-            Err(error) => return Err(error),
+        let error = match parts.desk.store().apply_user_news(news.clone()).await {
             Ok(applied) => break applied,
+            Err(error) => error,
+        };
+        if let StoreError::Unavailable(_) = error {
+            failing = None;
+        } else if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return Err(error);
         }
+        // Said once, and not at every try until it is over.
+        if pause == PAUSES.0 {
+            log::warn!("what is told of users waits: {error}");
+        }
+        parts.metrics.user_event(UserOutcome::Retried);
+        sleep(pause).await;
+        pause = pause.saturating_mul(2).min(longest);
     };
     match applied {
         Applied::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),

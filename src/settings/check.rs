@@ -161,6 +161,29 @@ impl Settings {
         if rabbitmq.dead_letter_queue.is_empty() {
             problems.push("rabbitmq.dead_letter_queue is empty; it must name a queue.".into());
         }
+        let read = [
+            ("rpc_queue", &rabbitmq.rpc_queue),
+            ("users_queue", &rabbitmq.users_queue),
+            ("gateway_queue", &rabbitmq.gateway_queue),
+        ];
+        for (key, name) in read {
+            if !name.is_empty() && *name == rabbitmq.dead_letter_queue {
+                problems.push(format!(
+                    "rabbitmq.dead_letter_queue is rabbitmq.{key}: what is put aside would come \
+                     back at once; name another queue."
+                ));
+            }
+        }
+        if rabbitmq
+            .named(&rabbitmq.dead_letter_queue)
+            .is_some_and(|name| rabbitmq.event_queues.contains(&name))
+        {
+            problems.push(
+                "rabbitmq.event_queues has rabbitmq.dead_letter_queue, where only what could not \
+                 be understood goes; name another queue."
+                    .into(),
+            );
+        }
         let own = [
             ("exchange", &rabbitmq.exchange),
             ("rpc_queue", &rabbitmq.rpc_queue),

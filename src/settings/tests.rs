@@ -169,6 +169,11 @@ fn a_value_that_makes_no_sense_is_refused_by_its_key() {
         ("AUTH__ISSUER", "frontdesk", "auth.issuer"),
         ("AUTH__ISSUER", "", "auth.issuer"),
         ("CLUSTER__POLL_MS", "1", "cluster.poll_ms"),
+        ("RABBITMQ__DEAD_LETTER_QUEUE", "", "rabbitmq.dead_letter_queue"),
+        ("RABBITMQ__DEAD_LETTER_QUEUE", "frontdesk", "rabbitmq.rpc_queue"),
+        ("RABBITMQ__USERS_QUEUE", "frontdesk.dead", "rabbitmq.users_queue"),
+        ("RABBITMQ__GATEWAY_QUEUE", "frontdesk.dead", "rabbitmq.gateway_queue"),
+        ("RABBITMQ__EVENT_QUEUES", "a,frontdesk.dead", "rabbitmq.event_queues"),
     ] {
         let variable = format!("FRONTDESK__{variable}");
         let error = refused("", &[(&variable, value)]);

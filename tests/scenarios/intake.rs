@@ -29,7 +29,8 @@ bus_scenarios! {
 
 postgres_scenarios! {
     a_request_is_refused_while_the_database_is_away
-        ["rabbitmq.url" = crate::support::broker::url(), "rabbitmq.prefix" = crate::support::broker::prefix()],
+        ["rabbitmq.url" = crate::support::broker::url(),
+         "rabbitmq.prefix" = crate::support::broker::prefix(), "rabbitmq.prefetch" = 1],
 }
 
 /// What is put aside.
@@ -96,10 +97,11 @@ async fn an_emitted_command_is_done_and_a_bad_one_put_aside(app: TestApp) {
     assert_eq!(letter.body["data"]["message"], 7);
     let reason = letter.header("x-frontdesk-reason").expect("a reason");
     assert!(reason.starts_with("data.message: "), "{reason}");
-    // What is refused for another reason is understood, and nobody's to mend.
+    // Nobody else would learn that it was refused.
     broker.emit(&queue, cmd, json!({"chatId": 999, "message": "hello?"})).await;
-    ask(&broker, "is_online", json!({"userId": 1})).await;
-    assert!(dead.next_within(Duration::from_millis(300)).await.is_none());
+    let letter = dead.next().await;
+    assert_eq!(letter.body["data"]["chatId"], 999);
+    assert_eq!(letter.header("x-frontdesk-reason").as_deref(), Some("chat 999 does not exist"));
 }
 
 async fn what_cannot_be_understood_is_put_aside_and_the_queue_goes_on(app: TestApp) {
@@ -112,7 +114,6 @@ async fn what_cannot_be_understood_is_put_aside_and_the_queue_goes_on(app: TestA
         (b"", "the body is not JSON"),
         (b"[1,2]", "the body has no pattern"),
         (br#"{"data":1,"id":"x"}"#, "the body has no pattern"),
-        (br#"{"pattern":"user.created","data":{"id":true}}"#, "data.id: "),
         (br#"{"pattern":{"cmd":"recv"},"data":{"text":"to nobody"}}"#, ""),
     ] {
         broker.publish("", &queue, BasicProperties::default(), body).await;
@@ -123,7 +124,7 @@ async fn what_cannot_be_understood_is_put_aside_and_the_queue_goes_on(app: TestA
         assert!(said.starts_with(reason) && !said.is_empty(), "{said}");
     }
     ask(&broker, "is_online", json!({"userId": 1})).await;
-    assert!(app.metric("frontdesk_bus_dead_lettered_total").await >= 6.0);
+    assert!(app.metric("frontdesk_bus_dead_lettered_total").await >= 5.0);
     assert_eq!(app.panics().await, 0.0);
 }
 
@@ -143,6 +144,11 @@ async fn a_poisoned_message_hurts_nobody_on_its_way_to_the_dead(app: TestApp) {
     broker.publish("", &broker.own("frontdesk.dead"), BasicProperties::default(), b"first").await;
     let nowhere = broker.declare("elsewhere").await;
     broker.publish("", &nowhere, properties, b"poison").await;
+    // As many headers as the broker takes: with another one they would be too many.
+    let mut headers = FieldTable::default();
+    headers.insert("x".into(), AMQPValue::LongString("x".repeat(131_000).into()));
+    let properties = BasicProperties::default().with_headers(headers);
+    broker.publish("", &queue, properties, b"stuffed").await;
     let mut dead = broker.consume(&broker.own("frontdesk.dead")).await;
     assert_eq!(dead.next().await.delivery.data, b"first");
     let letter = dead.next().await;
@@ -150,6 +156,7 @@ async fn a_poisoned_message_hurts_nobody_on_its_way_to_the_dead(app: TestApp) {
     let properties = &letter.delivery.properties;
     assert_eq!((properties.expiration(), properties.user_id()), (&None, &None));
     assert_eq!(properties.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
+    assert_eq!(dead.next().await.delivery.data, b"stuffed");
     assert!(dead.next_within(Duration::from_millis(300)).await.is_none(), "it came back");
 }
 
@@ -207,6 +214,8 @@ async fn a_request_is_refused_while_the_database_is_away(app: TestApp) {
     let mut kim = app.connect(&customer("kim")).await;
     let chat = kim.chat();
     app.proxy().cut();
+    // What nobody waits for any more keeps nobody from being answered.
+    broker.emit(&broker.own("frontdesk"), "get_user", json!({"id": 1})).await;
     for cmd in ["get_user", "get_chat"] {
         refused(&broker, cmd, json!({"id": 1}), "unavailable").await;
     }

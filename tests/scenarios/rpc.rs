@@ -251,9 +251,18 @@ async fn a_message_sent_twice_is_stored_once(app: TestApp) {
     }
     assert_eq!(answers[0]["clientId"], "rpc-r-1");
     assert_eq!((&answers[1]["id"], &answers[1]["duplicate"]), (&answers[0]["id"], &json!(true)));
+    // Nothing is no name, and what is too long for one differs to its end.
+    let long = "x".repeat(100);
+    let ids = [json!(null), json!(null), json!(""), json!(format!("{long}1")), json!(long + "2")];
+    for (id, text) in ids.into_iter().zip(["a", "b", "c", "d", "e"]) {
+        let data = json!({"chatId": chat, "message": text});
+        let body = json!({"pattern": {"cmd": "send_message"}, "data": data, "id": id}).to_string();
+        let answer = broker.ask_raw(&queue, "r-2", body.as_bytes()).await.next().await;
+        assert_eq!(answer.body["response"]["duplicate"], false, "{}", answer.body);
+    }
     let history = app.history(&customer("kim"), chat).await;
     let texts: Vec<_> = history.iter().map(|message| &message["message"]).collect();
-    assert_eq!(texts, ["once", "twice delivered"]);
+    assert_eq!(texts, ["once", "twice delivered", "a", "b", "c", "d", "e"]);
 }
 
 async fn a_service_speaks_as_whom_it_says(app: TestApp) {

@@ -1,6 +1,8 @@
 //! What other services tell of their users.
 
 use lapin::BasicProperties;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
 
 use crate::support::{
     TestApp, TestBroker, TestClient, Value, admin, all, bus_scenarios, customer, eventually, json,
@@ -20,7 +22,11 @@ bus_scenarios! {
     poisoned_news_are_put_aside_and_the_next_are_applied ["rabbitmq.users_queue" = "users"],
     one_node_applies_and_another_takes_over ["rabbitmq.users_queue" = "users"],
     news_wait_for_a_restart ["rabbitmq.users_queue" = "users"],
-    every_queue_hears_news_of_users,
+    no_other_queue_hears_news_of_users ["rabbitmq.users_queue" = "users"],
+    without_a_queue_for_it_nothing_is_heard_of_users,
+    one_queue_may_be_for_news_and_for_questions ["rabbitmq.users_queue" = "frontdesk"],
+    one_node_at_a_time_reads_a_quorum_queue
+        ["rabbitmq.users_queue" = "users", "rabbitmq.declare" = false],
 }
 
 postgres_scenarios! {
@@ -29,16 +35,38 @@ postgres_scenarios! {
         "rabbitmq.prefix" = crate::support::broker::prefix(),
         "rabbitmq.users_queue" = "users"
     ],
+    news_wait_until_the_database_is_mended [
+        "rabbitmq.url" = crate::support::broker::url(),
+        "rabbitmq.prefix" = crate::support::broker::prefix(),
+        "rabbitmq.users_queue" = "users"
+    ],
 }
 
 /// The queue on which the desk hears of users, once it listens.
 async fn heard(broker: &TestBroker) -> String {
-    let queue = broker.own("users");
+    listens(broker, "users").await
+}
+
+/// The queue of this name, once the desk listens.
+async fn listens(broker: &TestBroker, name: &str) -> String {
+    let queue = broker.own(name);
     eventually("the desk reads the queue", || async {
         broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
     })
     .await;
     queue
+}
+
+/// Waits until the desk has tried again and again to apply news; how often.
+async fn tried(app: &TestApp) -> u32 {
+    eventually("the desk has tried", || async {
+        let page = app.try_get("/metrics").await.expect("the server listens").text;
+        let retried = page.lines().find_map(|line| {
+            line.strip_prefix(r#"frontdesk_user_events_total{outcome="Retried"} "#)
+        });
+        retried.and_then(|count| count.parse().ok()).filter(|count| *count >= 3)
+    })
+    .await
 }
 
 /// The user of this subject, as an admin finds them.
@@ -263,17 +291,94 @@ async fn news_wait_for_a_restart(mut app: TestApp) {
     assert!(broker.depth(&broker.own("frontdesk.dead")).await.is_none_or(|(dead, _)| dead == 0));
 }
 
-async fn every_queue_hears_news_of_users(app: TestApp) {
-    let broker = app.broker().await;
-    for (name, subject) in [("frontdesk", "kim"), ("frontdesk.gateway", "lee")] {
-        let queue = broker.own(name);
-        eventually("the desk reads the queue", || async {
-            broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
-        })
-        .await;
-        broker.emit(&queue, "user.created", json!({"id": subject, "nickname": name})).await;
-        called(&app, subject, name).await;
+/// Tells of a new admin on queues that are not for it.
+async fn is_not_heard(app: &TestApp, broker: &TestBroker) {
+    let news = json!({"id": "kim", "nickname": "Kim", "role": "admin"});
+    for name in ["frontdesk", "frontdesk.gateway"] {
+        let queue = listens(broker, name).await;
+        broker.emit(&queue, "user.updated", news.clone()).await;
+        let answer = broker.ask(&queue, "user.created", news.clone()).await;
+        assert_eq!(answer["status"], "error", "there is no handler: {answer}");
     }
+    eventually("they are passed over", || async {
+        (app.metric("frontdesk_bus_ignored_total").await >= 2.0).then_some(())
+    })
+    .await;
+    assert!(find(app, "kim").await.is_none());
+}
+
+async fn no_other_queue_hears_news_of_users(app: TestApp) {
+    let broker = app.broker().await;
+    is_not_heard(&app, &broker).await;
+    let queue = heard(&broker).await;
+    broker.emit(&queue, "user.created", json!({"id": "kim", "nickname": "Kim"})).await;
+    assert_eq!(called(&app, "kim", "Kim").await["role"], "customer");
+}
+
+async fn without_a_queue_for_it_nothing_is_heard_of_users(app: TestApp) {
+    let broker = app.broker().await;
+    is_not_heard(&app, &broker).await;
+}
+
+async fn one_queue_may_be_for_news_and_for_questions(app: TestApp) {
+    let broker = app.broker().await;
+    let queue = listens(&broker, "frontdesk").await;
+    broker.emit(&queue, "user.created", json!({"id": "kim", "nickname": "Kim"})).await;
+    let user = called(&app, "kim", "Kim").await;
+    let answer = broker.ask(&queue, "get_user", json!({"subject": "kim"})).await;
+    assert_eq!(answer["response"]["id"], user["id"]);
+}
+
+async fn one_node_at_a_time_reads_a_quorum_queue(mut app: TestApp) {
+    let broker = app.broker().await;
+    let shared = broker.declare("frontdesk").await;
+    broker.declare_with("users", &[("x-queue-type", AMQPValue::LongString("quorum".into()))]).await;
+    let queue = heard(&broker).await;
+    let _other = app.another_node().await;
+    eventually("the other node reads what both may", || async {
+        broker.depth(&shared).await.filter(|(_, readers)| *readers == 2)
+    })
+    .await;
+    for (subject, nickname) in [("kim", "Kim"), ("lee", "Lee")] {
+        broker.emit(&queue, "user.created", json!({"id": subject, "nickname": nickname})).await;
+        called(&app, subject, nickname).await;
+        let (_, readers) = broker.depth(&queue).await.expect("a queue");
+        assert_eq!(readers, 1, "in order is one at a time");
+        // The other one takes over.
+        app.restart().await;
+    }
+    // A reading that ends gives back what kept others from it, though its connection lives on.
+    let channel = broker.channel().await;
+    let gone = channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await;
+    gone.expect("deleted");
+    let lock = broker.own("frontdesk.reads.users");
+    eventually("nobody holds the place of the reader", || async {
+        let only_mine = QueueDeclareOptions { exclusive: true, ..Default::default() };
+        let declaring = broker.channel().await;
+        declaring.queue_declare(lock.as_str().into(), only_mine, FieldTable::default()).await.ok()
+    })
+    .await;
+    let queue = broker.declare("users").await;
+    broker.emit(&queue, "user.created", json!({"id": "max", "nickname": "Max"})).await;
+    let given_back = channel.queue_delete(lock.as_str().into(), QueueDeleteOptions::default());
+    given_back.await.expect("deleted");
+    called(&app, "max", "Max").await;
+}
+
+async fn news_wait_until_the_database_is_mended(app: TestApp) {
+    let broker = app.broker().await;
+    let queue = heard(&broker).await;
+    // Nothing that any one of the news is the cause of, nor that the database calls passing.
+    let database = app.database().connect().await;
+    database.batch_execute("ALTER TABLE inbox RENAME TO mislaid").await.expect("renamed");
+    for i in 0..10 {
+        let payload = json!({"id": "kim", "nickname": format!("name {i}")});
+        broker.emit(&queue, "user.updated", envelope(&format!("e-{i}"), &payload)).await;
+    }
+    tried(&app).await;
+    database.batch_execute("ALTER TABLE mislaid RENAME TO inbox").await.expect("renamed");
+    called(&app, "kim", "name 9").await;
+    assert_eq!(app.metric("frontdesk_bus_dead_lettered_total").await, 0.0);
 }
 
 async fn news_wait_for_the_database_in_their_order(app: TestApp) {
@@ -285,14 +390,7 @@ async fn news_wait_for_the_database_in_their_order(app: TestApp) {
         let news = json!({"id": "kim", "nickname": format!("name {i}")});
         broker.emit(&queue, "user.updated", news).await;
     }
-    let tried = eventually("the desk has tried", || async {
-        let page = app.try_get("/metrics").await.expect("the server listens").text;
-        let retried = page.lines().find_map(|line| {
-            line.strip_prefix(r#"frontdesk_user_events_total{outcome="Retried"} "#)
-        });
-        retried.and_then(|count| count.parse::<u32>().ok()).filter(|count| *count >= 3)
-    })
-    .await;
+    let tried = tried(&app).await;
     assert!(tried < 10, "only the first is tried, and the others wait behind it: {tried} tries");
     app.proxy().restore();
     called(&app, "kim", "name 19").await;

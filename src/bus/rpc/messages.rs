@@ -1,5 +1,6 @@
 //! Reading a chat's messages, and writing one in a service's name.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
 
 use super::chats::no_own_chat;
@@ -87,10 +88,7 @@ impl Question<'_> {
             &self.limits(),
         )?;
         // Delivered again, it is the same message.
-        message.client_id = message.client_id.or_else(|| {
-            let name = format!("rpc-{}", self.id).chars().take(CLIENT_ID_CHARS).collect();
-            ClientId::parse(name).ok()
-        });
+        message.client_id = message.client_id.or_else(|| client_id(self.id?));
         let to = either(
             (wanted.chat_id.map(|Number(id)| To::Chat(ChatId(id))), "chatId"),
             (wanted.user_id.map(|Number(id)| To::Customer(UserId(id))), "userId"),
@@ -157,11 +155,50 @@ impl Author {
     }
 }
 
+/// What a request's `id` makes of a message without a name of its own: the `id` itself, or its hash
+/// where that cannot be a name.
+fn client_id(id: &str) -> Option<ClientId> {
+    let name = ClientId::parse(format!("rpc-{id}")).or_else(|_| {
+        let hash: String = digest(&SHA256, id.as_bytes()).as_ref().iter().map(hex).collect();
+        let name = format!("rpc-{hash}").chars().take(CLIENT_ID_CHARS).collect();
+        ClientId::parse(name)
+    });
+    name.ok()
+}
+
+fn hex(byte: &u8) -> String {
+    format!("{byte:02x}")
+}
+
 fn bound(seq: Option<Number>, name: &str) -> Result<Option<Seq>, Exception> {
     match seq {
         Some(Number(seq)) if seq < 0 => {
             Err(Exception::bad_request(format!("{DATA}.{name}"), "must not be negative"))
         }
         seq => Ok(seq.map(|Number(seq)| Seq(seq))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_different_ids_are_different_messages() {
+        let long = "x".repeat(60);
+        let ids = [
+            "1".to_owned(),
+            "a\0".to_owned(),
+            "b\0".to_owned(),
+            format!("{long}a"),
+            format!("{long}b"),
+            long,
+        ];
+        let mut names: Vec<_> = ids.iter().map(|id| client_id(id).unwrap()).collect();
+        assert_eq!((names[0].as_str(), names[5].as_str().len()), ("rpc-1", CLIENT_ID_CHARS));
+        assert_eq!(client_id(&ids[3]).as_ref(), Some(&names[3]), "the same again is the same");
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        assert_eq!(names.len(), ids.len());
     }
 }
