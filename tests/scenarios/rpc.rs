@@ -393,8 +393,11 @@ async fn a_request_finds_users_of_every_node(app: TestApp) {
     eventually("both are online, whoever is asked", || async {
         for user in [here.user_id(), there.user_id()] {
             for _ in 0..4 {
-                let online = ask(&broker, "is_online", json!({"userId": user})).await;
-                if online["online"] != true {
+                // It is `unavailable` to ask a node that has not met anybody yet.
+                let data = json!({"userId": user});
+                let answer =
+                    broker.ask(&broker.own("frontdesk"), json!({"cmd": "is_online"}), data).await;
+                if answer["response"]["online"] != true {
                     return None;
                 }
             }
