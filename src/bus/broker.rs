@@ -231,6 +231,12 @@ impl Broker {
         self.0.blocked.load(Ordering::Relaxed)
     }
 
+    /// Waits until there is a connection.
+    pub async fn connected(&self) {
+        // Its sender lives as long as the broker.
+        let _ = self.0.connection.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Gives up a connection that does not answer, so that a new one is made.
     pub fn give_up(&self) {
         self.0.connection.send_replace(None);

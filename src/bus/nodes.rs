@@ -13,7 +13,7 @@ use futures_util::future::{Fuse, FusedFuture};
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::BasicAckOptions;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::link::Link;
 use self::others::Others;
@@ -31,6 +31,8 @@ const HERE_EVERY: Duration = Duration::from_secs(2);
 const FIND: Duration = Duration::from_millis(500);
 /// What waits to be said, and what is asked and not answered; one more waits, or is `unavailable`.
 const MOST_ERRANDS: usize = 1_024;
+/// How long the way to other nodes may take to open.
+const OPENING: Duration = Duration::from_secs(5);
 /// The first pause before the exchange is tried again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -175,10 +177,17 @@ impl Meeting {
         let broker = self.parts.broker.clone();
         let mut pause = FIRST_PAUSE;
         for count in 1.. {
-            let opened = tokio::select! {
-                opened = Link::open(&self.parts, count) => opened,
+            tokio::select! {
+                () = broker.connected() => {}
                 // Nobody is to wait for a broker that may stay away: dropped, it is `unavailable`.
                 () = refuse_all(&mut errands) => return,
+                () = broker.closing() => return,
+            }
+            // From here on it takes a moment, for which who asks can wait.
+            let opened = tokio::select! {
+                opened = timeout(OPENING, Link::open(&self.parts, count)) => {
+                    opened.unwrap_or(Err(BusError::Late))
+                }
                 () = broker.closing() => return,
             };
             let ended = match opened {
