@@ -11,12 +11,14 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, PageReader,
-    Reception, RoomLimits,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
+    PageReader, Reception, RoomLimits,
 };
 use crate::auth::{Verifier, secret};
+use crate::bus::Bus;
 use crate::cluster::Neighbours;
 use crate::db::{self, Direction, Store};
+use crate::domain::NodeId;
 use crate::http::{self, State};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -35,6 +37,7 @@ pub fn database(settings: &Settings) -> db::Config {
         pool_size: database.pool_size,
         acquire_timeout: database.acquire_timeout(),
         ca_file: database.ca_file.clone(),
+        outbox: settings.rabbitmq.is_on(),
     }
 }
 
@@ -45,6 +48,7 @@ pub struct Application {
     handle: Handle,
     shutdown_timeout: Duration,
     arbiters: Vec<Arbiter>,
+    bus: Option<Bus>,
 }
 
 /// Reaches a running [`Application`].
@@ -81,9 +85,14 @@ impl Application {
             log::info!("migrated {migration}");
         }
         let metrics = Arc::new(Metrics::new());
+        let bus = match settings.rabbitmq.is_on() {
+            true => Some(Bus::new(Arc::new(settings.rabbitmq.clone()), Arc::clone(&metrics))?),
+            false => None,
+        };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
-        let desk =
-            desk(&settings, verifier, &store, &metrics, &reading.handle(), &control.handle());
+        let outside = bus.as_ref().map(Bus::outside);
+        let (reader, server) = (reading.handle(), control.handle());
+        let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
         let chat_server = desk.chat_server().clone();
         let ready = Arc::new(AtomicBool::new(true));
         let handle = Handle {
@@ -97,6 +106,7 @@ impl Application {
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let dead_peer = settings.limits.heartbeat().saturating_mul(2);
+        let bus_desk = desk.clone();
         let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
         let worker_server = chat_server.clone();
         let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
@@ -127,6 +137,13 @@ impl Application {
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
         log::info!("backplane: the database, looked at every {} ms", poll.as_millis());
+        log::info!(
+            "broker: {}",
+            bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
+        );
+        if let Some(bus) = &bus {
+            bus.start(bus_desk);
+        }
         reading.spawn(neighbours.watch());
         Ok(Self {
             server: server.run(),
@@ -134,6 +151,7 @@ impl Application {
             handle,
             shutdown_timeout,
             arbiters: vec![reading, control],
+            bus,
         })
     }
 
@@ -153,10 +171,13 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, arbiters, .. } = self;
+        let Self { server, handle, shutdown_timeout, arbiters, bus, .. } = self;
         let running = server.handle();
         actix::spawn(stop_when_told(handle, running, shutdown_timeout));
         server.await?;
+        if let Some(bus) = &bus {
+            bus.stop().await;
+        }
         for arbiter in &arbiters {
             arbiter.stop();
         }
@@ -199,6 +220,7 @@ fn desk(
     metrics: &Arc<Metrics>,
     reading: &ArbiterHandle,
     control: &ArbiterHandle,
+    outside: Option<Outside>,
 ) -> Desk {
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
@@ -225,9 +247,11 @@ fn desk(
         sessions_per_user: limits.sessions_per_user,
         messages_per_second: limits.messages_per_second,
         burst: limits.burst,
+        presence: outside.as_ref().map(|outside| outside.presence.clone()),
     };
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
     Desk::new(DeskParts {
+        node: NodeId::random(),
         store: store.clone(),
         verifier,
         chat_server,
@@ -235,5 +259,6 @@ fn desk(
         limits: limits.clone(),
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
+        outside,
     })
 }

@@ -10,7 +10,7 @@
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
-//! - [`cluster`] and [`http`] stand on the actors.
+//! - [`cluster`], [`bus`] and [`http`] stand on the actors.
 //! - [`application`] sees all, and joins it.
 //!
 //! A module uses only what lies below it; a test in `tests/tidy` reads the sources and says so.
@@ -22,7 +22,7 @@
 //! 3. The same `clientId` again is the same `id` and `seq`, and one row.
 //! 4. One customer has one support chat, under any race, on any number of nodes.
 //! 5. The database is the truth. What actors and nodes tell each other are hints: losing one costs
-//!    time, never a message.
+//!    time, never a message. What other services are told waits there until the broker confirms it.
 //! 6. Every queue is bounded, and "full" has an answer that somebody is told.
 //! 7. No client, slow, dead, flooding or malicious, delays another, fails another's batch, or holds
 //!    memory for longer than a bounded time.
@@ -43,7 +43,7 @@
 //! 7. Each session writes what follows its own position ([`domain::Streams`]): `receive_message` to
 //!    everybody, the ack to the session that sent it, at the message's place in the stream.
 //! 8. Other nodes find the chat's new end in the database ([`cluster`]), and their rooms read up to
-//!    it.
+//!    it. Other services are told from the outbox ([`bus`]), which the transaction wrote as well.
 //!
 //! # Modules
 //! In the order in which they are best read.
@@ -56,5 +56,6 @@ pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod cluster; // What other nodes did, as the database tells it.
+pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

@@ -12,6 +12,7 @@ use frontdesk::auth::{AuthError, Signer, TokenError, Verifier, secret};
 use frontdesk::db::{Direction, Store};
 use frontdesk::domain::{Identity, Role, Timestamp};
 use frontdesk::settings::{Backend, Settings, SettingsError};
+use log::LevelFilter;
 
 /// A customer-support chat backend: one chat a customer, gapless order, nothing lost.
 #[derive(Parser)]
@@ -79,10 +80,17 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // The other commands' answer is what they print.
     let filter = match cli.command {
-        None | Some(Command::Serve | Command::Migrate(_)) => "info,actix_server=warn",
-        Some(Command::Token(_) | Command::Config(_)) => "warn",
+        None | Some(Command::Serve | Command::Migrate(_)) => LevelFilter::Info,
+        Some(Command::Token(_) | Command::Config(_)) => LevelFilter::Warn,
     };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(filter)).init();
+    env_logger::Builder::new()
+        .filter_level(filter)
+        .filter_module("actix_server", LevelFilter::Warn)
+        // The broker's client cries at every try to connect. What matters of it is said once, by us.
+        .filter_module("lapin", LevelFilter::Off)
+        .filter_module("tracing::span", LevelFilter::Off)
+        .parse_default_env()
+        .init();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -44,6 +44,7 @@ mod history;
 mod http;
 mod ledger;
 mod options;
+mod outbox;
 mod process;
 mod report;
 mod resume;
@@ -75,6 +76,8 @@ struct Bench {
     engines: Vec<Engine>,
     program: PathBuf,
     folder: PathBuf,
+    /// A broker that nobody else uses.
+    rabbitmq: Option<String>,
     report: Report,
 }
 
@@ -126,8 +129,14 @@ async fn measure(options: Options) -> Result<bool> {
         some => some,
     };
 
-    let mut bench =
-        Bench { plan, engines, program, folder: options.folder, report: Report::default() };
+    let mut bench = Bench {
+        plan,
+        engines,
+        program,
+        folder: options.folder,
+        rabbitmq: options.rabbitmq,
+        report: Report::default(),
+    };
     for scenario in scenarios {
         let done = match scenario {
             Scenario::Support => support::support(&mut bench).await,
@@ -136,6 +145,7 @@ async fn measure(options: Options) -> Result<bool> {
             Scenario::Resume => resume::resume(&mut bench).await,
             Scenario::History => history::history(&mut bench).await,
             Scenario::Growth => support::growth(&mut bench).await,
+            Scenario::Outbox => outbox::outbox(&mut bench).await,
         };
         // The others are worth having all the same.
         if let Err(error) = done {

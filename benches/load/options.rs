@@ -26,6 +26,9 @@ pub struct Options {
     /// The process id of that cluster's postmaster.
     #[arg(long)]
     pub postmaster: Option<u32>,
+    /// The URL of a RabbitMQ that nobody else uses.
+    #[arg(long)]
+    pub rabbitmq: Option<String>,
     /// Measures on SQLite.
     #[arg(long)]
     pub sqlite: bool,
@@ -67,6 +70,8 @@ pub enum Scenario {
     History,
     /// Support again, with a million messages stored.
     Growth,
+    /// Support again, with other services that are told of each message.
+    Outbox,
 }
 
 /// Sizes and lengths of a run.

@@ -11,7 +11,7 @@ use crate::target::Target;
 use crate::traffic::{Pace, Traffic, Window};
 
 const BUSY: Pace = Pace::EveryRoom;
-const STEADY: Pace = Pace::InFlight(64);
+pub const STEADY: Pace = Pace::InFlight(64);
 const CROWD: Pace = Pace::InFlight(16);
 
 const BUSY_TITLE: &str = "support, every chat busy";
@@ -149,7 +149,7 @@ pub async fn verify(traffic: &Traffic, server: &Target) -> Result<Verdict> {
 }
 
 /// What is measured of messages.
-const MESSAGES: [Measure<Window>; 8] = [
+pub const MESSAGES: [Measure<Window>; 8] = [
     ("messages", "/s", |window| window.messages / window.seconds),
     ("ack p50", "ms", |window| window.ack.p50),
     ("ack p99", "ms", |window| window.ack.p99),

@@ -26,6 +26,16 @@ pub struct Target {
 impl Target {
     /// The server on this database, with limits that are out of the way.
     pub async fn server(program: &Path, database: &Database, folder: &Path) -> Result<Self> {
+        Self::server_with(program, database, folder, &[]).await
+    }
+
+    /// The same, with further settings, as the environment names them.
+    pub async fn server_with(
+        program: &Path,
+        database: &Database,
+        folder: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(program);
         command
@@ -36,7 +46,8 @@ impl Target {
             .env("FRONTDESK__AUTH__SECRET", token::SECRET)
             .env("FRONTDESK__LIMITS__MESSAGES_PER_SECOND", "1000000")
             .env("FRONTDESK__LIMITS__BURST", "1000000")
-            .env("FRONTDESK__LIMITS__SESSIONS_PER_USER", "10000");
+            .env("FRONTDESK__LIMITS__SESSIONS_PER_USER", "10000")
+            .envs(settings.iter().copied());
         Self::start(command, address, database.cluster(), &folder.join("server.log")).await
     }
 
@@ -81,18 +92,32 @@ impl Target {
     /// Messages and transactions that the server's executors have committed so far; nothing where
     /// it does not say.
     pub async fn batches(&self) -> Result<Option<(f64, f64)>> {
+        let metrics = self.metrics().await?;
+        let sum = value(&metrics, "batch_messages_sum");
+        Ok(sum.zip(value(&metrics, "batch_messages_count")))
+    }
+
+    /// What the server says of itself by this name; 0 where it says nothing.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        Ok(value(&self.metrics().await?, name).unwrap_or_default())
+    }
+
+    async fn metrics(&self) -> Result<String> {
         let mut http = Http::connect(self.address, "").await?;
-        let metrics = String::from_utf8_lossy(http.get("/metrics").await?).into_owned();
-        let value = |name: &str| {
-            metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
-        };
-        Ok(value("frontdesk_batch_messages_sum ").zip(value("frontdesk_batch_messages_count ")))
+        Ok(String::from_utf8_lossy(http.get("/metrics").await?).into_owned())
     }
 
     /// The server's resident memory, in KiB.
     pub fn resident(&self) -> Result<f64> {
         self.daemon.process().resident()
     }
+}
+
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    let values = metrics.lines().filter_map(|line| {
+        line.strip_prefix("frontdesk_")?.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()
+    });
+    values.reduce(|_, last| last)
 }
 
 async fn is_ready(address: SocketAddr) -> bool {

@@ -2,6 +2,7 @@
 //! Never on the path of a message, and never waits for the database.
 
 mod messages;
+mod outside;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -195,6 +196,7 @@ impl Handler<Connect> for ChatServer {
             link.addr.do_send(Kick::TooManySessions);
             return;
         }
+        self.came(user);
         if self.ending {
             link.addr.do_send(Kick::Shutdown);
         }
@@ -232,10 +234,14 @@ impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Disconnect(session): Disconnect, _: &mut Self::Context) {
+        let user = self.hub.user_of(session);
         for chat in self.hub.disconnect(session) {
             if let Some(room) = self.hub.room(chat) {
                 room.do_send(Detach(session));
             }
+        }
+        if let Some(user) = user {
+            self.went(user);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What goes from a room to its sessions: encoded once, shared by all, counted for each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use actix::prelude::*;
 
@@ -71,11 +71,30 @@ impl Deliver {
     }
 }
 
-/// What waits for one session, from all of its rooms together.
+/// What another service says, for a session that it is meant for.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub struct Tell(pub Frame);
+
+/// What waits for one session, from all of its rooms and from other services together.
 #[derive(Debug, Default)]
 pub struct Meter {
     events: AtomicUsize,
     bytes: AtomicUsize,
+    given_up: AtomicBool,
+}
+
+/// Something that waits for a session, counted out when this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    meter: Arc<Meter>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.meter.subtract(1, self.bytes);
+    }
 }
 
 impl Meter {
@@ -83,20 +102,64 @@ impl Meter {
     /// delivery that is larger than the bound passes where nothing else waits.
     #[must_use]
     pub fn charge(&self, deliver: &Deliver, most_events: usize, most_bytes: usize) -> bool {
-        let count = deliver.messages.len();
-        let events = self.events.fetch_add(count, Ordering::Relaxed);
-        let bytes = self.bytes.fetch_add(deliver.bytes, Ordering::Relaxed);
-        let fits =
-            events == 0 || (events + count <= most_events && bytes + deliver.bytes <= most_bytes);
-        if !fits {
-            self.release(deliver);
-        }
-        fits
+        self.add(deliver.messages.len(), deliver.bytes, most_events, most_bytes)
     }
 
     /// Counts a delivery out.
     pub fn release(&self, deliver: &Deliver) {
-        self.events.fetch_sub(deliver.messages.len(), Ordering::Relaxed);
-        self.bytes.fetch_sub(deliver.bytes, Ordering::Relaxed);
+        self.subtract(deliver.messages.len(), deliver.bytes);
+    }
+
+    /// As [`Meter::charge`], for another service's frame. For who is given up nothing is counted.
+    #[must_use]
+    pub fn charge_told(&self, frame: &Frame, most_events: usize, most_bytes: usize) -> bool {
+        let is_given_up = self.given_up.load(Ordering::Relaxed);
+        !is_given_up && self.add(1, frame.len(), most_events, most_bytes)
+    }
+
+    /// Counts another service's frame out.
+    pub fn release_told(&self, frame: &Frame) {
+        self.subtract(1, frame.len());
+    }
+
+    /// As [`Meter::charge_told`], for an answer to what the session asked; `None` where it does not fit.
+    #[must_use]
+    pub fn charge_answer(
+        self: &Arc<Self>,
+        bytes: usize,
+        most_events: usize,
+        most_bytes: usize,
+    ) -> Option<Charge> {
+        let is_given_up = self.given_up.load(Ordering::Relaxed);
+        let fits = !is_given_up && self.add(1, bytes, most_events, most_bytes);
+        fits.then(|| Charge { meter: Arc::clone(self), bytes })
+    }
+
+    /// Notes that the session is too slow; whether that is new.
+    #[must_use]
+    pub fn give_up(&self) -> bool {
+        !self.given_up.swap(true, Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        let [events, bytes] =
+            [&self.events, &self.bytes].map(|count| count.load(Ordering::Relaxed));
+        (events, bytes) == (0, 0)
+    }
+
+    fn add(&self, count: usize, size: usize, most_events: usize, most_bytes: usize) -> bool {
+        let events = self.events.fetch_add(count, Ordering::Relaxed);
+        let bytes = self.bytes.fetch_add(size, Ordering::Relaxed);
+        let fits = events == 0 || (events + count <= most_events && bytes + size <= most_bytes);
+        if !fits {
+            self.subtract(count, size);
+        }
+        fits
+    }
+
+    fn subtract(&self, count: usize, size: usize) {
+        self.events.fetch_sub(count, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 }

@@ -7,14 +7,15 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::chat_server::{Announce, ChatServer, Locate, Meter, UserChanged};
+use super::gateway::{Broadcast, IsHere, Outside};
 use super::reception::{Admit, Reception};
 use super::reply::Reply;
 use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, ClientId, Draft, Receipt, Seq, Standing, Stored, Timestamp, User, UserId,
-    access,
+    Author, Chat, ChatId, ClientId, Draft, NodeId, Receipt, Seq, SessionId, Standing, Stored,
+    Timestamp, User, UserId, access,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
@@ -29,6 +30,7 @@ pub struct Desk(Arc<DeskParts>);
 
 /// What a desk is made of.
 pub struct DeskParts {
+    pub node: NodeId,
     pub store: Store,
     pub verifier: Verifier,
     pub chat_server: Addr<ChatServer>,
@@ -36,6 +38,8 @@ pub struct DeskParts {
     pub limits: Limits,
     pub metrics: Arc<Metrics>,
     pub unauthenticated: AtomicUsize,
+    /// Other services, where there is a broker.
+    pub outside: Option<Outside>,
 }
 
 /// Someone who was let in, with the chats whose rooms they enter first.
@@ -103,6 +107,12 @@ impl Desk {
         Self(Arc::new(parts))
     }
 
+    /// Which node of the deployment this is.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
     /// Reads go to the database directly.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -122,6 +132,28 @@ impl Desk {
     #[must_use]
     pub fn chat_server(&self) -> &Addr<ChatServer> {
         &self.0.chat_server
+    }
+
+    /// The way to other services; `None` without a broker.
+    #[must_use]
+    pub fn outside(&self) -> Option<&Outside> {
+        self.0.outside.as_ref()
+    }
+
+    /// Says something to sessions of this node; to how many of them.
+    ///
+    /// # Errors
+    /// `unavailable` while the server stops.
+    pub async fn broadcast(&self, broadcast: Broadcast) -> Result<usize, Exception> {
+        self.0.chat_server.send(broadcast).await.map_err(|_| Exception::unavailable())
+    }
+
+    /// Whether a user has a session on this node.
+    ///
+    /// # Errors
+    /// `unavailable` while the server stops.
+    pub async fn is_here(&self, user: UserId) -> Result<bool, Exception> {
+        self.0.chat_server.send(IsHere(user)).await.map_err(|_| Exception::unavailable())
     }
 
     /// A place for a socket without a token; `None` when all are taken.
@@ -317,7 +349,7 @@ impl Desk {
         &self,
         user: &AuthenticatedUser,
         wanted: NewChat,
-        session: Option<crate::domain::SessionId>,
+        session: Option<SessionId>,
     ) -> Result<(Chat, Standing, bool), Exception> {
         let (id, made) = match wanted.user_ids {
             Some(_) if !access::may_create_group(user.role()) => {
@@ -335,11 +367,27 @@ impl Desk {
         let found = self.store().chat(id, user.id()).await?;
         let (chat, standing) = found.ok_or_else(|| Exception::chat_not_found(id))?;
         if made {
-            let members = self.store().member_ids(id).await?;
-            let chat = Arc::new(chat.clone());
-            self.0.chat_server.do_send(Announce { chat, members, except: session });
+            self.announce(chat.clone(), session).await?;
         }
         Ok((chat, standing, made))
+    }
+
+    /// Finds a customer's own chat, or makes and announces it.
+    ///
+    /// # Errors
+    /// `unavailable`; `internal` for who is no customer.
+    pub async fn own_chat(&self, customer: UserId) -> Result<ChatId, Exception> {
+        let (id, made) = self.store().own_chat(customer).await?;
+        if made && let Some(chat) = self.store().chats_by_id(vec![id]).await?.pop() {
+            self.announce(chat, None).await?;
+        }
+        Ok(id)
+    }
+
+    async fn announce(&self, chat: Chat, except: Option<SessionId>) -> Result<(), Exception> {
+        let members = self.store().member_ids(chat.id).await?;
+        self.0.chat_server.do_send(Announce { chat: Arc::new(chat), members, except });
+        Ok(())
     }
 
     /// Blocks a user, whose sessions on this node end at once, or lets them in again.

@@ -8,6 +8,7 @@ mod chat_server;
 mod db_executor;
 mod delivery;
 mod desk;
+mod gateway;
 mod gather;
 mod page_reader;
 mod reception;
@@ -23,6 +24,9 @@ pub use chat_server::{
 };
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
+pub use gateway::{
+    Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
+};
 pub use page_reader::PageReader;
 pub use reception::Reception;
 pub use room_actor::{RoomActor, RoomLimits};

@@ -4,6 +4,7 @@
 
 mod arrive;
 mod commands;
+mod forward;
 mod frames;
 mod stream;
 
@@ -18,6 +19,7 @@ pub use frames::FrameGuard;
 pub use stream::{Attached, NotAttached, Page, Purpose};
 
 use self::arrive::Entering;
+use self::forward::Forwards;
 use self::frames::{Fragments, Incoming};
 use super::chat_server::Disconnect;
 use super::delivery::{Link, Meter};
@@ -88,6 +90,15 @@ struct Member {
     pending: VecDeque<Pending>,
     last_nonce: u64,
     limit: RateLimit,
+    forwards: Forwards,
+}
+
+/// What a session is told before it was welcomed.
+enum Early {
+    /// A chat was made.
+    Created(ChatId, Frame),
+    /// Of another service; the meter bounds how many.
+    Told(Frame),
 }
 
 enum Phase {
@@ -126,8 +137,8 @@ pub struct WsSession {
     retrying: bool,
     /// Counts entries, so that a late answer is not taken for another's.
     entries: u64,
-    /// Chats made before `welcome` was sent; told right after it.
-    early: Vec<(ChatId, Frame)>,
+    /// What came before `welcome` was sent; told right after it.
+    early: Vec<Early>,
 }
 
 impl WsSession {
@@ -140,7 +151,7 @@ impl WsSession {
         };
         let fragments = Fragments::new(desk.limits().frame_bytes);
         Self {
-            id: SessionId::random(),
+            id: SessionId::of(desk.node()),
             desk,
             meter: Arc::default(),
             phase,
@@ -243,7 +254,10 @@ impl WsSession {
         }
         match Command::parse(&envelope, &limits) {
             Ok(command) => self.command(command, id, &envelope.event, ctx),
-            Err(exception) => self.refuse(id.as_ref(), Some(&envelope.event), &exception, ctx),
+            Err(exception) => match self.route(&exception, &envelope.event) {
+                Some(route) => self.forward(route, &envelope, ctx),
+                None => self.refuse(id.as_ref(), Some(&envelope.event), &exception, ctx),
+            },
         }
     }
 
@@ -414,6 +428,7 @@ impl Member {
             pending: VecDeque::new(),
             last_nonce: 0,
             limit,
+            forwards: Forwards::default(),
         }
     }
 

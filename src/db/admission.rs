@@ -9,8 +9,9 @@ use diesel::{
 
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
+use super::outbox::NewsRow;
 use super::rows::{OwnChatRow, UserRow};
-use super::schema::{chat_members, chats, users};
+use super::schema::{chat_members, chats, outbox, users};
 use super::{Store, StoreError};
 use crate::domain::{
     Chat, ChatId, ChatKind, Identity, Member, Role, Seq, Standing, Timestamp, User, UserId,
@@ -85,9 +86,11 @@ struct Known {
 }
 
 impl Known {
-    /// Whether nothing is to be written for this token's bearer.
+    /// Whether nothing is to be written for this token's bearer. A service never signs in, so no
+    /// token says anything of one.
     fn is_settled(&self, identity: &Identity) -> bool {
         self.row.blocked
+            || self.row.role.is_service()
             || (!Claims::of(&self.row).apply(identity)
                 && (self.row.role == Role::Admin || self.support_chat().is_some()))
     }
@@ -164,22 +167,24 @@ impl Store {
 
     /// Finds a customer's support chat, or makes it. The second value tells whether it was made now.
     pub async fn own_chat(&self, customer: UserId) -> Result<(ChatId, bool), StoreError> {
-        let find = || async {
-            read!(self, |connection| {
-                let chat = chats::table.filter(chats::customer_id.eq(customer)).select(chats::id);
-                run!(chat.first::<ChatId>(connection)).optional()
-            })
-        };
-        if let Some(chat) = find().await? {
+        if let Some(chat) = self.support_chat(customer).await? {
             return Ok((chat, false));
         }
         let created = self.settle(BTreeMap::new(), Vec::new(), vec![customer]).await?;
         if let Some(chat) = created.get(&customer) {
             return Ok((*chat, true));
         }
-        let found = find().await?;
+        let found = self.support_chat(customer).await?;
         let chat = found.ok_or_else(|| StoreError::Internal(format!("no customer {customer}")))?;
         Ok((chat, false))
+    }
+
+    /// A customer's own chat, where there is one.
+    pub async fn support_chat(&self, customer: UserId) -> Result<Option<ChatId>, StoreError> {
+        read!(self, |connection| {
+            let chat = chats::table.filter(chats::customer_id.eq(customer)).select(chats::id);
+            run!(chat.first::<ChatId>(connection)).optional()
+        })
     }
 
     /// Who of the bearers has been here.
@@ -203,7 +208,7 @@ impl Store {
     }
 
     /// Writes what is missing: the newcomers, what newer tokens say, the support chats of these
-    /// identities and customers. Answers which chats were made.
+    /// identities and customers; and the news of it. Answers which chats were made.
     ///
     /// Each user's row is locked before anything else is done for them, users in one order: that
     /// makes one chat of many attempts, and no deadlock.
@@ -213,7 +218,8 @@ impl Store {
         identities: Vec<Identity>,
         customers: Vec<UserId>,
     ) -> Result<HashMap<UserId, ChatId>, StoreError> {
-        transact!(self, |connection| {
+        let tells = self.outbox.is_on();
+        let created = transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
             if !newcomers.is_empty() {
                 let rows: Vec<_> = newcomers
@@ -231,7 +237,12 @@ impl Store {
                     })
                     .collect();
                 let insert = diesel::insert_into(users::table).values(rows);
-                run!(insert.on_conflict_do_nothing().execute(connection))?;
+                let insert = insert.on_conflict_do_nothing().returning(users::id);
+                let made: Vec<UserId> = run!(insert.get_results(connection))?;
+                if tells && !made.is_empty() {
+                    let news: Vec<_> = made.iter().map(|user| NewsRow::user(*user, now)).collect();
+                    run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+                }
             }
 
             let names: BTreeSet<Name> = identities.iter().map(name).collect();
@@ -243,7 +254,7 @@ impl Store {
                     .select(UserRow::as_select());
                 locked.extend(run!(locked!(users).load::<UserRow>(connection))?);
             }
-            locked.retain(|row| !row.blocked);
+            locked.retain(|row| !row.blocked && !row.role.is_service());
 
             let (changes, notes) = changes(&mut locked, &identities);
             if !changes.is_empty() {
@@ -295,8 +306,14 @@ impl Store {
             let notes: Vec<Note> =
                 created.values().map(|chat| Note::from(Change::ChatCreated(*chat))).collect();
             run!(dialect::note(connection, &notes))?;
+            if tells {
+                let news: Vec<_> = created.values().map(|chat| NewsRow::chat(*chat, now)).collect();
+                run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+            }
             Ok(created)
-        })
+        })?;
+        self.outbox.wake();
+        Ok(created)
     }
 }
 

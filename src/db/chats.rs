@@ -9,8 +9,9 @@ use diesel::{
 
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
+use super::outbox::NewsRow;
 use super::rows::{ChatRow, StandingRow, members, standing};
-use super::schema::{chat_members, chats, read_marks, users};
+use super::schema::{chat_members, chats, outbox, read_marks, users};
 use super::{Range, Store, StoreError, minute};
 use crate::domain::{Chat, ChatId, ChatKind, Message, Seq, Standing, Timestamp, UserId};
 
@@ -96,6 +97,9 @@ impl Store {
 
     /// Those of the chats that exist, in any order.
     pub async fn chats_by_id(&self, ids: Vec<ChatId>) -> Result<Vec<Chat>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let rows: Vec<ChatRow> = read!(self, |connection| {
             let chats = chats::table.filter(chats::id.eq_any(&ids)).select(ChatRow::as_select());
             run!(chats.load(connection))
@@ -188,7 +192,8 @@ impl Store {
                 people.push(member);
             }
         }
-        transact!(self, |connection| {
+        let tells = self.outbox.is_on();
+        let created = transact!(self, |connection| {
             let existing = users::table.filter(users::id.eq_any(&people)).select(users::id);
             let existing: Vec<UserId> = run!(existing.load(connection))?;
             if let Some(missing) = people.iter().find(|id| !existing.contains(id)) {
@@ -219,8 +224,14 @@ impl Store {
                 .collect();
             run!(diesel::insert_into(chat_members::table).values(rows).execute(connection))?;
             run!(dialect::note(connection, &[Note::from(Change::ChatCreated(chat))]))?;
+            if tells {
+                let news = NewsRow::chat(chat, now);
+                run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+            }
             Ok(Ok(chat))
-        })
+        })?;
+        self.outbox.wake();
+        Ok(created)
     }
 
     /// Everybody who belongs to a chat, by id.

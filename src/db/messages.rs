@@ -17,6 +17,19 @@ pub struct HistoryPage {
     pub limit: i64,
 }
 
+impl HistoryPage {
+    /// The rest of it, behind the message that was last shown.
+    #[must_use]
+    pub fn behind(mut self, shown: Option<Seq>) -> Self {
+        if self.newest_first {
+            self.before = [self.before, shown].into_iter().flatten().min();
+        } else {
+            self.after = self.after.max(shown);
+        }
+        self
+    }
+}
+
 /// The messages of a chat with `after` < `seq` ≤ `up_to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
@@ -61,5 +74,26 @@ impl Store {
         bytes: usize,
     ) -> Result<Vec<Vec<Message>>, StoreError> {
         read!(self, |connection| { run!(dialect::ranges(connection, &ranges, limit, bytes)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_goes_on_within_its_bounds() {
+        let bounds = |newest_first, shown: Option<i64>, after: Option<i64>, before: Option<i64>| {
+            let (after, before) = (after.map(Seq), before.map(Seq));
+            let page = HistoryPage { after, before, newest_first, limit: 50 };
+            let page = page.behind(shown.map(Seq));
+            (page.after.map(|seq| seq.0), page.before.map(|seq| seq.0))
+        };
+        assert_eq!(bounds(false, None, Some(3), None), (Some(3), None));
+        assert_eq!(bounds(false, Some(10), Some(3), Some(20)), (Some(10), Some(20)));
+        assert_eq!(bounds(false, Some(10), None, None), (Some(10), None));
+        assert_eq!(bounds(true, None, None, Some(20)), (None, Some(20)));
+        assert_eq!(bounds(true, Some(10), Some(3), Some(20)), (Some(3), Some(10)));
+        assert_eq!(bounds(true, Some(10), None, None), (None, Some(10)));
     }
 }

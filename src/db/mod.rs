@@ -13,6 +13,8 @@ mod error;
 mod journal;
 mod messages;
 mod migrations;
+mod news;
+mod outbox;
 mod plan;
 mod postgres;
 mod rows;
@@ -31,11 +33,13 @@ pub use error::StoreError;
 pub use journal::{Change, Entry};
 pub use messages::{HistoryPage, Range};
 pub use migrations::{Direction, Migration};
+pub use outbox::{OutboxEntry, OutboxState};
 pub use users::UserFilter;
 pub use writer::{Batch, Mark, Marked, Refusal, Writer, WriterEvents, Written};
 
 use crate::domain::Timestamp;
 use backend::{Backend, read};
+use outbox::Outbox;
 
 /// Where the database is, and how to connect.
 #[derive(Clone)]
@@ -48,12 +52,15 @@ pub struct Config {
     pub acquire_timeout: Duration,
     /// The only certificates that may vouch for the server; without it, those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Whether what happens is written down for other services.
+    pub outbox: bool,
 }
 
 /// The database. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
 pub struct Store {
     backend: Backend,
+    outbox: Outbox,
 }
 
 impl Store {
@@ -77,7 +84,7 @@ impl Store {
                 return Err(StoreError::Internal(said.to_owned()));
             }
         };
-        let store = Self { backend };
+        let store = Self { backend, outbox: Outbox::new(config.outbox) };
         store.ping().await?;
         Ok(store)
     }

@@ -44,6 +44,9 @@ pub struct Plan<'a> {
     pub heads: BTreeMap<ChatId, Seq>,
     /// How far readers have read, where this batch says something of it.
     pub marks: BTreeMap<(ChatId, UserId), Seq>,
+    /// Those of them that were asked for, and are not where the reader's own message stands anyway:
+    /// news, where they go beyond what is stored.
+    pub reads: BTreeMap<(ChatId, UserId), Seq>,
     pub now: Timestamp,
 }
 
@@ -74,6 +77,7 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
         .collect();
     let mut rows = Vec::new();
     let mut marks = BTreeMap::new();
+    let mut reads = BTreeMap::new();
     let mut answers = Vec::with_capacity(batch.drafts.len());
     for draft in &batch.drafts {
         let Some(head) = heads.get_mut(&draft.chat_id) else {
@@ -109,11 +113,16 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
     }
     for mark in &batch.marks {
         if let Some(head) = heads.get(&mark.chat_id) {
-            let seq = marks.entry((mark.chat_id, mark.user_id)).or_insert(Seq::ZERO);
-            *seq = mark.seq.min(*head).max(*seq);
+            let key = (mark.chat_id, mark.user_id);
+            let read = marks.entry(key).or_insert(Seq::ZERO);
+            let asked = mark.seq.min(*head);
+            if asked > *read {
+                *read = asked;
+                reads.insert(key, asked);
+            }
         }
     }
-    Plan { answers, rows, heads, marks, now }
+    Plan { answers, rows, heads, marks, reads, now }
 }
 
 impl Plan<'_> {
@@ -272,6 +281,26 @@ mod tests {
                 new(1, 7),
             ]
         );
+    }
+
+    #[test]
+    fn what_ones_own_message_reads_is_no_news() {
+        let mark = |user, seq| Mark { chat_id: CHAT, user_id: UserId(user), seq: Seq(seq) };
+        let batch = Batch {
+            // The seventh has read as far as 7; the chat ends at 8.
+            drafts: vec![
+                draft(1, "a", "x"),
+                draft(1, "b", "x"),
+                Draft { author: UserId(9), ..draft(1, "c", "x") },
+            ],
+            marks: vec![mark(7, 6), mark(7, 7), mark(8, 2), mark(8, 1), mark(9, 99), mark(10, 0)],
+            heads: Vec::new(),
+        };
+        let ground = Ground { heads: [(CHAT, Seq(5))].into(), found: HashMap::new(), now: NOW };
+        let read = |user, seq| ((CHAT, UserId(user)), Seq(seq));
+        let plan = plan(&batch, ground, &Ours::new());
+        assert_eq!(plan.reads, [read(8, 2)].into());
+        assert_eq!(plan.marks, [read(7, 7), read(8, 2), read(9, 8), read(10, 0)].into());
     }
 
     proptest! {

@@ -11,6 +11,7 @@ diesel::table! {
         claims_at -> Nullable<BigInt>,
         blocked -> Bool,
         created_at -> crate::db::types::UtcTimestamp,
+        blocked_at -> Nullable<crate::db::types::UtcTimestamp>,
     }
 }
 
@@ -65,4 +66,31 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, chats, chat_members, read_marks, messages);
+diesel::table! {
+    outbox (id) {
+        id -> BigInt,
+        event_id -> Text,
+        at -> crate::db::types::UtcTimestamp,
+        kind -> Text,
+        chat_id -> Nullable<BigInt>,
+        user_id -> Nullable<BigInt>,
+        seq -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    inbox (source, event_id) {
+        source -> Text,
+        event_id -> Text,
+        at -> crate::db::types::UtcTimestamp,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    chats,
+    chat_members,
+    read_marks,
+    messages,
+    outbox
+);

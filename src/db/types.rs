@@ -76,7 +76,7 @@ macro_rules! stored_as_word {
         {
             fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
                 let word = String::from_sql(value)?;
-                Self::parse(&word).ok_or_else(|| format!("unknown word {word:?}").into())
+                Self::from_word(&word).ok_or_else(|| format!("unknown word {word:?}").into())
             }
         }
     )+};

@@ -7,10 +7,11 @@ use diesel::{
 
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
+use super::outbox::NewsRow;
 use super::rows::UserRow;
-use super::schema::users;
+use super::schema::{outbox, users};
 use super::{Store, StoreError};
-use crate::domain::{Role, User, UserId};
+use crate::domain::{Role, Timestamp, User, UserId};
 
 diesel::define_sql_function! {
     /// Lower case: of every letter in PostgreSQL, of ASCII's in SQLite.
@@ -93,9 +94,10 @@ impl Store {
         nickname: Option<String>,
         email: Option<String>,
     ) -> Result<(User, bool), StoreError> {
+        let tells = self.outbox.is_on();
         let (row, made): (UserRow, bool) = transact!(self, |connection| {
             let now = run!(dialect::now(connection))?;
-            let made = run!(
+            let made: Option<UserId> = run!(
                 diesel::insert_into(users::table)
                     .values((
                         users::issuer.eq(&issuer),
@@ -106,23 +108,33 @@ impl Store {
                         users::created_at.eq(now),
                     ))
                     .on_conflict_do_nothing()
-                    .execute(connection)
-            )?;
+                    .returning(users::id)
+                    .get_result(connection)
+            )
+            .optional()?;
+            if let Some(id) = made
+                && tells
+            {
+                let news = NewsRow::user(id, now);
+                run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+            }
             let user = users::table
                 .filter(users::issuer.eq(&issuer))
                 .filter(users::subject.eq(&subject))
                 .select(UserRow::as_select());
-            Ok((run!(user.first(connection))?, made > 0))
+            Ok((run!(user.first(connection))?, made.is_some()))
         })?;
+        self.outbox.wake();
         Ok((row.into(), made))
     }
 
     /// Blocks a user, or no longer. What changes is written into the journal, for the other nodes.
     pub async fn set_blocked(&self, id: UserId, blocked: bool) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
             let changed = run!(
                 diesel::update(users::table.find(id).filter(users::blocked.ne(blocked)))
-                    .set(users::blocked.eq(blocked))
+                    .set((users::blocked.eq(blocked), users::blocked_at.eq(now)))
                     .execute(connection)
             )?;
             if changed > 0 {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::outbox::Outbox;
 use super::{Store, StoreError, postgres, sqlite};
 use crate::domain::{ChatId, Draft, Seq, Stored, UserId};
 
@@ -69,6 +70,7 @@ pub struct WriterEvents {
 /// One executor's connection. Runs one transaction at a time.
 pub struct Writer {
     link: Link,
+    outbox: Outbox,
     events: WriterEvents,
 }
 
@@ -91,12 +93,13 @@ impl Store {
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         let link = match &self.backend {
             Backend::Postgres(pool) => {
-                let link = postgres::write::Link::open(Arc::clone(&pool.server)).await?;
+                let (server, tells) = (Arc::clone(&pool.server), self.outbox.is_on());
+                let link = postgres::write::Link::open(server, tells).await?;
                 Link::Postgres(Box::new(link))
             }
             Backend::Sqlite(file) => Link::Sqlite(file.clone()),
         };
-        Ok(Writer { link, events: WriterEvents::default() })
+        Ok(Writer { link, outbox: self.outbox.clone(), events: WriterEvents::default() })
     }
 }
 
@@ -116,10 +119,18 @@ impl Writer {
             }
             let attempt = match &mut self.link {
                 Link::Postgres(link) => link.write(&batch, splits > 0, &mut self.events).await,
-                Link::Sqlite(file) => sqlite::write::write(file, Arc::clone(&batch)).await,
+                Link::Sqlite(file) => {
+                    let tells = self.outbox.is_on();
+                    sqlite::write::write(file, Arc::clone(&batch), tells).await
+                }
             };
             match attempt {
-                Attempt::Done(done) => written.append(done),
+                Attempt::Done(done) => {
+                    if batch.may_be_news() {
+                        self.outbox.wake();
+                    }
+                    written.append(done);
+                }
                 Attempt::Refused(why) if batch.len() > 1 => {
                     log::warn!("a batch of {} failed and is split: {why}", batch.len());
                     splits += 1;
@@ -174,6 +185,10 @@ impl Batch {
         let drafts = self.drafts.iter().map(|draft| draft.chat_id);
         let chats: BTreeSet<_> = drafts.chain(self.marks.iter().map(|mark| mark.chat_id)).collect();
         chats.into_iter().collect()
+    }
+
+    fn may_be_news(&self) -> bool {
+        !self.drafts.is_empty() || !self.marks.is_empty()
     }
 
     fn halves(&self) -> (Self, Self) {

@@ -32,6 +32,12 @@ pub fn may_manage_users(role: Role) -> bool {
     role == Role::Admin
 }
 
+/// Whether the user may send what is meant for `wanted` alone; for everybody where it is none.
+#[must_use]
+pub fn may_send(role: Role, wanted: Option<Role>) -> bool {
+    wanted.is_none_or(|wanted| wanted == role)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ impl ChatKind {
     }
 
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn from_word(text: &str) -> Option<Self> {
         match text {
             "support" => Some(Self::Support),
             "group" => Some(Self::Group),

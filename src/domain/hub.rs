@@ -132,6 +132,12 @@ impl<S, R> Hub<S, R> {
         self.sessions.get(&id).map(|session| &session.link)
     }
 
+    /// Whose session it is.
+    #[must_use]
+    pub fn user_of(&self, id: SessionId) -> Option<UserId> {
+        self.sessions.get(&id).map(|session| session.user)
+    }
+
     /// All sessions of the node.
     pub fn sessions(&self) -> impl Iterator<Item = &S> {
         self.sessions.values().map(|session| &session.link)

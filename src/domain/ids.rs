@@ -54,20 +54,101 @@ impl Seq {
     }
 }
 
+/// One process of the deployment: 48 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId([u8; NodeId::BYTES]);
+
+impl NodeId {
+    const BYTES: usize = 6;
+
+    /// A new one, random.
+    #[must_use]
+    pub fn random() -> Self {
+        SessionId::random().node()
+    }
+
+    /// Reads what `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 2 * Self::BYTES && text.bytes().all(|c| c.is_ascii_hexdigit());
+        let bits = u64::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+        let [_, _, bytes @ ..] = bits.to_be_bytes();
+        Some(Self(bytes))
+    }
+}
+
+/// Twelve hexadecimal digits.
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// One WebSocket connection; unique over the deployment, so that an answer finds it from any node.
+/// It begins with its node's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub Uuid);
 
 impl SessionId {
-    /// A new one, random.
+    /// A new one, random, of no node that there is.
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// A new one, of this node.
+    #[must_use]
+    pub fn of(node: NodeId) -> Self {
+        // Before the bits that say which kind of UUID it is: it stays a valid one.
+        let mut bytes = Uuid::new_v4().into_bytes();
+        for (byte, of_node) in bytes.iter_mut().zip(node.0) {
+            *byte = of_node;
+        }
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The node that it is connected to.
+    #[must_use]
+    pub fn node(self) -> NodeId {
+        let [a, b, c, d, e, f, ..] = self.0.into_bytes();
+        NodeId([a, b, c, d, e, f])
+    }
+
+    /// Reads what `Display` writes, and the form with hyphens.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text).ok().map(Self)
     }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.simple().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_names_its_node_and_is_still_a_random_uuid() {
+        let node = NodeId::random();
+        let (first, second) = (SessionId::of(node), SessionId::of(node));
+        assert_eq!((first.node(), second.node()), (node, node));
+        assert_ne!(first, second);
+        assert_eq!(first.0.get_version_num(), 4);
+        assert_eq!(first.0.get_variant(), uuid::Variant::RFC4122);
+        assert_eq!(SessionId::parse(&first.to_string()), Some(first));
+    }
+
+    #[test]
+    fn a_node_is_read_as_it_is_written() {
+        let node = NodeId::random();
+        assert_eq!(node.to_string().len(), 12);
+        assert_eq!(NodeId::parse(&node.to_string()), Some(node));
+        for text in ["", "all", "00112233445", "0011223344556", "+01122334455", "gg1122334455"] {
+            assert_eq!(NodeId::parse(text), None, "{text}");
+        }
     }
 }

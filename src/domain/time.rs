@@ -26,12 +26,37 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// Reads RFC 3339, with any offset; nothing before 1970.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (local, offset) = match text.len().checked_sub("+00:00".len()) {
+            Some(at) if text.is_char_boundary(at) => match text.split_at(at) {
+                (local, offset) if offset.starts_with(['+', '-']) => {
+                    (format!("{local}Z"), minutes(offset)?)
+                }
+                _ => (text.to_owned(), 0),
+            },
+            _ => return None,
+        };
+        let local = Self::from(humantime::parse_rfc3339(&local).ok()?);
+        Some(Self(local.0 - offset * 60_000_000)).filter(|time| time.0 >= 0)
+    }
+
     /// This time and `duration` more, at most the last that can be told.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(micros))
     }
+}
+
+/// Reads an offset from UTC, `+02:00`.
+fn minutes(offset: &str) -> Option<i64> {
+    let (sign, time) = offset.split_at_checked(1)?;
+    let (hours, minutes) = time.split_once(':')?;
+    let part = |text: &str, most| text.parse::<i64>().ok().filter(|part| (0..=most).contains(part));
+    let minutes = part(hours, 23)? * 60 + part(minutes, 59)?;
+    Some(if sign == "-" { -minutes } else { minutes })
 }
 
 impl From<SystemTime> for Timestamp {
@@ -65,5 +90,32 @@ mod tests {
     fn a_time_beyond_the_calendar_is_shown_as_its_end() {
         assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-31T23:59:59.000Z");
         assert_eq!(Timestamp(i64::MIN).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_is_read_with_any_offset() {
+        let time = Timestamp(1_795_168_800_123_000);
+        for text in [
+            "2026-11-20T10:00:00.123Z",
+            "2026-11-20T12:00:00.123+02:00",
+            "2026-11-20T04:30:00.123-05:30",
+            "2026-11-20T10:00:00.123+00:00",
+        ] {
+            assert_eq!(Timestamp::parse(text), Some(time), "{text}");
+        }
+        for text in [
+            "",
+            "Z",
+            "now",
+            "+02:00",
+            "2026-11-20",
+            "2026-11-20T10:00:00",
+            "2026-11-20T10:00:00+24:00",
+            "2026-11-20T10:00:00+-1:00",
+            "2026-11-20T10:00:00é",
+            "1969-12-31T23:59:59Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 }

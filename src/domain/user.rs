@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::{Timestamp, UserId};
 
+/// Who vouches for our own users: the built-in accounts and the services. No token may claim it.
+pub const OWN_ISSUER: &str = "frontdesk";
+
 /// What a user may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -11,10 +14,14 @@ pub enum Role {
     Customer,
     /// A support agent: sees every chat, and can enter all of them.
     Admin,
+    /// A service that answers for the company. Never signs in.
+    Bot,
+    /// A service that reports what happened. Never signs in.
+    System,
 }
 
 impl Role {
-    /// Reads `customer`, `user` or `admin`, in any case.
+    /// Reads `customer`, `user` or `admin`, in any case: what a person may be.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("customer") || text.eq_ignore_ascii_case("user") {
@@ -32,7 +39,23 @@ impl Role {
         match self {
             Self::Customer => "customer",
             Self::Admin => "admin",
+            Self::Bot => "bot",
+            Self::System => "system",
         }
+    }
+
+    /// Reads what [`Role::as_str`] wrote.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Customer, Self::Admin, Self::Bot, Self::System]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+    }
+
+    /// Whether it is a service's, which is nobody who could sign in.
+    #[must_use]
+    pub fn is_service(self) -> bool {
+        matches!(self, Self::Bot | Self::System)
     }
 }
 

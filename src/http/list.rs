@@ -1,4 +1,4 @@
-//! The envelope of every list, and the parameters that every list has.
+//! Lists over HTTP: their parameters, and how the next page is addressed.
 
 use std::fmt::Write;
 
@@ -6,63 +6,30 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-use super::cursor::{self, Key};
 use super::{Query, json};
-use crate::protocol::Exception;
+use crate::protocol::{self, Asked, Exception, Key, Order};
 
-/// The most rows of one page.
-pub const LIMIT_MAX: i64 = 100;
-
-/// Which end of a list comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    Asc,
-    Desc,
-}
-
-impl Order {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Asc => "asc",
-            Self::Desc => "desc",
-        }
-    }
-}
-
-/// One page that was asked for: where it begins, how long it is, and how the next is asked for.
+/// One page that was asked for, and how the next is asked for.
 pub struct List {
-    limit: i64,
-    order: Order,
-    after: Option<String>,
+    list: protocol::List,
     path: String,
-    /// The filters, as they stand in the next page's address.
+    /// The filters and bounds, as they stand in the next page's address.
     filters: String,
-    /// What a cursor belongs to: the list, its order, and the filters that say what is in it.
-    scope: String,
 }
 
 impl List {
     /// Reads `limit`, `order` and `after` for the list under `path`.
     ///
     /// # Errors
-    /// A `limit` outside 1 to [`LIMIT_MAX`], or an `order` that is neither `asc` nor `desc`.
+    /// As [`protocol::List::of`], or a `limit` that is no number.
     pub fn of(query: &Query, path: String, limit: i64, order: Order) -> Result<Self, Exception> {
-        let limit = match query.number("limit")? {
-            None => limit,
-            Some(limit @ 1..=LIMIT_MAX) => limit,
-            Some(_) => {
-                return Err(Exception::bad_request("limit", format!("must be 1 to {LIMIT_MAX}")));
-            }
+        let asked = Asked {
+            limit: query.number("limit")?,
+            order: query.text("order")?,
+            after: query.text("after")?,
         };
-        let order = match query.text("order")? {
-            None => order,
-            Some("asc") => Order::Asc,
-            Some("desc") => Order::Desc,
-            Some(_) => return Err(Exception::bad_request("order", "must be asc or desc")),
-        };
-        let after = query.text("after")?.map(str::to_owned);
-        let scope = format!("{path}?order={}", order.as_str());
-        Ok(Self { limit, order, after, path, filters: String::new(), scope })
+        let list = protocol::List::of(&path, asked, limit, order)?;
+        Ok(Self { list, path, filters: String::new() })
     }
 
     /// A filter of what is in the list: a cursor belongs to it.
@@ -71,7 +38,7 @@ impl List {
         if let Some(value) = value {
             let from = self.filters.len();
             push(&mut self.filters, name, value);
-            self.scope.push_str(self.filters.get(from..).unwrap_or_default());
+            self.list.filter(self.filters.get(from..).unwrap_or_default());
         }
         self
     }
@@ -87,13 +54,13 @@ impl List {
 
     #[must_use]
     pub fn order(&self) -> Order {
-        self.order
+        self.list.order()
     }
 
-    /// How many rows to read: one more than are shown tells whether this page is the last.
+    /// How many rows to read.
     #[must_use]
     pub fn rows(&self) -> i64 {
-        self.limit + 1
+        self.list.rows()
     }
 
     /// The key of the row that this page comes after; `None` on the first page.
@@ -101,7 +68,7 @@ impl List {
     /// # Errors
     /// A cursor that is not this list's.
     pub fn after(&self) -> Result<Option<Key>, Exception> {
-        self.after.as_deref().map(|text| cursor::open(&self.scope, text)).transpose()
+        self.list.after()
     }
 
     /// The answer, from up to [`List::rows`] rows.
@@ -114,33 +81,24 @@ impl List {
         key: impl Fn(&R) -> Key,
         view: impl Fn(&'r R) -> V,
     ) -> Result<HttpResponse, Exception> {
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let shown = rows.get(..limit).unwrap_or(rows);
-        let more = rows.len() > shown.len();
-        let after = shown.last().filter(|_| more).map(|last| cursor::seal(&self.scope, key(last)));
-        let next = after.as_deref().map(|after| self.next(after));
-        let data = shown.iter().map(view).collect();
-        let page = Page { data, cursor: After { after }, count: shown.len(), next };
-        json(StatusCode::OK, &page, shown.len())
+        let page = self.list.page(rows, key, view);
+        let count = page.count;
+        let next = page.cursor.after.as_deref().map(|after| self.next(after));
+        json(StatusCode::OK, &Page { page, next }, count)
     }
 
     fn next(&self, after: &str) -> String {
-        let Self { path, limit, filters, .. } = self;
-        format!("{path}?limit={limit}&after={after}&order={}{filters}", self.order.as_str())
+        let Self { list, path, filters } = self;
+        let (limit, order) = (list.limit(), list.order().as_str());
+        format!("{path}?limit={limit}&after={after}&order={order}{filters}")
     }
 }
 
 #[derive(Serialize)]
 struct Page<V> {
-    data: Vec<V>,
-    cursor: After,
-    count: usize,
+    #[serde(flatten)]
+    page: protocol::Page<V>,
     next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct After {
-    after: Option<String>,
 }
 
 /// Adds `&name=value`, with everything escaped that could mean something in a query.
@@ -183,21 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_one_to_a_hundred() {
-        assert_eq!(list("").expect("a list").rows(), 21);
-        assert_eq!(list("limit=1").expect("a list").rows(), 2);
-        assert_eq!(list("limit=100").expect("a list").rows(), 101);
+    fn a_limit_is_a_number() {
         for limit in ["0", "101", "-1", "x", "", "1.5"] {
             assert_eq!(refused(&format!("limit={limit}")), "limit");
-        }
-    }
-
-    #[test]
-    fn an_order_is_asc_or_desc() {
-        assert_eq!(list("").expect("a list").order(), Order::Desc);
-        assert_eq!(list("order=asc").expect("a list").order(), Order::Asc);
-        for order in ["", "ASC", "up"] {
-            assert_eq!(refused(&format!("order={order}")), "order");
         }
     }
 

@@ -4,7 +4,6 @@ pub mod authenticated;
 mod body;
 mod chats;
 mod cors;
-mod cursor;
 mod list;
 mod messages;
 mod ops;
@@ -27,10 +26,10 @@ pub use problem::Problem;
 
 use crate::actors::Desk;
 use crate::metrics::Metrics;
-use crate::protocol::{Code, Exception, Limits};
+use crate::protocol::{Code, Exception, Limits, Order};
 use crate::settings::Settings;
 use body::Body;
-use list::{List, Order};
+use list::List;
 use query::{Query, id_in_path};
 
 /// What every handler may ask for. One for all workers.

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::{Answer, State, json};
+use crate::metrics::ConnectionUse;
 use crate::protocol::{Code, Exception};
 
 /// How long the database may take to show that it is there.
@@ -19,11 +20,14 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 #[derive(Serialize)]
 struct Status {
     status: &'static str,
+    /// Where one is configured. It does not decide: the desk goes on without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<&'static str>,
 }
 
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> Answer {
-    Ok(json(StatusCode::OK, &Status { status: "alive" }, 0)?)
+    Ok(json(StatusCode::OK, &Status { status: "alive", broker: None }, 0)?)
 }
 
 /// `GET /readyz`: new work is welcome, and the database answers.
@@ -32,8 +36,15 @@ pub async fn ready(state: web::Data<State>) -> Answer {
     if !state.ready.load(Ordering::Relaxed) {
         return Err(not_ready("the server is not ready, or going away").into());
     }
+    let is_connected = |to| state.metrics.connected(to).get() == 1;
+    let broker = state.settings.rabbitmq.is_on().then(|| {
+        match is_connected(ConnectionUse::Publish) && is_connected(ConnectionUse::Consume) {
+            true => "connected",
+            false => "away",
+        }
+    });
     match timeout(PING_TIMEOUT, state.desk.store().ping()).await {
-        Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready" }, 0)?),
+        Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready", broker }, 0)?),
         Ok(Err(_)) | Err(_) => Err(not_ready("the database does not answer").into()),
     }
 }

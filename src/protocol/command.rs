@@ -189,18 +189,33 @@ pub struct WireMessage {
 
 impl WireMessage {
     fn check(self, at: &str, limits: &Limits) -> Result<Outgoing, Exception> {
+        Outgoing::check_parts(self.message, self.client_id, self.expect_seq, at, limits)
+    }
+}
+
+impl Outgoing {
+    /// Takes what came at `at`, if it may be stored.
+    ///
+    /// # Errors
+    /// `too_large` for the text, `bad_request` for anything else.
+    pub fn check_parts(
+        message: String,
+        client_id: Option<String>,
+        expect_seq: Option<Seq>,
+        at: &str,
+        limits: &Limits,
+    ) -> Result<Self, Exception> {
         let expect_seq =
-            self.expect_seq.map(|seq| not_negative(seq, &join(at, "expectSeq"))).transpose()?;
-        let client_id = self
-            .client_id
+            expect_seq.map(|seq| not_negative(seq, &join(at, "expectSeq"))).transpose()?;
+        let client_id = client_id
             .map(|text| {
                 ClientId::parse(text)
                     .map_err(|error| client_id_refused(&join(at, "clientId"), &error))
             })
             .transpose()?;
-        let body = Body::parse(self.message, limits.message_chars)
+        let body = Body::parse(message, limits.message_chars)
             .map_err(|error| Exception::text(&join(at, "message"), &error))?;
-        Ok(Outgoing { body, client_id, expect_seq })
+        Ok(Self { body, client_id, expect_seq })
     }
 }
 
@@ -349,13 +364,23 @@ fn join(at: &str, field: &str) -> String {
     if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") }
 }
 
-/// An envelope's `data`; a missing one, and `null`, count as an object without fields.
+/// An envelope's `data`.
 struct Data<'a>(Option<&'a RawValue>);
 
 impl Data<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, Exception> {
-        read(self.0.map_or("{}", RawValue::get).as_bytes(), "data")
+        parse_data(self.0, "data")
     }
+}
+
+/// Reads the `data` of a frame or of another service's packet, or what stands at `at` in it. A
+/// missing one, and `null`, count as an object without fields.
+///
+/// # Errors
+/// What is not as it must be: the message names the path, from `at` on.
+pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Result<T, Exception> {
+    let data = data.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
+    read(data.as_bytes(), at)
 }
 
 /// Deserializes; where that fails, once more, slowly, for the path of what is wrong.

@@ -2,9 +2,10 @@
 
 use bytestring::ByteString;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::view::entered;
-use super::{ChatState, ChatView, Exception, MessageView, RequestId, Welcome};
+use super::{ChatState, ChatView, Exception, Fields, MessageView, RequestId, Welcome};
 use crate::domain::{Message, Seq};
 
 /// An encoded text frame's payload: cheap to clone, shared by all that it goes to.
@@ -12,7 +13,7 @@ pub type Frame = ByteString;
 
 #[derive(Serialize)]
 struct Event<'a, T> {
-    event: &'static str,
+    event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RequestId>,
     data: T,
@@ -89,7 +90,19 @@ pub fn goodbye(reason: &'static str, retry_after_ms: u64) -> Frame {
     encode("goodbye", None, Wire { reason, retry_after_ms })
 }
 
-fn encode(event: &'static str, id: Option<&RequestId>, data: impl Serialize) -> Frame {
+/// What another service says to sessions, by its own name for it; `data` as it stands.
+#[must_use]
+pub fn pushed(event: &str, data: Option<&RawValue>) -> Frame {
+    encode(event, None, data)
+}
+
+/// What another service answered to a session's event; the fields of `data` as they stand.
+#[must_use]
+pub fn recv(data: &Fields<'_>) -> Frame {
+    format!(r#"{{"event":"recv","data":{{{data}}}}}"#).into()
+}
+
+fn encode(event: &str, id: Option<&RequestId>, data: impl Serialize) -> Frame {
     // A message's frame is its text and about 200 bytes; most texts are short.
     let mut text = Vec::with_capacity(384);
     match serde_json::to_writer(&mut text, &Event { event, id, data }) {

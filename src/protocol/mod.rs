@@ -2,23 +2,32 @@
 
 mod code;
 mod command;
+mod cursor;
 mod envelope;
+mod lenient;
+mod list;
 mod object;
 mod event;
+mod fields;
 mod new_user;
 mod view;
 
 pub use code::{Code, Exception};
 pub(crate) use command::client_id_refused;
 pub use command::{
-    Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, resume_from_query,
+    Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, parse_data,
+    resume_from_query,
 };
+pub use cursor::Key;
 pub use envelope::{Envelope, Rejected, RequestId};
 pub use event::{
-    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, receive_message,
-    welcome,
+    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, pushed,
+    receive_message, recv, welcome,
 };
-pub use new_user::NewUser;
+pub use fields::{Fields, NoFields};
+pub use lenient::{Number, Text};
+pub use list::{Asked, Cursor, LIMIT_MAX, List, Order, Page};
+pub use new_user::{NewUser, storable};
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
     UserView, Welcome, WelcomeLimits,

@@ -45,7 +45,11 @@ impl Request for NewUser {
     }
 }
 
-fn storable(path: &str, text: &str) -> Result<(), Exception> {
+/// Whether a text that stands at `path` may be stored of a user.
+///
+/// # Errors
+/// More than 255 characters, or U+0000.
+pub fn storable(path: &str, text: &str) -> Result<(), Exception> {
     let chars = text.chars().count();
     if chars > CHARS {
         let problem = format!("has {chars} characters, {CHARS} are allowed");

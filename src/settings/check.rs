@@ -1,11 +1,19 @@
 //! Whether the values make sense, each alone and together.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use super::{Algorithm, Backend, OWN_ISSUER, Settings, SettingsError};
+use super::{Algorithm, Backend, OWN_ISSUER, Route, Settings, SettingsError};
+use crate::domain::PROTOCOL_EVENTS;
 
 /// A shorter secret is one that somebody thought up.
 const SECRET_BYTES: usize = 32;
+/// The longest name of a service.
+const NAME_CHARS: usize = 255;
+/// The longest event of a client.
+const EVENT_CHARS: usize = 64;
+/// The longest name of a queue.
+const QUEUE_BYTES: usize = 200;
 
 /// A number's key, its value, and what it may be.
 pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
@@ -61,6 +69,7 @@ impl Settings {
         self.check_server(&mut problems);
         self.check_database(&mut problems);
         self.check_auth(&mut problems);
+        self.check_rabbitmq(&mut problems);
         problems
     }
 
@@ -130,10 +139,142 @@ impl Settings {
         }
     }
 
+    fn check_rabbitmq(&self, problems: &mut Vec<String>) {
+        let rabbitmq = &self.rabbitmq;
+        if let Some(url) = &rabbitmq.url
+            && !["amqp://", "amqps://"].iter().any(|scheme| url.expose().starts_with(scheme))
+        {
+            // Not quoted: there is a password in it.
+            problems.push(
+                "rabbitmq.url must begin with amqp:// or amqps://, as in \
+                 amqp://USER:PASSWORD@HOST:5672/%2f."
+                    .into(),
+            );
+        }
+        for (key, text) in
+            [("source", &rabbitmq.source), ("gateway_service", &rabbitmq.gateway_service)]
+        {
+            if text.is_empty() || text.chars().count() > NAME_CHARS {
+                problems.push(format!("rabbitmq.{key} must have 1 to {NAME_CHARS} characters."));
+            }
+        }
+        if rabbitmq.dead_letter_queue.is_empty() {
+            problems.push("rabbitmq.dead_letter_queue is empty; it must name a queue.".into());
+        }
+        let read = [
+            ("rpc_queue", &rabbitmq.rpc_queue),
+            ("users_queue", &rabbitmq.users_queue),
+            ("gateway_queue", &rabbitmq.gateway_queue),
+        ];
+        for (key, name) in read {
+            if !name.is_empty() && *name == rabbitmq.dead_letter_queue {
+                problems.push(format!(
+                    "rabbitmq.dead_letter_queue is rabbitmq.{key}: what is put aside would come \
+                     back at once; name another queue."
+                ));
+            }
+        }
+        if rabbitmq
+            .named(&rabbitmq.dead_letter_queue)
+            .is_some_and(|name| rabbitmq.event_queues.contains(&name))
+        {
+            problems.push(
+                "rabbitmq.event_queues has rabbitmq.dead_letter_queue, where only what could not \
+                 be understood goes; name another queue."
+                    .into(),
+            );
+        }
+        let own = [
+            ("exchange", &rabbitmq.exchange),
+            ("rpc_queue", &rabbitmq.rpc_queue),
+            ("users_queue", &rabbitmq.users_queue),
+            ("gateway_queue", &rabbitmq.gateway_queue),
+            ("dead_letter_queue", &rabbitmq.dead_letter_queue),
+        ];
+        for (key, name) in own {
+            // The broker's own limit, with room for what the nodes add to their queues' names.
+            if rabbitmq.prefix.len() + name.len() > QUEUE_BYTES {
+                problems.push(format!(
+                    "rabbitmq.{key} and rabbitmq.prefix have more than {QUEUE_BYTES} bytes \
+                     together."
+                ));
+            }
+        }
+        let mut queues = HashSet::new();
+        for queue in &rabbitmq.event_queues {
+            if queue.is_empty() || queue.len() > QUEUE_BYTES {
+                problems.push(format!(
+                    "rabbitmq.event_queues: a queue's name must have 1 to {QUEUE_BYTES} bytes."
+                ));
+            }
+            if !queues.insert(queue) {
+                problems.push(format!("rabbitmq.event_queues: `{queue}` is there twice."));
+            }
+        }
+        if rabbitmq.ca_file.is_some()
+            && rabbitmq.url.as_ref().is_some_and(|url| url.expose().starts_with("amqp://"))
+        {
+            problems.push("rabbitmq.ca_file is for amqps://, and rabbitmq.url is amqp://.".into());
+        }
+        self.check_users_issuer(problems);
+        let mut events = HashSet::new();
+        for route in &rabbitmq.gateway {
+            let Route { event, queue, pattern, .. } = route;
+            if event.is_empty() || event.chars().count() > EVENT_CHARS {
+                problems
+                    .push(format!("rabbitmq.gateway: an event has 1 to {EVENT_CHARS} characters."));
+            }
+            if PROTOCOL_EVENTS.contains(&event.as_str()) {
+                problems.push(format!(
+                    "rabbitmq.gateway: `{event}` is the protocol's own; name the event otherwise."
+                ));
+            }
+            if !events.insert(event.as_str()) {
+                problems.push(format!("rabbitmq.gateway: `{event}` is there twice."));
+            }
+            if queue.is_empty() || queue.len() > QUEUE_BYTES {
+                problems.push(format!(
+                    "rabbitmq.gateway: the queue of `{event}` must have 1 to {QUEUE_BYTES} bytes."
+                ));
+            }
+            if pattern.is_empty() {
+                problems.push(format!("rabbitmq.gateway: the pattern of `{event}` is empty."));
+            }
+            if pattern.starts_with('{')
+                && serde_json::from_str::<serde_json::Map<_, _>>(pattern).is_err()
+            {
+                problems
+                    .push(format!("rabbitmq.gateway: the pattern of `{event}` is no JSON object."));
+            }
+        }
+    }
+
+    /// Users that other services tell of must be those that sign in, or a block would do nothing.
+    fn check_users_issuer(&self, problems: &mut Vec<String>) {
+        let (rabbitmq, issuer) = (&self.rabbitmq, &self.rabbitmq.users_issuer);
+        if rabbitmq.users_queue.is_empty() {
+            return;
+        }
+        if issuer == OWN_ISSUER {
+            problems.push(
+                "rabbitmq.users_issuer is `frontdesk`, which is reserved for the built-in accounts."
+                    .into(),
+            );
+        }
+        if let Some(required) = &self.auth.issuer
+            && required != issuer
+        {
+            problems.push(format!(
+                "rabbitmq.users_issuer is `{issuer}`, but auth.issuer lets in users of `{required}` \
+                 alone; they must be the same."
+            ));
+        }
+    }
+
     /// Every number there is.
     #[rustfmt::skip]
     pub(super) fn ranges(&self) -> Vec<Range> {
-        let Self { server, database, limits, cluster, .. } = self;
+        let Self { server, database, limits, cluster, rabbitmq, .. } = self;
         let mut ranges = vec![
             ("server.workers", server.workers as u64, 0..=1024),
             ("server.shutdown_timeout", server.shutdown_timeout, 0..=3600),
@@ -161,6 +302,16 @@ impl Settings {
             ("limits.room_posts", limits.room_posts as u64, 1..=1_000_000),
             ("limits.commands_in_flight", limits.commands_in_flight as u64, 1..=100_000),
             ("cluster.poll_ms", cluster.poll_ms, 10..=60_000),
+            ("rabbitmq.heartbeat_seconds", rabbitmq.heartbeat_seconds.into(), 1..=3600),
+            ("rabbitmq.reconnect_ms", rabbitmq.reconnect_ms, 10..=600_000),
+            ("rabbitmq.confirm_ms", rabbitmq.confirm_ms, 100..=600_000),
+            ("rabbitmq.outbox_batch", rabbitmq.outbox_batch as u64, 1..=1000),
+            ("rabbitmq.outbox_poll_ms", rabbitmq.outbox_poll_ms, 10..=60_000),
+            ("rabbitmq.rpc_timeout_ms", rabbitmq.rpc_timeout_ms, 10..=600_000),
+            ("rabbitmq.prefetch", rabbitmq.prefetch.into(), 1..=65_535),
+            ("rabbitmq.gateway_bytes", rabbitmq.gateway_bytes as u64, 256..=16_777_216),
+            ("rabbitmq.gateway_timeout_ms", rabbitmq.gateway_timeout_ms, 10..=600_000),
+            ("rabbitmq.gateway_in_flight", rabbitmq.gateway_in_flight as u64, 1..=1_000_000),
         ];
         if let Some(executors) = database.executors {
             ranges.push(("database.executors", executors as u64, 1..=64));

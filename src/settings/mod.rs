@@ -6,6 +6,7 @@
 mod check;
 mod database_url;
 mod load;
+mod rabbitmq;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -17,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use database_url::{Backend, DatabaseUrl};
 pub use load::SettingsError;
+pub use rabbitmq::{RabbitMq, Route, RouteKind, RouteRole};
 pub use secret::Secret;
 
-/// The `iss` of tokens of built-in accounts; nobody else may have it.
-pub const OWN_ISSUER: &str = "frontdesk";
+pub use crate::domain::OWN_ISSUER;
 
 /// Executors on PostgreSQL where nothing else is said.
 const DEFAULT_EXECUTORS: usize = 1;
@@ -36,6 +37,7 @@ pub struct Settings {
     pub auth: Auth,
     pub limits: Limits,
     pub cluster: Cluster,
+    pub rabbitmq: RabbitMq,
 }
 
 /// Where and how to listen.

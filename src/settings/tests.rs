@@ -169,6 +169,11 @@ fn a_value_that_makes_no_sense_is_refused_by_its_key() {
         ("AUTH__ISSUER", "frontdesk", "auth.issuer"),
         ("AUTH__ISSUER", "", "auth.issuer"),
         ("CLUSTER__POLL_MS", "1", "cluster.poll_ms"),
+        ("RABBITMQ__DEAD_LETTER_QUEUE", "", "rabbitmq.dead_letter_queue"),
+        ("RABBITMQ__DEAD_LETTER_QUEUE", "frontdesk", "rabbitmq.rpc_queue"),
+        ("RABBITMQ__USERS_QUEUE", "frontdesk.dead", "rabbitmq.users_queue"),
+        ("RABBITMQ__GATEWAY_QUEUE", "frontdesk.dead", "rabbitmq.gateway_queue"),
+        ("RABBITMQ__EVENT_QUEUES", "a,frontdesk.dead", "rabbitmq.event_queues"),
     ] {
         let variable = format!("FRONTDESK__{variable}");
         let error = refused("", &[(&variable, value)]);
@@ -233,4 +238,63 @@ fn sqlite_has_one_executor_and_postgresql_as_many_as_are_set() {
     let url = ("FRONTDESK__DATABASE__URL", "postgres://db/desk");
     assert_eq!(load("", &[url]).unwrap().database.executors(), 1);
     assert_eq!(load("[database]\nexecutors = 5", &[url]).unwrap().database.executors(), 5);
+}
+
+#[test]
+fn the_gateways_routes_come_from_a_file_or_as_json() {
+    let toml = r#"
+        [[rabbitmq.gateway]]
+        event = "send"
+        queue = "api"
+        pattern = '{"cmd":"send"}'
+
+        [[rabbitmq.gateway]]
+        event = "quote"
+        queue = "sales"
+        pattern = "quote"
+        kind = "request"
+        role = "customer"
+    "#;
+    let json = r#"[{"event":"send","queue":"api","pattern":"{\"cmd\":\"send\"}"},
+        {"event":"quote","queue":"sales","pattern":"quote","kind":"request","role":"customer"}]"#;
+    let from_file = load(toml, &[]).unwrap().rabbitmq.gateway;
+    let from_environment = load("", &[("FRONTDESK__RABBITMQ__GATEWAY", json)]).unwrap();
+    assert_eq!(from_file, from_environment.rabbitmq.gateway);
+    assert_eq!((from_file[0].kind, from_file[0].role), (RouteKind::Event, RouteRole::Any));
+    assert_eq!((from_file[1].kind, from_file[1].role), (RouteKind::Request, RouteRole::Customer));
+    assert!(
+        load("", &[("FRONTDESK__RABBITMQ__GATEWAY", " ")]).unwrap().rabbitmq.gateway.is_empty()
+    );
+}
+
+#[test]
+fn what_could_not_work_with_a_broker_is_refused_and_quotes_no_password() {
+    let route = |event: &str, queue: &str, pattern: &str| {
+        format!(
+            "rabbitmq.gateway = [{{ event = '{event}', queue = '{queue}', pattern = '{pattern}' }}]"
+        )
+    };
+    for (toml, says) in [
+        ("rabbitmq.url = 'http://desk:hidden@rabbit'".to_owned(), "rabbitmq.url must begin"),
+        ("rabbitmq.source = ''".to_owned(), "rabbitmq.source must have 1"),
+        ("rabbitmq.event_queues = ['']".to_owned(), "must have 1 to 200 bytes"),
+        ("rabbitmq.event_queues = ['a', 'a']".to_owned(), "`a` is there twice"),
+        (format!("rabbitmq.prefix = '{}'", "x".repeat(199)), "more than 200 bytes together"),
+        (route("send_message", "api", "x"), "`send_message` is the protocol's own"),
+        (route("send", "", "x"), "the queue of `send`"),
+        (route("send", "api", ""), "the pattern of `send` is empty"),
+        (route("send", "api", "{cmd:send}"), "is no JSON object"),
+        (
+            "auth.issuer = 'https://id'\nrabbitmq.users_queue = 'users'".to_owned(),
+            "rabbitmq.users_issuer is ``",
+        ),
+        (
+            "rabbitmq.url = 'amqp://rabbit'\nrabbitmq.ca_file = 'ca.pem'".to_owned(),
+            "rabbitmq.ca_file is for amqps://",
+        ),
+    ] {
+        let said = refused(&toml, &[]);
+        assert!(said.contains(says), "{toml}: {said}");
+        assert!(!said.contains("hidden"), "{said}");
+    }
 }

@@ -7,26 +7,36 @@
     reason = "a test says what is wrong by a panic"
 )]
 
+mod answers;
 mod authenticating;
 mod bad_input;
 mod blocking;
+mod broker_faults;
 mod churn;
 mod connecting;
 mod desk;
 mod devices;
 mod entering;
+mod events_out;
 mod faults;
 mod floods;
 mod frames;
+mod gateway;
+mod gateway_places;
 mod groups;
 mod http;
+mod intake;
 mod keys;
 mod lists;
 mod messages;
+mod nodes;
 mod order;
 mod outages;
+mod pushes;
 mod random_frames;
 mod reading;
 mod repeats;
 mod resuming;
+mod rpc;
 mod support;
+mod users_in;

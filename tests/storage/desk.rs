@@ -78,6 +78,12 @@ impl Desk {
         Store::connect(&self.config).await.expect("connect")
     }
 
+    /// A store of a process that tells other services what happens.
+    pub async fn telling_store(&self) -> Store {
+        let config = Config { outbox: true, ..self.config.clone() };
+        Store::connect(&config).await.expect("connect")
+    }
+
     pub async fn writer(&self) -> Writer {
         self.store.writer().await.expect("a writer")
     }
@@ -158,7 +164,13 @@ struct Line {
 }
 
 pub fn config(url: String) -> Config {
-    Config { url, pool_size: 4, acquire_timeout: Duration::from_secs(5), ca_file: None }
+    Config {
+        url,
+        pool_size: 4,
+        acquire_timeout: Duration::from_secs(5),
+        ca_file: None,
+        outbox: false,
+    }
 }
 
 async fn connect(url: &str) -> tokio_postgres::Client {

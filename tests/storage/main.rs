@@ -13,6 +13,8 @@ mod chats;
 mod desk;
 mod messages;
 mod migrations;
+mod news;
+mod outbox;
 mod outages;
 mod plans;
 mod proxy;

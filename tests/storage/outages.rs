@@ -1,6 +1,6 @@
 //! What is promised while the way to PostgreSQL breaks.
 
-use frontdesk::db::{Batch, Mark, Refusal, Store, StoreError};
+use frontdesk::db::{Batch, Config, Mark, Refusal, Store, StoreError};
 use frontdesk::domain::{ChatId, Seq, Stored, UserId};
 
 use crate::desk::{Desk, config, draft, new, note, write};
@@ -18,7 +18,8 @@ async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
     let (head, server, tail) = split(&desk.config.url);
     let proxy = Proxy::start(server).await;
     let url = format!("{head}127.0.0.1:{}{tail}", proxy.port);
-    let store = Store::connect(&config(url)).await.expect("connect");
+    let config = Config { outbox: true, ..config(url) };
+    let store = Store::connect(&config).await.expect("connect");
     let (kim, chat) = desk.customer("kim").await;
     (proxy, store, kim, chat)
 }
@@ -27,6 +28,7 @@ async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
 async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
     let desk = Desk::postgres().await;
     let (proxy, store, kim, chat) = behind_proxy(&desk).await;
+    let ada = desk.admin("ada").await;
     let mut writer = store.writer().await.unwrap();
     write(&mut writer, vec![draft(chat, kim, "0", "zero")]).await;
 
@@ -40,7 +42,7 @@ async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
             draft(chat, kim, "1", "one"),
             expecting,
         ],
-        marks: vec![Mark { chat_id: chat, user_id: kim, seq: Seq(2) }],
+        marks: [kim, ada].map(|user_id| Mark { chat_id: chat, user_id, seq: Seq(2) }).into(),
         heads: vec![chat],
     };
     let written = writer.write(batch).await;
@@ -59,6 +61,10 @@ async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
     assert_eq!(rows, ["1 zero", "2 one", "3 two"]);
     let id = desk.lines("SELECT id::text AS line FROM messages WHERE seq = 2").await;
     assert_eq!(id, [first.id.to_string()]);
+    let news = desk.lines("SELECT kind || ' ' || seq AS line FROM outbox ORDER BY id").await;
+    let of_messages = ["message.created 1", "message.created 2", "message.created 3"];
+    assert_eq!(news[..3], of_messages, "told of once, like the messages");
+    assert_eq!(news[3..], ["message.read 2"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,4 +231,6 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
     let told: Vec<_> = acked.iter().map(|(seq, body)| format!("{seq} {body}")).collect();
     assert_eq!(told, log);
     assert!(acked.iter().map(|(seq, _)| *seq).eq(1..=300));
+    let news = desk.lines("SELECT seq::text AS line FROM outbox ORDER BY id").await;
+    assert!(news.iter().map(|seq| seq.parse::<i64>().unwrap()).eq(1..=300), "{news:?}");
 }

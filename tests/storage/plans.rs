@@ -1,7 +1,9 @@
 //! No query walks through a table: not with plans made while it was empty, not later.
 
+use std::time::Duration;
+
 use frontdesk::db::{Batch, ChatPage, HistoryPage, Mark, Range, Scope, Store, UserFilter, Writer};
-use frontdesk::domain::{ChatId, Seq, Timestamp, UserId};
+use frontdesk::domain::{ChatId, Role, Seq, Timestamp, UserId, UserNews};
 
 use crate::desk::{Desk, identity, note};
 
@@ -33,6 +35,22 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
     store.moved(vec![(chat, Seq(0))]).await.unwrap();
     store.active_since(Timestamp::now(), 100).await.unwrap();
     store.journal(Timestamp::now(), 100).await.unwrap();
+    let news = UserNews {
+        event: Some(("crm".to_owned(), format!("{chat} {}", Timestamp::now().0))),
+        at: None,
+        issuer: "shop".to_owned(),
+        subject: "kim".to_owned(),
+        nickname: Some(format!("Kim of {}", Timestamp::now())),
+        email: None,
+        role: None,
+        blocked: None,
+        is_first: false,
+    };
+    store.apply_user_news(news).await.unwrap();
+    store.prune_inbox(Duration::from_secs(3_600)).await.unwrap();
+    store.service_user(Role::Bot, "guide".to_owned(), None).await.unwrap();
+    let told = store.outbox(20).await.unwrap();
+    store.clear_outbox(told.iter().map(|entry| entry.id).collect()).await.unwrap();
 }
 
 /// Waits until no more than `left` such connections are open.
@@ -49,7 +67,7 @@ async fn ended(desk: &Desk, which: &str, left: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_table_is_ever_scanned() {
     let desk = Desk::postgres().await;
-    let store = desk.another_store().await;
+    let store = desk.telling_store().await;
     // Every statement is planned while the tables are empty …
     let mut writer = store.writer().await.unwrap();
     let (kim, chat) = desk.customer("kim").await;
@@ -66,6 +84,9 @@ async fn no_table_is_ever_scanned() {
          INSERT INTO messages (chat_id, seq, author_id, body, client_id, created_at)
          SELECT id, n, customer_id, 'hello', n::text, now()
          FROM chats, generate_series(1, 5) AS n WHERE last_seq = 5;
+         INSERT INTO outbox (at, kind, chat_id, seq)
+         SELECT now(), 'message.created', chat_id, seq FROM messages LIMIT 20000;
+         INSERT INTO inbox SELECT 'crm', 'crowd ' || n, now() FROM generate_series(1, 20000) AS n;
          INSERT INTO journal (kind, subject_id)
          SELECT 'chat_created', n FROM generate_series(1, 20000) AS n",
     )

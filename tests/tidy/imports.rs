@@ -58,6 +58,7 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         "the crate is deprecated: the day it must go, the session and its upgrade change",
     ),
     (&["jsonwebtoken"], &["src/auth"], "what a token proves is decided in one place"),
+    (&["lapin"], &["src/bus"], "the desk runs without a broker, and knows none"),
 ];
 
 /// What the domain, which decides, has no use for.
@@ -73,7 +74,7 @@ fn a_module_uses_only_what_lies_below_it() {
 }
 
 #[test]
-fn diesel_actix_web_actors_and_jsonwebtoken_are_each_named_in_one_place() {
+fn diesel_actix_web_actors_jsonwebtoken_and_lapin_are_each_named_in_one_place() {
     for (crates, places, rationale) in CONFINED {
         nothing_breaks(
             rationale,

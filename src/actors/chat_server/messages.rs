@@ -6,6 +6,7 @@ use actix::prelude::*;
 
 use crate::actors::db_executor::BatchLimits;
 use crate::actors::delivery::Link;
+use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
 use crate::actors::room_actor::{RoomActor, RoomLimits};
 use crate::db::Store;
@@ -25,6 +26,8 @@ pub struct ChatServerParts {
     pub sessions_per_user: usize,
     pub messages_per_second: u32,
     pub burst: u32,
+    /// Who is told of users that come to this node and leave it.
+    pub presence: Option<Recipient<PresenceChanged>>,
 }
 
 /// A chat to enter, with what the database says of it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
-use super::{Attached, Member, Phase, Purpose, WsSession};
+use super::{Attached, Early, Member, Phase, Purpose, WsSession};
 use crate::actors::chat_server::{Connect, Entrance, Join, Leave};
 use crate::actors::desk::Arrival;
 use crate::domain::{Chat, ChatId, ChatKind, RateLimit, Role, Seq, Standing, Timestamp};
@@ -226,7 +226,7 @@ impl WsSession {
                     ctx.text(frame);
                     self.pump(ctx);
                 } else {
-                    self.early.push((chat, frame));
+                    self.early.push(Early::Created(chat, frame));
                 }
             }
             Purpose::Entry(entry) => {
@@ -335,9 +335,17 @@ impl WsSession {
         if let Some(request) = request {
             ctx.text(protocol::ack(request, Expires { expires_at: member.user.expires_at() }));
         }
-        for (chat, frame) in self.early.drain(..) {
-            ctx.text(frame);
-            member.streams.release(chat);
+        for early in self.early.drain(..) {
+            match early {
+                Early::Created(chat, frame) => {
+                    ctx.text(frame);
+                    member.streams.release(chat);
+                }
+                Early::Told(frame) => {
+                    self.meter.release_told(&frame);
+                    ctx.text(frame);
+                }
+            }
         }
         self.phase = Phase::Welcomed(member);
     }

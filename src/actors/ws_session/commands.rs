@@ -21,7 +21,7 @@ const MOST_VISITED: usize = 1_024;
 
 /// Nothing to say but that it was done.
 #[derive(serde::Serialize)]
-struct Done {}
+pub(super) struct Done {}
 
 impl WsSession {
     pub(super) fn command(
@@ -342,7 +342,7 @@ impl WsSession {
 }
 
 /// Answers a request that asked for it.
-fn answer<T: serde::Serialize>(
+pub(super) fn answer<T: serde::Serialize>(
     id: Option<&RequestId>,
     data: T,
     ctx: &mut WebsocketContext<WsSession>,

@@ -6,9 +6,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
-use super::{Asked, Pending, Phase, WsSession};
-use crate::actors::delivery::Origin;
-use crate::actors::delivery::{Deliver, Posted};
+use super::{Asked, Early, Pending, Phase, WsSession};
+use crate::actors::delivery::{Deliver, Origin, Posted, Tell};
 use crate::actors::desk::{mark_view, refused};
 use crate::actors::reply::Reply;
 use crate::actors::reply::{Answered, Unanswered};
@@ -220,6 +219,22 @@ impl Handler<Deliver> for WsSession {
         }
         if missed {
             self.pump(ctx);
+        }
+    }
+}
+
+impl Handler<Tell> for WsSession {
+    type Result = ();
+
+    fn handle(&mut self, Tell(frame): Tell, ctx: &mut Self::Context) {
+        match self.phase {
+            Phase::Welcomed(_) => {
+                self.meter.release_told(&frame);
+                ctx.text(frame);
+            }
+            // Who is told of a user that came may answer before `welcome` is written.
+            Phase::Arriving(_) => self.early.push(Early::Told(frame)),
+            Phase::Stranger { .. } | Phase::Ended => self.meter.release_told(&frame),
         }
     }
 }

@@ -108,6 +108,33 @@ statement! {
 }
 
 statement! {
+    /// Writes down that messages were written.
+    TellMessages {
+        now: Timestamp => UtcTimestamp,
+        chats: &'a [ChatId] => Array<BigInt>,
+        seqs: &'a [Seq] => Array<BigInt>,
+    } -> ()
+    "INSERT INTO outbox (at, kind, chat_id, seq)
+     SELECT ?, 'message.created', * FROM unnest(?, ?)"
+}
+
+statement! {
+    /// Writes down which of these read marks go beyond where they stand: to be run before they are
+    /// moved.
+    TellReads {
+        now: Timestamp => UtcTimestamp,
+        chats: &'a [ChatId] => Array<BigInt>,
+        users: &'a [UserId] => Array<BigInt>,
+        seqs: &'a [Seq] => Array<BigInt>,
+    } -> ()
+    "INSERT INTO outbox (at, kind, chat_id, user_id, seq)
+     SELECT ?, 'message.read', chat_id, user_id, asked.seq
+     FROM unnest(?, ?, ?) AS asked (chat_id, user_id, seq)
+     LEFT JOIN read_marks mark USING (chat_id, user_id)
+     WHERE asked.seq > COALESCE(mark.seq, 0)"
+}
+
+statement! {
     /// The last `seq` of chats, without a lock.
     FindHeads { ids: &'a [ChatId] => Array<BigInt> } -> (BigInt, BigInt)
     "SELECT id, last_seq FROM chats WHERE id = ANY(?)"

@@ -13,12 +13,13 @@ use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind as Kind, Error};
 use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use futures_util::future::{try_join3, try_join4};
+use futures_util::future::{try_join4, try_join5};
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use super::statements::{
-    FindHeads, FindMessages, InsertMessages, LockChats, MoveChats, RaiseMarks,
+    FindHeads, FindMessages, InsertMessages, LockChats, MoveChats, RaiseMarks, TellMessages,
+    TellReads,
 };
 use super::{Server, bounded};
 use crate::db::plan::{self, Found, Ground, Ours, Plan};
@@ -40,6 +41,8 @@ const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
 /// One executor's connection, which is there or not.
 pub struct Link {
     server: Arc<Server>,
+    /// Whether what is written is news to somebody.
+    tells: bool,
     /// Taken out while a transaction runs: one that was cancelled half-way is not used again.
     connection: Option<AsyncPgConnection>,
 }
@@ -55,9 +58,10 @@ enum Failure<'a> {
 }
 
 impl Link {
-    pub async fn open(server: Arc<Server>) -> Result<Self, StoreError> {
-        let connection = connect(&server).await?;
-        Ok(Self { server, connection: Some(connection) })
+    /// Connects; what is written goes into the outbox, too, where somebody is told (`tells`).
+    pub async fn open(server: Arc<Server>, tells: bool) -> Result<Self, StoreError> {
+        let connection = connect(&server, tells).await?;
+        Ok(Self { server, tells, connection: Some(connection) })
     }
 
     pub fn is_connected(&self) -> bool {
@@ -125,7 +129,7 @@ impl Link {
             if batch.drafts.is_empty() && batch.marks.is_empty() {
                 return Ok(Work::Read(read_heads(&connection, batch).await?));
             }
-            Ok(Work::Commit(prepare(&connection, batch, begin, ours).await?))
+            Ok(Work::Commit(prepare(&connection, batch, begin, ours, self.tells).await?))
         };
         let error = match bounded(work).await {
             Ok(Ok(Work::Read(written))) => {
@@ -162,7 +166,7 @@ impl Link {
         {
             return Ok(connection);
         }
-        let connection = timeout(RECONNECT_TIMEOUT, connect(&self.server))
+        let connection = timeout(RECONNECT_TIMEOUT, connect(&self.server, self.tells))
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("no connection in time".into())))?;
         events.reconnects += 1;
@@ -172,7 +176,7 @@ impl Link {
 
 /// Opens a connection and prepares each statement, so that a flight is never held up by one that
 /// is prepared first, and overtaken.
-async fn connect(server: &Server) -> Result<AsyncPgConnection, StoreError> {
+async fn connect(server: &Server, tells: bool) -> Result<AsyncPgConnection, StoreError> {
     let connection =
         server.open().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let mut link = &connection;
@@ -182,6 +186,10 @@ async fn connect(server: &Server) -> Result<AsyncPgConnection, StoreError> {
     InsertMessages::default().execute(&mut link).await?;
     MoveChats::default().execute(&mut link).await?;
     RaiseMarks::default().execute(&mut link).await?;
+    if tells {
+        TellMessages::default().execute(&mut link).await?;
+        TellReads::default().execute(&mut link).await?;
+    }
     Ok(connection)
 }
 
@@ -220,10 +228,11 @@ async fn prepare<'a>(
     batch: &'a Batch,
     begin: &str,
     ours: &Ours,
+    tells: bool,
 ) -> QueryResult<Prepared<'a>> {
     let (ground, heads) = look(connection, batch, begin).await?;
     let plan = plan::plan(batch, ground, ours);
-    let (ids, marks) = apply(connection, &plan).await?;
+    let (ids, marks) = apply(connection, &plan, tells).await?;
     Ok(Prepared { plan, ids, marks, heads })
 }
 
@@ -265,7 +274,11 @@ type FoundRow = (i64, MessageId, Seq, Timestamp, String);
 type Applied = (HashMap<(ChatId, Seq), MessageId>, HashMap<(ChatId, UserId), Seq>);
 
 /// The second flight: what is new.
-async fn apply(connection: &AsyncPgConnection, plan: &Plan<'_>) -> QueryResult<Applied> {
+async fn apply(
+    connection: &AsyncPgConnection,
+    plan: &Plan<'_>,
+    tells: bool,
+) -> QueryResult<Applied> {
     let (drafts, seqs): (Vec<&Draft>, Vec<Seq>) = plan.rows.iter().copied().unzip();
     let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
@@ -274,9 +287,11 @@ async fn apply(connection: &AsyncPgConnection, plan: &Plan<'_>) -> QueryResult<A
     let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved().into_iter().unzip();
     let (marked, marked_to): (Vec<_>, Vec<Seq>) = plan.marks.iter().map(|(k, v)| (*k, *v)).unzip();
     let (marked_chats, marked_users): (Vec<ChatId>, Vec<UserId>) = marked.into_iter().unzip();
+    let (read, read_to): (Vec<_>, Vec<Seq>) = plan.reads.iter().map(|(k, v)| (*k, *v)).unzip();
+    let (read_chats, readers): (Vec<ChatId>, Vec<UserId>) = read.into_iter().unzip();
     let now = plan.now;
 
-    let [mut first, mut second, mut third] = [connection; 3];
+    let [mut first, mut second, mut third, mut fourth, mut fifth] = [connection; 5];
     let insert = InsertMessages {
         now,
         chats: &chats,
@@ -288,9 +303,14 @@ async fn apply(connection: &AsyncPgConnection, plan: &Plan<'_>) -> QueryResult<A
     let insert = unless(chats.is_empty(), insert.load::<(ChatId, Seq, MessageId)>(&mut first));
     let advance = MoveChats { now, minute: minute(now), ids: &moved, seqs: &moved_to };
     let advance = unless(moved.is_empty(), advance.execute(&mut second));
+    let tell = TellMessages { now, chats: &chats, seqs: &seqs };
+    let tell = unless(!tells || chats.is_empty(), tell.execute(&mut third));
+    // Before the marks are raised: it compares.
+    let tell_reads = TellReads { now, chats: &read_chats, users: &readers, seqs: &read_to };
+    let tell_reads = unless(!tells || read_to.is_empty(), tell_reads.execute(&mut fourth));
     let raise = RaiseMarks { chats: &marked_chats, users: &marked_users, seqs: &marked_to };
-    let raise = unless(marked_to.is_empty(), raise.load::<(ChatId, UserId, Seq)>(&mut third));
-    let (ids, _, marks) = try_join3(insert, advance, raise).await?;
+    let raise = unless(marked_to.is_empty(), raise.load::<(ChatId, UserId, Seq)>(&mut fifth));
+    let (ids, _, _, _, marks) = try_join5(insert, advance, tell, tell_reads, raise).await?;
 
     let ids = ids.into_iter().map(|(chat, seq, id)| ((chat, seq), id)).collect();
     let marks = marks.into_iter().map(|(chat, user, seq)| ((chat, user), seq)).collect();

@@ -8,11 +8,12 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::File;
+use crate::db::outbox::NewsRow;
 use crate::db::plan::{self, Found, Ground, Ours, Plan};
-use crate::db::schema::{chats, messages, read_marks};
+use crate::db::schema::{chats, messages, outbox, read_marks};
 use crate::db::writer::{Attempt, Batch, Written};
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, MessageId, Receipt, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
 
 /// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has six.
 const ROWS: usize = 1_000;
@@ -20,16 +21,17 @@ const ROWS: usize = 1_000;
 /// How many ids go into one query.
 const IDS: usize = 10_000;
 
-/// Writes the batch in one transaction, in one hop to a blocking thread.
-pub async fn write(file: &File, batch: Arc<Batch>) -> Attempt {
-    match file.write(move |connection| transact(connection, &batch)).await {
+/// Writes the batch in one transaction, in one hop to a blocking thread; with news of it, where
+/// somebody is told (`tells`).
+pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
+    match file.write(move |connection| transact(connection, &batch, tells)).await {
         Ok(written) => Attempt::Done(written),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
         Err(StoreError::Internal(why)) => Attempt::Refused(why),
     }
 }
 
-fn transact(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<Written> {
+fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> QueryResult<Written> {
     let ground = Ground {
         heads: heads(connection, &batch.locked())?.into_iter().collect(),
         found: find(connection, batch)?,
@@ -46,6 +48,9 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<Wri
                 chats::active_minute.eq(minute(plan.now)),
             ))
             .execute(connection)?;
+    }
+    if tells {
+        tell(connection, &plan)?;
     }
     let marks = raise(connection, &plan)?;
     let heads = heads(connection, &batch.heads)?;
@@ -113,6 +118,26 @@ fn insert(
         ids.extend(inserted.into_iter().map(|(chat, seq, id)| ((chat, seq), id)));
     }
     Ok(ids)
+}
+
+/// Writes the news down: before the marks are raised, as one that does not grow is no news.
+fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
+    let message = |&(draft, seq): &(&Draft, Seq)| NewsRow::message(draft.chat_id, seq, plan.now);
+    let mut news: Vec<NewsRow> = plan.rows.iter().map(message).collect();
+    for (&(chat, user), &seq) in &plan.reads {
+        let stands: Option<Seq> = read_marks::table
+            .find((chat, user))
+            .select(read_marks::seq)
+            .first(connection)
+            .optional()?;
+        if stands.is_none_or(|stands| stands < seq) {
+            news.push(NewsRow::read(chat, user, seq, plan.now));
+        }
+    }
+    for news in news.chunks(ROWS) {
+        diesel::insert_into(outbox::table).values(news).execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Moves read marks, which only grow, and answers where they stand.

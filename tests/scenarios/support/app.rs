@@ -11,7 +11,7 @@ use frontdesk::settings::Settings;
 use tokio::sync::oneshot;
 
 use super::tokens::SECRET;
-use super::{Database, Person, Process, Proxy, TestClient};
+use super::{Database, Person, Process, Proxy, TestBroker, TestClient};
 
 /// What no scenario wants to be in its way, unless it is about it.
 const AMPLE: [(&str, &str); 4] = [
@@ -66,6 +66,17 @@ impl TestApp {
 
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Another service's connection to the app's RabbitMQ.
+    pub async fn broker(&self) -> TestBroker {
+        TestBroker::connect(self.setting("rabbitmq.url"), self.setting("rabbitmq.prefix")).await
+    }
+
+    /// A setting that the scenario has made.
+    pub fn setting(&self, key: &str) -> &str {
+        let found = self.settings.iter().rev().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("{key} is not set"))
     }
 
     /// Stops the node, and starts another on the same database.

@@ -2,25 +2,31 @@
 //! clients that speak the protocol as its document has it.
 
 mod app;
+pub mod broker;
 pub mod client;
 mod database;
 mod http;
+mod own_broker;
 mod process;
 mod proxy;
 pub mod raw;
+pub mod service;
 pub mod tokens;
 
 use std::future::Future;
 use std::time::Duration;
 
 pub use app::{Node, TestApp};
+pub use broker::TestBroker;
 pub use client::TestClient;
 pub use database::Database;
 pub use http::Reply;
+pub use own_broker::OwnBroker;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use raw::RawClient;
 pub use serde_json::{Value, json};
+pub use service::{Service, routes};
 pub use tokens::{Person, admin, customer};
 
 /// How long anything that is waited for may take.
@@ -49,6 +55,20 @@ macro_rules! postgres_scenarios {
     };
 }
 
+/// As [`scenarios`], of apps on the RabbitMQ that all scenarios share, each with a prefix of its own.
+/// [`TestApp::broker`] is another service's way to it.
+macro_rules! bus_scenarios {
+    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+        $crate::support::scenarios! {
+            $($name [
+                "rabbitmq.url" = $crate::support::broker::url(),
+                "rabbitmq.prefix" = $crate::support::broker::prefix()
+                $($(, $key = $value)+)?
+            ]),+
+        }
+    };
+}
+
 /// One test of one scenario on one database.
 macro_rules! scenario {
     ($database:ident $name:ident [$($key:literal = $value:expr),*]) => {
@@ -65,7 +85,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) use {postgres_scenarios, scenario, scenarios};
+pub(crate) use {bus_scenarios, postgres_scenarios, scenario, scenarios};
 
 /// Runs a scenario to its end, or fails it when it takes too long.
 pub async fn run(scenario: impl Future<Output = ()>) {

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
+use tempfile::NamedTempFile;
+
 use super::app::environment;
 use super::{Node, eventually};
 
@@ -10,12 +12,14 @@ use super::{Node, eventually};
 pub struct Process {
     node: Node,
     child: Child,
+    log: NamedTempFile,
 }
 
 impl Process {
     /// Starts it with `settings`, and waits until it is ready.
     pub async fn start(settings: &[(&str, String)]) -> Self {
         let address = free_address();
+        let log = NamedTempFile::new().expect("a temporary file");
         let child = Command::new(env!("CARGO_BIN_EXE_frontdesk"))
             .arg("serve")
             .env("FRONTDESK__SERVER__BIND", address.to_string())
@@ -23,16 +27,21 @@ impl Process {
             .current_dir(std::env::temp_dir())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log.reopen().expect("a temporary file"))
             .spawn()
             .expect("the binary starts");
-        let process = Self { node: Node::elsewhere(address), child };
+        let process = Self { node: Node::elsewhere(address), child, log };
         eventually("the process is ready", || async {
             let ready = process.node.try_get("/readyz").await?;
             (ready.status == 200).then_some(())
         })
         .await;
         process
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).expect("its log is text")
     }
 
     /// How much memory it has, in bytes.

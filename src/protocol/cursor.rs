@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::protocol::Exception;
+use super::Exception;
 
 /// Names the format; what an older or newer build sealed is refused.
 const VERSION: &[u8] = b"frontdesk cursor 1\0";

@@ -1,0 +1,152 @@
+//! What a session hands on to other services, and what they and the desk say to sessions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use super::delivery::{Charge, Meter};
+use crate::domain::{ChatId, SessionId, UserId};
+use crate::protocol::{Exception, Frame};
+use crate::settings::Route;
+
+/// A client's event on its way to another service. Its access is checked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Forward {
+    pub route: Arc<Route>,
+    pub session: SessionId,
+    pub user: UserId,
+    pub chat: Option<ChatId>,
+    /// The fields of `data` as the client wrote them, `"a":1,"b":2`, without `metadata`.
+    pub fields: String,
+    /// Dropped, it answers `unavailable`.
+    pub asker: Asker,
+}
+
+/// What became of it: what the service answered, where it was asked; or why it was refused.
+pub type Forwarded = Result<Option<Box<RawValue>>, Exception>;
+
+/// The session that waits for the answer to a forward. The answer is one of the things that wait for
+/// the session, and counted among them: a client that asks and does not read holds no more by that.
+pub struct Asker {
+    answer: oneshot::Sender<Result<Option<Answer>, Exception>>,
+    meter: Arc<Meter>,
+    most_events: usize,
+    most_bytes: usize,
+}
+
+/// A service's answer on its way to the session; counted out when this is dropped.
+pub struct Answer {
+    pub value: Box<RawValue>,
+    _charge: Charge,
+}
+
+impl Asker {
+    /// The session's end of it is the receiver.
+    #[must_use]
+    pub fn new(
+        meter: Arc<Meter>,
+        most_events: usize,
+        most_bytes: usize,
+    ) -> (Self, oneshot::Receiver<Result<Option<Answer>, Exception>>) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { answer, meter, most_events, most_bytes }, receiver)
+    }
+
+    /// Answers; `false`, and `unavailable`, where the session does not keep up with its answers. One
+    /// that has gone is not told.
+    #[must_use]
+    pub fn answer(self, forwarded: Forwarded) -> bool {
+        let (answer, fits) = match forwarded.map(|value| value.map(|value| self.charge(value))) {
+            Ok(Some(Some(answer))) => (Ok(Some(answer)), true),
+            Ok(Some(None)) => (Err(Exception::unavailable()), false),
+            Ok(None) => (Ok(None), true),
+            Err(exception) => (Err(exception), true),
+        };
+        drop(self.answer.send(answer));
+        fits
+    }
+
+    fn charge(&self, value: Box<RawValue>) -> Option<Answer> {
+        let bytes = value.get().len();
+        let charge = self.meter.charge_answer(bytes, self.most_events, self.most_bytes)?;
+        Some(Answer { value, _charge: charge })
+    }
+
+    /// Whether nobody waits any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
+}
+
+/// The way to other services.
+#[derive(Clone)]
+pub struct Outside {
+    /// By the client's name of the event.
+    pub routes: Arc<HashMap<String, Arc<Route>>>,
+    /// Bytes of a client's `data`.
+    pub most_bytes: usize,
+    pub gateway: Recipient<Forward>,
+    pub presence: Recipient<PresenceChanged>,
+}
+
+/// A user has come to this node, or has left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct PresenceChanged {
+    pub user: UserId,
+    pub online: bool,
+}
+
+/// Whom a service speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    Session(SessionId),
+    User(UserId),
+    Everybody,
+}
+
+/// A frame for sessions of this node. Who is too slow for it is told so, and closed (4409). Answers
+/// with the number of sessions that it is on its way to.
+#[derive(Clone, Message)]
+#[rtype(result = "usize")]
+pub struct Broadcast {
+    pub audience: Audience,
+    pub frame: Frame,
+}
+
+/// Asks whether a user has a session on this node.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct IsHere(pub UserId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_counted_until_it_is_dropped() {
+        let meter = Arc::default();
+        let ask = || Asker::new(Arc::clone(&meter), 4, 10);
+        let text = |text: &str| RawValue::from_string(format!("{text:?}")).map(Some);
+        let answered = |asker: Asker, said: &str| asker.answer(Ok(text(said).expect("JSON")));
+        let [(first, read), (second, unread), (third, gone), (fourth, last), (fifth, refused)] =
+            std::array::from_fn(|_| ask());
+        assert!(answered(first, "12345678"));
+        assert!(!answered(second, "1"), "the first has not been read");
+        assert!(matches!(unread.blocking_recv(), Ok(Err(_))), "it is told");
+        // What has no bytes, or only an exception's, is not counted.
+        assert!(fifth.answer(Err(Exception::unavailable())));
+        assert!(matches!(refused.blocking_recv(), Ok(Err(_))));
+        drop(read.blocking_recv());
+        drop(gone);
+        assert!(third.is_gone() && answered(third, "12345678"), "nobody hears it");
+        assert!(answered(fourth, "12345678"), "it is not counted for who has gone");
+        drop(last);
+        assert!(meter.is_empty());
+    }
+}

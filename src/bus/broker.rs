@@ -1,0 +1,330 @@
+//! The connections to the broker, each made again whenever it is lost.
+//!
+//! A node has two. The broker stops to read from one that publishes when it runs out of memory or
+//! disk, acknowledgements included; what takes messages out of it must not stop with that.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use lapin::options::QueueDeclareOptions;
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::tcp::OwnedTLSConfig;
+use lapin::types::FieldTable;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::metrics::{ConnectionUse, Metrics};
+use crate::settings::RabbitMq;
+
+/// The first pause before another try to connect; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the connection is looked at, should its end not have been told.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long those who wait for the end have to say so.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long the broker may take to answer a declaration, or to open a channel.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the broker did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    #[error("the broker is away")]
+    Away,
+    #[error("the broker did not answer in time")]
+    Late,
+    /// There is no such queue, and none may be made.
+    #[error("there is no queue {0}, and rabbitmq.declare is off")]
+    NoQueue(String),
+    #[error("{0}")]
+    Amqp(#[from] lapin::Error),
+}
+
+impl BusError {
+    /// What the broker said it was, where it refused: the channel is closed by that.
+    #[must_use]
+    pub fn refusal(&self) -> Option<AMQPSoftError> {
+        match self {
+            Self::Amqp(error) => refusal(error),
+            Self::Away | Self::Late | Self::NoQueue(_) => None,
+        }
+    }
+}
+
+fn refusal(error: &lapin::Error) -> Option<AMQPSoftError> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => match error.kind() {
+            AMQPErrorKind::Soft(soft) => Some(soft.clone()),
+            AMQPErrorKind::Hard(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Reaches the broker. Cheap to clone; all clones share one connection.
+#[derive(Clone)]
+pub struct Broker(Arc<Inner>);
+
+struct Inner {
+    purpose: ConnectionUse,
+    settings: Arc<RabbitMq>,
+    uri: AMQPUri,
+    tls: OwnedTLSConfig,
+    metrics: Arc<Metrics>,
+    connection: watch::Sender<Option<Arc<Connection>>>,
+    /// The broker is there, and takes nothing for now.
+    blocked: AtomicBool,
+    /// Set once: no connection is made any more.
+    closed: watch::Sender<bool>,
+}
+
+impl Broker {
+    /// Reads the settings; connects to nothing yet.
+    ///
+    /// # Errors
+    /// A URL or a file of certificates that cannot be read, without the URL's password.
+    pub fn new(
+        purpose: ConnectionUse,
+        settings: Arc<RabbitMq>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let url = settings.url.as_ref().context("rabbitmq.url is not set")?;
+        // The parser's own words are left out: they may quote the URL.
+        let mut uri: AMQPUri = url.expose().parse().ok().context(
+            "rabbitmq.url cannot be read: it must be amqp://USER:PASSWORD@HOST:PORT/VHOST",
+        )?;
+        if uri.vhost.is_empty() {
+            // `amqp://host/`: nobody means the virtual host without a name.
+            "/".clone_into(&mut uri.vhost);
+        }
+        uri.query.heartbeat.get_or_insert(settings.heartbeat_seconds);
+        let tls = OwnedTLSConfig {
+            cert_chain: settings.ca_file.as_deref().map(read_certificates).transpose()?,
+            ..OwnedTLSConfig::default()
+        };
+        // Made at once, so that a broker that was never there is seen as a 0.
+        metrics.connected(purpose).set(0);
+        Ok(Self(Arc::new(Inner {
+            purpose,
+            settings,
+            uri,
+            tls,
+            metrics,
+            connection: watch::Sender::new(None),
+            blocked: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
+        })))
+    }
+
+    /// Names the broker, without a secret: `rabbitmq host:5672/vhost`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let AMQPUri { scheme, authority, vhost, .. } = &self.0.uri;
+        let tls = if *scheme == AMQPScheme::AMQPS { " with TLS" } else { "" };
+        let vhost = vhost.trim_start_matches('/');
+        format!("rabbitmq {}:{}/{vhost}{tls}", authority.host, authority.port)
+    }
+
+    /// Keeps a connection until [`Broker::close`].
+    pub async fn keep_connected(self) {
+        tokio::select! {
+            () = self.connect_again_and_again() => {}
+            () = self.closing() => {}
+        }
+    }
+
+    async fn connect_again_and_again(&self) {
+        let mut pause = FIRST_PAUSE;
+        let mut said = false;
+        loop {
+            match self.connect().await {
+                Ok(connection) => {
+                    log::info!("connected to the broker, to {}", self.0.purpose.as_str());
+                    (pause, said) = (FIRST_PAUSE, false);
+                    let connection = Arc::new(connection);
+                    self.0.connection.send_replace(Some(Arc::clone(&connection)));
+                    self.0.metrics.connected(self.0.purpose).set(1);
+                    let why = self.lost(&connection).await;
+                    self.0.connection.send_replace(None);
+                    self.0.metrics.connected(self.0.purpose).set(0);
+                    self.0.blocked.store(false, Ordering::Relaxed);
+                    log::warn!("the broker is away, and will be looked for: {why}");
+                }
+                // Said once, and not at every try until it is over.
+                Err(error) if !said => {
+                    said = true;
+                    log::warn!("cannot connect to the broker, and goes on trying: {error}");
+                }
+                Err(error) => log::debug!("cannot connect to the broker: {error}"),
+            }
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(self.0.settings.reconnect());
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, BusError> {
+        let inner = &self.0;
+        let name = format!("frontdesk {}, to {}", std::process::id(), inner.purpose.as_str());
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let runtime = lapin::runtime::default_runtime()?;
+        let connection = Connection::connect_uri_with_config(
+            inner.uri.clone(),
+            properties,
+            inner.tls.clone(),
+            runtime,
+        );
+        Ok(timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| BusError::Late)??)
+    }
+
+    /// Waits for the end of a connection; why it ended.
+    async fn lost(&self, connection: &Connection) -> String {
+        let mut events = std::pin::pin!(connection.events_listener());
+        let mut known = self.0.connection.subscribe();
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    // A refusal ends a channel alone, and is told here as well.
+                    Some(Event::Error(error)) if refusal(&error).is_none() => {
+                        return error.to_string();
+                    }
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        self.0.blocked.store(true, Ordering::Relaxed);
+                        log::warn!("the broker takes nothing for now: {reason}");
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        self.0.blocked.store(false, Ordering::Relaxed);
+                        log::info!("the broker takes messages again");
+                    }
+                    Some(_) => {}
+                    None => return "its task ended".to_owned(),
+                },
+                // Somebody gave it up.
+                () = given_up(&mut known) => {
+                    let _ = timeout(LOOK, connection.close(200, "given up".into())).await;
+                    return "it does not answer".to_owned();
+                }
+                () = sleep(LOOK) => {}
+            }
+            if !connection.status().connected() {
+                return "it was closed".to_owned();
+            }
+        }
+    }
+
+    /// Whether there is a connection now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.connection.borrow().is_some()
+    }
+
+    /// Whether the broker is there and takes nothing for now, for want of memory or disk: what was
+    /// published waits.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.0.blocked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there is a connection.
+    pub async fn connected(&self) {
+        // Its sender lives as long as the broker.
+        let _ = self.0.connection.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Gives up a connection that does not answer, so that a new one is made.
+    pub fn give_up(&self) {
+        self.0.connection.send_replace(None);
+    }
+
+    /// Opens a channel, once there is a connection.
+    ///
+    /// # Errors
+    /// The connection was lost, or is closed for good.
+    pub async fn channel(&self) -> Result<Channel, BusError> {
+        let mut connection = self.0.connection.subscribe();
+        let connected = connection.wait_for(Option::is_some).await;
+        let connection = connected.ok().and_then(|connected| connected.clone());
+        let connection = connection.ok_or(BusError::Away)?;
+        open(&connection).await
+    }
+
+    /// As [`Broker::channel`], without waiting for a connection.
+    ///
+    /// # Errors
+    /// `Away` where there is none.
+    pub async fn try_channel(&self) -> Result<Channel, BusError> {
+        let connection = self.0.connection.borrow().clone();
+        let connection = connection.ok_or(BusError::Away)?;
+        open(&connection).await
+    }
+
+    /// Makes sure that a queue is there: what exists is used as it is, whatever its durability and
+    /// arguments; what is missing is made, where that is allowed.
+    ///
+    /// # Errors
+    /// `NoQueue`, or the broker's refusal.
+    pub async fn queue(&self, name: &str) -> Result<(), BusError> {
+        // A refusal closes the channel, so this takes one of its own for each question.
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        match self.declare(name, passive).await {
+            Err(error) if error.refusal() == Some(AMQPSoftError::NOTFOUND) => {}
+            other => return other,
+        }
+        if !self.0.settings.declare {
+            return Err(BusError::NoQueue(name.to_owned()));
+        }
+        let durable = self.0.settings.durable;
+        self.declare(name, QueueDeclareOptions { durable, ..QueueDeclareOptions::default() }).await
+    }
+
+    async fn declare(&self, name: &str, options: QueueDeclareOptions) -> Result<(), BusError> {
+        let channel = self.try_channel().await?;
+        let declared = channel.queue_declare(name.into(), options, FieldTable::default());
+        let declared = timeout(ANSWER_TIMEOUT, declared).await.map_err(|_| BusError::Late)?;
+        declared?;
+        // What is left open would count against the connection's channels.
+        let _ = timeout(ANSWER_TIMEOUT, channel.close(200, "done".into())).await;
+        Ok(())
+    }
+
+    /// Waits until the connection is about to be ended for good.
+    pub async fn closing(&self) {
+        // Its sender lives as long as the broker.
+        let _ = self.0.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Ends the connection for good; what was not acknowledged is delivered again elsewhere.
+    pub async fn close(&self) {
+        self.0.closed.send_replace(true);
+        sleep(LAST_WORDS).await;
+        let connection = self.0.connection.send_replace(None);
+        self.0.metrics.connected(self.0.purpose).set(0);
+        if let Some(connection) = connection
+            && let Err(late) = timeout(LOOK, connection.close(200, "bye".into())).await
+        {
+            log::debug!("the broker did not say goodbye: {late}");
+        }
+    }
+}
+
+/// Waits until nobody has a connection.
+async fn given_up(known: &mut watch::Receiver<Option<Arc<Connection>>>) {
+    // Its sender lives as long as the broker.
+    let _ = known.wait_for(Option::is_none).await;
+}
+
+async fn open(connection: &Connection) -> Result<Channel, BusError> {
+    let channel = timeout(ANSWER_TIMEOUT, connection.create_channel());
+    Ok(channel.await.map_err(|_| BusError::Late)??)
+}
+
+fn read_certificates(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read rabbitmq.ca_file {}", path.display()))
+}

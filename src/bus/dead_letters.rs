@@ -1,0 +1,179 @@
+//! Where a message goes that cannot be understood, so that those behind it go on.
+
+use anyhow::{Context as _, bail, ensure};
+use lapin::message::Delivery;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::{BasicProperties, Confirmation};
+use tokio::time::timeout;
+
+use super::Parts;
+
+/// Why it is there, and from where it came.
+const REASON: &str = "x-frontdesk-reason";
+const QUEUE: &str = "x-frontdesk-queue";
+/// The longest reason, in characters: it may quote what was sent.
+const REASON_CHARS: usize = 500;
+/// The most bytes of headers that are kept: they must fit into one frame, with ours.
+const MOST_HEADERS: usize = 65_536;
+/// A message that outlives a restart of the broker.
+const PERSISTENT: u8 = 2;
+/// Headers by which the broker itself would deliver the message elsewhere, too.
+const DISTRIBUTION: [&str; 2] = ["CC", "BCC"];
+
+/// The queue of dead letters.
+pub struct DeadLetters {
+    parts: Parts,
+    queue: String,
+}
+
+impl DeadLetters {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        // The settings make sure that there is a name.
+        let queue = parts.settings.named(&parts.settings.dead_letter_queue).unwrap_or_default();
+        Self { parts, queue }
+    }
+
+    /// Puts a message of `queue` aside, and waits until the broker has it. Once this has gone well,
+    /// it may be acknowledged.
+    ///
+    /// # Errors
+    /// It is not in the queue of dead letters, or nobody can say.
+    pub async fn bury(&self, letter: &Delivery, queue: &str, reason: &str) -> anyhow::Result<()> {
+        let buried = timeout(self.parts.settings.confirm_timeout(), async {
+            let properties = marked(&letter.properties, queue, reason);
+            if !self.publish(&letter.data, properties.clone()).await? {
+                self.parts.broker.queue(&self.queue).await?;
+                let is_there = self.publish(&letter.data, properties).await?;
+                ensure!(is_there, "there is no queue {}", self.queue);
+            }
+            Ok(())
+        });
+        buried.await.context("the broker did not confirm in time").flatten()?;
+        self.parts.metrics.bus_dead_lettered.inc();
+        log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
+        log::debug!("it is in {} since {reason}", self.queue);
+        Ok(())
+    }
+
+    /// `false` where there is no such queue. On a channel of its own, which a refusal would close.
+    async fn publish(&self, body: &[u8], properties: BasicProperties) -> anyhow::Result<bool> {
+        let channel = self.parts.broker.try_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let queue = self.queue.as_str().into();
+        let confirm = channel.basic_publish("".into(), queue, options, body, properties).await?;
+        match confirm.await? {
+            Confirmation::Ack(returned) => Ok(returned.is_none()),
+            Confirmation::Nack(_) | Confirmation::NotRequested => {
+                bail!("{} did not take it", self.queue)
+            }
+        }
+    }
+}
+
+/// As it came, and why it is here; but without what would make the broker refuse it (another's
+/// `user_id`, headers that fill a frame), forget it (`expiration`), or hand it to somebody else.
+fn marked(properties: &BasicProperties, queue: &str, reason: &str) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    if let Some(came) = properties.headers().as_ref().filter(|came| size(came) <= MOST_HEADERS) {
+        for (name, value) in came.inner() {
+            if !DISTRIBUTION.contains(&name.as_str()) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    let text = |text: String| AMQPValue::LongString(LongString::from(text));
+    headers.insert(REASON.into(), text(reason.chars().take(REASON_CHARS).collect()));
+    headers.insert(QUEUE.into(), text(queue.to_owned()));
+    let mut marked =
+        BasicProperties::default().with_headers(headers).with_delivery_mode(PERSISTENT);
+    macro_rules! keep {
+        ($($of:ident => $with:ident),+) => {
+            $(if let Some(value) = properties.$of() {
+                marked = marked.$with(value.clone());
+            })+
+        };
+    }
+    keep! {
+        content_type => with_content_type,
+        content_encoding => with_content_encoding,
+        priority => with_priority,
+        correlation_id => with_correlation_id,
+        reply_to => with_reply_to,
+        message_id => with_message_id,
+        timestamp => with_timestamp,
+        kind => with_type,
+        app_id => with_app_id
+    }
+    marked
+}
+
+/// How many bytes headers have on the wire, or a few more.
+fn size(headers: &FieldTable) -> usize {
+    headers.inner().iter().map(|(name, value)| 1 + name.as_str().len() + value_size(value)).sum()
+}
+
+fn value_size(value: &AMQPValue) -> usize {
+    // The type, and a number or a length.
+    9 + match value {
+        AMQPValue::ShortString(text) => text.as_str().len(),
+        AMQPValue::LongString(text) => text.len(),
+        AMQPValue::ByteArray(bytes) => bytes.len(),
+        AMQPValue::FieldArray(values) => values.as_slice().iter().map(value_size).sum(),
+        AMQPValue::FieldTable(table) => size(table),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(properties: &BasicProperties, name: &str) -> Option<AMQPValue> {
+        properties.headers().as_ref()?.inner().get(name).cloned()
+    }
+
+    #[test]
+    fn a_dead_letter_tells_why_and_from_where() {
+        let mut headers = FieldTable::default();
+        headers.insert("mine".into(), AMQPValue::Boolean(true));
+        let came = BasicProperties::default().with_headers(headers).with_message_id("m-1".into());
+        let marked = marked(&came, "desk", &"x".repeat(9_999));
+        assert_eq!(header(&marked, "mine"), Some(AMQPValue::Boolean(true)));
+        assert_eq!(header(&marked, QUEUE), Some(AMQPValue::LongString("desk".into())));
+        assert_eq!(header(&marked, REASON), Some(AMQPValue::LongString("x".repeat(500).into())));
+        assert_eq!(marked.message_id().as_ref().map(|id| id.as_str()), Some("m-1"));
+        assert_eq!(marked.delivery_mode(), &Some(PERSISTENT));
+    }
+
+    #[test]
+    fn a_dead_letter_stays_and_is_taken_from_anybody() {
+        let mut headers = FieldTable::default();
+        headers.insert("CC".into(), AMQPValue::LongString("desk".into()));
+        let came = BasicProperties::default()
+            .with_headers(headers)
+            .with_expiration("1".into())
+            .with_user_id("somebody".into());
+        let marked = marked(&came, "desk", "why");
+        assert_eq!(header(&marked, "CC"), None);
+        assert_eq!((marked.expiration(), marked.user_id()), (&None, &None));
+    }
+
+    #[test]
+    fn headers_that_fill_a_frame_are_not_kept() {
+        let long = || AMQPValue::LongString("x".repeat(7_000).into());
+        let mut deep = FieldTable::default();
+        deep.insert("array".into(), AMQPValue::FieldArray(vec![long(); 9].into()));
+        let mut headers = FieldTable::default();
+        headers.insert("table".into(), AMQPValue::FieldTable(deep));
+        let kept = |headers: &FieldTable| {
+            let came = BasicProperties::default().with_headers(headers.clone());
+            marked(&came, "desk", "why").headers().as_ref().unwrap().inner().len()
+        };
+        assert_eq!(kept(&headers), 3);
+        headers.insert("more".into(), long());
+        assert_eq!(kept(&headers), 2, "ours alone");
+    }
+}

@@ -1,0 +1,80 @@
+//! Where events go.
+
+use lapin::options::BasicPublishOptions;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, PublisherConfirm};
+
+use super::event::Event;
+use crate::settings::RabbitMq;
+
+/// As AMQP counts it: survives a restart of the broker, in a queue that does.
+const PERSISTENT: u8 = 2;
+
+/// One who gets every event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// For those who have bound a queue; nobody may have.
+    Exchange(String),
+    /// Another service's queue, which must be there.
+    Queue(String),
+}
+
+/// Everyone who gets events, as the settings say.
+#[must_use]
+pub fn destinations(settings: &RabbitMq) -> Vec<Destination> {
+    let exchange = settings.named(&settings.exchange).map(Destination::Exchange);
+    let queues = settings.event_queues.iter().cloned().map(Destination::Queue);
+    exchange.into_iter().chain(queues).collect()
+}
+
+impl Destination {
+    /// The queue, where it is one.
+    #[must_use]
+    pub fn queue(&self) -> Option<&str> {
+        match self {
+            Self::Exchange(_) => None,
+            Self::Queue(name) => Some(name),
+        }
+    }
+
+    /// Why it did not take an event.
+    #[must_use]
+    pub fn why_not(&self, has_returned: bool) -> String {
+        match self {
+            Self::Exchange(name) => format!("a queue behind the exchange {name} takes no more"),
+            Self::Queue(name) if has_returned => format!("there is no queue {name}"),
+            Self::Queue(name) => format!("the queue {name} takes no more"),
+        }
+    }
+
+    /// Hands an event to the broker; what it makes of it, its confirm says. What finds no queue comes
+    /// back where that is asked for (`mandatory`), which needs a channel that confirms.
+    ///
+    /// # Errors
+    /// The channel or the connection is gone.
+    pub async fn publish(
+        &self,
+        channel: &Channel,
+        event: &Event,
+        mandatory: bool,
+    ) -> lapin::Result<PublisherConfirm> {
+        let (exchange, key, mandatory) = match self {
+            // Where nobody has bound a queue, nobody wants to hear of it.
+            Self::Exchange(name) => (name.as_str(), event.name, false),
+            Self::Queue(name) => ("", name.as_str(), mandatory),
+        };
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        let (exchange, key) = (exchange.into(), key.into());
+        channel.basic_publish(exchange, key, options, &event.body, properties(event)).await
+    }
+}
+
+fn properties(event: &Event) -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_headers(FieldTable::default())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(ShortString::try_new(event.id.as_str()).unwrap_or_default())
+        .with_timestamp(u64::try_from(event.at.seconds()).unwrap_or_default())
+        .with_type(event.name.into())
+}

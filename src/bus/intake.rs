@@ -1,0 +1,269 @@
+//! What other services say: taken from the queues, done, and acknowledged only then.
+//!
+//! What publishes here, answers and dead letters, goes over the other connection: the broker must be
+//! able to hold that up without holding up acknowledgements.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::protocol::AMQPSoftError;
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Consumer};
+use tokio::sync::{OnceCell, mpsc};
+use tokio::time::{sleep, timeout};
+
+use super::dead_letters::DeadLetters;
+use super::dispatch::{Dispatch, Outcome, Verdict};
+use super::{BusError, Nodes, Parts};
+use crate::metrics::Part;
+
+/// The pause before a queue that could not be read is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Before the name of a queue that one node reads: the queue that only its reader has.
+const LOCK: &str = "frontdesk.reads.";
+/// How long the broker may take to close a channel.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before a message that could not be put aside goes back.
+const UNBURIED: Duration = Duration::from_secs(1);
+
+/// Reads one queue. Every queue serves every pattern but users' news, so that a service may do with
+/// one.
+pub struct Intake {
+    parts: Parts,
+    dispatch: Dispatch,
+    queue: String,
+    /// Of a queue that is read by one node at a time, since what stands in it is done in its order.
+    /// The broker gives this one to one connection alone; that a consumer is exclusive, which some
+    /// queues do not know, would not do.
+    lock: Option<String>,
+    dead_letters: DeadLetters,
+}
+
+impl Intake {
+    /// One for each of the queues that are set; one name may serve for several.
+    #[must_use]
+    pub fn all(parts: &Parts, nodes: &Nodes) -> Vec<Self> {
+        let settings = &parts.settings;
+        let mut queues = BTreeMap::new();
+        for (name, is_ordered) in [
+            (&settings.rpc_queue, false),
+            (&settings.users_queue, true),
+            (&settings.gateway_queue, true),
+        ] {
+            *queues.entry(name).or_default() |= is_ordered;
+        }
+        let intake = |(name, is_ordered): (&String, bool)| {
+            let hears_of_users = *name == settings.users_queue;
+            Some(Self {
+                parts: parts.clone(),
+                dispatch: Dispatch::new(parts.clone(), nodes.clone(), hears_of_users),
+                queue: settings.named(name)?,
+                lock: settings.named(&format!("{LOCK}{name}")).filter(|_| is_ordered),
+                dead_letters: DeadLetters::new(parts.clone()),
+            })
+        };
+        queues.into_iter().filter_map(intake).collect()
+    }
+
+    /// Reads until the program ends, whatever becomes of the broker and of the queue.
+    pub async fn run(self) {
+        tokio::select! {
+            () = self.read_again_and_again() => {}
+            // What is in work is given up, and delivered again elsewhere.
+            () = self.parts.consumer.closing() => {}
+        }
+    }
+
+    async fn read_again_and_again(&self) {
+        let mut said = None;
+        loop {
+            if let Err(error) = self.try_read(&mut said).await {
+                self.say(&mut said, &error);
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Says why the queue cannot be read: once, and not at every try until it is over.
+    fn say(&self, said: &mut Option<String>, error: &BusError) {
+        let why = error.to_string();
+        if matches!(error, BusError::Away) || said.as_ref() == Some(&why) {
+            log::debug!("cannot read {}: {why}", self.queue);
+            return;
+        }
+        let is_locked = error.refusal() == Some(AMQPSoftError::RESOURCELOCKED);
+        // It may be the queue itself, which is some stranger's then.
+        if is_locked && self.lock.as_ref().is_some_and(|lock| why.contains(lock)) {
+            log::info!("{} is read by another; this node waits for its turn", self.queue);
+        } else {
+            log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
+        }
+        *said = Some(why);
+    }
+
+    /// Reads as long as the channel lasts. What was not acknowledged by then is given up here, and
+    /// delivered again: nothing is left to be done twice, or out of order.
+    async fn try_read(&self, said: &mut Option<String>) -> Result<(), BusError> {
+        let channel = self.parts.consumer.channel().await?;
+        let end = self.read(&channel, said).await;
+        // With it go the messages, and the lock.
+        let _ = timeout(CLOSE_TIMEOUT, channel.close(200, "done".into())).await;
+        end
+    }
+
+    async fn read(&self, channel: &Channel, said: &mut Option<String>) -> Result<(), BusError> {
+        let mut lock = match &self.lock {
+            Some(name) => Some(lock(channel, name).await?),
+            None => None,
+        };
+        self.parts.consumer.queue(&self.queue).await?;
+        let prefetch = self.parts.settings.prefetch;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        // Nor may a stranger read what is done in order.
+        let exclusive = lock.is_some();
+        let options = BasicConsumeOptions { exclusive, ..BasicConsumeOptions::default() };
+        let mut messages = channel
+            .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default())
+            .await?;
+        log::info!("reads {}", self.queue);
+        *said = None;
+        let replies = OnceCell::new();
+        // As long as the prefetch: the broker sends no more before one of them is acknowledged.
+        let (in_order, mut line) = mpsc::channel::<Delivery>(prefetch.into());
+        let one_by_one = async {
+            while let Some(delivery) = line.recv().await {
+                self.handle(&replies, &delivery).await?;
+            }
+            Ok(())
+        };
+        let mut one_by_one = pin!(one_by_one);
+        let mut at_once = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    let Some(delivery) = message.transpose()? else { return Ok(()) };
+                    if self.dispatch.is_ordered(&delivery) {
+                        if let Err(full) = in_order.try_send(delivery) {
+                            log::error!("{} sends more than was asked for: {full}", self.queue);
+                            return Ok(());
+                        }
+                    } else {
+                        let replies = &replies;
+                        at_once.push(async move { self.handle(replies, &delivery).await });
+                    }
+                }
+                Some(done) = at_once.next() => done?,
+                end = &mut one_by_one => return end,
+                () = lost(&mut lock) => return Ok(()),
+            }
+        }
+    }
+
+    /// Does what a message asks for. It is acknowledged, or goes somewhere, whatever happens.
+    ///
+    /// # Errors
+    /// It is neither, and is delivered again once the channel is closed.
+    async fn handle(
+        &self,
+        replies: &OnceCell<Channel>,
+        delivery: &Delivery,
+    ) -> Result<(), BusError> {
+        let outcome = AssertUnwindSafe(self.dispatch.outcome(delivery)).catch_unwind().await;
+        let Outcome { reply, verdict } = outcome.unwrap_or_else(|_| {
+            self.parts.metrics.panicked(Part::Bus);
+            Outcome::failed()
+        });
+        if let Some(reply) = reply {
+            self.reply(replies, delivery, &reply).await?;
+        }
+        match verdict {
+            Verdict::Done => delivery.ack(BasicAckOptions::default()).await?,
+            Verdict::Refused => {
+                let refuse = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
+                delivery.nack(refuse).await?
+            }
+            Verdict::Poison(reason) => {
+                match self.dead_letters.bury(delivery, &self.queue, &reason).await {
+                    Ok(()) => delivery.ack(BasicAckOptions::default()).await?,
+                    Err(error) => {
+                        log::warn!("a message of {} cannot be put aside: {error:#}", self.queue);
+                        sleep(UNBURIED).await;
+                        let back =
+                            BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+                        delivery.nack(back).await?
+                    }
+                }
+            }
+        };
+        Ok(())
+    }
+
+    /// Answers whoever asked, and waits until the broker has the answer. Who does not say where an
+    /// answer goes wants none.
+    async fn reply(
+        &self,
+        replies: &OnceCell<Channel>,
+        delivery: &Delivery,
+        body: &[u8],
+    ) -> Result<(), BusError> {
+        let Some(to) = delivery.properties.reply_to() else { return Ok(()) };
+        let mut properties = BasicProperties::default().with_headers(FieldTable::default());
+        if let Some(id) = delivery.properties.correlation_id() {
+            properties = properties.with_correlation_id(id.clone());
+        }
+        let mut sending = pin!(async {
+            let channel = replies.get_or_try_init(|| self.reply_channel()).await?;
+            let options = BasicPublishOptions::default();
+            let sent = channel.basic_publish("".into(), to.clone(), options, body, properties);
+            // A queue that takes no more is its reader's affair.
+            sent.await?.await?;
+            Ok(())
+        });
+        loop {
+            match timeout(self.parts.settings.confirm_timeout(), &mut sending).await {
+                Ok(sent) => return sent,
+                // It is there, and takes nothing for now.
+                Err(_) if self.parts.broker.is_blocked() => {}
+                Err(_) => return Err(BusError::Late),
+            }
+        }
+    }
+
+    async fn reply_channel(&self) -> Result<Channel, BusError> {
+        let channel = loop {
+            match self.parts.broker.channel().await {
+                // It is there, and reads nothing for now.
+                Err(BusError::Late) if self.parts.broker.is_blocked() => {}
+                opened => break opened?,
+            }
+        };
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
+    }
+}
+
+/// Takes a queue that one connection alone can have, and that goes with its consumer.
+async fn lock(channel: &Channel, name: &str) -> Result<Consumer, BusError> {
+    let only_mine =
+        QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
+    channel.queue_declare(name.into(), only_mine, FieldTable::default()).await?;
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    Ok(channel.basic_consume(name.into(), "".into(), options, FieldTable::default()).await?)
+}
+
+/// Waits until somebody has deleted the lock.
+async fn lost(lock: &mut Option<Consumer>) {
+    match lock {
+        Some(lock) => while lock.next().await.is_some_and(|word| word.is_ok()) {},
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,331 @@
+//! The way to one queue of another service: a channel of its own, so that what goes wrong with one
+//! queue leaves the others alone.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Consumer};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use super::at;
+use super::broker::{Broker, BusError};
+use super::gateway::{Carried, Place, body};
+use super::packet::Reply;
+use super::trouble::Trouble;
+use super::wave::{Fate, Wave};
+use crate::actors::{Asker, Forward, Forwarded};
+use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
+use crate::protocol::{Code, Exception};
+use crate::settings::{RabbitMq, RouteKind};
+
+/// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+/// Bytes of a service's answer; a larger one is `too_large`.
+const MOST_ANSWER: usize = 1 << 20;
+/// Characters of a service's refusal that a client is told.
+const MOST_MESSAGE: usize = 500;
+/// Events that are published before their confirmations are waited for.
+const MOST_TOGETHER: usize = 256;
+/// How long a request keeps its place when its session has gone.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Carries events to one queue, in their order.
+pub(super) struct Line {
+    queue: String,
+    settings: Arc<RabbitMq>,
+    broker: Broker,
+    metrics: Arc<Metrics>,
+    trouble: Trouble,
+}
+
+/// An open channel, and what is under way there.
+struct Open {
+    /// Dropped, it is closed.
+    channel: Channel,
+    replies: Consumer,
+    /// Events behind the wave; each waits equally long, so the first ends first.
+    unsent: VecDeque<Carried>,
+    wave: Wave,
+    /// When the wave must have been confirmed.
+    wave_ends: Instant,
+    /// What was published, by ids.
+    waiting: HashMap<String, Waiting>,
+    /// In order, as above.
+    deadlines: VecDeque<(Instant, String)>,
+}
+
+/// An event that the broker has not confirmed, or the service not answered.
+struct Waiting {
+    asker: Asker,
+    kind: RouteKind,
+    /// The last value of an answer that is to go on.
+    value: Option<Box<RawValue>>,
+    _place: Place,
+}
+
+impl Line {
+    pub fn new(
+        queue: String,
+        settings: Arc<RabbitMq>,
+        broker: Broker,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { queue, settings, broker, metrics, trouble: Trouble::default() }
+    }
+
+    /// Carries until nobody gives it anything any more.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Carried>) {
+        while let Some(first) = events.recv().await {
+            let opened = timeout_at(first.deadline, self.open()).await;
+            match opened.unwrap_or(Err(BusError::Late)) {
+                Ok(open) => self.serve(open, first, &mut events).await,
+                Err(error) => {
+                    self.say(format!("cannot reach queue {}: {error}", self.queue));
+                    self.fail(first.forward.asker, ForwardOutcome::Unavailable);
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Open, BusError> {
+        let channel = self.broker.try_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let without_acks = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let arguments = FieldTable::default();
+        let replies =
+            channel.basic_consume(REPLY_TO.into(), "".into(), without_acks, arguments).await?;
+        Ok(Open {
+            channel,
+            replies,
+            unsent: VecDeque::new(),
+            wave: Wave::default(),
+            wave_ends: Instant::now(),
+            waiting: HashMap::new(),
+            deadlines: VecDeque::new(),
+        })
+    }
+
+    /// Publishes, and hears what became of it, until the channel breaks or there is nothing more to
+    /// come. What is left waiting then is `unavailable`.
+    async fn serve(
+        &mut self,
+        mut open: Open,
+        first: Carried,
+        events: &mut mpsc::Receiver<Carried>,
+    ) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        open.unsent.push_back(first);
+        let broken = loop {
+            if open.wave.is_over()
+                && let Err(error) = self.publish(&mut open).await
+            {
+                break Some(error);
+            }
+            let deadline = open.first_deadline();
+            let is_sending = !open.wave.is_over();
+            tokio::select! {
+                // What became of the old first: it makes room for the new.
+                biased;
+                fates = open.wave.end(), if is_sending => match fates {
+                    Ok(fates) => self.confirmed(&mut open, fates),
+                    Err(error) => break Some(error.into()),
+                },
+                delivery = open.replies.next() => match delivery {
+                    Some(Ok(delivery)) => self.replied(&mut open, &delivery.properties, &delivery.data),
+                    Some(Err(error)) => break Some(error.into()),
+                    None => break Some(BusError::Away),
+                },
+                () = at(deadline) => self.expire(&mut open),
+                () = at(Some(open.wave_ends)), if is_sending => break Some(BusError::Late),
+                _ = look.tick(), if !open.waiting.is_empty() => self.abandon(&mut open),
+                carried = events.recv() => match carried {
+                    Some(carried) => open.unsent.push_back(carried),
+                    None => break None,
+                },
+            }
+        };
+        let unsent = open.unsent.into_iter().map(|carried| carried.forward.asker);
+        for asker in open.waiting.into_values().map(|waiting| waiting.asker).chain(unsent) {
+            self.fail(asker, ForwardOutcome::Unavailable);
+        }
+        if let Some(error) = broken {
+            self.say(format!("lost the way to queue {}: {error}", self.queue));
+        }
+    }
+
+    /// Publishes what has come meanwhile, as the next wave.
+    async fn publish(&mut self, open: &mut Open) -> Result<(), BusError> {
+        open.wave_ends = Instant::now() + self.settings.confirm_timeout();
+        while open.wave.len() < MOST_TOGETHER
+            && let Some(carried) = open.unsent.pop_front()
+        {
+            self.publish_one(open, carried).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish_one(&self, open: &mut Open, carried: Carried) -> Result<(), BusError> {
+        let Carried { forward, id, deadline, place } = carried;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.fail(forward.asker, ForwardOutcome::Timeout);
+            return Ok(());
+        }
+        let properties = BasicProperties::default()
+            .with_headers(FieldTable::default())
+            .with_message_id(id.as_str().into());
+        let kind = forward.route.kind;
+        let properties = match kind {
+            // It outlives a restart of the broker.
+            RouteKind::Event => properties.with_delivery_mode(2),
+            // Its answer would find nobody later.
+            RouteKind::Request => properties
+                .with_delivery_mode(1)
+                .with_expiration(left.as_millis().to_string().into())
+                .with_correlation_id(id.as_str().into())
+                .with_reply_to(REPLY_TO.into()),
+        };
+        let body = match body(&forward, &self.settings.gateway_service, &id) {
+            Ok(body) => body,
+            Err(error) => {
+                log::error!("an event for queue {} cannot be written: {error}", self.queue);
+                self.fail(forward.asker, ForwardOutcome::Unavailable);
+                return Ok(());
+            }
+        };
+        // The client's fields are in the body now, and not kept beside it.
+        let Forward { asker, .. } = forward;
+        open.waiting.insert(id.clone(), Waiting { asker, kind, value: None, _place: place });
+        open.deadlines.push_back((deadline, id.clone()));
+        let mandatory = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let queue = self.queue.as_str().into();
+        let published = open.channel.basic_publish("".into(), queue, mandatory, &body, properties);
+        let confirm = timeout_at(deadline, published).await.map_err(|_| BusError::Late)??;
+        open.wave.push(id, confirm);
+        Ok(())
+    }
+
+    /// The broker has the events of a wave, or has them not.
+    fn confirmed(&mut self, open: &mut Open, fates: Vec<(String, Fate)>) {
+        for (id, fate) in fates {
+            let Some(waiting) = open.waiting.get(&id) else { continue };
+            match fate {
+                Fate::Taken => {
+                    if self.trouble.is_over(Instant::now()) {
+                        log::info!("queue {} takes events of clients again", self.queue);
+                    }
+                    if waiting.kind == RouteKind::Event {
+                        self.conclude(open, &id, ForwardOutcome::Confirmed, Ok(None));
+                    }
+                    continue;
+                }
+                Fate::Refused => self.say(format!("queue {} takes nothing", self.queue)),
+                Fate::Returned => self.say(format!(
+                    "there is no queue {}, which the gateway is to send to",
+                    self.queue
+                )),
+            }
+            let unavailable = Err(Exception::unavailable());
+            self.conclude(open, &id, ForwardOutcome::Unavailable, unavailable);
+        }
+    }
+
+    /// A service has answered, or a part of it. One that comes too late is dropped.
+    fn replied(&mut self, open: &mut Open, properties: &BasicProperties, body: &[u8]) {
+        let id = properties.correlation_id().as_ref().map(|id| id.as_str().to_owned());
+        let asked = id.as_ref().and_then(|id| open.waiting.get_mut(id));
+        let (Some(id), Some(waiting)) = (&id, asked) else {
+            log::debug!("an answer from queue {} came for nobody, or too late", self.queue);
+            return self.metrics.gateway_answer(AnswerOutcome::Unknown);
+        };
+        if body.len() > MOST_ANSWER {
+            let problem =
+                format!("the answer has {} bytes, the most are {MOST_ANSWER}", body.len());
+            let too_large = Err(Exception::new(Code::TooLarge, problem));
+            return self.conclude(open, id, ForwardOutcome::Refused, too_large);
+        }
+        let reply = match Reply::read(body) {
+            Ok(reply) => reply,
+            Err(error) => {
+                log::error!("an answer from queue {} cannot be read: {error}", self.queue);
+                let unavailable = Err(Exception::unavailable());
+                return self.conclude(open, id, ForwardOutcome::Unavailable, unavailable);
+            }
+        };
+        if let Some(message) = reply.error {
+            let message: String = message.chars().take(MOST_MESSAGE).collect();
+            let refused = Err(Exception::new(Code::BadRequest, message));
+            return self.conclude(open, id, ForwardOutcome::Refused, refused);
+        }
+        // Of several values the last one counts.
+        let value = reply.value.or_else(|| waiting.value.take());
+        if reply.is_last {
+            self.conclude(open, id, ForwardOutcome::Answered, Ok(value));
+        } else {
+            waiting.value = value;
+        }
+    }
+
+    fn expire(&self, open: &mut Open) {
+        let now = Instant::now();
+        while let Some(late) = open.unsent.pop_front_if(|carried| carried.deadline <= now) {
+            self.fail(late.forward.asker, ForwardOutcome::Timeout);
+        }
+        while let Some((_, id)) = open.deadlines.pop_front_if(|(at, _)| *at <= now) {
+            self.conclude(open, &id, ForwardOutcome::Timeout, Err(Exception::unavailable()));
+        }
+    }
+
+    /// Gives up requests that nobody waits for any more.
+    fn abandon(&self, open: &mut Open) {
+        let is_gone =
+            |waiting: &Waiting| waiting.kind == RouteKind::Request && waiting.asker.is_gone();
+        for (_, gone) in open.waiting.extract_if(|_, waiting| is_gone(waiting)) {
+            self.fail(gone.asker, ForwardOutcome::Abandoned);
+        }
+        open.forget_deadlines();
+    }
+
+    fn conclude(&self, open: &mut Open, id: &str, outcome: ForwardOutcome, answer: Forwarded) {
+        if let Some(waiting) = open.waiting.remove(id) {
+            self.end(waiting.asker, outcome, answer);
+        }
+        open.forget_deadlines();
+    }
+
+    fn fail(&self, asker: Asker, outcome: ForwardOutcome) {
+        self.end(asker, outcome, Err(Exception::unavailable()));
+    }
+
+    fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {
+        let fits = asker.answer(answer);
+        self.metrics.gateway_forward(if fits { outcome } else { ForwardOutcome::Unavailable });
+    }
+
+    /// Says what is wrong: once, and not with every event until it is over.
+    fn say(&mut self, problem: String) {
+        if self.trouble.is_news(&problem, Instant::now()) {
+            log::warn!("{problem}");
+        }
+    }
+}
+
+impl Open {
+    fn first_deadline(&self) -> Option<Instant> {
+        let unsent = self.unsent.front().map(|carried| carried.deadline);
+        let published = self.deadlines.front().map(|(at, _)| *at);
+        unsent.into_iter().chain(published).min()
+    }
+
+    /// The deadlines of those that went well are not kept until their time is over.
+    fn forget_deadlines(&mut self) {
+        while self.deadlines.pop_front_if(|(_, id)| !self.waiting.contains_key(id)).is_some() {}
+    }
+}

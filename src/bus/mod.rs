@@ -1,0 +1,138 @@
+//! The company's other services, over RabbitMQ, in the words of NestJS.
+//!
+//! `broker` keeps the connections. Nothing here is the truth: what must not be lost stands in the
+//! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
+//! in the database.
+
+mod backlog;
+mod broker;
+mod dead_letters;
+mod destination;
+mod dispatch;
+mod event;
+mod gateway;
+mod intake;
+mod line;
+mod nodes;
+mod packet;
+mod pattern;
+mod presence;
+mod relay;
+mod rpc;
+mod trouble;
+mod users;
+mod wave;
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::time::{Instant, sleep_until};
+
+pub use broker::{Broker, BusError};
+pub use nodes::Nodes;
+
+use self::gateway::Gateway;
+use self::intake::Intake;
+use self::presence::Presence;
+use self::relay::Relay;
+use crate::actors::{Desk, Outside};
+use crate::metrics::{ConnectionUse, Metrics};
+use crate::settings::RabbitMq;
+
+/// What all parts of the bus share; cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    pub settings: Arc<RabbitMq>,
+    /// The connection that publishes.
+    pub broker: Broker,
+    /// The one that takes in what other services say, and acknowledges it.
+    pub consumer: Broker,
+    pub desk: Desk,
+    pub metrics: Arc<Metrics>,
+}
+
+/// The way to other services, with a thread of its own.
+pub struct Bus {
+    settings: Arc<RabbitMq>,
+    broker: Broker,
+    consumer: Broker,
+    metrics: Arc<Metrics>,
+    arbiter: Arbiter,
+}
+
+impl Bus {
+    /// Reads the settings; connects to nothing yet.
+    ///
+    /// # Errors
+    /// A URL or a file of certificates that cannot be read.
+    pub fn new(settings: Arc<RabbitMq>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let broker = |purpose| Broker::new(purpose, Arc::clone(&settings), Arc::clone(&metrics));
+        let (broker, consumer) = (broker(ConnectionUse::Publish)?, broker(ConnectionUse::Consume)?);
+        Ok(Self { settings, broker, consumer, metrics, arbiter: Arbiter::new() })
+    }
+
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// What sessions need to reach other services.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        let handle = self.arbiter.handle();
+        let gateway = Gateway::start_in_arbiter(&handle, {
+            let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
+            let metrics = Arc::clone(&self.metrics);
+            |_| Gateway::new(settings, broker, metrics)
+        });
+        let presence = Presence::start_in_arbiter(&handle, {
+            let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
+            let metrics = Arc::clone(&self.metrics);
+            |_| Presence::new(settings, broker, metrics)
+        });
+        let routes = self.settings.gateway.iter();
+        let routes = routes.map(|route| (route.event.clone(), Arc::new(route.clone()))).collect();
+        Outside {
+            routes: Arc::new(routes),
+            most_bytes: self.settings.gateway_bytes,
+            gateway: gateway.recipient(),
+            presence: presence.recipient(),
+        }
+    }
+
+    /// Connects, and goes on until [`Bus::stop`]. A broker that is away is waited for.
+    pub fn start(&self, desk: Desk) {
+        let parts = Parts {
+            settings: Arc::clone(&self.settings),
+            broker: self.broker.clone(),
+            consumer: self.consumer.clone(),
+            desk,
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.arbiter.spawn(parts.broker.clone().keep_connected());
+        self.arbiter.spawn(parts.consumer.clone().keep_connected());
+        self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
+        self.arbiter.spawn(Relay::new(&parts).run());
+        let (nodes, meeting) = Nodes::new(parts.clone());
+        self.arbiter.spawn(meeting);
+        self.arbiter.spawn(users::forget_repeats(parts.desk.store().clone()));
+        for intake in Intake::all(&parts, &nodes) {
+            self.arbiter.spawn(intake.run());
+        }
+    }
+
+    /// Says goodbye to the broker.
+    pub async fn stop(&self) {
+        self.consumer.close().await;
+        self.broker.close().await;
+        self.arbiter.stop();
+    }
+}
+
+/// Waits for a moment, or for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,197 @@
+//! Bodies: what NestJS puts into a message, and what it expects to find in one.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::pattern::Pattern;
+use crate::protocol::Exception;
+
+/// What a service sends: an event, or a request where there is an `id`.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    pub pattern: Pattern,
+    /// Verbatim; `null` where there is none.
+    pub data: &'a RawValue,
+    /// Verbatim: mostly a string, and by its presence alone what is sent is a request.
+    pub id: Option<&'a RawValue>,
+}
+
+/// Why a body is no packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("the body is not JSON")]
+    NotJson,
+    #[error("the body has no pattern")]
+    NoPattern,
+}
+
+/// The fields of an object; of a name that stands twice the last one.
+type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
+impl<'a> Packet<'a> {
+    /// Reads a body. What is not needed is looked over, whatever it is.
+    ///
+    /// # Errors
+    /// It is not JSON, or not an object with a pattern.
+    pub fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
+        let json: &RawValue = serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)?;
+        let fields: Fields = serde_json::from_str(json.get()).map_err(|_| Unreadable::NoPattern)?;
+        let pattern = fields.get("pattern").ok_or(Unreadable::NoPattern)?;
+        Ok(Self {
+            pattern: Pattern::of(pattern),
+            data: fields.get("data").copied().unwrap_or(RawValue::NULL),
+            id: fields.get("id").copied(),
+        })
+    }
+
+    /// The request's `id` as a text; nothing where it says nothing.
+    #[must_use]
+    pub fn id_text(&self) -> Option<Cow<'a, str>> {
+        self.id.filter(|id| !matches!(id.get(), "null" | "\"\"")).map(text)
+    }
+}
+
+/// A string's characters; the JSON of anything else.
+fn text(value: &RawValue) -> Cow<'_, str> {
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => Cow::Borrowed(value.get()),
+    }
+}
+
+/// What a service answers.
+#[derive(Debug)]
+pub struct Reply {
+    /// Nothing where there is no value, which is another thing than `null`.
+    pub value: Option<Box<RawValue>>,
+    /// What the service says went wrong.
+    pub error: Option<String>,
+    /// Nothing more will come.
+    pub is_last: bool,
+}
+
+impl Reply {
+    /// Reads a body. What does not look like an answer of NestJS is a value as a whole, and the last.
+    ///
+    /// # Errors
+    /// None that a body could cause.
+    pub fn read(body: &[u8]) -> serde_json::Result<Self> {
+        let Ok(json) = serde_json::from_slice::<&RawValue>(body) else {
+            return Ok(Self::foreign(to_raw_value(&String::from_utf8_lossy(body))?));
+        };
+        let fields: Fields = serde_json::from_str(json.get()).unwrap_or_default();
+        let [error, value, disposed] = ["err", "response", "isDisposed"].map(|key| fields.get(key));
+        if error.or(value).or(disposed).is_none() {
+            return Ok(Self::foreign(json.to_owned()));
+        }
+        let error = error.filter(|error| is_truthy(error)).map(|error| message(error));
+        Ok(Self {
+            is_last: error.is_some() || disposed.is_some_and(|disposed| is_truthy(disposed)),
+            value: value.map(|value| (*value).to_owned()),
+            error,
+        })
+    }
+
+    fn foreign(value: Box<RawValue>) -> Self {
+        Self { value: Some(value), error: None, is_last: true }
+    }
+}
+
+/// As JavaScript takes it in a condition.
+fn is_truthy(value: &RawValue) -> bool {
+    !matches!(value.get(), "null" | "false" | "0" | "\"\"")
+}
+
+/// What an `err` says to people: itself, or its `message`.
+fn message(error: &RawValue) -> String {
+    let fields: Fields = serde_json::from_str(error.get()).unwrap_or_default();
+    text(fields.get("message").copied().unwrap_or(error)).into_owned()
+}
+
+/// An event: nobody answers it.
+///
+/// # Errors
+/// None but of what `data` says of itself.
+pub fn event<D: Serialize + ?Sized>(pattern: &RawValue, data: &D) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a, D: ?Sized> {
+        pattern: &'a RawValue,
+        data: &'a D,
+    }
+    serde_json::to_vec(&Body { pattern, data })
+}
+
+/// A request: it is answered with the correlation id that the message has, which is `id` too.
+///
+/// # Errors
+/// None but of what `data` says of itself.
+pub fn request<D: Serialize + ?Sized>(
+    pattern: &RawValue,
+    data: &D,
+    id: &str,
+) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a, D: ?Sized> {
+        pattern: &'a RawValue,
+        data: &'a D,
+        id: &'a str,
+    }
+    serde_json::to_vec(&Body { pattern, data, id })
+}
+
+/// The answer to a request. NestJS 12 takes one key more or less for a value as a whole.
+///
+/// # Errors
+/// None but of what `value` says of itself.
+pub fn response<R: Serialize + ?Sized>(value: &R) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a, R: ?Sized> {
+        response: &'a R,
+        #[serde(rename = "isDisposed")]
+        is_disposed: bool,
+    }
+    serde_json::to_vec(&Body { response: value, is_disposed: true })
+}
+
+/// The refusal of a request.
+///
+/// # Errors
+/// None.
+pub fn refusal(exception: &Exception) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        err: Error<'a>,
+        #[serde(rename = "isDisposed")]
+        is_disposed: bool,
+    }
+    #[derive(Serialize)]
+    struct Error<'a> {
+        status: &'static str,
+        code: &'static str,
+        message: &'a str,
+    }
+    let (code, message) = (exception.code.as_str(), &*exception.message);
+    serde_json::to_vec(&Body { err: Error { status: "error", code, message }, is_disposed: true })
+}
+
+/// The answer to a request that nobody here has a handler for, as NestJS words it.
+///
+/// # Errors
+/// None.
+pub fn no_handler(id: &RawValue) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        id: &'a RawValue,
+        err: &'static str,
+        status: &'static str,
+    }
+    let err = "There is no matching message handler defined in the remote service.";
+    serde_json::to_vec(&Body { id, err, status: "error" })
+}
+
+#[cfg(test)]
+#[path = "packet_tests.rs"]
+mod tests;

@@ -1,0 +1,204 @@
+//! Reading a chat's messages, and writing one in a service's name.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Deserialize;
+
+use super::chats::no_own_chat;
+use super::{Answer, DATA, Question, answer, either};
+use crate::db::HistoryPage;
+use crate::domain::{CLIENT_ID_CHARS, ChatId, ClientId, Role, Seq, UserId};
+use crate::protocol::{
+    Asked, Exception, Limits, List, MessageView, Number, Order, Outgoing, ReceiptView, Text,
+    storable,
+};
+
+/// Messages of a page where nothing else is asked for.
+const LIMIT: i64 = 50;
+/// The longest name of a service, in characters: with its role it is a subject.
+const NAME_CHARS: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetMessages {
+    chat_id: Number,
+    limit: Option<i64>,
+    after: Option<String>,
+    after_seq: Option<Number>,
+    before_seq: Option<Number>,
+    order: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SendMessage {
+    chat_id: Option<Number>,
+    user_id: Option<Number>,
+    message: String,
+    client_id: Option<String>,
+    expect_seq: Option<Seq>,
+    author: Option<Author>,
+}
+
+/// As whom a service speaks.
+#[derive(Default, Deserialize)]
+struct Author {
+    role: Option<String>,
+    name: Option<Text>,
+    nickname: Option<String>,
+}
+
+impl Question<'_> {
+    /// The newest first, unless asked otherwise.
+    pub(super) async fn get_messages(&self) -> Answer {
+        let wanted: GetMessages = self.read()?;
+        let chat = ChatId(wanted.chat_id.0);
+        let asked = Asked {
+            limit: wanted.limit,
+            order: wanted.order.as_deref(),
+            after: wanted.after.as_deref(),
+        };
+        let list = List::of(&format!("get_messages/{chat}"), asked, LIMIT, Order::Desc);
+        let list = list.map_err(|refused| refused.within(DATA))?;
+        let shown = list.after().map_err(|refused| refused.within(DATA))?;
+        let page = HistoryPage {
+            after: bound(wanted.after_seq, "afterSeq")?,
+            before: bound(wanted.before_seq, "beforeSeq")?,
+            newest_first: list.order() == Order::Desc,
+            limit: list.rows(),
+        }
+        .behind(shown.map(|(seq, _)| Seq(seq)));
+        let store = self.parts.desk.store();
+        let messages = store.history(chat, page).await?;
+        // A message proves that its chat exists.
+        if messages.is_empty() && store.standings(UserId(0), vec![chat]).await?.is_empty() {
+            return Err(Exception::chat_not_found(chat));
+        }
+        answer(&list.page(&messages, |message| (message.seq.0, 0), MessageView::from))
+    }
+
+    /// The same way into the log as a client's message.
+    pub(super) async fn send_message(&self) -> Answer {
+        let wanted: SendMessage = self.read()?;
+        let (role, name, nickname) = wanted.author.unwrap_or_default().check()?;
+        let mut message = Outgoing::check_parts(
+            wanted.message,
+            wanted.client_id,
+            wanted.expect_seq,
+            DATA,
+            &self.limits(),
+        )?;
+        // Delivered again, it is the same message.
+        message.client_id = message.client_id.or_else(|| client_id(self.id?));
+        let to = either(
+            (wanted.chat_id.map(|Number(id)| To::Chat(ChatId(id))), "chatId"),
+            (wanted.user_id.map(|Number(id)| To::Customer(UserId(id))), "userId"),
+        )?;
+        let (desk, store) = (&self.parts.desk, self.parts.desk.store());
+        let author = store.service_user(role, name, nickname).await?;
+        if author.blocked {
+            return Err(Exception::forbidden("this author is blocked"));
+        }
+        let chat = match to {
+            To::Chat(chat) => chat,
+            To::Customer(user) => self.own_chat(user).await?,
+        };
+        let posted = desk.post(author.author(), chat, message).await?;
+        answer(&ReceiptView::new(chat, &posted.client_id, posted.receipt, posted.duplicate))
+    }
+
+    /// A customer's own chat, made where it is missing.
+    async fn own_chat(&self, id: UserId) -> Result<ChatId, Exception> {
+        let (desk, store) = (&self.parts.desk, self.parts.desk.store());
+        if let Some(chat) = store.support_chat(id).await? {
+            return Ok(chat);
+        }
+        let user = store.user(id).await?.ok_or_else(|| Exception::user_not_found(id))?;
+        match user.role {
+            Role::Customer => desk.own_chat(id).await,
+            _ => Err(no_own_chat(id)),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let limits = self.parts.desk.limits();
+        Limits {
+            message_chars: limits.message_chars,
+            title_chars: limits.title_chars,
+            group_members: limits.group_members,
+        }
+    }
+}
+
+enum To {
+    Chat(ChatId),
+    Customer(UserId),
+}
+
+impl Author {
+    /// Role, name and nickname; a bot called `bot` where nothing is said.
+    fn check(self) -> Result<(Role, String, Option<String>), Exception> {
+        let path = |field: &str| format!("{DATA}.author.{field}");
+        let role = match self.role.as_deref() {
+            None => Role::Bot,
+            Some(word) => Role::from_word(word)
+                .filter(|role| role.is_service())
+                .ok_or_else(|| Exception::bad_request(path("role"), "must be bot or system"))?,
+        };
+        let name = self.name.map_or_else(|| role.as_str().to_owned(), |Text(name)| name);
+        if !(1..=NAME_CHARS).contains(&name.chars().count()) {
+            let problem = format!("must have 1 to {NAME_CHARS} characters");
+            return Err(Exception::bad_request(path("name"), problem));
+        }
+        storable(&path("name"), &name)?;
+        self.nickname.as_deref().map_or(Ok(()), |text| storable(&path("nickname"), text))?;
+        Ok((role, name, self.nickname))
+    }
+}
+
+/// What a request's `id` makes of a message without a name of its own: the `id` itself, or its hash
+/// where that cannot be a name.
+fn client_id(id: &str) -> Option<ClientId> {
+    let name = ClientId::parse(format!("rpc-{id}")).or_else(|_| {
+        let hash: String = digest(&SHA256, id.as_bytes()).as_ref().iter().map(hex).collect();
+        let name = format!("rpc-{hash}").chars().take(CLIENT_ID_CHARS).collect();
+        ClientId::parse(name)
+    });
+    name.ok()
+}
+
+fn hex(byte: &u8) -> String {
+    format!("{byte:02x}")
+}
+
+fn bound(seq: Option<Number>, name: &str) -> Result<Option<Seq>, Exception> {
+    match seq {
+        Some(Number(seq)) if seq < 0 => {
+            Err(Exception::bad_request(format!("{DATA}.{name}"), "must not be negative"))
+        }
+        seq => Ok(seq.map(|Number(seq)| Seq(seq))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_different_ids_are_different_messages() {
+        let long = "x".repeat(60);
+        let ids = [
+            "1".to_owned(),
+            "a\0".to_owned(),
+            "b\0".to_owned(),
+            format!("{long}a"),
+            format!("{long}b"),
+            long,
+        ];
+        let mut names: Vec<_> = ids.iter().map(|id| client_id(id).unwrap()).collect();
+        assert_eq!((names[0].as_str(), names[5].as_str().len()), ("rpc-1", CLIENT_ID_CHARS));
+        assert_eq!(client_id(&ids[3]).as_ref(), Some(&names[3]), "the same again is the same");
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        assert_eq!(names.len(), ids.len());
+    }
+}

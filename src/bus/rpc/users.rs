@@ -1,0 +1,65 @@
+//! Questions about users.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, DATA, Question, answer, either};
+use crate::domain::UserId;
+use crate::protocol::{Code, Exception, Number, Text, UserView, storable};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetUser {
+    id: Option<Number>,
+    user_id: Option<Number>,
+    subject: Option<Text>,
+    issuer: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IsOnline {
+    id: Option<Number>,
+    user_id: Option<Number>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Online {
+    user_id: UserId,
+    online: bool,
+}
+
+impl Question<'_> {
+    /// `{id}`, or `{subject, issuer?}`; without an issuer it is that of other services' users.
+    pub(super) async fn get_user(&self) -> Answer {
+        let wanted: GetUser = self.read()?;
+        let store = self.parts.desk.store();
+        let user = match wanted.subject {
+            None => {
+                let id = UserId(either((wanted.id, "id"), (wanted.user_id, "userId"))?.0);
+                store.user(id).await?.ok_or_else(|| Exception::user_not_found(id))?
+            }
+            Some(_) if wanted.id.is_some() || wanted.user_id.is_some() => {
+                let problem = "stands beside an id, one is allowed";
+                return Err(Exception::bad_request(format!("{DATA}.subject"), problem));
+            }
+            Some(Text(subject)) => {
+                let issuer = wanted.issuer.unwrap_or(self.parts.settings.users_issuer.clone());
+                storable(&format!("{DATA}.subject"), &subject)?;
+                storable(&format!("{DATA}.issuer"), &issuer)?;
+                store.find_identity(issuer, subject).await?.ok_or_else(|| {
+                    Exception::new(Code::UserNotFound, "there is no user of this subject")
+                })?
+            }
+        };
+        answer(&UserView::from(&user))
+    }
+
+    /// Whether a user has a session on any node.
+    pub(super) async fn is_online(&self) -> Answer {
+        let IsOnline { id, user_id } = self.read()?;
+        let user_id = UserId(either((user_id, "userId"), (id, "id"))?.0);
+        let online = self.nodes.is_online(user_id).await?;
+        answer(&Online { user_id, online })
+    }
+}

@@ -1,0 +1,205 @@
+//! What other services tell of their users.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep};
+
+use super::Parts;
+use crate::actors::UserChanged;
+use crate::db::{Store, StoreError};
+use crate::domain::{Applied, Role, Timestamp, UserNews};
+use crate::metrics::UserOutcome;
+use crate::protocol::{Exception, Text, parse_data, storable};
+use crate::settings::RabbitMq;
+
+/// The pauses before another try while the database is away: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long a failure of the database may be one that passes, before the news are taken for its cause:
+/// what is wrong with the database would move all of them aside.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a repeat is known as one, and how often what is older is forgotten.
+const KNOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What can be told of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserEvent {
+    Created,
+    Updated,
+    Blocked,
+}
+
+/// News with what makes a repeat of them known, as the desk's own events have it.
+#[derive(Deserialize)]
+struct Envelope {
+    id: Option<Text>,
+    time: Option<String>,
+    source: Option<String>,
+    payload: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    subject: Option<Text>,
+    sub: Option<Text>,
+    user_id: Option<Text>,
+    id: Option<Text>,
+    nickname: Option<String>,
+    name: Option<String>,
+    email: Option<String>,
+    role: Option<String>,
+    blocked: Option<bool>,
+}
+
+impl UserEvent {
+    #[must_use]
+    pub fn of(pattern: &str) -> Option<Self> {
+        [Self::Created, Self::Updated, Self::Blocked]
+            .into_iter()
+            .find(|event| event.name() == pattern)
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "user.created",
+            Self::Updated => "user.updated",
+            Self::Blocked => "user.blocked",
+        }
+    }
+
+    /// Reads what is told; `None` where it is the desk's own word that came back.
+    ///
+    /// # Errors
+    /// Data that is not as it must be: the message names the path.
+    pub fn read(
+        self,
+        data: Option<&RawValue>,
+        message_id: Option<&str>,
+        settings: &RabbitMq,
+    ) -> Result<Option<UserNews>, Exception> {
+        // A payload that stands alone may have a field of any name and type that an envelope has.
+        let fields: HashMap<String, IgnoredAny> = parse_data(data, "data")?;
+        let (payload, at, event, source, time) = if fields.contains_key("payload") {
+            let Envelope { id, time, source, payload } = parse_data(data, "data")?;
+            let payload: Payload = parse_data(Some(&payload), "data.payload")?;
+            (payload, "data.payload", id, source, time)
+        } else {
+            (parse_data(data, "data")?, "data", None, None, None)
+        };
+        if source.as_ref() == Some(&settings.source) {
+            return Ok(None);
+        }
+        let at_time = time
+            .map(|text| {
+                Timestamp::parse(&text).ok_or_else(|| {
+                    Exception::bad_request("data.time", "must be RFC 3339, as 2026-11-20T10:00:00Z")
+                })
+            })
+            .transpose()?;
+        let source = source.unwrap_or_else(|| self.name().to_owned());
+        let event = event.map(|Text(id)| id).or_else(|| message_id.map(str::to_owned));
+        // Without a word in it, it tells nothing apart.
+        let event = event.filter(|id| !id.is_empty());
+        storable("data.source", &source)?;
+        event.as_deref().map_or(Ok(()), |id| storable("data.id", id))?;
+        let event = event.map(|id| (source, id));
+        let issuer = settings.users_issuer.clone();
+        Ok(Some(UserNews { event, at: at_time, issuer, ..self.news(payload, at)? }))
+    }
+
+    fn news(self, payload: Payload, at: &str) -> Result<UserNews, Exception> {
+        let path = |field: &str| format!("{at}.{field}");
+        let named = [
+            ("subject", payload.subject),
+            ("sub", payload.sub),
+            ("userId", payload.user_id),
+            ("id", payload.id),
+        ];
+        let named = named.into_iter().find_map(|(name, text)| Some((name, text?.0)));
+        let (field, subject) = named.ok_or_else(|| {
+            Exception::bad_request(path("subject"), "is missing (or sub, userId or id)")
+        })?;
+        if subject.is_empty() {
+            return Err(Exception::bad_request(path(field), "must not be empty"));
+        }
+        let nickname = payload.nickname.or(payload.name);
+        let texts = [
+            (field, Some(&subject)),
+            ("nickname", nickname.as_ref()),
+            ("email", payload.email.as_ref()),
+        ];
+        for (field, text) in texts {
+            text.map_or(Ok(()), |text| storable(&path(field), text))?;
+        }
+        let role = payload.role.as_deref().map(|word| {
+            Role::parse(word)
+                .ok_or_else(|| Exception::bad_request(path("role"), "must be customer or admin"))
+        });
+        Ok(UserNews {
+            event: None,
+            at: None,
+            issuer: String::new(),
+            subject,
+            nickname,
+            email: payload.email,
+            role: role.transpose()?,
+            blocked: payload.blocked.or((self == Self::Blocked).then_some(true)),
+            is_first: self == Self::Created,
+        })
+    }
+}
+
+/// Forgets by what repeats are known, once they are old, until the program ends.
+pub async fn forget_repeats(store: Store) {
+    loop {
+        if let Err(error) = store.prune_inbox(KNOWN).await {
+            log::warn!("what was told of users long ago is not forgotten yet: {error}");
+        }
+        sleep(FORGET_EVERY).await;
+    }
+}
+
+/// Applies news, however long the database is away: what comes behind them waits.
+///
+/// # Errors
+/// A failure of the database that has not passed.
+pub async fn apply(parts: &Parts, news: UserNews) -> Result<(), StoreError> {
+    let (mut pause, longest) = PAUSES;
+    let mut failing = None;
+    let applied = loop {
+        let error = match parts.desk.store().apply_user_news(news.clone()).await {
+            Ok(applied) => break applied,
+            Err(error) => error,
+        };
+        if let StoreError::Unavailable(_) = error {
+            failing = None;
+        } else if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return Err(error);
+        }
+        // Said once, and not at every try until it is over.
+        if pause == PAUSES.0 {
+            log::warn!("what is told of users waits: {error}");
+        }
+        parts.metrics.user_event(UserOutcome::Retried);
+        sleep(pause).await;
+        pause = pause.saturating_mul(2).min(longest);
+    };
+    match applied {
+        Applied::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),
+        Applied::Changed(user) => {
+            parts.metrics.user_event(UserOutcome::Applied);
+            let changed = UserChanged { user: user.id, role: user.role, blocked: user.blocked };
+            // Bounded: news are applied one after the other.
+            parts.desk.chat_server().do_send(changed);
+        }
+    }
+    Ok(())
+}

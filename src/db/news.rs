@@ -1,0 +1,199 @@
+//! What other services tell: of their users, and by whom they speak here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use diesel::{ExpressionMethods, QueryDsl};
+
+use super::backend::transact;
+use super::journal::{Change, Note};
+use super::rows::UserRow;
+use super::schema::{inbox, users};
+use super::{Store, StoreError};
+use crate::domain::{Applied, OWN_ISSUER, Role, Timestamp, User, UserNews};
+
+/// What becomes of a user's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// The news are older than what is known.
+    Nothing,
+    /// What is known is now known to be newer.
+    Confirmed,
+    Changed {
+        /// Whether open sessions must learn of it: of another role, or of a block.
+        matters: bool,
+    },
+}
+
+/// Takes over what the news say, as far as it is not older than what is known. What a token says, too,
+/// is held against the newest token or news, by the second, as tokens count. A block is said by no
+/// token, and held against when it was last said (`blocked_at`). News of the same time come in the
+/// order in which they were told.
+fn apply(
+    row: &mut UserRow,
+    blocked_at: &mut Option<Timestamp>,
+    news: &UserNews,
+    at: Timestamp,
+) -> Effect {
+    let before = row.clone();
+    let block = news.blocked.filter(|_| blocked_at.is_none_or(|known| at >= known));
+    if let Some(blocked) = block {
+        row.blocked = blocked;
+        *blocked_at = Some(at);
+    }
+    let is_newest = row.claims_at.is_none_or(|known| at.seconds() >= known);
+    if is_newest {
+        row.claims_at = Some(at.seconds());
+        row.role = person(news).unwrap_or(row.role);
+        row.nickname = news.nickname.clone().or(row.nickname.take());
+        row.email = news.email.clone().or(row.email.take());
+    }
+    let matters = row.role != before.role || row.blocked != before.blocked;
+    if matters || row.nickname != before.nickname || row.email != before.email {
+        Effect::Changed { matters }
+    } else if is_newest || block.is_some() {
+        Effect::Confirmed
+    } else {
+        Effect::Nothing
+    }
+}
+
+/// The role that is told of, where it is one that a person may have.
+fn person(news: &UserNews) -> Option<Role> {
+    news.role.filter(|role| !role.is_service())
+}
+
+impl Store {
+    /// Brings the table of users in step with what another service tells, once: a user who is not
+    /// known is made, without a chat. A role or a block that changes is written into the journal, for
+    /// live sessions. Nobody is told of any of it: who told us knows.
+    ///
+    /// News that are to come count as of now. News of our own users change nothing.
+    pub async fn apply_user_news(&self, news: UserNews) -> Result<Applied, StoreError> {
+        if news.issuer == OWN_ISSUER {
+            log::warn!("news of a user of our own, {:?}, change nothing", news.subject);
+            return Ok(Applied::Unchanged);
+        }
+        transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
+            if let Some((source, event_id)) = &news.event {
+                let event =
+                    (inbox::source.eq(source), inbox::event_id.eq(event_id), inbox::at.eq(now));
+                let insert = diesel::insert_into(inbox::table).values(event);
+                if run!(insert.on_conflict_do_nothing().execute(connection))? == 0 {
+                    return Ok(Applied::Unchanged);
+                }
+            }
+            let at = news.at.map_or(now, |at| at.min(now));
+            let names = BTreeSet::from([(news.issuer.clone(), news.subject.clone())]);
+            let mut found = run!(dialect::lock_users(connection, &names))?.pop();
+            let mut is_made = false;
+            if found.is_none() {
+                let user = (
+                    users::issuer.eq(&news.issuer),
+                    users::subject.eq(&news.subject),
+                    users::role.eq(person(&news).unwrap_or(Role::Customer)),
+                    users::nickname.eq(&news.nickname),
+                    users::email.eq(&news.email),
+                    users::claims_at.eq(at.seconds()),
+                    users::blocked_at.eq(news.blocked.map(|_| at)),
+                    users::blocked.eq(news.blocked.unwrap_or(false)),
+                    users::created_at.eq(now),
+                );
+                let insert = diesel::insert_into(users::table).values(user);
+                is_made = run!(insert.on_conflict_do_nothing().execute(connection))? > 0;
+                found = run!(dialect::lock_users(connection, &names))?.pop();
+            }
+            // Users are never deleted, so whoever was made, by whomever, is found.
+            let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
+            if is_made {
+                return Ok(Applied::Changed(row.into()));
+            }
+            if news.is_first || row.role.is_service() {
+                return Ok(Applied::Unchanged);
+            }
+            let blocked_at = users::table.find(row.id).select(users::blocked_at);
+            let mut blocked_at: Option<Timestamp> = run!(blocked_at.first(connection))?;
+            let effect = apply(&mut row, &mut blocked_at, &news, at);
+            if effect == Effect::Nothing {
+                return Ok(Applied::Unchanged);
+            }
+            let update = diesel::update(users::table.find(row.id)).set((
+                users::role.eq(row.role),
+                users::nickname.eq(&row.nickname),
+                users::email.eq(&row.email),
+                users::claims_at.eq(row.claims_at),
+                users::blocked.eq(row.blocked),
+                users::blocked_at.eq(blocked_at),
+            ));
+            run!(update.execute(connection))?;
+            if effect == (Effect::Changed { matters: true }) {
+                run!(dialect::note(connection, &[Note::from(Change::UserChanged(row.id))]))?;
+            }
+            Ok(match effect {
+                Effect::Changed { .. } => Applied::Changed(row.into()),
+                Effect::Nothing | Effect::Confirmed => Applied::Unchanged,
+            })
+        })
+    }
+
+    /// Forgets by what repeats are known, of what was applied longer ago than `age`.
+    pub async fn prune_inbox(&self, age: Duration) -> Result<(), StoreError> {
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
+            // Never before 1970: PostgreSQL's calendar begins later than our numbers do.
+            let before = Timestamp(now.0.saturating_sub(age).max(0));
+            let old = inbox::table.filter(inbox::at.lt(before));
+            run!(diesel::delete(old).execute(connection))?;
+            Ok(())
+        })
+    }
+
+    /// Finds or makes the user as whom a service speaks: `role` is `Bot` or `System`, `name` its name
+    /// among those of the role. Another nickname than the known one replaces it; without one the
+    /// known one stays. A user who is known already costs one read.
+    ///
+    /// # Errors
+    /// `Internal` where the role is no service's.
+    pub async fn service_user(
+        &self,
+        role: Role,
+        name: String,
+        nickname: Option<String>,
+    ) -> Result<User, StoreError> {
+        if !role.is_service() {
+            return Err(StoreError::Internal(format!("{} is no service's role", role.as_str())));
+        }
+        let subject = format!("{}:{name}", role.as_str());
+        let is_same =
+            |user: &User| user.role == role && (nickname.is_none() || user.nickname == nickname);
+        let known = self.find_identity(OWN_ISSUER.to_owned(), subject.clone()).await?;
+        if let Some(user) = known.filter(is_same) {
+            return Ok(user);
+        }
+        let row: UserRow = transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
+            let user = (
+                users::issuer.eq(OWN_ISSUER),
+                users::subject.eq(&subject),
+                users::role.eq(role),
+                users::nickname.eq(&nickname),
+                users::created_at.eq(now),
+            );
+            let insert = diesel::insert_into(users::table).values(user);
+            run!(insert.on_conflict_do_nothing().execute(connection))?;
+            let names = BTreeSet::from([(OWN_ISSUER.to_owned(), subject)]);
+            let found = run!(dialect::lock_users(connection, &names))?.pop();
+            let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
+            // An older version of the schema knows no services, and made a customer of this one.
+            row.role = role;
+            row.nickname = nickname.or(row.nickname);
+            let update = diesel::update(users::table.find(row.id))
+                .set((users::role.eq(row.role), users::nickname.eq(&row.nickname)));
+            run!(update.execute(connection))?;
+            Ok(row)
+        })?;
+        Ok(row.into())
+    }
+}

@@ -1,0 +1,168 @@
+//! The company's other services, over RabbitMQ.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Secret, load};
+
+/// How the broker is reached, and what is said and heard there. Off without a URL.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RabbitMq {
+    /// `amqp://user:password@host:port/vhost`, or `amqps://`.
+    pub url: Option<Secret>,
+    /// PEM; for `amqps://` only.
+    pub ca_file: Option<PathBuf>,
+    pub heartbeat_seconds: u16,
+    pub reconnect_ms: u64,
+    pub confirm_ms: u64,
+    /// Who is named as the source of events.
+    pub source: String,
+    /// Before the name of each queue and exchange of our own.
+    pub prefix: String,
+    /// Whether what is missing is made.
+    pub declare: bool,
+    /// Of the queues that are made.
+    pub durable: bool,
+    /// Empty: none.
+    pub exchange: String,
+    /// Queues that get every event, too.
+    #[serde(deserialize_with = "load::list")]
+    pub event_queues: Vec<String>,
+    pub outbox_batch: usize,
+    pub outbox_poll_ms: u64,
+    /// Empty: none.
+    pub rpc_queue: String,
+    pub rpc_timeout_ms: u64,
+    /// Empty: none.
+    pub users_queue: String,
+    /// Who vouches for the users that other services tell of.
+    pub users_issuer: String,
+    pub dead_letter_queue: String,
+    /// Messages taken from a queue and not yet acknowledged.
+    pub prefetch: u16,
+    /// What clients may say to other services.
+    #[serde(deserialize_with = "routes")]
+    pub gateway: Vec<Route>,
+    /// Empty: none.
+    pub gateway_queue: String,
+    /// How the gateway calls itself in the metadata.
+    pub gateway_service: String,
+    pub gateway_bytes: usize,
+    pub gateway_timeout_ms: u64,
+    pub gateway_in_flight: usize,
+}
+
+/// A client's event that another service is told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// As the client names it; none of the protocol's names.
+    pub event: String,
+    /// The service's queue, as it is named there.
+    pub queue: String,
+    /// A pattern, as it stands on the wire: a JSON object's text, or a plain name.
+    pub pattern: String,
+    #[serde(default)]
+    pub kind: RouteKind,
+    /// Who may send it.
+    #[serde(default)]
+    pub role: RouteRole,
+}
+
+/// Whether an answer is waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    /// Told, and that is all; answers come as events of their own.
+    #[default]
+    Event,
+    /// The service's answer becomes the client's ack.
+    Request,
+}
+
+/// Who may send an event to another service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteRole {
+    #[default]
+    Any,
+    Customer,
+    Admin,
+}
+
+impl RabbitMq {
+    /// Whether there is a broker at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// The name of a queue or an exchange of our own; nothing where it is left empty.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<String> {
+        (!name.is_empty()).then(|| format!("{}{name}", self.prefix))
+    }
+
+    /// The longest pause between two tries to connect.
+    #[must_use]
+    pub fn reconnect(&self) -> Duration {
+        Duration::from_millis(self.reconnect_ms)
+    }
+
+    /// How long the broker may take to confirm.
+    #[must_use]
+    pub fn confirm_timeout(&self) -> Duration {
+        Duration::from_millis(self.confirm_ms)
+    }
+
+    /// The time between two looks at an outbox that was empty.
+    #[must_use]
+    pub fn outbox_poll(&self) -> Duration {
+        Duration::from_millis(self.outbox_poll_ms)
+    }
+
+    /// How long a request of another service may take.
+    #[must_use]
+    pub fn rpc_timeout(&self) -> Duration {
+        Duration::from_millis(self.rpc_timeout_ms)
+    }
+
+    /// How long another service may take to answer a client.
+    #[must_use]
+    pub fn gateway_timeout(&self) -> Duration {
+        Duration::from_millis(self.gateway_timeout_ms)
+    }
+}
+
+/// Routes: an array of tables in a file, or the text of a JSON array, which is what the environment
+/// has.
+fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Route>, D::Error> {
+    struct Routes;
+
+    impl<'de> Visitor<'de> for Routes {
+        type Value = Vec<Route>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of tables, or the text of a JSON array of objects")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text.trim().is_empty() {
+                return Ok(Vec::new());
+            }
+            serde_json::from_str(text).map_err(E::custom)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(items))
+        }
+    }
+
+    deserializer.deserialize_any(Routes)
+}
