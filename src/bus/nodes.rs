@@ -242,7 +242,7 @@ impl Meeting {
                     }
                     Some(Errand::Say { word, said }) => {
                         link.say(word).await?;
-                        let _ = said.send(());
+                        answer(said, ());
                     }
                     Some(Errand::Find { user, found }) => self.find(&link, user, found).await?,
                     None => return link.say(self.word(Word::Gone)).await,
@@ -266,7 +266,7 @@ impl Meeting {
             false => AnswerOutcome::Unknown,
         };
         self.parts.metrics.gateway_answer(outcome);
-        let _ = brought.send(());
+        answer(brought, ());
         Ok(())
     }
 
@@ -282,7 +282,7 @@ impl Meeting {
             awaited.insert(self.parts.desk.node(), true);
         }
         if awaited.is_empty() {
-            let _ = found.send(false);
+            answer(found, false);
             return Ok(());
         }
         if self.finds.len() >= MOST_ERRANDS {
@@ -335,7 +335,7 @@ impl Meeting {
             }
             Word::Found { find, here: true } => {
                 if let Some(Find { found, .. }) = self.finds.remove(&find) {
-                    let _ = found.send(true);
+                    answer(found, true);
                 }
             }
             Word::Found { find, here: false } => self.not_with(|id| id == find, from),
@@ -349,7 +349,7 @@ impl Meeting {
             is_meant(*id) && find.awaited.remove(&node).is_some() && find.awaited.is_empty()
         });
         for (_, Find { found, .. }) in over {
-            let _ = found.send(false);
+            answer(found, false);
         }
     }
 
@@ -360,7 +360,7 @@ impl Meeting {
             if let Some(Find { awaited, found }) = self.finds.remove(&find)
                 && awaited.values().all(|can_answer| *can_answer)
             {
-                let _ = found.send(false);
+                answer(found, false);
             }
         }
     }
@@ -392,6 +392,11 @@ async fn next(errands: &mut mpsc::Receiver<Errand>) -> Option<Errand> {
             return Some(errand);
         }
     }
+}
+
+/// Answers whoever asked, who may have given up: then nobody is left to be told.
+fn answer<T>(asker: oneshot::Sender<T>, value: T) {
+    let _ = asker.send(value);
 }
 
 /// Drops what it is given, until nobody gives it anything any more.
