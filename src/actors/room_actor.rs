@@ -1,36 +1,29 @@
 //! A chat's live side: its sessions, the order of what they see, and the way into the log.
 
+mod life;
 mod messages;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 
+use self::life::{FAREWELL, RETRY};
 pub use messages::{
     Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
     Retire, RoomLimits, RoomNode, RoomParts,
 };
 
-use super::chat_server::{RoomDied, RoomIdle};
+use super::chat_server::RoomDied;
 use super::db_executor::{Answer, Close, Submit};
 use super::delivery::{Deliver, Link, Origin, Posted};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
-use super::ws_session::{Attached, Kick, NotAttached, Page, Purpose};
+use super::ws_session::{Attached, Kick, NotAttached, Page};
 use crate::db::{Mark, Marked, Range, Refusal};
 use crate::domain::{Author, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
 use crate::metrics::Part;
 
-/// How long an empty room stays for who comes back.
-const LINGER: Duration = Duration::from_secs(5);
-/// How long a retired room answers what is still on its way to it.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How long a retired room waits for answers of its executor.
-const LAST_CALL: Duration = Duration::from_secs(30);
-/// How long a room waits before it asks the database again.
-const RETRY: Duration = Duration::from_millis(500);
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
 
@@ -100,77 +93,9 @@ impl RoomActor {
         }
     }
 
-    /// Asks where the log ends, unless that is being asked.
-    fn open(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.asking, true) {
-            return;
-        }
-        self.in_flight.push_back(InFlight::Open);
-        let (chat, generation) = (self.parts.chat, self.parts.generation);
-        self.submit(Submit::Open { chat, generation, room: ctx.address() });
-    }
-
     /// A dead executor is replaced, and the room told; what it swallows is answered then.
     fn submit(&self, submit: Submit) {
         self.parts.executor.addr.do_send(submit);
-    }
-
-    fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
-        let head = match answer {
-            Ok(head) => head,
-            Err(refusal) => return self.not_opened(refusal, ctx),
-        };
-        self.asking = false;
-        match &mut self.state {
-            State::Opening { attaching, posting, hint } => {
-                let (attaching, posting) = (std::mem::take(attaching), std::mem::take(posting));
-                let hint = *hint;
-                self.state = State::Open(Room::new(head));
-                // Most rooms are quiet, and keep no space for posts.
-                self.in_flight.shrink_to_fit();
-                for attach in attaching {
-                    self.attach(attach, ctx);
-                }
-                for post in posting {
-                    self.post(post);
-                }
-                self.step(|room| room.hinted(hint), ctx);
-            }
-            // After the executor was replaced: what the dead one stored shows in the log's end.
-            State::Open(_) => self.step(|room| room.hinted(head), ctx),
-            State::Retired => {}
-        }
-    }
-
-    /// The database does not answer: who can ask again is told so, the others wait with the room.
-    fn not_opened(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
-        let chat = self.parts.chat;
-        if let State::Opening { attaching, posting, .. } = &mut self.state {
-            for Attach { link, purpose, .. } in
-                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Entry(_)))
-            {
-                link.addr.do_send(NotAttached { chat, purpose });
-            }
-            let stored = Stored::from(refusal);
-            for post in posting.drain(..) {
-                post.reply.send(PostOutcome::Stored(stored.clone()));
-            }
-        }
-        ctx.run_later(RETRY, |this, ctx| {
-            this.asking = false;
-            let is_wanted = match &this.state {
-                State::Opening { attaching, posting, .. } => {
-                    !(attaching.is_empty() && posting.is_empty())
-                }
-                State::Open(_) => true,
-                State::Retired => false,
-            };
-            if is_wanted {
-                this.open(ctx);
-            } else {
-                this.linger(ctx);
-            }
-        });
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
@@ -298,30 +223,6 @@ impl RoomActor {
                 None
             }
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        let quiet = match &self.state {
-            State::Opening { attaching, posting, .. } => attaching.is_empty() && posting.is_empty(),
-            State::Open(room) => room.is_quiet(),
-            State::Retired => true,
-        };
-        quiet && self.sessions.is_empty() && self.in_flight.is_empty() && self.reads.is_empty()
-    }
-
-    /// An empty room waits a while, and then says so.
-    fn linger(&mut self, ctx: &mut Context<Self>) {
-        if self.lingering || !self.is_empty() {
-            return;
-        }
-        self.lingering = true;
-        ctx.run_later(LINGER, |this, _| {
-            this.lingering = false;
-            if this.is_empty() && !matches!(this.state, State::Retired) {
-                let RoomParts { chat, generation, node, .. } = &this.parts;
-                node.chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
-            }
-        });
     }
 }
 
@@ -512,44 +413,6 @@ impl Handler<Hint> for RoomActor {
             State::Open(_) => self.step(|room| room.hinted(end), ctx),
             State::Retired => {}
         }
-    }
-}
-
-impl Handler<Reopen> for RoomActor {
-    type Result = ();
-
-    fn handle(&mut self, Reopen(executor): Reopen, ctx: &mut Self::Context) {
-        self.parts.executor = executor;
-        // Dropped, they are answered `unavailable`: nobody knows whether they were stored, until the
-        // log is looked at, or they are sent again.
-        self.in_flight.clear();
-        if let State::Open(room) = &mut self.state {
-            room.abandoned();
-        }
-        self.asking = false;
-        self.open(ctx);
-    }
-}
-
-impl Handler<Retire> for RoomActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
-        for (_, (stored, reply)) in self.replies.drain() {
-            reply.send(PostOutcome::Stored(stored));
-        }
-        if let State::Opening { posting, .. } = std::mem::replace(&mut self.state, State::Retired) {
-            for post in posting {
-                post.reply.send(PostOutcome::Moved(Box::new(post.draft)));
-            }
-        }
-        ctx.run_later(FAREWELL, |this, ctx| {
-            if this.in_flight.is_empty() {
-                ctx.stop();
-            }
-        });
-        // Whatever is still owed then will not come: dropped, it is answered `unavailable`.
-        ctx.run_later(LAST_CALL, |_, ctx| ctx.stop());
     }
 }
 

@@ -1,0 +1,153 @@
+//! A room's life: it opens at the log's end, goes on with another executor, and goes when it is empty.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::{Attach, InFlight, PostOutcome, Reopen, Retire, RoomActor, RoomParts, State};
+use crate::actors::chat_server::RoomIdle;
+use crate::actors::db_executor::Submit;
+use crate::actors::ws_session::{NotAttached, Purpose};
+use crate::db::Refusal;
+use crate::domain::{Room, Seq, Stored};
+
+/// How long an empty room stays for who comes back.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long a retired room answers what is still on its way to it.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a retired room waits for answers of its executor.
+const LAST_CALL: Duration = Duration::from_secs(30);
+/// How long a room waits before it asks the database again.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
+
+impl RoomActor {
+    /// Asks where the log ends, unless that is being asked.
+    pub(super) fn open(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.asking, true) {
+            return;
+        }
+        self.in_flight.push_back(InFlight::Open);
+        let (chat, generation) = (self.parts.chat, self.parts.generation);
+        self.submit(Submit::Open { chat, generation, room: ctx.address() });
+    }
+
+    pub(super) fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
+        let head = match answer {
+            Ok(head) => head,
+            Err(refusal) => return self.not_opened(refusal, ctx),
+        };
+        self.asking = false;
+        match &mut self.state {
+            State::Opening { attaching, posting, hint } => {
+                let (attaching, posting) = (std::mem::take(attaching), std::mem::take(posting));
+                let hint = *hint;
+                self.state = State::Open(Room::new(head));
+                // Most rooms are quiet, and keep no space for posts.
+                self.in_flight.shrink_to_fit();
+                for attach in attaching {
+                    self.attach(attach, ctx);
+                }
+                for post in posting {
+                    self.post(post);
+                }
+                self.step(|room| room.hinted(hint), ctx);
+            }
+            // After the executor was replaced: what the dead one stored shows in the log's end.
+            State::Open(_) => self.step(|room| room.hinted(head), ctx),
+            State::Retired => {}
+        }
+    }
+
+    /// The database does not answer: who can ask again is told so, the others wait with the room.
+    pub(super) fn not_opened(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        let chat = self.parts.chat;
+        if let State::Opening { attaching, posting, .. } = &mut self.state {
+            for Attach { link, purpose, .. } in
+                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Entry(_)))
+            {
+                link.addr.do_send(NotAttached { chat, purpose });
+            }
+            let stored = Stored::from(refusal);
+            for post in posting.drain(..) {
+                post.reply.send(PostOutcome::Stored(stored.clone()));
+            }
+        }
+        ctx.run_later(RETRY, |this, ctx| {
+            this.asking = false;
+            let is_wanted = match &this.state {
+                State::Opening { attaching, posting, .. } => {
+                    !(attaching.is_empty() && posting.is_empty())
+                }
+                State::Open(_) => true,
+                State::Retired => false,
+            };
+            if is_wanted {
+                this.open(ctx);
+            } else {
+                this.linger(ctx);
+            }
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let quiet = match &self.state {
+            State::Opening { attaching, posting, .. } => attaching.is_empty() && posting.is_empty(),
+            State::Open(room) => room.is_quiet(),
+            State::Retired => true,
+        };
+        quiet && self.sessions.is_empty() && self.in_flight.is_empty() && self.reads.is_empty()
+    }
+
+    /// An empty room waits a while, and then says so.
+    pub(super) fn linger(&mut self, ctx: &mut Context<Self>) {
+        if self.lingering || !self.is_empty() {
+            return;
+        }
+        self.lingering = true;
+        ctx.run_later(LINGER, |this, _| {
+            this.lingering = false;
+            if this.is_empty() && !matches!(this.state, State::Retired) {
+                let RoomParts { chat, generation, node, .. } = &this.parts;
+                node.chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
+            }
+        });
+    }
+}
+
+impl Handler<Reopen> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, Reopen(executor): Reopen, ctx: &mut Self::Context) {
+        self.parts.executor = executor;
+        // Dropped, they are answered `unavailable`: nobody knows whether they were stored, until the
+        // log is looked at, or they are sent again.
+        self.in_flight.clear();
+        if let State::Open(room) = &mut self.state {
+            room.abandoned();
+        }
+        self.asking = false;
+        self.open(ctx);
+    }
+}
+
+impl Handler<Retire> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        for (_, (stored, reply)) in self.replies.drain() {
+            reply.send(PostOutcome::Stored(stored));
+        }
+        if let State::Opening { posting, .. } = std::mem::replace(&mut self.state, State::Retired) {
+            for post in posting {
+                post.reply.send(PostOutcome::Moved(Box::new(post.draft)));
+            }
+        }
+        ctx.run_later(FAREWELL, |this, ctx| {
+            if this.in_flight.is_empty() {
+                ctx.stop();
+            }
+        });
+        // Whatever is still owed then will not come: dropped, it is answered `unavailable`.
+        ctx.run_later(LAST_CALL, |_, ctx| ctx.stop());
+    }
+}
