@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::Notify;
@@ -105,7 +106,7 @@ impl Application {
         let (workers, shutdown_timeout) =
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
-        let dead_peer = settings.limits.heartbeat().saturating_mul(2);
+        let heartbeat = settings.limits.heartbeat();
         let bus_desk = desk.clone();
         let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
         let worker_server = chat_server.clone();
@@ -113,19 +114,25 @@ impl Application {
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new().wrap(http::cors(&state.settings)).configure(http::configure(state.clone()))
+            App::new()
+                .wrap(http::cors(&state.settings))
+                .wrap(from_fn(http::drain))
+                .configure(http::configure(state.clone()))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
         .tcp_nodelay(true)
         .on_connect(move |connection, _| {
             if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
-                && let Err(error) =
-                    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(dead_peer))
+                && let Err(error) = http::watch(stream, heartbeat)
             {
-                log::warn!("a peer that stops reading cannot be timed out: {error}");
+                log::warn!("a peer that vanishes cannot be noticed: {error}");
             }
         })
+        // A connection ends as soon as its last answer is written: a client that waits for the end of a
+        // closed WebSocket does not wait longer. What is left of a refused request's body is read before
+        // its answer (`http::drain`).
+        .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
         .shutdown_timeout(shutdown_timeout.as_secs());
         if workers > 0 {

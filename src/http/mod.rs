@@ -3,6 +3,7 @@
 pub mod authenticated;
 mod body;
 mod chats;
+mod connection;
 mod cors;
 mod list;
 mod messages;
@@ -21,6 +22,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use serde::Serialize;
 
 pub use authenticated::Authenticated;
+pub use connection::{drain, watch};
 pub use cors::{cors, origin_allowed};
 pub use problem::Problem;
 
