@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
@@ -58,6 +58,7 @@ pub struct Handle {
     stop: Arc<Notify>,
     chat_server: Addr<ChatServer>,
     ready: Arc<AtomicBool>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Handle {
@@ -96,10 +97,12 @@ impl Application {
         let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
         let chat_server = desk.chat_server().clone();
         let ready = Arc::new(AtomicBool::new(true));
+        let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
             stop: Arc::new(Notify::new()),
             chat_server: chat_server.clone(),
             ready: Arc::clone(&ready),
+            stopping,
         };
 
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
@@ -108,7 +111,13 @@ impl Application {
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let heartbeat = settings.limits.heartbeat();
         let bus_desk = desk.clone();
-        let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
+        let state = web::Data::new(State {
+            desk,
+            settings: Arc::new(settings),
+            metrics,
+            ready,
+            stopping: will_stop,
+        });
         let worker_server = chat_server.clone();
         let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
         let mut server = HttpServer::new(move || {
@@ -202,21 +211,28 @@ async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration)
     handle.ready.store(false, Ordering::Relaxed);
     // An upgraded connection would hold the server up for the whole timeout: they are closed first.
     handle.chat_server.do_send(EndAll);
+    // So would a body that does not come.
+    handle.stopping.send_replace(true);
     actix::clock::sleep(CLOSING).await;
     server.stop(true).await;
 }
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
         log::warn!("signals cannot be heard; the server ends when it is killed");
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hang_up.recv() => log::info!("SIGHUP is ignored: settings are read at the start"),
+        }
     }
 }
 

@@ -112,6 +112,8 @@ pub enum ForwardOutcome {
     Answered,
     /// A request, and the service has refused it.
     Refused,
+    /// A request, and the service has answered what cannot be read.
+    Unreadable,
     Timeout,
     Unavailable,
     /// A request, and its session has gone.

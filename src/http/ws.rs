@@ -4,12 +4,10 @@ use actix_web::{HttpRequest, web};
 use actix_web_actors::ws::WsResponseBuilder;
 
 use super::query::Query;
+use super::upgrade::{SUBPROTOCOL, check_upgrade};
 use super::{Answer, State, authenticated, origin_allowed};
 use crate::actors::{Beginning, WsSession};
 use crate::protocol::{Code, Exception, resume_from_query};
-
-/// The subprotocol that is selected where it is offered.
-const SUBPROTOCOL: &str = "frontdesk.v1.json";
 
 /// Lets a session in with its token, or without one for the few seconds until it shows it.
 pub async fn upgrade(
@@ -20,6 +18,7 @@ pub async fn upgrade(
     if !origin_allowed(&request, &state.settings) {
         return Err(Exception::forbidden("this origin is not allowed").into());
     }
+    check_upgrade(&request)?;
     let claims = authenticated::claims(&request, &state.desk)?;
     let resume = Query::of(&request)?.text("resume")?.map(resume_from_query).transpose()?;
     let resume = resume.unwrap_or_default();
