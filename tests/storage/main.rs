@@ -18,6 +18,7 @@ mod outbox;
 mod outages;
 mod plans;
 mod proxy;
+mod settings;
 mod urls;
 
 /// Runs each test on a database of its own, once under PostgreSQL and once under SQLite.
