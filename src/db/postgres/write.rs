@@ -137,7 +137,8 @@ impl Link {
             if batch.drafts.is_empty() && batch.marks.is_empty() {
                 return Ok(Work::Read(read_heads(&connection, batch).await?));
             }
-            Ok(Work::Commit(prepare(&connection, batch, begin, ours, self.tells).await?))
+            let prepared = prepare(&connection, batch, begin, ours, self.tells).await?;
+            Ok(Work::Commit(Box::new(prepared)))
         };
         let error = match bounded(work).await {
             Ok(Ok(Work::Read(written))) => {
@@ -208,7 +209,7 @@ async fn connect(server: &Server, tells: bool) -> Result<AsyncPgConnection, Stor
 enum Work<'a> {
     /// Nothing is to be committed.
     Read(Written),
-    Commit(Prepared<'a>),
+    Commit(Box<Prepared<'a>>),
 }
 
 /// What went wrong, an error or a silence.
