@@ -17,6 +17,7 @@ mod news;
 mod outbox;
 mod outages;
 mod plans;
+mod pooler;
 mod proxy;
 mod settings;
 mod urls;
