@@ -39,6 +39,7 @@ pub fn database(settings: &Settings) -> db::Config {
         acquire_timeout: database.acquire_timeout(),
         ca_file: database.ca_file.clone(),
         outbox: settings.rabbitmq.is_on(),
+        create: true,
     }
 }
 
@@ -80,9 +81,14 @@ impl Application {
     /// # Errors
     /// Anything that would keep the server from working, with what to do about it.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let database = database(&settings);
+        // First, since the secret lies beside the database.
+        if let Some(warning) = db::check(&database)? {
+            log::warn!("{warning}");
+        }
         let secret = secret::signing_secret(&settings)?;
         let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?;
-        let store = Store::connect(&database(&settings)).await?;
+        let store = Store::connect(&database).await?;
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }

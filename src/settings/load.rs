@@ -22,8 +22,8 @@ const START: &str = "FRONTDESK_";
 /// Why there are no settings. Its sentences are for the operator and name the key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("{0}")]
     Malformed(String),
     #[error("{0} is no setting; config/default.toml explains those that there are")]
@@ -46,7 +46,7 @@ impl Settings {
     pub fn load(config: Option<&Path>) -> Result<Self, SettingsError> {
         let toml = match config {
             Some(path) => fs::read_to_string(path)
-                .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
+                .map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })?,
             None => String::new(),
         };
         Self::load_from(&toml, environment()?.into_iter())

@@ -1,6 +1,6 @@
 //! The write transaction on SQLite: the same steps as on PostgreSQL, under the one write lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use diesel::sqlite::SqliteConnection;
@@ -27,13 +27,15 @@ pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
     match file.write(move |connection| transact(connection, &batch, tells)).await {
         Ok(written) => Attempt::Done(written),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
-        Err(StoreError::Internal(why)) => Attempt::Refused(why),
+        Err(StoreError::Internal(why) | StoreError::Setup(why)) => Attempt::Refused(why),
     }
 }
 
 fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> QueryResult<Written> {
+    let locked = batch.locked();
     let ground = Ground {
-        heads: heads(connection, &batch.locked())?.into_iter().collect(),
+        heads: heads(connection, &locked)?.into_iter().collect(),
+        times: times(connection, &locked)?,
         found: find(connection, batch)?,
         now: Timestamp::now(),
     };
@@ -44,8 +46,8 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
         diesel::update(chats::table.find(chat))
             .set((
                 chats::last_seq.eq(seq),
-                chats::updated_at.eq(plan.now),
-                chats::active_minute.eq(minute(plan.now)),
+                chats::updated_at.eq(plan.at(chat)),
+                chats::active_minute.eq(minute(plan.at(chat))),
             ))
             .execute(connection)?;
     }
@@ -68,6 +70,22 @@ fn heads(connection: &mut SqliteConnection, ids: &[ChatId]) -> QueryResult<HashM
         heads.extend(rows);
     }
     Ok(heads)
+}
+
+/// When each of the chats was last written to.
+fn times(
+    connection: &mut SqliteConnection,
+    ids: &[ChatId],
+) -> QueryResult<BTreeMap<ChatId, Timestamp>> {
+    let mut times = BTreeMap::new();
+    for ids in ids.chunks(IDS) {
+        let rows: Vec<(ChatId, Timestamp)> = chats::table
+            .filter(chats::id.eq_any(ids))
+            .select((chats::id, chats::updated_at))
+            .load(connection)?;
+        times.extend(rows);
+    }
+    Ok(times)
 }
 
 /// The messages that are known by the drafts' names.
@@ -107,7 +125,7 @@ fn insert(
                     messages::author_id.eq(draft.author),
                     messages::body.eq(draft.body.as_str()),
                     messages::client_id.eq(draft.client_id.as_str()),
-                    messages::created_at.eq(plan.now),
+                    messages::created_at.eq(plan.at(draft.chat_id)),
                 )
             })
             .collect();
@@ -122,7 +140,9 @@ fn insert(
 
 /// Writes the news down: before the marks are raised, as one that does not grow is no news.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
-    let message = |&(draft, seq): &(&Draft, Seq)| NewsRow::message(draft.chat_id, seq, plan.now);
+    let message = |&(draft, seq): &(&Draft, Seq)| {
+        NewsRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
+    };
     let mut news: Vec<NewsRow> = plan.rows.iter().map(message).collect();
     for (&(chat, user), &seq) in &plan.reads {
         let stands: Option<Seq> = read_marks::table
