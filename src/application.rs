@@ -80,7 +80,8 @@ impl Application {
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
         let secret = secret::signing_secret(&settings)?;
         let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?;
-        let store = Store::connect(&database(&settings)).await?;
+        let store =
+            Store::connect(&database(&settings)).await?.with_leeway(settings.limits.leeway());
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }

@@ -44,7 +44,7 @@ pub enum Kick {
     /// More waited for it than may; it resumes without loss.
     TooSlow,
     Blocked,
-    /// The user's role may be another one now; a session of that role stays.
+    /// The stored role may be another one now; a session ends only if it may do less by that.
     Role(Role),
     TooManySessions,
     Shutdown,
@@ -271,6 +271,12 @@ impl WsSession {
         ctx.text(protocol::exception(id, event, exception));
     }
 
+    /// Ends a session that may do less than it was welcomed for.
+    fn role_became_less(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
+        ctx.text(protocol::goodbye("role_changed", 0));
+        self.close(4401, Ending::RoleChanged, ctx);
+    }
+
     /// Ends the session with a close frame.
     fn close(&mut self, code: u16, reason: Ending, ctx: &mut ws::WebsocketContext<Self>) {
         if !matches!(self.phase, Phase::Ended) {
@@ -375,9 +381,8 @@ impl Handler<Kick> for WsSession {
                 self.close(4410, Ending::Blocked, ctx);
             }
             Kick::Role(role) => {
-                if self.member().is_some_and(|member| member.user.role() != role) {
-                    ctx.text(protocol::goodbye("role_changed", 0));
-                    self.close(4401, Ending::RoleChanged, ctx);
+                if self.member().is_some_and(|member| member.user.is_lowered_by(role)) {
+                    self.role_became_less(ctx);
                 }
             }
             Kick::TooManySessions => {

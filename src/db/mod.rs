@@ -61,9 +61,25 @@ pub struct Config {
 pub struct Store {
     backend: Backend,
     outbox: Outbox,
+    /// How far ahead of this clock a token's time may be.
+    leeway: Duration,
 }
 
+/// The leeway of who does not set another.
+const LEEWAY: Duration = Duration::from_secs(30);
+
 impl Store {
+    /// Takes the leeway that tokens are verified with.
+    #[must_use]
+    pub fn with_leeway(self, leeway: Duration) -> Self {
+        Self { leeway, ..self }
+    }
+
+    /// The latest second that a token may say it was issued at.
+    fn horizon(&self) -> i64 {
+        Timestamp::now().after(self.leeway).seconds()
+    }
+
     /// Connects, and makes an SQLite file that does not exist yet.
     ///
     /// # Errors
@@ -84,7 +100,7 @@ impl Store {
                 return Err(StoreError::Internal(said.to_owned()));
             }
         };
-        let store = Self { backend, outbox: Outbox::new(config.outbox) };
+        let store = Self { backend, outbox: Outbox::new(config.outbox), leeway: LEEWAY };
         store.ping().await?;
         Ok(store)
     }

@@ -23,6 +23,7 @@ pub struct UserRow {
     pub claims_at: Option<i64>,
     pub blocked: bool,
     pub created_at: Timestamp,
+    pub role_set_at: Option<i64>,
 }
 
 impl From<UserRow> for User {

@@ -28,7 +28,7 @@ async fn schema(desk: &Desk) -> Vec<String> {
 async fn each_down_undoes_its_up(desk: Desk) {
     assert!(schema(&desk).await.is_empty());
     let names = desk.store.migrate(Direction::Up).await.unwrap();
-    assert_eq!(names.len(), 6);
+    assert_eq!(names.len(), 7);
     assert!(names.is_sorted());
     assert!(desk.store.migrate(Direction::Up).await.unwrap().is_empty());
     let whole = schema(&desk).await;

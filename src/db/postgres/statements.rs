@@ -170,16 +170,18 @@ statement! {
 statement! {
     /// The users of these names.
     FindUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
-        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp)
-    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
+    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
+            role_set_at
      FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)"
 }
 
 statement! {
     /// The same, locked in the order of their ids.
     LockUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
-        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp)
-    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
+    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
+            role_set_at
      FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)
      ORDER BY id FOR NO KEY UPDATE OF users"
 }
