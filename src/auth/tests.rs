@@ -355,6 +355,14 @@ fn a_key_file_that_fits_no_token_is_refused_at_the_start() {
         let error = error.unwrap_or_else(|| panic!("{algorithm} {name}")).to_string();
         assert!(error.contains(word) && error.contains("public_key_file"), "{error}");
     }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("two.pem");
+    let key = std::fs::read_to_string(key_file("es256.public")).unwrap();
+    std::fs::write(&path, key.repeat(2)).unwrap();
+    let two = format!("algorithm = 'ES256'\npublic_key_file = '{}'", path.display());
+    let two = self::settings(&two);
+    let error = Verifier::new(&two.auth, &two.limits, Some(&secret)).err().unwrap().to_string();
+    assert!(error.contains("more than one key"), "{error}");
     let settings = settings("");
     let error = Verifier::new(&settings.auth, &settings.limits, None).err();
     assert!(matches!(error, Some(AuthError::NoKey)));
