@@ -55,6 +55,7 @@ diesel::table! {
         body -> Text,
         client_id -> Text,
         created_at -> crate::db::types::UtcTimestamp,
+        author_role -> Nullable<Text>,
     }
 }
 

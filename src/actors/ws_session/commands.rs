@@ -168,6 +168,7 @@ impl WsSession {
         let draft = Draft {
             chat_id: chat,
             author: author.id,
+            role: author.role,
             body: message.body,
             client_id,
             expect_seq: message.expect_seq,

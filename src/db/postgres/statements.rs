@@ -61,25 +61,27 @@ statement! {
         chats: &'a [ChatId] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
         client_ids: &'a [&'a str] => Array<Text>,
-    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text)
-    "SELECT known.n, m.id, m.seq, m.created_at, m.body
+    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text, Nullable<Text>)
+    "SELECT known.n, m.id, m.seq, m.created_at, m.body,
+            (SELECT nickname FROM users WHERE id = m.author_id)
      FROM unnest(?, ?, ?) WITH ORDINALITY AS known (chat_id, author_id, client_id, n)
      JOIN messages m USING (chat_id, author_id, client_id)"
 }
 
 statement! {
-    /// Writes messages.
+    /// Writes messages, and answers what their authors are called now.
     InsertMessages {
         now: Timestamp => UtcTimestamp,
         chats: &'a [ChatId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
+        roles: &'a [Role] => Array<Text>,
         bodies: &'a [&'a str] => Array<Text>,
         client_ids: &'a [&'a str] => Array<Text>,
-    } -> (BigInt, BigInt, BigInt)
-    "INSERT INTO messages (created_at, chat_id, seq, author_id, body, client_id)
-     SELECT ?, * FROM unnest(?, ?, ?, ?, ?)
-     RETURNING chat_id, seq, id"
+    } -> (BigInt, BigInt, BigInt, Nullable<Text>)
+    "INSERT INTO messages (created_at, chat_id, seq, author_id, author_role, body, client_id)
+     SELECT ?, * FROM unnest(?, ?, ?, ?, ?, ?)
+     RETURNING chat_id, seq, id, (SELECT nickname FROM users WHERE users.id = author_id)"
 }
 
 statement! {
@@ -149,9 +151,9 @@ statement! {
         up_tos: &'a [Seq] => Array<BigInt>,
         limit: i64 => BigInt,
         bytes: i64 => BigInt,
-    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, UtcTimestamp, (BigInt, Nullable<Text>, Text)))
+    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, UtcTimestamp, Nullable<Text>, (BigInt, Nullable<Text>, Text)))
     "SELECT range.n, m.id, m.chat_id, m.seq, m.body, m.client_id, m.created_at,
-            u.id, u.nickname, u.role
+            m.author_role, u.id, u.nickname, u.role
      FROM unnest(?, ?, ?) WITH ORDINALITY AS range (chat_id, after, up_to, n)
      CROSS JOIN LATERAL (
          SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) AS total

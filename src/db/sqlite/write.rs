@@ -1,6 +1,6 @@
 //! The write transaction on SQLite: the same steps as on PostgreSQL, under the one write lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use diesel::sqlite::SqliteConnection;
@@ -9,13 +9,13 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQue
 
 use super::File;
 use crate::db::outbox::NewsRow;
-use crate::db::plan::{self, Found, Ground, Ours, Plan};
-use crate::db::schema::{chats, messages, outbox, read_marks};
+use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
+use crate::db::schema::{chats, messages, outbox, read_marks, users};
 use crate::db::writer::{Attempt, Batch, Written};
 use crate::db::{StoreError, minute};
 use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
 
-/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has six.
+/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has seven.
 const ROWS: usize = 1_000;
 
 /// How many ids go into one query.
@@ -39,7 +39,7 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
     };
     // A transaction here is done or not when its call returns: none is ever looked for.
     let plan = plan::plan(batch, ground, &Ours::new());
-    let ids = insert(connection, &plan)?;
+    let inserted = insert(connection, &plan)?;
     for (chat, seq) in plan.moved() {
         diesel::update(chats::table.find(chat))
             .set((
@@ -54,7 +54,7 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
     }
     let marks = raise(connection, &plan)?;
     let heads = heads(connection, &batch.heads)?;
-    Ok(plan.written(batch, &ids, &marks, &heads))
+    Ok(plan.written(batch, inserted, &marks, &heads))
 }
 
 /// The last `seq` of those of the chats that exist.
@@ -86,7 +86,8 @@ fn find<'a>(
             .optional()?;
         if let Some((id, seq, created_at, body)) = row {
             let receipt = Receipt { id, seq, created_at };
-            found.insert(plan::key(draft), Found { receipt, body });
+            // Asked for where a message may be ours, which none is here.
+            found.insert(plan::key(draft), Found { receipt, body, nickname: None });
         }
     }
     Ok(found)
@@ -95,8 +96,9 @@ fn find<'a>(
 fn insert(
     connection: &mut SqliteConnection,
     plan: &Plan<'_>,
-) -> QueryResult<HashMap<(ChatId, Seq), MessageId>> {
-    let mut ids = HashMap::with_capacity(plan.rows.len());
+) -> QueryResult<HashMap<(ChatId, Seq), Inserted>> {
+    let nicknames = nicknames(connection, plan)?;
+    let mut found = HashMap::with_capacity(plan.rows.len());
     for rows in plan.rows.chunks(ROWS) {
         let rows: Vec<_> = rows
             .iter()
@@ -105,19 +107,37 @@ fn insert(
                     messages::chat_id.eq(draft.chat_id),
                     messages::seq.eq(seq),
                     messages::author_id.eq(draft.author),
+                    messages::author_role.eq(draft.role),
                     messages::body.eq(draft.body.as_str()),
                     messages::client_id.eq(draft.client_id.as_str()),
                     messages::created_at.eq(plan.now),
                 )
             })
             .collect();
-        let inserted: Vec<(ChatId, Seq, MessageId)> = diesel::insert_into(messages::table)
+        let inserted: Vec<(ChatId, Seq, MessageId, UserId)> = diesel::insert_into(messages::table)
             .values(rows)
-            .returning((messages::chat_id, messages::seq, messages::id))
+            .returning((messages::chat_id, messages::seq, messages::id, messages::author_id))
             .get_results(connection)?;
-        ids.extend(inserted.into_iter().map(|(chat, seq, id)| ((chat, seq), id)));
+        found.extend(inserted.into_iter().map(|(chat, seq, id, author)| {
+            ((chat, seq), (id, nicknames.get(&author).cloned().flatten()))
+        }));
     }
-    Ok(ids)
+    Ok(found)
+}
+
+/// What the authors of the new messages are called, each looked up once.
+fn nicknames(
+    connection: &mut SqliteConnection,
+    plan: &Plan<'_>,
+) -> QueryResult<HashMap<UserId, Option<String>>> {
+    let authors: BTreeSet<UserId> = plan.rows.iter().map(|(draft, _)| draft.author).collect();
+    let mut nicknames = HashMap::with_capacity(authors.len());
+    for author in authors {
+        let nickname: Option<Option<String>> =
+            users::table.find(author).select(users::nickname).first(connection).optional()?;
+        nicknames.insert(author, nickname.flatten());
+    }
+    Ok(nicknames)
 }
 
 /// Writes the news down: before the marks are raised, as one that does not grow is no news.
