@@ -88,7 +88,7 @@ impl Application {
         }
         let secret = secret::signing_secret(&settings)?;
         let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?;
-        let store = Store::connect(&database).await?;
+        let store = Store::connect(&database).await?.with_leeway(settings.limits.leeway());
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }

@@ -174,7 +174,7 @@ impl DbExecutor {
             }
             Err(error) => log::error!("executor {} has no connection: {error}", self.index),
         }
-        let news = written.drafts.iter().filter(|stored| matches!(stored, Stored::New(_))).count();
+        let news = written.drafts.iter().filter(|stored| matches!(stored, Stored::New(..))).count();
         if news > 0 {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
             self.metrics.batch_messages.observe(news as f64);

@@ -297,6 +297,7 @@ impl Desk {
         let mut draft = Draft {
             chat_id: chat,
             author: author.id,
+            role: author.role,
             body: message.body,
             client_id,
             expect_seq: message.expect_seq,
@@ -312,7 +313,7 @@ impl Desk {
                     if let Some(exception) = Exception::of_stored(chat, &stored) {
                         return Err(exception);
                     }
-                    let (Stored::New(receipt) | Stored::Duplicate(receipt)) = stored else {
+                    let (Stored::New(receipt, _) | Stored::Duplicate(receipt)) = stored else {
                         return Err(Exception::unavailable());
                     };
                     let duplicate = matches!(stored, Stored::Duplicate(_));

@@ -200,8 +200,8 @@ impl RoomActor {
         let Waiting { author, body, client_id, origin, reply } = waiting;
         let metrics = &self.parts.node.metrics;
         match stored {
-            Stored::New(receipt) => {
-                let Receipt { id, seq, created_at } = receipt;
+            Stored::New(Receipt { id, seq, created_at }, ref nickname) => {
+                let author = named(author, nickname.as_deref());
                 metrics.messages_stored.inc();
                 if matches!(self.state, State::Retired) {
                     // Nobody is here to see it; the next room begins after it, or finds it.
@@ -224,6 +224,14 @@ impl RoomActor {
             }
         }
     }
+}
+
+/// The author under the nickname that the log shows: a session's own may be an older one.
+fn named(author: Arc<Author>, nickname: Option<&str>) -> Arc<Author> {
+    if author.nickname.as_deref() == nickname {
+        return author;
+    }
+    Arc::new(Author { id: author.id, nickname: nickname.map(str::to_owned), role: author.role })
 }
 
 impl Actor for RoomActor {

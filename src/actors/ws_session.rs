@@ -50,7 +50,7 @@ pub enum Kick {
     /// More waited for it than may; it resumes without loss.
     TooSlow,
     Blocked,
-    /// The user's role may be another one now; a session of that role stays.
+    /// The stored role may be another one now; a session ends only if it may do less by that.
     Role(Role),
     /// The user's newer sessions take its place.
     Replaced,
@@ -281,6 +281,12 @@ impl WsSession {
         ctx.text(protocol::exception(id, event, exception));
     }
 
+    /// Ends a session that may do less than it was welcomed for.
+    fn role_became_less(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
+        ctx.text(protocol::goodbye("role_changed", 0));
+        self.close(4401, Ending::RoleChanged, ctx);
+    }
+
     /// Ends the session with a close frame. The connection ends once the peer has answered it; until
     /// then, and not for long, what still comes is dropped. (Ended at once, with bytes unread, it
     /// would be reset, and the peer might never see the frame.)
@@ -403,9 +409,8 @@ impl Handler<Kick> for WsSession {
                 self.close(4410, Ending::Blocked, ctx);
             }
             Kick::Role(role) => {
-                if self.member().is_some_and(|member| member.user.role() != role) {
-                    ctx.text(protocol::goodbye("role_changed", 0));
-                    self.close(4401, Ending::RoleChanged, ctx);
+                if self.member().is_some_and(|member| member.user.is_lowered_by(role)) {
+                    self.role_became_less(ctx);
                 }
             }
             Kick::Replaced => {

@@ -12,8 +12,8 @@ use crate::settings::OWN_ISSUER;
 /// The longest text of a claim, in characters.
 const CLAIM_CHARS: usize = 255;
 
-/// 9999-12-31T23:59:59Z: what says it lives longer lives until then.
-const LAST_SECOND: i64 = 253_402_300_799;
+/// A time from here on is one in milliseconds: in seconds it would be the year 5138.
+const MILLISECONDS: f64 = 1e11;
 
 /// Why a token is not taken. Never has the token in it, nor a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ impl Claims {
         &self.identity
     }
 
-    /// The token's end, without leeway; at most the end of the year 9999.
+    /// The token's end, without leeway.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
@@ -81,12 +81,15 @@ impl Signed {
         let expires_at =
             time("exp", self.exp)?.ok_or_else(|| TokenError::invalid("exp is missing"))?;
         let not_before = time("nbf", self.nbf)?;
-        let issued_at = time("iat", self.iat)?.map(Timestamp::seconds);
+        let issued_at = time("iat", self.iat)?;
         if expires_at.after(rules.leeway) <= now {
             return Err(TokenError::Expired);
         }
         if not_before.is_some_and(|start| start > now.after(rules.leeway)) {
             return Err(TokenError::invalid("nbf is still to come"));
+        }
+        if issued_at.is_some_and(|issued| issued > now.after(rules.leeway)) {
+            return Err(TokenError::invalid("iat is still to come"));
         }
         let issuer = text("iss", self.iss)?.unwrap_or_default();
         if issuer == OWN_ISSUER {
@@ -108,7 +111,7 @@ impl Signed {
             role: role(self.role)?,
             nickname,
             email: text("email", self.email)?,
-            issued_at,
+            issued_at: issued_at.map(Timestamp::seconds),
         };
         Ok(Claims { identity, expires_at })
     }
@@ -154,18 +157,18 @@ fn text(name: &str, claim: Option<Value>) -> Result<Option<String>, TokenError> 
     }
 }
 
-/// Seconds since the epoch, whole or not, within what a calendar can show.
+/// Seconds since the epoch, whole or not.
 fn time(name: &str, claim: Option<Value>) -> Result<Option<Timestamp>, TokenError> {
     let Some(claim) = claim else { return Ok(None) };
-    if let Some(seconds) = claim.as_i64() {
-        return Ok(Some(Timestamp::from_seconds(seconds.clamp(0, LAST_SECOND))));
-    }
     match claim.as_f64() {
-        Some(seconds) => {
-            let micros = seconds.clamp(0.0, LAST_SECOND as f64) * 1e6;
-            Ok(Some(Timestamp(micros as i64)))
-        }
         None => Err(TokenError::invalid(format!("{name} is no number"))),
+        Some(seconds) if seconds >= MILLISECONDS => {
+            Err(TokenError::invalid(format!("{name} is in milliseconds, but must be in seconds")))
+        }
+        Some(seconds) => Ok(Some(match claim.as_i64() {
+            Some(whole) => Timestamp::from_seconds(whole.max(0)),
+            None => Timestamp((seconds.max(0.0) * 1e6) as i64),
+        })),
     }
 }
 

@@ -156,6 +156,11 @@ fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthErro
             "it holds a certificate; `openssl x509 -pubkey -noout` prints the key in it",
         ));
     }
+    if pem.matches("-----BEGIN ").count() > 1 {
+        return Err(problem(
+            "it holds more than one key; tokens are checked with one, so leave only that",
+        ));
+    }
     let pem = pem.as_bytes();
     let (key, verification): (_, &'static dyn VerificationAlgorithm) = match algorithm {
         Algorithm::HS256 => {

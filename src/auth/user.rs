@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Claims;
-use crate::domain::{Author, Role, Timestamp, User, UserId};
+use crate::domain::{Author, Role, Timestamp, User, UserId, access};
 
 /// Why a stored user is not let in with these claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ impl Claims {
     ///
     /// # Errors
     /// A user who is blocked, or who is not the one that the claims are of.
-    pub fn admit(self, user: User) -> Result<AuthenticatedUser, AdmitError> {
+    pub fn admit(self, mut user: User) -> Result<AuthenticatedUser, AdmitError> {
         let identity = self.identity();
         if (&user.issuer, &user.subject) != (&identity.issuer, &identity.subject) {
             return Err(AdmitError::OtherUser);
@@ -28,14 +28,19 @@ impl Claims {
         if user.blocked {
             return Err(AdmitError::Blocked);
         }
-        Ok(AuthenticatedUser { author: user.author(), user, expires_at: self.expires_at() })
+        let said = identity.role;
+        user.role = access::role_of(said, user.role);
+        Ok(AuthenticatedUser { author: user.author(), user, said, expires_at: self.expires_at() })
     }
 }
 
 /// A user whose token was verified. There is no other way to one than [`Claims::admit`].
 #[derive(Debug, Clone)]
 pub struct AuthenticatedUser {
+    /// Of the lesser of the stored role and the token's.
     user: User,
+    /// The role that the token says.
+    said: Option<Role>,
     author: Arc<Author>,
     expires_at: Timestamp,
 }
@@ -46,9 +51,16 @@ impl AuthenticatedUser {
         self.user.id
     }
 
+    /// The lesser of the stored role and the token's.
     #[must_use]
     pub fn role(&self) -> Role {
         self.user.role
+    }
+
+    /// Whether the bearer may do less now that this role is stored.
+    #[must_use]
+    pub fn is_lowered_by(&self, stored: Role) -> bool {
+        access::is_less(access::role_of(self.said, stored), self.role())
     }
 
     #[must_use]

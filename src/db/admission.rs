@@ -14,7 +14,7 @@ use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
 use super::{Store, StoreError};
 use crate::domain::{
-    Chat, ChatId, ChatKind, Identity, Member, Role, Seq, Standing, Timestamp, User, UserId,
+    Chat, ChatId, ChatKind, Identity, Member, Role, Seq, Standing, Timestamp, User, UserId, access,
 };
 
 /// How many of a user's chats are told of.
@@ -31,20 +31,22 @@ pub struct Admission {
     pub created_chat: Option<Chat>,
 }
 
-/// What tokens say of a user.
+/// What is known of a user, as tokens and services said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     pub role: Role,
     pub nickname: Option<String>,
     pub email: Option<String>,
-    /// When the newest of them was issued, in seconds; nothing before the first.
+    /// When the newest token or news was issued, in seconds; nothing before the first that said so.
     pub at: Option<i64>,
+    /// When a service set the role, in seconds.
+    pub role_set_at: Option<i64>,
 }
 
 impl Claims {
     /// What is known of somebody who has not been here.
     fn unknown() -> Self {
-        Self { role: Role::Customer, nickname: None, email: None, at: None }
+        Self { role: Role::Customer, nickname: None, email: None, at: None, role_set_at: None }
     }
 
     fn of(row: &UserRow) -> Self {
@@ -53,21 +55,32 @@ impl Claims {
             nickname: row.nickname.clone(),
             email: row.email.clone(),
             at: row.claims_at,
+            role_set_at: row.role_set_at,
         }
     }
 
-    /// Takes over what a newer token says, and tells whether it was newer. One that does not say
-    /// when it was issued is older than any that does.
-    fn apply(&mut self, identity: &Identity) -> bool {
-        let issued_at = identity.issued_at.unwrap_or(0);
-        if self.at.is_some_and(|at| issued_at <= at) {
-            return false;
+    /// Takes over what a token says that is not older than the last, or that does not say when it
+    /// was issued: then the last word counts. A role that a service set later is lowered by it at
+    /// most. A known time beyond `horizon` was never right, and holds nothing up.
+    fn apply(&mut self, identity: &Identity, horizon: i64) {
+        let known = self.at.filter(|at| *at <= horizon);
+        let set = self.role_set_at.filter(|at| *at <= horizon);
+        let is_before = |time: Option<i64>| {
+            time.is_some_and(|time| identity.issued_at.is_some_and(|issued| issued < time))
+        };
+        let is_overruled = set.is_some() && (identity.issued_at.is_none() || is_before(set));
+        let is_current = !is_before(known);
+        // What stands against an older token may be the service's word alone.
+        if let Some(role) = identity.role
+            && (is_current || (is_overruled && known <= set))
+        {
+            self.role = if is_overruled { access::role_of(Some(role), self.role) } else { role };
         }
-        self.at = Some(issued_at);
-        self.role = identity.role.unwrap_or(self.role);
-        self.nickname = identity.nickname.clone().or(self.nickname.take());
-        self.email = identity.email.clone().or(self.email.take());
-        true
+        if is_current {
+            self.at = identity.issued_at.or(known);
+            self.nickname = identity.nickname.clone().or(self.nickname.take());
+            self.email = identity.email.clone().or(self.email.take());
+        }
     }
 }
 
@@ -88,11 +101,15 @@ struct Known {
 impl Known {
     /// Whether nothing is to be written for this token's bearer. A service never signs in, so no
     /// token says anything of one.
-    fn is_settled(&self, identity: &Identity) -> bool {
-        self.row.blocked
-            || self.row.role.is_service()
-            || (!Claims::of(&self.row).apply(identity)
-                && (self.row.role == Role::Admin || self.support_chat().is_some()))
+    fn is_settled(&self, identity: &Identity, horizon: i64) -> bool {
+        if self.row.blocked || self.row.role.is_service() {
+            return true;
+        }
+        let known = Claims::of(&self.row);
+        let mut claims = known.clone();
+        claims.apply(identity, horizon);
+        let role = access::role_of(identity.role, known.role);
+        claims == known && (role == Role::Admin || self.support_chat().is_some())
     }
 
     fn support_chat(&self) -> Option<&OwnChatRow> {
@@ -116,9 +133,10 @@ impl Known {
         })
     }
 
-    fn standings(&self) -> Vec<Standing> {
+    /// The chats of a bearer of this role.
+    fn standings(&self, role: Role) -> Vec<Standing> {
         let mut chats = self.chats.clone();
-        if self.row.role == Role::Admin {
+        if role == Role::Admin {
             chats.retain(|chat| chat.kind != ChatKind::Support);
         }
         chats.sort_by_key(|chat| std::cmp::Reverse((chat.updated_at, chat.chat_id)));
@@ -131,10 +149,13 @@ impl Store {
     /// finds or makes each customer's support chat. Answers in the order asked. A blocked user is
     /// answered, and nothing is made or changed for them.
     pub async fn admit(&self, batch: Vec<Identity>) -> Result<Vec<Admission>, StoreError> {
+        let horizon = self.horizon();
         let mut known = self.known(&batch).await?;
         let unsettled: Vec<Identity> = batch
             .iter()
-            .filter(|identity| !known.get(&name(identity)).is_some_and(|k| k.is_settled(identity)))
+            .filter(|identity| {
+                !known.get(&name(identity)).is_some_and(|k| k.is_settled(identity, horizon))
+            })
             .cloned()
             .collect();
         let mut created = HashMap::new();
@@ -142,7 +163,10 @@ impl Store {
             let mut newcomers: BTreeMap<Name, Claims> = BTreeMap::new();
             for identity in &unsettled {
                 if !known.contains_key(&name(identity)) {
-                    newcomers.entry(name(identity)).or_insert_with(Claims::unknown).apply(identity);
+                    newcomers
+                        .entry(name(identity))
+                        .or_insert_with(Claims::unknown)
+                        .apply(identity, horizon);
                 }
             }
             created = self.settle(newcomers, unsettled.clone(), Vec::new()).await?;
@@ -157,7 +181,7 @@ impl Store {
                     .ok_or_else(|| StoreError::Internal("a user vanished".to_owned()))?;
                 Ok(Admission {
                     user: known.row.clone().into(),
-                    chats: known.standings(),
+                    chats: known.standings(access::role_of(identity.role, known.row.role)),
                     // Told once, also where the batch names the user twice.
                     created_chat: created.remove(&known.row.id).and_then(|_| known.new_chat()),
                 })
@@ -218,6 +242,7 @@ impl Store {
         identities: Vec<Identity>,
         customers: Vec<UserId>,
     ) -> Result<HashMap<UserId, ChatId>, StoreError> {
+        let horizon = self.horizon();
         let tells = self.outbox.is_on();
         let created = transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
@@ -256,7 +281,7 @@ impl Store {
             }
             locked.retain(|row| !row.blocked && !row.role.is_service());
 
-            let (changes, notes) = changes(&mut locked, &identities);
+            let (changes, notes) = changes(&mut locked, &identities, horizon);
             if !changes.is_empty() {
                 run!(dialect::apply_claims(connection, &changes))?;
             }
@@ -264,8 +289,18 @@ impl Store {
                 run!(dialect::note(connection, &notes))?;
             }
 
+            // Who comes as a customer has a chat, whatever is stored.
+            let as_customers: BTreeSet<Name> = identities
+                .iter()
+                .filter(|identity| identity.role == Some(Role::Customer))
+                .map(name)
+                .collect();
+            let is_customer = |row: &&UserRow| {
+                row.role == Role::Customer
+                    || as_customers.contains(&(row.issuer.clone(), row.subject.clone()))
+            };
             let customers: BTreeSet<UserId> =
-                locked.iter().filter(|row| row.role == Role::Customer).map(|row| row.id).collect();
+                locked.iter().filter(is_customer).map(|row| row.id).collect();
             let support = chats::table
                 .filter(chats::customer_id.eq_any(customers.iter().copied().collect::<Vec<_>>()))
                 .select((chats::customer_id.assume_not_null(), chats::id));
@@ -318,7 +353,11 @@ impl Store {
 }
 
 /// What the tokens change of these users, who take it over; and what of it others must know.
-fn changes(rows: &mut [UserRow], identities: &[Identity]) -> (Vec<(UserId, Claims)>, Vec<Note>) {
+fn changes(
+    rows: &mut [UserRow],
+    identities: &[Identity],
+    horizon: i64,
+) -> (Vec<(UserId, Claims)>, Vec<Note>) {
     let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
     for identity in identities {
         tokens.entry(name(identity)).or_default().push(identity);
@@ -326,12 +365,12 @@ fn changes(rows: &mut [UserRow], identities: &[Identity]) -> (Vec<(UserId, Claim
     let mut changes = Vec::new();
     let mut notes = Vec::new();
     for row in rows {
-        let mut claims = Claims::of(row);
-        let mut newer = false;
+        let known = Claims::of(row);
+        let mut claims = known.clone();
         for token in tokens.get(&(row.issuer.clone(), row.subject.clone())).into_iter().flatten() {
-            newer |= claims.apply(token);
+            claims.apply(token, horizon);
         }
-        if newer {
+        if claims != known {
             if claims.role != row.role {
                 notes.push(Note::from(Change::UserChanged(row.id)));
             }
@@ -357,31 +396,62 @@ mod tests {
         }
     }
 
+    /// What a stored claim comes to by a token.
+    fn after(
+        at: Option<i64>,
+        set: Option<i64>,
+        stored: Role,
+        issued: Option<i64>,
+        said: Role,
+    ) -> Role {
+        let mut claims = Claims { role: stored, at, role_set_at: set, ..Claims::unknown() };
+        claims.apply(&token(issued, Some(said), None), HORIZON);
+        claims.role
+    }
+
+    const HORIZON: i64 = 1_000;
+
     #[test]
-    fn only_a_newer_token_changes_a_user() {
-        let mut claims = Claims::unknown();
-        assert!(claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim"))));
-        for issued_at in [None, Some(9), Some(10)] {
-            assert!(!claims.apply(&token(issued_at, Some(Role::Customer), Some("Lee"))));
+    fn the_last_word_counts_where_no_token_says_when_it_was_issued() {
+        use Role::{Admin, Customer};
+        assert_eq!(after(None, None, Admin, None, Customer), Customer);
+        assert_eq!(after(None, None, Customer, None, Admin), Admin);
+        assert_eq!(after(Some(10), None, Admin, None, Customer), Customer);
+    }
+
+    #[test]
+    fn a_token_of_the_same_second_counts_and_an_older_one_does_not() {
+        use Role::{Admin, Customer};
+        assert_eq!(after(Some(10), None, Customer, Some(9), Admin), Customer);
+        assert_eq!(after(Some(10), None, Admin, Some(9), Customer), Admin);
+        assert_eq!(after(Some(10), None, Customer, Some(10), Admin), Admin);
+    }
+
+    #[test]
+    fn a_role_that_a_service_set_is_lowered_but_not_raised_by_what_came_before() {
+        use Role::{Admin, Customer};
+        for issued in [None, Some(9)] {
+            assert_eq!(after(Some(10), Some(10), Customer, issued, Admin), Customer);
+            assert_eq!(after(Some(10), Some(10), Admin, issued, Customer), Customer);
         }
+        assert_eq!(after(Some(10), Some(10), Customer, Some(10), Admin), Admin);
+        // A token that came after the service, and says so, stands against an older one.
+        assert_eq!(after(Some(20), Some(10), Admin, Some(9), Customer), Admin);
+    }
+
+    #[test]
+    fn a_time_that_is_still_to_come_freezes_nobody() {
+        let mut claims = Claims { at: Some(HORIZON + 1), ..Claims::unknown() };
+        claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")), HORIZON);
         assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));
-        assert!(claims.apply(&token(Some(11), None, Some("Lee"))));
-        assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Lee")));
+        assert_eq!(claims.at, Some(10));
     }
 
     #[test]
     fn a_missing_claim_changes_nothing() {
         let mut claims = Claims::unknown();
-        claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")));
-        assert!(claims.apply(&token(Some(11), None, None)));
+        claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")), HORIZON);
+        claims.apply(&token(Some(11), None, None), HORIZON);
         assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));
-    }
-
-    #[test]
-    fn a_token_without_a_time_counts_at_first_sight_alone() {
-        let mut claims = Claims::unknown();
-        assert!(claims.apply(&token(None, None, Some("Kim"))));
-        assert!(!claims.apply(&token(None, None, Some("Lee"))));
-        assert!(claims.apply(&token(Some(1), None, Some("Lee"))));
     }
 }

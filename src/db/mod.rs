@@ -65,9 +65,25 @@ pub struct Config {
 pub struct Store {
     backend: Backend,
     outbox: Outbox,
+    /// How far ahead of this clock a token's time may be.
+    leeway: Duration,
 }
 
+/// The leeway of who does not set another.
+const LEEWAY: Duration = Duration::from_secs(30);
+
 impl Store {
+    /// Takes the leeway that tokens are verified with.
+    #[must_use]
+    pub fn with_leeway(self, leeway: Duration) -> Self {
+        Self { leeway, ..self }
+    }
+
+    /// The latest second that a token may say it was issued at.
+    fn horizon(&self) -> i64 {
+        Timestamp::now().after(self.leeway).seconds()
+    }
+
     /// Connects, and looks whether the database can be relied on.
     ///
     /// # Errors
@@ -86,7 +102,7 @@ impl Store {
                 Backend::Postgres(pool)
             }
         };
-        let store = Self { backend, outbox: Outbox::new(config.outbox) };
+        let store = Self { backend, outbox: Outbox::new(config.outbox), leeway: LEEWAY };
         let one = diesel::dsl::sql::<diesel::sql_types::Integer>("1");
         let _: i32 =
             read!(store, |connection| { run!(diesel::select(one).get_result(connection)) })?;

@@ -34,6 +34,7 @@ fn apply(
     blocked_at: &mut Option<Timestamp>,
     news: &UserNews,
     at: Timestamp,
+    horizon: i64,
 ) -> Effect {
     let before = row.clone();
     let block = news.blocked.filter(|_| blocked_at.is_none_or(|known| at >= known));
@@ -41,8 +42,13 @@ fn apply(
         row.blocked = blocked;
         *blocked_at = Some(at);
     }
-    let is_newest = row.claims_at.is_none_or(|known| at.seconds() >= known);
+    // A known time that is still to come was never right, and holds nothing up.
+    let known = row.claims_at.filter(|known| *known <= horizon);
+    let is_newest = known.is_none_or(|known| at.seconds() >= known);
     if is_newest {
+        if person(news).is_some() {
+            row.role_set_at = Some(at.seconds());
+        }
         row.claims_at = Some(at.seconds());
         row.role = person(news).unwrap_or(row.role);
         row.nickname = news.nickname.clone().or(row.nickname.take());
@@ -74,6 +80,7 @@ impl Store {
             log::warn!("news of a user of our own, {:?}, change nothing", news.subject);
             return Ok(Applied::Unchanged);
         }
+        let horizon = self.horizon();
         transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
             if let Some((source, event_id)) = &news.event {
@@ -96,6 +103,7 @@ impl Store {
                     users::nickname.eq(&news.nickname),
                     users::email.eq(&news.email),
                     users::claims_at.eq(at.seconds()),
+                    users::role_set_at.eq(person(&news).map(|_| at.seconds())),
                     users::blocked_at.eq(news.blocked.map(|_| at)),
                     users::blocked.eq(news.blocked.unwrap_or(false)),
                     users::created_at.eq(now),
@@ -114,7 +122,7 @@ impl Store {
             }
             let blocked_at = users::table.find(row.id).select(users::blocked_at);
             let mut blocked_at: Option<Timestamp> = run!(blocked_at.first(connection))?;
-            let effect = apply(&mut row, &mut blocked_at, &news, at);
+            let effect = apply(&mut row, &mut blocked_at, &news, at, horizon);
             if effect == Effect::Nothing {
                 return Ok(Applied::Unchanged);
             }
@@ -123,6 +131,7 @@ impl Store {
                 users::nickname.eq(&row.nickname),
                 users::email.eq(&row.email),
                 users::claims_at.eq(row.claims_at),
+                users::role_set_at.eq(row.role_set_at),
                 users::blocked.eq(row.blocked),
                 users::blocked_at.eq(blocked_at),
             ));

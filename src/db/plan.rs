@@ -17,7 +17,12 @@ pub fn key(draft: &Draft) -> Key<'_> {
 pub struct Found {
     pub receipt: Receipt,
     pub body: String,
+    /// The author's, as it is stored; needed where the message may be [`Ours`].
+    pub nickname: Option<String>,
 }
+
+/// What the database says of a row that it took: its id, and the author's nickname.
+pub type Inserted = (MessageId, Option<String>);
 
 /// What was found under the lock of the batch's chats.
 #[derive(Debug)]
@@ -95,7 +100,7 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
                 Answer::Now(Stored::ClientIdReused)
             }
             Some(Known::InLog { found, ours }) => Answer::Now(if std::mem::take(ours) {
-                Stored::New(found.receipt)
+                Stored::New(found.receipt, found.nickname.take())
             } else {
                 Stored::Duplicate(found.receipt)
             }),
@@ -147,26 +152,31 @@ impl Plan<'_> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.at(draft.chat_id)))
     }
 
-    /// The answers, once all is committed: `ids` of the new rows, `marks` as they now stand, and the
+    /// The answers, once all is committed: what the new rows are, `marks` as they now stand, and the
     /// last `seq` of chats that were only asked for (`heads`).
     pub fn written(
         self,
         batch: &Batch,
-        ids: &HashMap<(ChatId, Seq), MessageId>,
+        mut rows: HashMap<(ChatId, Seq), Inserted>,
         marks: &HashMap<(ChatId, UserId), Seq>,
         heads: &HashMap<ChatId, Seq>,
     ) -> Written {
         let (times, now) = (&self.times, self.now);
-        let stored = |chat: ChatId, seq: Seq, stored: fn(Receipt) -> Stored| {
-            // Without an id cannot be: each row that was inserted has returned its own.
-            let id = ids.get(&(chat, seq)).copied();
+        let receipt = |chat: ChatId, seq: Seq, id: MessageId| {
             let created_at = times.get(&chat).copied().unwrap_or(now);
-            id.map_or(Stored::Unavailable, |id| stored(Receipt { id, seq, created_at }))
+            Receipt { id, seq, created_at }
         };
+        // Without an id cannot be: each row that was inserted has returned its own.
         let answer = |answer: Answer| match answer {
             Answer::Now(stored) => stored,
-            Answer::New(chat, seq) => stored(chat, seq, Stored::New),
-            Answer::Same(chat, seq) => stored(chat, seq, Stored::Duplicate),
+            Answer::New(chat, seq) => {
+                rows.get_mut(&(chat, seq)).map_or(Stored::Unavailable, |(id, nickname)| {
+                    Stored::New(receipt(chat, seq, *id), nickname.take())
+                })
+            }
+            Answer::Same(chat, seq) => rows
+                .get(&(chat, seq))
+                .map_or(Stored::Unavailable, |(id, _)| Stored::Duplicate(receipt(chat, seq, *id))),
         };
         let marked = |mark: &Mark| {
             let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
@@ -189,7 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Body, ClientId};
+    use crate::domain::{Body, ClientId, Role};
 
     const NOW: Timestamp = Timestamp(1_000);
     const CHAT: ChatId = ChatId(1);
@@ -199,6 +209,7 @@ mod tests {
         Draft {
             chat_id: ChatId(chat),
             author: KIM,
+            role: Role::Customer,
             body: Body::parse(text.to_owned(), 100).unwrap(),
             client_id: ClientId::parse(client_id.to_owned()).unwrap(),
             expect_seq: None,
@@ -209,10 +220,11 @@ mod tests {
     fn decide(drafts: Vec<Draft>, ours: &Ours) -> Vec<Stored> {
         let batch = Batch { drafts, ..Batch::default() };
         let receipt = Receipt { id: MessageId(103), seq: Seq(3), created_at: Timestamp(500) };
+        let found = Found { receipt, body: "hello".to_owned(), nickname: kim() };
         let ground = Ground {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
             times: BTreeMap::new(),
-            found: [((CHAT, KIM, "known"), Found { receipt, body: "hello".to_owned() })].into(),
+            found: [((CHAT, KIM, "known"), found)].into(),
             now: NOW,
         };
         answers(&batch, plan(&batch, ground, ours)).drafts
@@ -221,15 +233,19 @@ mod tests {
     /// Gives each row the id 100 times its chat plus its number.
     fn answers(batch: &Batch, plan: Plan<'_>) -> Written {
         let id = |(chat, seq, _): (ChatId, Seq, Timestamp)| {
-            ((chat, seq), MessageId(chat.0 * 100 + seq.0))
+            ((chat, seq), (MessageId(chat.0 * 100 + seq.0), kim()))
         };
-        let ids = plan.remember().map(id).collect();
+        let rows = plan.remember().map(id).collect();
         let marks = plan.marks.iter().map(|(key, seq)| (*key, *seq)).collect();
-        plan.written(batch, &ids, &marks, &HashMap::new())
+        plan.written(batch, rows, &marks, &HashMap::new())
     }
 
     fn new(chat: i64, seq: i64) -> Stored {
-        Stored::New(receipt(chat, seq))
+        Stored::New(receipt(chat, seq), kim())
+    }
+
+    fn kim() -> Option<String> {
+        Some("Kim".to_owned())
     }
 
     fn receipt(chat: i64, seq: i64) -> Receipt {
@@ -273,7 +289,7 @@ mod tests {
         let drafts = vec![draft(1, "known", "hello"), draft(1, "known", "hello")];
         let ours: Ours = [(CHAT, Seq(3), Timestamp(500))].into();
         let stored = decide(drafts.clone(), &ours);
-        assert!(matches!(stored[0], Stored::New(receipt) if receipt.seq == Seq(3)));
+        assert!(matches!(stored[0], Stored::New(receipt, Some(_)) if receipt.seq == Seq(3)));
         assert!(matches!(stored[1], Stored::Duplicate(receipt) if receipt.seq == Seq(3)));
         // Another one's row at the same place is a duplicate.
         let theirs: Ours = [(CHAT, Seq(3), Timestamp(501))].into();
@@ -313,7 +329,7 @@ mod tests {
         assert_eq!(remembered, [Timestamp(NOW.0 + 60), NOW]);
         let stored = answers(&batch, plan).drafts;
         let later = Receipt { created_at: Timestamp(NOW.0 + 60), ..receipt(1, 6) };
-        assert_eq!(stored, [Stored::New(later), new(2, 1)]);
+        assert_eq!(stored, [Stored::New(later, kim()), new(2, 1)]);
     }
 
     #[test]

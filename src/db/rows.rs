@@ -23,6 +23,7 @@ pub struct UserRow {
     pub claims_at: Option<i64>,
     pub blocked: bool,
     pub created_at: Timestamp,
+    pub role_set_at: Option<i64>,
 }
 
 impl From<UserRow> for User {
@@ -49,21 +50,24 @@ pub struct MessageRow {
     pub body: String,
     pub client_id: String,
     pub created_at: Timestamp,
+    /// When it was written; nothing where that was not kept.
+    pub author_role: Option<Role>,
     #[diesel(embed)]
     pub author: AuthorRow,
 }
 
-/// The authors of what was read together: one value each, shared by their messages.
+/// The authors of what was read together, in each role one value, shared by their messages.
 #[derive(Debug, Default)]
-pub struct Authors(HashMap<UserId, Arc<Author>>);
+pub struct Authors(HashMap<(UserId, Role), Arc<Author>>);
 
 impl Authors {
     pub fn message(&mut self, row: MessageRow) -> Message {
-        let MessageRow { id, chat_id, seq, body, client_id, created_at, author } = row;
+        let MessageRow { id, chat_id, seq, body, client_id, created_at, author_role, author } = row;
         let AuthorRow { id: author_id, nickname, role } = author;
+        let role = author_role.unwrap_or(role);
         let author = self
             .0
-            .entry(author_id)
+            .entry((author_id, role))
             .or_insert_with(|| Arc::new(Author { id: author_id, nickname, role }));
         Message { id, chat_id, seq, author: Arc::clone(author), body, client_id, created_at }
     }

@@ -12,6 +12,7 @@ diesel::table! {
         blocked -> Bool,
         created_at -> crate::db::types::UtcTimestamp,
         blocked_at -> Nullable<crate::db::types::UtcTimestamp>,
+        role_set_at -> Nullable<BigInt>,
     }
 }
 
@@ -54,6 +55,7 @@ diesel::table! {
         body -> Text,
         client_id -> Text,
         created_at -> crate::db::types::UtcTimestamp,
+        author_role -> Nullable<Text>,
     }
 }
 

@@ -2,6 +2,22 @@
 
 use super::{ChatKind, Role, Standing};
 
+/// What a bearer may be: what is stored, and never more than their own token says. A token that says
+/// nothing leaves it at what is stored.
+#[must_use]
+pub fn role_of(token: Option<Role>, stored: Role) -> Role {
+    match (token, stored) {
+        (Some(Role::Customer), Role::Admin) => Role::Customer,
+        _ => stored,
+    }
+}
+
+/// Whether who was `before` may do less as `after`.
+#[must_use]
+pub fn is_less(after: Role, before: Role) -> bool {
+    before == Role::Admin && after != Role::Admin
+}
+
 /// Whether the chat exists for this user. To anyone else it is `chat_not_found`, existing or not.
 #[must_use]
 pub fn may_see(role: Role, standing: &Standing) -> bool {
@@ -45,6 +61,25 @@ mod tests {
 
     fn standing(kind: ChatKind, member: bool) -> Standing {
         Standing { chat_id: ChatId(1), kind, member, last_seq: Seq(0), read_seq: Seq(0) }
+    }
+
+    #[test]
+    fn a_bearer_is_never_more_than_the_token_says_nor_than_what_is_stored() {
+        use Role::{Admin, Customer};
+        for (token, stored, role) in [
+            (None, Customer, Customer),
+            (None, Admin, Admin),
+            (Some(Customer), Customer, Customer),
+            (Some(Customer), Admin, Customer),
+            (Some(Admin), Customer, Customer),
+            (Some(Admin), Admin, Admin),
+        ] {
+            assert_eq!(role_of(token, stored), role, "{token:?} {stored:?}");
+        }
+        assert!(is_less(Customer, Admin));
+        for (after, before) in [(Admin, Admin), (Admin, Customer), (Customer, Customer)] {
+            assert!(!is_less(after, before), "{after:?} {before:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Author, ChatId, MessageId, Seq, Timestamp, UserId};
+use super::{Author, ChatId, MessageId, Role, Seq, Timestamp, UserId};
 
 /// The longest `clientId`, in characters.
 pub const CLIENT_ID_CHARS: usize = 64;
@@ -112,6 +112,8 @@ impl ClientId {
 pub struct Draft {
     pub chat_id: ChatId,
     pub author: UserId,
+    /// What the author is as who writes it.
+    pub role: Role,
     pub body: Body,
     pub client_id: ClientId,
     /// Store only if the chat's last `seq` is still this one.
@@ -121,8 +123,8 @@ pub struct Draft {
 /// What became of a [`Draft`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
-    /// It is in the log, for the first time.
-    New(Receipt),
+    /// It is in the log, for the first time, and there its author has this nickname.
+    New(Receipt, Option<String>),
     /// It was in the log before; nothing was stored.
     Duplicate(Receipt),
     /// Its `clientId` stands for another text; nothing was stored.

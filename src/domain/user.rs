@@ -100,7 +100,7 @@ pub struct Identity {
     pub role: Option<Role>,
     pub nickname: Option<String>,
     pub email: Option<String>,
-    /// `iat`, seconds since the epoch: only a newer token changes a known user.
+    /// `iat`, seconds since the epoch: an older token than the last one changes nothing.
     pub issued_at: Option<i64>,
 }
 

@@ -159,7 +159,7 @@ impl Exception {
     #[must_use]
     pub fn of_stored(chat: ChatId, stored: &Stored) -> Option<Self> {
         match stored {
-            Stored::New(_) | Stored::Duplicate(_) => None,
+            Stored::New(..) | Stored::Duplicate(_) => None,
             Stored::ClientIdReused => Some(Self::client_id_reused()),
             Stored::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
             Stored::NoChat => Some(Self::chat_not_found(chat)),

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Exception;
 use super::command::{Limits, Request};
+use super::{Exception, Text};
 
 /// The longest of each text, in characters: as long as a token's claims may be.
 const CHARS: usize = 255;
@@ -20,7 +20,8 @@ pub struct NewUser {
 /// A user to be made, as they come.
 #[derive(Deserialize)]
 pub struct WireUser {
-    subject: String,
+    /// A number is taken as it is written, as a token's `sub` is.
+    subject: Text,
     nickname: Option<String>,
     email: Option<String>,
 }
@@ -29,7 +30,7 @@ impl Request for NewUser {
     type Wire = WireUser;
 
     fn check(wire: WireUser, _: &Limits) -> Result<Self, Exception> {
-        let WireUser { subject, nickname, email } = wire;
+        let WireUser { subject: Text(subject), nickname, email } = wire;
         if subject.is_empty() {
             return Err(Exception::bad_request("subject", "must not be empty"));
         }
@@ -78,12 +79,20 @@ mod tests {
     }
 
     #[test]
+    fn a_subject_may_be_a_number_as_it_is_written() {
+        for subject in ["7", "12345678901234567890123", "1.50"] {
+            let user = parse(&format!(r#"{{"subject":{subject}}}"#)).expect(subject);
+            assert_eq!(user.subject, subject);
+        }
+    }
+
+    #[test]
     fn a_refusal_names_the_field() {
         let long = format!(r#"{{"subject":"{}"}}"#, "é".repeat(256));
         for (body, path) in [
             ("{}", "subject"),
             (r#"{"subject":""}"#, "subject"),
-            (r#"{"subject":7}"#, "subject"),
+            (r#"{"subject":[7]}"#, "subject"),
             (long.as_str(), "subject"),
             (r#"{"subject":"kim","nickname":"\u0000"}"#, "nickname"),
             (r#"{"subject":"kim","email":[]}"#, "email"),

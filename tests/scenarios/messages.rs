@@ -1,5 +1,7 @@
 //! A message: what may be said, what its author and the others are told, and where it then is.
 
+use reqwest::Method;
+
 use crate::support::{
     TestApp, Value, admin, all, assert_keys, assert_time, customer, json, postgres_scenarios,
     scenarios,
@@ -9,6 +11,8 @@ scenarios! {
     an_acked_message_is_in_the_history,
     an_ack_says_where_the_message_stands,
     everybody_is_told_the_same_of_a_message,
+    a_message_has_one_name_live_and_in_the_log,
+    a_line_keeps_the_role_in_which_it_was_written,
     a_customer_need_not_name_the_own_chat,
     an_admin_must_name_the_chat,
     an_admin_sends_without_entering,
@@ -87,6 +91,51 @@ async fn everybody_is_told_the_same_of_a_message(app: TestApp) {
     assert_eq!(read["lastMessage"], expected);
     ada.enter_after(chat, 0).await;
     assert_eq!(ada.hears("hello").await, expected, "a replayed one is no other");
+}
+
+async fn a_message_has_one_name_live_and_in_the_log(app: TestApp) {
+    let person = customer("kim");
+    let mut kim = app.connect(&person).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    ada.enter(chat).await;
+    let renamed = person.token_with(&json!({"nickname": "Kay"}));
+    let me = app.send(app.request(Method::GET, "/users/me").bearer_auth(&renamed)).await.is(200);
+    assert_eq!(me["nickname"], "Kay");
+    // The session was welcomed under the name of before.
+    kim.say(chat, "hello").await;
+    let live = ada.hears("hello").await;
+    assert_eq!(live["author"]["nickname"], "Kay");
+    assert_eq!(app.history(&admin("ada"), chat).await, std::slice::from_ref(&live));
+    let read = app.get(&admin("ada"), &format!("/chats/{chat}")).await.is(200);
+    assert_eq!(read["lastMessage"], live);
+    assert_eq!(read["members"][0]["nickname"], "Kay");
+}
+
+async fn a_line_keeps_the_role_in_which_it_was_written(app: TestApp) {
+    let person = customer("kim");
+    let mut kim = app.connect(&person).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    ada.enter(chat).await;
+    kim.say(chat, "as a customer").await;
+    let first = ada.hears("as a customer").await;
+    assert_eq!(first["author"]["role"], "customer");
+    let mut promoted = person.clone();
+    promoted.role = "admin";
+    let mut agent = app.connect(&promoted).await;
+    assert_eq!(agent.welcome["user"]["role"], "admin");
+    agent.say(chat, "as an admin").await;
+    let second = ada.hears("as an admin").await;
+    assert_eq!(second["author"]["role"], "admin");
+    // A session of the former token writes as what it is.
+    kim.say(chat, "as a customer still").await;
+    let third = ada.hears("as a customer still").await;
+    assert_eq!(third["author"]["role"], "customer");
+    assert_eq!(app.history(&promoted, chat).await, [first, second, third.clone()]);
+    let read = app.get(&promoted, &format!("/chats/{chat}")).await.is(200);
+    assert_eq!(read["lastMessage"], third);
+    assert_eq!(read["members"][0]["role"], "admin", "a member is who they are now");
 }
 
 async fn a_customer_need_not_name_the_own_chat(app: TestApp) {

@@ -12,7 +12,7 @@ contract! {
     a_newcomer_gets_a_user_and_a_support_chat,
     many_at_once_make_one_user_and_one_chat,
     a_batch_is_answered_in_the_order_asked,
-    only_a_newer_token_changes_a_user,
+    an_older_token_changes_nothing_of_a_user,
     a_user_made_by_hand_takes_over_what_the_first_token_says,
     a_blocked_user_gets_nothing,
     an_admin_has_no_support_chat,
@@ -82,7 +82,7 @@ async fn a_batch_is_answered_in_the_order_asked(desk: Desk) {
     assert!(desk.store.admit(Vec::new()).await.unwrap().is_empty());
 }
 
-async fn only_a_newer_token_changes_a_user(desk: Desk) {
+async fn an_older_token_changes_nothing_of_a_user(desk: Desk) {
     let admit = |token: Identity| {
         let store = desk.store.clone();
         async move { store.admit(vec![token]).await.unwrap().remove(0).user }
@@ -94,8 +94,9 @@ async fn only_a_newer_token_changes_a_user(desk: Desk) {
         issued_at,
         ..identity("kim")
     };
-    for issued_at in [None, Some(99), Some(100)] {
-        assert_eq!(admit(say(issued_at, "old")).await, first);
+    assert_eq!(admit(say(Some(99), "old")).await, first);
+    for issued_at in [None, Some(100)] {
+        assert_eq!(admit(say(issued_at, "last")).await.nickname.as_deref(), Some("last"));
     }
     let second = admit(say(Some(101), "Kim")).await;
     assert_eq!((second.id, second.role), (first.id, Role::Admin));

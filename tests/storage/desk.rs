@@ -209,6 +209,7 @@ pub fn draft(chat_id: ChatId, author: UserId, client_id: &str, text: &str) -> Dr
     Draft {
         chat_id,
         author,
+        role: Role::Customer,
         body: Body::parse(text.to_owned(), 100_000).expect("a body"),
         client_id: ClientId::parse(client_id.to_owned()).expect("a client id"),
         expect_seq: None,
@@ -229,7 +230,7 @@ pub async fn write(writer: &mut Writer, drafts: Vec<Draft>) -> Vec<Stored> {
 #[track_caller]
 pub fn new(stored: &Stored) -> Receipt {
     match stored {
-        Stored::New(receipt) => *receipt,
+        Stored::New(receipt, _) => *receipt,
         other => panic!("not stored: {other:?}"),
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use frontdesk::db::{Batch, HistoryPage, Mark, Marked, Range, Refusal, Written};
-use frontdesk::domain::{ChatId, Draft, Seq, Stored, UserId};
+use frontdesk::domain::{ChatId, Draft, Identity, News, Role, Seq, Stored, UserId};
 
 use crate::contract;
-use crate::desk::{Desk, draft, fill, new, note, write};
+use crate::desk::{Desk, draft, fill, identity, new, note, write};
 
 contract! {
     numbers_have_no_gap_whoever_writes,
@@ -22,6 +22,7 @@ contract! {
     ranges_of_many_chats_are_read_at_once,
     an_empty_batch_is_nothing,
     texts_come_back_as_they_were,
+    a_message_shows_the_stored_name_and_the_role_of_its_time,
 }
 
 async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
@@ -144,7 +145,7 @@ async fn a_row_that_fails_fails_alone(desk: Desk) {
         .drafts
         .iter()
         .map(|stored| match stored {
-            Stored::New(receipt) => receipt.seq.0,
+            Stored::New(receipt, _) => receipt.seq.0,
             Stored::Unavailable => 0,
             other => panic!("{other:?}"),
         })
@@ -296,4 +297,49 @@ async fn texts_come_back_as_they_were(desk: Desk) {
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 100 };
     let log = desk.store.history(chat, page).await.unwrap();
     assert_eq!(log.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), texts);
+}
+
+async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let store = desk.telling_store().await;
+    let mut writer = store.writer().await.unwrap();
+    let said = |stored: &Stored| match stored {
+        Stored::New(_, nickname) => nickname.clone(),
+        other => panic!("{other:?}"),
+    };
+    let stored = write(&mut writer, vec![note(chat, kim, "one"), note(chat, kim, "two")]).await;
+    assert_eq!(
+        stored.iter().map(said).collect::<Vec<_>>(),
+        [Some("kim".into()), Some("kim".into())]
+    );
+    // As a node writes that does not know of it.
+    desk.execute("UPDATE messages SET author_role = NULL WHERE seq = 2").await;
+    let promoted = Identity {
+        role: Some(Role::Admin),
+        nickname: Some("Kay".into()),
+        issued_at: Some(101),
+        ..identity("kim")
+    };
+    desk.store.admit(vec![promoted]).await.unwrap();
+    let third = Draft { role: Role::Admin, ..note(chat, kim, "three") };
+    let stored = write(&mut writer, vec![third, note(chat, kim, "four")]).await;
+    assert_eq!(
+        stored.iter().map(said).collect::<Vec<_>>(),
+        [Some("Kay".into()), Some("Kay".into())]
+    );
+
+    let roles = [Role::Customer, Role::Admin, Role::Admin, Role::Customer];
+    let page = HistoryPage { after: None, before: None, newest_first: false, limit: 10 };
+    let log = desk.store.history(chat, page).await.unwrap();
+    assert_eq!(log.iter().map(|message| message.author.role).collect::<Vec<_>>(), roles);
+    assert!(log.iter().all(|message| message.author.nickname.as_deref() == Some("Kay")));
+    let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(4) };
+    assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap(), std::slice::from_ref(&log));
+    let told = store.outbox(100).await.unwrap().into_iter().filter_map(|entry| match entry.news {
+        News::MessageCreated(message) => Some(message),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), log);
+    let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
+    assert_eq!(chats[0].last_message.as_ref(), log.last());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use frontdesk::db::{Change, Store};
 use frontdesk::domain::{
-    Applied, Identity, OWN_ISSUER, Role, Seq, Timestamp, User, UserId, UserNews,
+    Applied, Draft, Identity, OWN_ISSUER, Role, Seq, Timestamp, User, UserId, UserNews,
 };
 
 use crate::contract;
@@ -280,7 +280,8 @@ async fn a_service_is_found_or_made(desk: Desk) {
     // It writes, and is listed, like anybody.
     let (kim, chat) = desk.customer("kim").await;
     let mut writer = store.writer().await.unwrap();
-    new(&write(&mut writer, vec![note(chat, bot.id, "hello")]).await[0]);
+    let hello = Draft { role: Role::Bot, ..note(chat, bot.id, "hello") };
+    new(&write(&mut writer, vec![hello]).await[0]);
     let (shown, standing) = store.chat(chat, kim).await.unwrap().unwrap();
     assert_eq!(shown.last_message.unwrap().author.role, Role::Bot);
     assert_eq!(standing.last_seq, Seq(1));

@@ -186,7 +186,7 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
                     let mut left = Vec::new();
                     for (draft, stored) in drafts.into_iter().zip(stored) {
                         match stored {
-                            Stored::New(receipt) => {
+                            Stored::New(receipt, _) => {
                                 acked.push((receipt.seq.0, draft.body.into_string()));
                             }
                             Stored::Unavailable => left.push(draft),

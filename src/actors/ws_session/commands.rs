@@ -8,7 +8,7 @@ use crate::actors::chat_server::{Leave, Watch};
 use crate::actors::delivery::Origin;
 use crate::actors::reply::Reply;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor};
-use crate::domain::{ChatId, ClientId, Draft, Timestamp, access};
+use crate::domain::{ChatId, ClientId, Draft, Role, Timestamp, access};
 use crate::protocol::{
     self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId,
     ServerTime,
@@ -154,6 +154,7 @@ impl WsSession {
         let draft = Draft {
             chat_id: chat,
             author: author.id,
+            role: author.role,
             body: message.body,
             client_id,
             expect_seq: message.expect_seq,
@@ -307,16 +308,22 @@ impl WsSession {
             let renewed = admitted.and_then(|(user, _)| match this.member() {
                 Some(member) if member.user.id() == user.id() => {
                     let expires_at = user.expires_at();
-                    // With another role it is another session: the journal's word of it ends this one.
-                    if member.user.role() == user.role() {
-                        member.user = user;
+                    let is_less = access::is_less(user.role(), member.user.role());
+                    if user.role() == Role::Admin {
+                        member.own = None;
                     }
-                    Ok(expires_at)
+                    member.user = user;
+                    Ok((expires_at, is_less))
                 }
                 _ => Err(Exception::forbidden("the token is of another user than the session's")),
             });
             match renewed {
-                Ok(expires_at) => answer(id.as_ref(), Expires { expires_at }, ctx),
+                Ok((expires_at, is_less)) => {
+                    answer(id.as_ref(), Expires { expires_at }, ctx);
+                    if is_less {
+                        return this.role_became_less(ctx);
+                    }
+                }
                 Err(exception) => this.refuse(id.as_ref(), Some("authenticate"), &exception, ctx),
             }
             this.reading.go_on();

@@ -134,7 +134,7 @@ impl WsSession {
         };
         let Some(pending) = self.member().and_then(|member| member.answered(nonce)) else { return };
         match stored {
-            Stored::New(receipt) => Self::ack(&pending, receipt, false, ctx),
+            Stored::New(receipt, _) => Self::ack(&pending, receipt, false, ctx),
             Stored::Duplicate(receipt) => Self::ack(&pending, receipt, true, ctx),
             refused => {
                 if let Some(exception) = Exception::of_stored(pending.chat, &refused) {
@@ -148,6 +148,7 @@ impl WsSession {
     fn post_again(&mut self, nonce: u64, draft: Draft, ctx: &mut WebsocketContext<Self>) {
         let Some(member) = self.member() else { return };
         let (chat, author) = (draft.chat_id, member.user.author());
+        let draft = Draft { role: author.role, ..draft };
         let origin = Some(Origin { session: self.id, nonce });
         let reply = Reply::to_session(ctx.address(), nonce);
         self.relocate(chat, Post { draft, author, origin, reply }, ctx);

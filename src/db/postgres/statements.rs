@@ -63,25 +63,27 @@ statement! {
         chats: &'a [ChatId] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
         client_ids: &'a [&'a str] => Array<Text>,
-    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text)
-    "SELECT known.n, m.id, m.seq, m.created_at, m.body
+    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text, Nullable<Text>)
+    "SELECT known.n, m.id, m.seq, m.created_at, m.body,
+            (SELECT nickname FROM users WHERE id = m.author_id)
      FROM unnest(?, ?, ?) WITH ORDINALITY AS known (chat_id, author_id, client_id, n)
      JOIN messages m USING (chat_id, author_id, client_id)"
 }
 
 statement! {
-    /// Writes messages.
+    /// Writes messages, and answers what their authors are called now.
     InsertMessages {
         times: &'a [Timestamp] => Array<UtcTimestamp>,
         chats: &'a [ChatId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
+        roles: &'a [Role] => Array<Text>,
         bodies: &'a [&'a str] => Array<Text>,
         client_ids: &'a [&'a str] => Array<Text>,
-    } -> (BigInt, BigInt, BigInt)
-    "INSERT INTO messages (created_at, chat_id, seq, author_id, body, client_id)
-     SELECT * FROM unnest(?, ?, ?, ?, ?, ?)
-     RETURNING chat_id, seq, id"
+    } -> (BigInt, BigInt, BigInt, Nullable<Text>)
+    "INSERT INTO messages (created_at, chat_id, seq, author_id, author_role, body, client_id)
+     SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?)
+     RETURNING chat_id, seq, id, (SELECT nickname FROM users WHERE users.id = author_id)"
 }
 
 statement! {
@@ -151,9 +153,9 @@ statement! {
         up_tos: &'a [Seq] => Array<BigInt>,
         limit: i64 => BigInt,
         bytes: i64 => BigInt,
-    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, UtcTimestamp, (BigInt, Nullable<Text>, Text)))
+    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, UtcTimestamp, Nullable<Text>, (BigInt, Nullable<Text>, Text)))
     "SELECT range.n, m.id, m.chat_id, m.seq, m.body, m.client_id, m.created_at,
-            u.id, u.nickname, u.role
+            m.author_role, u.id, u.nickname, u.role
      FROM unnest(?, ?, ?) WITH ORDINALITY AS range (chat_id, after, up_to, n)
      CROSS JOIN LATERAL (
          SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) AS total
@@ -172,16 +174,18 @@ statement! {
 statement! {
     /// The users of these names.
     FindUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
-        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp)
-    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
+    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
+            role_set_at
      FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)"
 }
 
 statement! {
     /// The same, locked in the order of their ids.
     LockUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
-        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp)
-    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
+    "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
+            role_set_at
      FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)
      ORDER BY id FOR NO KEY UPDATE OF users"
 }

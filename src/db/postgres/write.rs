@@ -23,10 +23,10 @@ use super::statements::{
 };
 use super::{Server, bounded};
 use crate::db::error::is_stale;
-use crate::db::plan::{self, Found, Ground, Ours, Plan};
+use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
 use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Draft, MessageId, Receipt, Role, Seq, Timestamp, UserId};
 
 /// How long a write waits for a connection before it answers that there is none.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -224,14 +224,14 @@ fn said(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), String> {
 /// All that is to be committed, and what to answer then.
 struct Prepared<'a> {
     plan: Plan<'a>,
-    ids: HashMap<(ChatId, Seq), MessageId>,
+    rows: HashMap<(ChatId, Seq), Inserted>,
     marks: HashMap<(ChatId, UserId), Seq>,
     heads: HashMap<ChatId, Seq>,
 }
 
 impl Prepared<'_> {
     fn written(self, batch: &Batch) -> Written {
-        self.plan.written(batch, &self.ids, &self.marks, &self.heads)
+        self.plan.written(batch, self.rows, &self.marks, &self.heads)
     }
 }
 
@@ -244,8 +244,8 @@ async fn prepare<'a>(
 ) -> QueryResult<Prepared<'a>> {
     let (ground, heads) = look(connection, batch, begin).await?;
     let plan = plan::plan(batch, ground, ours);
-    let (ids, marks) = apply(connection, &plan, tells).await?;
-    Ok(Prepared { plan, ids, marks, heads })
+    let (rows, marks) = apply(connection, &plan, tells).await?;
+    Ok(Prepared { plan, rows, marks, heads })
 }
 
 /// The first flight: what there is, under the locks.
@@ -270,10 +270,11 @@ async fn look<'a>(
 
     // Without a chat nothing is written, and there is no time to write it at.
     let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
-    let found = found.into_iter().filter_map(|(n, id, seq, created_at, body)| {
+    let found = found.into_iter().filter_map(|(n, id, seq, created_at, body, nickname)| {
         // The database counts from 1.
         let draft = batch.drafts.get(usize::try_from(n - 1).ok()?)?;
-        Some((plan::key(draft), Found { receipt: Receipt { id, seq, created_at }, body }))
+        let receipt = Receipt { id, seq, created_at };
+        Some((plan::key(draft), Found { receipt, body, nickname }))
     });
     let found = found.collect();
     let times = locked.iter().map(|(chat, _, at, _)| (*chat, *at)).collect();
@@ -281,10 +282,12 @@ async fn look<'a>(
     Ok((Ground { heads: ends, times, found, now }, heads.into_iter().collect()))
 }
 
-type FoundRow = (i64, MessageId, Seq, Timestamp, String);
+type FoundRow = (i64, MessageId, Seq, Timestamp, String, Option<String>);
+
+type InsertedRow = (ChatId, Seq, MessageId, Option<String>);
 
 /// What the database gave the new messages, and where read marks stand now.
-type Applied = (HashMap<(ChatId, Seq), MessageId>, HashMap<(ChatId, UserId), Seq>);
+type Applied = (HashMap<(ChatId, Seq), Inserted>, HashMap<(ChatId, UserId), Seq>);
 
 /// The second flight: what is new.
 async fn apply(
@@ -295,6 +298,7 @@ async fn apply(
     let (drafts, seqs): (Vec<&Draft>, Vec<Seq>) = plan.rows.iter().copied().unzip();
     let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
+    let roles: Vec<Role> = drafts.iter().map(|draft| draft.role).collect();
     let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
     let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
     let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved().into_iter().unzip();
@@ -313,10 +317,11 @@ async fn apply(
         chats: &chats,
         seqs: &seqs,
         authors: &authors,
+        roles: &roles,
         bodies: &bodies,
         client_ids: &client_ids,
     };
-    let insert = unless(chats.is_empty(), insert.load::<(ChatId, Seq, MessageId)>(&mut first));
+    let insert = unless(chats.is_empty(), insert.load::<InsertedRow>(&mut first));
     let advance = MoveChats { times: &moved_at, minutes: &minutes, ids: &moved, seqs: &moved_to };
     let advance = unless(moved.is_empty(), advance.execute(&mut second));
     let tell = TellMessages { times: &times, chats: &chats, seqs: &seqs };
@@ -326,11 +331,11 @@ async fn apply(
     let tell_reads = unless(!tells || read_to.is_empty(), tell_reads.execute(&mut fourth));
     let raise = RaiseMarks { chats: &marked_chats, users: &marked_users, seqs: &marked_to };
     let raise = unless(marked_to.is_empty(), raise.load::<(ChatId, UserId, Seq)>(&mut fifth));
-    let (ids, _, _, _, marks) = try_join5(insert, advance, tell, tell_reads, raise).await?;
+    let (rows, _, _, _, marks) = try_join5(insert, advance, tell, tell_reads, raise).await?;
 
-    let ids = ids.into_iter().map(|(chat, seq, id)| ((chat, seq), id)).collect();
+    let rows = rows.into_iter().map(|(chat, seq, id, name)| ((chat, seq), (id, name))).collect();
     let marks = marks.into_iter().map(|(chat, user, seq)| ((chat, user), seq)).collect();
-    Ok((ids, marks))
+    Ok((rows, marks))
 }
 
 /// Leaves out a statement that has nothing to do.

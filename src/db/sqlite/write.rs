@@ -1,6 +1,6 @@
 //! The write transaction on SQLite: the same steps as on PostgreSQL, under the one write lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use diesel::sqlite::SqliteConnection;
@@ -9,13 +9,13 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQue
 
 use super::File;
 use crate::db::outbox::NewsRow;
-use crate::db::plan::{self, Found, Ground, Ours, Plan};
-use crate::db::schema::{chats, messages, outbox, read_marks};
+use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
+use crate::db::schema::{chats, messages, outbox, read_marks, users};
 use crate::db::writer::{Attempt, Batch, Written};
 use crate::db::{StoreError, minute};
 use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
 
-/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has six.
+/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has seven.
 const ROWS: usize = 1_000;
 
 /// How many ids go into one query.
@@ -32,16 +32,16 @@ pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
 }
 
 fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> QueryResult<Written> {
-    let locked = batch.locked();
+    let heads = ends(connection, &batch.locked())?;
     let ground = Ground {
-        heads: heads(connection, &locked)?.into_iter().collect(),
-        times: times(connection, &locked)?,
+        heads: heads.iter().map(|(chat, seq, _)| (*chat, *seq)).collect(),
+        times: heads.iter().map(|(chat, _, at)| (*chat, *at)).collect(),
         found: find(connection, batch)?,
         now: Timestamp::now(),
     };
     // A transaction here is done or not when its call returns: none is ever looked for.
     let plan = plan::plan(batch, ground, &Ours::new());
-    let ids = insert(connection, &plan)?;
+    let inserted = insert(connection, &plan)?;
     for (chat, seq) in plan.moved() {
         diesel::update(chats::table.find(chat))
             .set((
@@ -55,37 +55,25 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
         tell(connection, &plan)?;
     }
     let marks = raise(connection, &plan)?;
-    let heads = heads(connection, &batch.heads)?;
-    Ok(plan.written(batch, &ids, &marks, &heads))
+    let heads = ends(connection, &batch.heads)?;
+    let heads = heads.into_iter().map(|(chat, seq, _)| (chat, seq)).collect();
+    Ok(plan.written(batch, inserted, &marks, &heads))
 }
 
-/// The last `seq` of those of the chats that exist.
-fn heads(connection: &mut SqliteConnection, ids: &[ChatId]) -> QueryResult<HashMap<ChatId, Seq>> {
-    let mut heads = HashMap::new();
-    for ids in ids.chunks(IDS) {
-        let rows: Vec<(ChatId, Seq)> = chats::table
-            .filter(chats::id.eq_any(ids))
-            .select((chats::id, chats::last_seq))
-            .load(connection)?;
-        heads.extend(rows);
-    }
-    Ok(heads)
-}
-
-/// When each of the chats was last written to.
-fn times(
+/// The last `seq` of those of the chats that exist, and when each was last written to.
+fn ends(
     connection: &mut SqliteConnection,
     ids: &[ChatId],
-) -> QueryResult<BTreeMap<ChatId, Timestamp>> {
-    let mut times = BTreeMap::new();
+) -> QueryResult<Vec<(ChatId, Seq, Timestamp)>> {
+    let mut ends = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS) {
-        let rows: Vec<(ChatId, Timestamp)> = chats::table
+        let rows: Vec<(ChatId, Seq, Timestamp)> = chats::table
             .filter(chats::id.eq_any(ids))
-            .select((chats::id, chats::updated_at))
+            .select((chats::id, chats::last_seq, chats::updated_at))
             .load(connection)?;
-        times.extend(rows);
+        ends.extend(rows);
     }
-    Ok(times)
+    Ok(ends)
 }
 
 /// The messages that are known by the drafts' names.
@@ -104,7 +92,8 @@ fn find<'a>(
             .optional()?;
         if let Some((id, seq, created_at, body)) = row {
             let receipt = Receipt { id, seq, created_at };
-            found.insert(plan::key(draft), Found { receipt, body });
+            // Asked for where a message may be ours, which none is here.
+            found.insert(plan::key(draft), Found { receipt, body, nickname: None });
         }
     }
     Ok(found)
@@ -113,8 +102,9 @@ fn find<'a>(
 fn insert(
     connection: &mut SqliteConnection,
     plan: &Plan<'_>,
-) -> QueryResult<HashMap<(ChatId, Seq), MessageId>> {
-    let mut ids = HashMap::with_capacity(plan.rows.len());
+) -> QueryResult<HashMap<(ChatId, Seq), Inserted>> {
+    let nicknames = nicknames(connection, plan)?;
+    let mut found = HashMap::with_capacity(plan.rows.len());
     for rows in plan.rows.chunks(ROWS) {
         let rows: Vec<_> = rows
             .iter()
@@ -123,19 +113,37 @@ fn insert(
                     messages::chat_id.eq(draft.chat_id),
                     messages::seq.eq(seq),
                     messages::author_id.eq(draft.author),
+                    messages::author_role.eq(draft.role),
                     messages::body.eq(draft.body.as_str()),
                     messages::client_id.eq(draft.client_id.as_str()),
                     messages::created_at.eq(plan.at(draft.chat_id)),
                 )
             })
             .collect();
-        let inserted: Vec<(ChatId, Seq, MessageId)> = diesel::insert_into(messages::table)
+        let inserted: Vec<(ChatId, Seq, MessageId, UserId)> = diesel::insert_into(messages::table)
             .values(rows)
-            .returning((messages::chat_id, messages::seq, messages::id))
+            .returning((messages::chat_id, messages::seq, messages::id, messages::author_id))
             .get_results(connection)?;
-        ids.extend(inserted.into_iter().map(|(chat, seq, id)| ((chat, seq), id)));
+        found.extend(inserted.into_iter().map(|(chat, seq, id, author)| {
+            ((chat, seq), (id, nicknames.get(&author).cloned().flatten()))
+        }));
     }
-    Ok(ids)
+    Ok(found)
+}
+
+/// What the authors of the new messages are called, each looked up once.
+fn nicknames(
+    connection: &mut SqliteConnection,
+    plan: &Plan<'_>,
+) -> QueryResult<HashMap<UserId, Option<String>>> {
+    let authors: BTreeSet<UserId> = plan.rows.iter().map(|(draft, _)| draft.author).collect();
+    let mut nicknames = HashMap::with_capacity(authors.len());
+    for author in authors {
+        let nickname: Option<Option<String>> =
+            users::table.find(author).select(users::nickname).first(connection).optional()?;
+        nicknames.insert(author, nickname.flatten());
+    }
+    Ok(nicknames)
 }
 
 /// Writes the news down: before the marks are raised, as one that does not grow is no news.
