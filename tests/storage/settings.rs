@@ -28,7 +28,6 @@ async fn what_is_set_for_the_database_changes_nothing() {
         "default_transaction_isolation = 'serializable'",
         "search_path = 'elsewhere'",
         "TimeZone = 'Asia/Kathmandu'",
-        "statement_timeout = '1ms'",
     ] {
         desk.execute(&format!("ALTER DATABASE {name} SET {set}")).await;
     }
