@@ -157,6 +157,7 @@ pub struct Metrics {
     pub batch_messages: Histogram,
     pub batch_seconds: Histogram,
     pub batches_split: Counter,
+    pub writes_failed: Counter,
     pub outcomes_unknown: Counter,
     pub database_reconnects: Counter,
     pub panics: Family<Of, Counter>,
@@ -201,6 +202,7 @@ impl Metrics {
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
             batches_split: Counter::default(),
+            writes_failed: Counter::default(),
             outcomes_unknown: Counter::default(),
             database_reconnects: Counter::default(),
             panics: Family::default(),
@@ -293,6 +295,11 @@ impl Metrics {
             "batches_split",
             "Write transactions split to find the row that fails",
             self.batches_split.clone(),
+        );
+        registry.register(
+            "writes_failed",
+            "Messages and read marks that the database refuses",
+            self.writes_failed.clone(),
         );
         registry.register(
             "outcomes_unknown",
