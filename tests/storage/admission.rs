@@ -15,6 +15,7 @@ contract! {
     an_older_token_changes_nothing_of_a_user,
     a_user_made_by_hand_takes_over_what_the_first_token_says,
     a_blocked_user_gets_nothing,
+    a_time_still_to_come_holds_up_no_token,
     users_are_found_in_any_case_however_they_came,
     rows_of_before_are_found_and_filled,
     an_admin_has_no_support_chat,
@@ -310,4 +311,19 @@ async fn rows_of_before_are_found_and_filled(desk: Desk) {
     let missing = "SELECT subject AS line FROM users WHERE search IS NULL";
     assert!(desk.lines(missing).await.is_empty());
     assert_eq!(desk.found("élodie").await.len(), 100);
+}
+
+async fn a_time_still_to_come_holds_up_no_token(desk: Desk) {
+    desk.customer("kim").await;
+    desk.execute("UPDATE users SET claims_at = 4102444800, role_set_at = 4102444800").await;
+    let token = Identity {
+        role: Some(Role::Admin),
+        nickname: Some("Kay".into()),
+        issued_at: Some(Timestamp::now().seconds()),
+        ..identity("kim")
+    };
+    let user = desk.store.admit(vec![token]).await.unwrap().remove(0).user;
+    assert_eq!((user.role, user.nickname.as_deref()), (Role::Admin, Some("Kay")));
+    let kept = "SELECT subject AS line FROM users WHERE claims_at = 4102444800";
+    assert!(desk.lines(kept).await.is_empty());
 }
