@@ -130,7 +130,7 @@ impl WsSession {
     ) {
         let stored = match outcome {
             PostOutcome::Stored(stored) => stored,
-            PostOutcome::Moved(draft) => return self.post_again(nonce, draft, ctx),
+            PostOutcome::Moved(draft) => return self.post_again(nonce, *draft, ctx),
         };
         let Some(pending) = self.member().and_then(|member| member.answered(nonce)) else { return };
         match stored {
@@ -145,10 +145,10 @@ impl WsSession {
     }
 
     /// The room had retired: the post goes to the one that is in place now.
-    fn post_again(&mut self, nonce: u64, draft: Box<Draft>, ctx: &mut WebsocketContext<Self>) {
+    fn post_again(&mut self, nonce: u64, draft: Draft, ctx: &mut WebsocketContext<Self>) {
         let Some(member) = self.member() else { return };
         let (chat, author) = (draft.chat_id, member.user.author());
-        let draft = Draft { role: author.role, ..*draft };
+        let draft = Draft { role: author.role, ..draft };
         let origin = Some(Origin { session: self.id, nonce });
         let reply = Reply::to_session(ctx.address(), nonce);
         self.relocate(chat, Post { draft, author, origin, reply }, ctx);
