@@ -84,11 +84,11 @@ mod tests {
 
     #[test]
     fn a_part_of_a_text_is_a_part_of_it_folded() {
-        let whole = "ΟΔΟΣ Élan ЖУК İ Straße";
-        let starts: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
-        for start in &starts {
-            for end in starts.iter().filter(|end| *end > start) {
-                assert!(fold(whole).contains(&fold(&whole[*start..*end])));
+        let whole: Vec<char> = "ΟΔΟΣ Élan ЖУК İ Straße".chars().collect();
+        let text = |letters: &[char]| letters.iter().collect::<String>();
+        for size in 1..=whole.len() {
+            for part in whole.windows(size) {
+                assert!(fold(&text(&whole)).contains(&fold(&text(part))));
             }
         }
         assert_eq!(fold("οδος ÉLAN Жук"), "οδοσ élan жук");

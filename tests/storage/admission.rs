@@ -304,10 +304,9 @@ async fn rows_of_before_are_found_and_filled(desk: Desk) {
     desk.execute("UPDATE users SET search = NULL").await;
     assert_eq!(desk.found("PERSON-2499").await, ["Person-2499"], "not filled");
     let stores = [desk.another_store().await, desk.another_store().await];
-    let fill = stores.each_ref().map(|store| store.migrate(Direction::Up));
-    for filled in futures_util::future::join_all(fill).await {
-        filled.unwrap();
-    }
+    let [one, other] = stores.each_ref().map(|store| store.migrate(Direction::Up));
+    let filled = tokio::join!(one, other);
+    assert_eq!((filled.0.unwrap().len(), filled.1.unwrap().len()), (0, 0));
     let missing = "SELECT subject AS line FROM users WHERE search IS NULL";
     assert!(desk.lines(missing).await.is_empty());
     assert_eq!(desk.found("élodie").await.len(), 100);
