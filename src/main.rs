@@ -83,14 +83,20 @@ fn main() -> ExitCode {
         None | Some(Command::Serve | Command::Migrate(_)) => LevelFilter::Info,
         Some(Command::Token(_) | Command::Config(_)) => LevelFilter::Warn,
     };
-    env_logger::Builder::new()
+    let is_check = matches!(cli.command, Some(Command::Config(Config::Check)));
+    let mut logger = env_logger::Builder::new();
+    logger
         .filter_level(filter)
         .filter_module("actix_server", LevelFilter::Warn)
         // The broker's client cries at every try to connect. What matters of it is said once, by us.
         .filter_module("lapin", LevelFilter::Off)
         .filter_module("tracing::span", LevelFilter::Off)
-        .parse_default_env()
-        .init();
+        .parse_default_env();
+    if is_check {
+        // Warnings are part of its answer, whatever else is to be logged.
+        logger.filter_module("frontdesk", LevelFilter::Warn);
+    }
+    logger.init();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

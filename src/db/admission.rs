@@ -12,7 +12,7 @@ use super::journal::{Change, Note};
 use super::outbox::NewsRow;
 use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
-use super::{Store, StoreError};
+use super::{Store, StoreError, search};
 use crate::domain::{
     Chat, ChatId, ChatKind, Identity, Member, Role, Seq, Standing, Timestamp, User, UserId, access,
 };
@@ -250,12 +250,15 @@ impl Store {
                 let rows: Vec<_> = newcomers
                     .iter()
                     .map(|((issuer, subject), claims)| {
+                        let (nickname, email) = (&claims.nickname, &claims.email);
+                        let (nickname, email) = (nickname.as_deref(), email.as_deref());
                         (
+                            users::search.eq(search::searched(nickname, email, subject)),
                             users::issuer.eq(issuer),
                             users::subject.eq(subject),
                             users::role.eq(claims.role),
-                            users::nickname.eq(claims.nickname.as_ref()),
-                            users::email.eq(claims.email.as_ref()),
+                            users::nickname.eq(nickname),
+                            users::email.eq(email),
                             users::claims_at.eq(claims.at),
                             users::created_at.eq(now),
                         )
@@ -357,7 +360,7 @@ fn changes(
     rows: &mut [UserRow],
     identities: &[Identity],
     horizon: i64,
-) -> (Vec<(UserId, Claims)>, Vec<Note>) {
+) -> (Vec<(UserId, Claims, String)>, Vec<Note>) {
     let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
     for identity in identities {
         tokens.entry(name(identity)).or_default().push(identity);
@@ -375,7 +378,9 @@ fn changes(
                 notes.push(Note::from(Change::UserChanged(row.id)));
             }
             row.role = claims.role;
-            changes.push((row.id, claims));
+            let (nickname, email) = (claims.nickname.as_deref(), claims.email.as_deref());
+            let searched = search::searched(nickname, email, &row.subject);
+            changes.push((row.id, claims, searched));
         }
     }
     (changes, notes)

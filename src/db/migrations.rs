@@ -32,18 +32,24 @@ pub struct Migration {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Store {
-    /// Runs migrations and answers the names of those that were run. Of several processes that
+    /// Runs migrations and answers the names of those that were run; on the way up, fills what the
+    /// program alone can say of rows of before. Of several processes that
     /// start together one runs them, and the others wait for it.
     ///
     /// # Errors
     /// `Setup` where a newer program has migrated the database, and this one may not run on it.
     pub async fn migrate(&self, direction: Direction) -> Result<Vec<String>, StoreError> {
-        self.with_harness(move |harness, compatible| match harness {
-            Harness::Postgres(harness) => run(harness, POSTGRES, direction, compatible),
-            Harness::Sqlite(harness) => run(harness, SQLITE, direction, compatible),
-        })
-        .await?
-        .map_err(StoreError::Setup)
+        let names = self
+            .with_harness(move |harness, compatible| match harness {
+                Harness::Postgres(harness) => run(harness, POSTGRES, direction, compatible),
+                Harness::Sqlite(harness) => run(harness, SQLITE, direction, compatible),
+            })
+            .await?
+            .map_err(StoreError::Setup)?;
+        if direction == Direction::Up {
+            self.fill_search().await?;
+        }
+        Ok(names)
     }
 
     /// Every migration, the oldest first, and whether it was applied.

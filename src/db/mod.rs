@@ -19,6 +19,7 @@ mod plan;
 mod postgres;
 mod rows;
 mod schema;
+mod search;
 mod sqlite;
 mod types;
 mod users;

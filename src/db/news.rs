@@ -9,7 +9,7 @@ use super::backend::transact;
 use super::journal::{Change, Note};
 use super::rows::UserRow;
 use super::schema::{inbox, users};
-use super::{Store, StoreError};
+use super::{Store, StoreError, search};
 use crate::domain::{Applied, OWN_ISSUER, Role, Timestamp, User, UserNews};
 
 /// What becomes of a user's row.
@@ -96,7 +96,10 @@ impl Store {
             let mut found = run!(dialect::lock_users(connection, &names))?.pop();
             let mut is_made = false;
             if found.is_none() {
+                let (nickname, email) = (news.nickname.as_deref(), news.email.as_deref());
+                let searched = search::searched(nickname, email, &news.subject);
                 let user = (
+                    users::search.eq(searched),
                     users::issuer.eq(&news.issuer),
                     users::subject.eq(&news.subject),
                     users::role.eq(person(&news).unwrap_or(Role::Customer)),
@@ -127,6 +130,7 @@ impl Store {
                 return Ok(Applied::Unchanged);
             }
             let update = diesel::update(users::table.find(row.id)).set((
+                users::search.eq(row.searched()),
                 users::role.eq(row.role),
                 users::nickname.eq(&row.nickname),
                 users::email.eq(&row.email),
@@ -188,6 +192,7 @@ impl Store {
                 users::subject.eq(&subject),
                 users::role.eq(role),
                 users::nickname.eq(&nickname),
+                users::search.eq(search::searched(nickname.as_deref(), None, &subject)),
                 users::created_at.eq(now),
             );
             let insert = diesel::insert_into(users::table).values(user);
@@ -198,8 +203,11 @@ impl Store {
             // An older version of the schema knows no services, and made a customer of this one.
             row.role = role;
             row.nickname = nickname.or(row.nickname);
-            let update = diesel::update(users::table.find(row.id))
-                .set((users::role.eq(row.role), users::nickname.eq(&row.nickname)));
+            let update = diesel::update(users::table.find(row.id)).set((
+                users::role.eq(row.role),
+                users::nickname.eq(&row.nickname),
+                users::search.eq(row.searched()),
+            ));
             run!(update.execute(connection))?;
             Ok(row)
         })?;

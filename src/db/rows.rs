@@ -6,6 +6,7 @@ use std::sync::Arc;
 use diesel::prelude::{Queryable, Selectable};
 
 use super::schema::{chats, messages, users};
+use super::search;
 use crate::domain::{
     Author, Chat, ChatId, ChatKind, Member, Message, MessageId, Role, Seq, Standing, Timestamp,
     User, UserId,
@@ -24,6 +25,13 @@ pub struct UserRow {
     pub blocked: bool,
     pub created_at: Timestamp,
     pub role_set_at: Option<i64>,
+}
+
+impl UserRow {
+    /// What is stored to find the user by.
+    pub fn searched(&self) -> String {
+        search::searched(self.nickname.as_deref(), self.email.as_deref(), &self.subject)
+    }
 }
 
 impl From<UserRow> for User {

@@ -13,6 +13,7 @@ diesel::table! {
         created_at -> crate::db::types::UtcTimestamp,
         blocked_at -> Nullable<crate::db::types::UtcTimestamp>,
         role_set_at -> Nullable<BigInt>,
+        search -> Nullable<Text>,
     }
 }
 

@@ -10,7 +10,7 @@ use super::journal::{Change, Note};
 use super::outbox::NewsRow;
 use super::rows::UserRow;
 use super::schema::{outbox, users};
-use super::{Store, StoreError};
+use super::{Store, StoreError, search};
 use crate::domain::{Role, Timestamp, User, UserId};
 
 diesel::define_sql_function! {
@@ -21,7 +21,8 @@ diesel::define_sql_function! {
 /// Which users are meant.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
-    /// A part of the nickname, the address or the subject, in any case.
+    /// A part of the nickname, the address or the subject, in any case: Unicode's lower case, of no
+    /// locale.
     pub query: Option<String>,
     /// The whole subject.
     pub subject: Option<String>,
@@ -71,14 +72,15 @@ impl Store {
                 query = query.filter(users::subject.eq(subject));
             }
             if let Some(part) = &filter.query {
-                let pattern = format!("%{}%", escape(part));
-                query = query.filter(
-                    lower(users::nickname)
-                        .like(lower(pattern.clone()))
-                        .escape('\\')
-                        .or(lower(users::email).like(lower(pattern.clone())).escape('\\'))
-                        .or(lower(users::subject.nullable()).like(lower(pattern)).escape('\\')),
-                );
+                let pattern = search::pattern(part);
+                let plain = lower(users::nickname)
+                    .like(pattern.clone())
+                    .escape('\\')
+                    .or(lower(users::email).like(pattern.clone()).escape('\\'))
+                    .or(lower(users::subject.nullable()).like(pattern.clone()).escape('\\'));
+                // Rows of a node that does not fold are searched as the database lowers them.
+                let unfolded = users::search.is_null().and(plain);
+                query = query.filter(users::search.like(pattern).escape('\\').or(unfolded));
             }
             run!(query.load(connection))
         })?;
@@ -95,6 +97,7 @@ impl Store {
         email: Option<String>,
     ) -> Result<(User, bool), StoreError> {
         let tells = self.outbox.is_on();
+        let searched = search::searched(nickname.as_deref(), email.as_deref(), &subject);
         let (row, made): (UserRow, bool) = transact!(self, |connection| {
             let now = run!(dialect::now(connection))?;
             let made: Option<UserId> = run!(
@@ -105,6 +108,7 @@ impl Store {
                         users::role.eq(Role::Customer),
                         users::nickname.eq(&nickname),
                         users::email.eq(&email),
+                        users::search.eq(&searched),
                         users::created_at.eq(now),
                     ))
                     .on_conflict_do_nothing()
@@ -144,25 +148,5 @@ impl Store {
             run!(user.first(connection)).optional()
         })?;
         Ok(row.map(User::from))
-    }
-}
-
-/// Makes a text stand for itself in a LIKE pattern.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(letter);
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_search_is_for_the_letters_themselves() {
-        assert_eq!(super::escape(r"50%_a\b"), r"50\%\_a\\b");
     }
 }

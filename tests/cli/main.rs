@@ -153,6 +153,18 @@ fn config_check_prints_what_is_in_effect_without_its_secrets() {
 }
 
 #[test]
+fn config_check_warns_whatever_is_logged() {
+    let dir = empty_dir();
+    let short = ("FRONTDESK__AUTH__SECRET", "short");
+    for log in ["warn", "error", "off", "frontdesk=error"] {
+        let output = run(&dir, &["config", "check"], &[short, ("RUST_LOG", log)]);
+        assert!(output.status.success(), "{log}: {}", stderr(&output));
+        assert!(stderr(&output).contains("auth.secret is shorter"), "{log}: {}", stderr(&output));
+        stdout(&output).parse::<toml::Table>().unwrap();
+    }
+}
+
+#[test]
 fn config_check_makes_nothing() {
     let dir = empty_dir();
     printed(&dir, &["config", "check"], &[]);

@@ -12,6 +12,7 @@ scenarios! {
     a_bad_token_is_refused_before_the_upgrade,
     an_expired_token_is_refused_by_its_name,
     a_clock_may_be_a_little_off,
+    a_time_in_milliseconds_or_still_to_come_is_refused,
     a_subject_may_be_a_number,
     roles_have_two_names_in_any_case,
     a_token_without_a_role_makes_a_customer,
@@ -117,8 +118,23 @@ async fn an_expired_token_is_refused_by_its_name(app: TestApp) {
 async fn a_clock_may_be_a_little_off(app: TestApp) {
     let late = customer("kim").token_with(&json!({"exp": now() - 10, "nbf": now() + 10}));
     app.connecting().bearer(&late).welcomed().await;
-    let for_ever = customer("kim").token_with(&json!({"exp": 9_000_000_000_000_000_000_i64}));
-    app.connecting().bearer(&for_ever).welcomed().await;
+    let for_long = customer("kim").token_with(&json!({"exp": 99_999_999_999_i64}));
+    app.connecting().bearer(&for_long).welcomed().await;
+}
+
+async fn a_time_in_milliseconds_or_still_to_come_is_refused(app: TestApp) {
+    let millis = now() * 1000;
+    for (claims, detail) in [
+        (json!({"exp": millis}), "exp is in milliseconds"),
+        (json!({"iat": millis}), "iat is in milliseconds"),
+        (json!({"nbf": millis}), "nbf is in milliseconds"),
+        (json!({"iat": now() + 3600}), "iat is still to come"),
+    ] {
+        let token = customer("kim").token_with(&claims);
+        let refusal = app.connecting().bearer(&token).refused(401, "unauthenticated").await;
+        let said = refusal.body["detail"].as_str().unwrap_or_default();
+        assert!(said.contains(detail), "{said}");
+    }
 }
 
 async fn a_subject_may_be_a_number(app: TestApp) {

@@ -14,6 +14,7 @@ scenarios! {
     a_cursor_that_was_tampered_with_is_refused,
     a_cursor_belongs_to_its_list_and_order,
     users_are_found_by_what_is_known_of_them,
+    users_are_found_in_any_case_of_any_letter,
 }
 
 /// A customer's chat with so many messages.
@@ -261,4 +262,32 @@ async fn users_are_found_by_what_is_known_of_them(app: TestApp) {
     assert!(found("&q=%25").await.is_empty());
     assert!(found("&q=k_m").await.is_empty());
     assert!(found("&q=%27%20OR%201%3D1").await.is_empty());
+}
+
+async fn users_are_found_in_any_case_of_any_letter(app: TestApp) {
+    let ada = admin("ada");
+    for name in ["élodie", "жук", "straße"] {
+        app.connect(&customer(name)).await;
+    }
+    let body = json!({"subject": "7", "nickname": "ÅSA ÖRN", "email": "ÅSA@example.org"});
+    app.post(&ada, "/users", body).await.is(201);
+    let found = async |query: &str| -> Vec<Value> {
+        let users = app.list(&ada, &format!("/users?q={query}")).await;
+        users.into_iter().map(|mut user| user["subject"].take()).collect()
+    };
+    for (query, subject) in [
+        ("ÉLOD", "élodie"),
+        ("Élod", "élodie"),
+        ("ЖУК", "жук"),
+        ("жУк", "жук"),
+        ("STRAß", "straße"),
+        ("åsa örn", "7"),
+        ("åsa@", "7"),
+    ] {
+        assert_eq!(found(query).await, [subject], "{query}");
+    }
+    // Letter by letter: an accent of its own is another letter, and ß is not ss.
+    for query in ["e\u{301}lod", "strass"] {
+        assert!(found(query).await.is_empty(), "{query}");
+    }
 }

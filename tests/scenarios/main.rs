@@ -37,6 +37,7 @@ mod random_frames;
 mod reading;
 mod repeats;
 mod resuming;
+mod roles;
 mod rpc;
 mod support;
 mod users_in;

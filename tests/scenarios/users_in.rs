@@ -43,7 +43,7 @@ postgres_scenarios! {
 }
 
 /// The queue on which the desk hears of users, once it listens.
-async fn heard(broker: &TestBroker) -> String {
+pub async fn heard(broker: &TestBroker) -> String {
     listens(broker, "users").await
 }
 
@@ -77,7 +77,7 @@ async fn find(app: &TestApp, subject: &str) -> Option<Value> {
 }
 
 /// Waits for the user of this subject to be called so.
-async fn called(app: &TestApp, subject: &str, nickname: &str) -> Value {
+pub async fn called(app: &TestApp, subject: &str, nickname: &str) -> Value {
     eventually(&format!("{subject} is called {nickname}"), || async {
         find(app, subject).await.filter(|user| user["nickname"] == nickname)
     })

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use frontdesk::db::{Change, UserFilter};
-use frontdesk::domain::{ChatKind, Identity, Role, Timestamp, UserId};
+use frontdesk::db::{Change, Direction, UserFilter};
+use frontdesk::domain::{ChatKind, Identity, Role, Timestamp, UserId, UserNews};
 
 use crate::contract;
 use crate::desk::{Desk, identity};
@@ -15,6 +15,9 @@ contract! {
     an_older_token_changes_nothing_of_a_user,
     a_user_made_by_hand_takes_over_what_the_first_token_says,
     a_blocked_user_gets_nothing,
+    a_time_still_to_come_holds_up_no_token,
+    users_are_found_in_any_case_however_they_came,
+    rows_of_before_are_found_and_filled,
     an_admin_has_no_support_chat,
     a_customers_own_chat_is_told_of_among_a_hundred,
     blocks_roles_and_chats_stand_in_the_journal,
@@ -246,4 +249,80 @@ async fn the_own_chat_is_made_once(desk: Desk) {
     assert_eq!(desk.store.own_chat(user.id).await.unwrap(), (chat, false));
     assert_eq!(desk.store.member_ids(chat).await.unwrap(), [user.id]);
     assert!(desk.store.own_chat(UserId(999)).await.is_err());
+}
+
+async fn users_are_found_in_any_case_however_they_came(desk: Desk) {
+    let named = |nickname: &str, issued_at| Identity {
+        nickname: Some(nickname.to_owned()),
+        issued_at: Some(issued_at),
+        ..identity("by-token")
+    };
+    desk.store.admit(vec![named("ÉLODIE Token", 100)]).await.unwrap();
+    assert_eq!(desk.found("élodie").await, ["by-token"]);
+    desk.store.admit(vec![named("ÅSA Token", 101)]).await.unwrap();
+    assert_eq!(desk.found("åsa token").await, ["by-token"]);
+    assert!(desk.found("élodie").await.is_empty(), "of the former name");
+
+    let (subject, email) = ("BY-HAND-Ж".to_owned(), Some("ÉMAIL@example.org".to_owned()));
+    desk.store.create_user("shop".into(), subject, None, email).await.unwrap();
+    assert_eq!(desk.found("hand-ж").await, ["BY-HAND-Ж"]);
+    assert_eq!(desk.found("émail@").await, ["BY-HAND-Ж"]);
+
+    let news = |nickname: &str| UserNews {
+        issuer: "shop".into(),
+        subject: "by-news".into(),
+        role: None,
+        nickname: Some(nickname.into()),
+        email: None,
+        blocked: None,
+        at: None,
+        event: None,
+        is_first: false,
+    };
+    for (nickname, part) in [("ЖУК", "жук"), ("ÖRN", "örn")] {
+        desk.store.apply_user_news(news(nickname)).await.unwrap();
+        assert_eq!(desk.found(part).await, ["by-news"]);
+    }
+    for (nickname, part) in [("ÜBERSICHT", "über"), ("ÇA VA", "ça va")] {
+        let name = Some(nickname.into());
+        desk.store.service_user(Role::Bot, "guide".into(), name).await.unwrap();
+        assert_eq!(desk.found(part).await, ["bot:guide"]);
+    }
+    for part in ["%", "_", "\\", "token%", "\\%"] {
+        assert!(desk.found(part).await.is_empty(), "{part}");
+    }
+}
+
+async fn rows_of_before_are_found_and_filled(desk: Desk) {
+    let people = (0..2_500).map(|n| Identity {
+        nickname: Some("ÉLODIE".to_owned()),
+        ..identity(&format!("Person-{n}"))
+    });
+    for batch in people.collect::<Vec<_>>().chunks(500) {
+        desk.store.admit(batch.to_vec()).await.unwrap();
+    }
+    desk.execute("UPDATE users SET search = NULL").await;
+    assert_eq!(desk.found("PERSON-2499").await, ["Person-2499"], "not filled");
+    let stores = [desk.another_store().await, desk.another_store().await];
+    let [one, other] = stores.each_ref().map(|store| store.migrate(Direction::Up));
+    let filled = tokio::join!(one, other);
+    assert_eq!((filled.0.unwrap().len(), filled.1.unwrap().len()), (0, 0));
+    let missing = "SELECT subject AS line FROM users WHERE search IS NULL";
+    assert!(desk.lines(missing).await.is_empty());
+    assert_eq!(desk.found("élodie").await.len(), 100);
+}
+
+async fn a_time_still_to_come_holds_up_no_token(desk: Desk) {
+    desk.customer("kim").await;
+    desk.execute("UPDATE users SET claims_at = 4102444800, role_set_at = 4102444800").await;
+    let token = Identity {
+        role: Some(Role::Admin),
+        nickname: Some("Kay".into()),
+        issued_at: Some(Timestamp::now().seconds()),
+        ..identity("kim")
+    };
+    let user = desk.store.admit(vec![token]).await.unwrap().remove(0).user;
+    assert_eq!((user.role, user.nickname.as_deref()), (Role::Admin, Some("Kay")));
+    let kept = "SELECT subject AS line FROM users WHERE claims_at = 4102444800";
+    assert!(desk.lines(kept).await.is_empty());
 }

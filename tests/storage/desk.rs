@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _};
-use frontdesk::db::{Batch, Config, Direction, Store, Writer, Written};
+use frontdesk::db::{Batch, Config, Direction, Store, UserFilter, Writer, Written};
 use frontdesk::domain::{
     Body, ChatId, ClientId, Draft, Identity, Receipt, Role, Seq, Stored, UserId,
 };
@@ -94,6 +94,13 @@ impl Desk {
             Place::Postgres { .. } => execute(&self.config.url, sql).await,
             Place::Sqlite { .. } => self.sqlite_connection().batch_execute(sql).expect(sql),
         }
+    }
+
+    /// The subjects of the users who are found by a part of a text.
+    pub async fn found(&self, part: &str) -> Vec<String> {
+        let filter = UserFilter { query: Some(part.into()), ..UserFilter::default() };
+        let users = self.store.users(filter, None, 100).await.expect("a list");
+        users.into_iter().map(|user| user.subject).collect()
     }
 
     /// The rows of SQL with one text column, `line`.

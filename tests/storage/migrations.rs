@@ -5,7 +5,7 @@ use frontdesk::domain::Role;
 
 use crate::desk::{Desk, identity, note, write};
 
-const MIGRATIONS: usize = 9;
+const MIGRATIONS: usize = 10;
 
 /// The whole schema in words.
 async fn schema(desk: &Desk) -> Vec<String> {
@@ -130,6 +130,7 @@ async fn a_desk_at_work_goes_back_and_forth(desk: Desk) {
         assert_eq!(people().await, ["kim customer", "ada admin", "bot:guide customer"]);
         assert_eq!(desk.lines(said).await, before);
         desk.store.migrate(Direction::Up).await.unwrap();
+        assert_eq!(desk.found("KIM").await, ["kim"], "rows of before are filled");
         // As a service that writes again, it is one again; connections are new after a migration.
         let store = desk.telling_store().await;
         let again = store.service_user(Role::Bot, "guide".into(), None).await.unwrap();

@@ -16,6 +16,7 @@ contract! {
     a_repeat_is_applied_once,
     older_news_change_nothing,
     news_from_the_future_are_of_now,
+    a_time_still_to_come_holds_up_no_news,
     what_is_not_said_changes_nothing,
     the_creation_of_a_known_user_changes_nothing,
     news_and_tokens_count_by_their_time,
@@ -331,4 +332,14 @@ async fn what_services_tell_is_not_told_again(desk: Desk) {
     let blocked = UserNews { blocked: Some(true), ..news("kim", 102) };
     changed(store.apply_user_news(blocked).await.unwrap());
     assert_eq!(store.outbox(10).await.unwrap(), []);
+}
+
+async fn a_time_still_to_come_holds_up_no_news(desk: Desk) {
+    desk.customer("kim").await;
+    desk.execute("UPDATE users SET claims_at = 4102444800, role_set_at = 4102444800").await;
+    let told = UserNews { role: Some(Role::Admin), at: None, ..named("Kay", 0) };
+    let user = changed(desk.store.apply_user_news(told).await.unwrap());
+    assert_eq!((user.role, user.nickname.as_deref()), (Role::Admin, Some("Kay")));
+    let kept = "SELECT subject AS line FROM users WHERE 4102444800 IN (claims_at, role_set_at)";
+    assert!(desk.lines(kept).await.is_empty());
 }

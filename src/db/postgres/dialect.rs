@@ -6,7 +6,9 @@ use diesel::dsl::sql;
 use diesel::{ExpressionMethods, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::statements::{ApplyClaims, FindUsers, LockUsers, MembersOf, Moved, Ranges, StandingsOf};
+use super::statements::{
+    ApplyClaims, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetSearch, StandingsOf,
+};
 use crate::db::Range;
 use crate::db::admission::{Claims, Name};
 use crate::db::journal::Note;
@@ -106,21 +108,34 @@ pub async fn ranges(
 /// Applies what newer tokens say of users whose rows are locked.
 pub async fn apply_claims(
     connection: &mut AsyncPgConnection,
-    claims: &[(UserId, Claims)],
+    claims: &[(UserId, Claims, String)],
 ) -> QueryResult<()> {
-    let ids: Vec<_> = claims.iter().map(|(id, _)| *id).collect();
-    let roles: Vec<_> = claims.iter().map(|(_, claims)| claims.role).collect();
-    let nicknames: Vec<_> = claims.iter().map(|(_, claims)| claims.nickname.as_deref()).collect();
-    let emails: Vec<_> = claims.iter().map(|(_, claims)| claims.email.as_deref()).collect();
-    let claims_at: Vec<_> = claims.iter().map(|(_, claims)| claims.at).collect();
+    let ids: Vec<_> = claims.iter().map(|(id, ..)| *id).collect();
+    let roles: Vec<_> = claims.iter().map(|(_, claims, _)| claims.role).collect();
+    let nicknames: Vec<_> =
+        claims.iter().map(|(_, claims, _)| claims.nickname.as_deref()).collect();
+    let emails: Vec<_> = claims.iter().map(|(_, claims, _)| claims.email.as_deref()).collect();
+    let claims_at: Vec<_> = claims.iter().map(|(_, claims, _)| claims.at).collect();
+    let searched: Vec<_> = claims.iter().map(|(.., searched)| searched.as_str()).collect();
     ApplyClaims {
         ids: &ids,
         roles: &roles,
         nicknames: &nicknames,
         emails: &emails,
         claims_at: &claims_at,
+        searched: &searched,
     }
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Says what users are searched by, whose rows are locked.
+pub async fn set_search(
+    connection: &mut AsyncPgConnection,
+    ids: &[UserId],
+    texts: &[String],
+) -> QueryResult<()> {
+    SetSearch { ids, texts }.execute(connection).await?;
     Ok(())
 }

@@ -236,9 +236,17 @@ statement! {
         nicknames: &'a [Option<&'a str>] => Array<Nullable<Text>>,
         emails: &'a [Option<&'a str>] => Array<Nullable<Text>>,
         claims_at: &'a [Option<i64>] => Array<Nullable<BigInt>>,
+        searched: &'a [&'a str] => Array<Text>,
     } -> ()
     "UPDATE users SET role = claim.role, nickname = claim.nickname, email = claim.email,
-                      claims_at = claim.claims_at
-     FROM unnest(?, ?, ?, ?, ?) AS claim (id, role, nickname, email, claims_at)
+                      claims_at = claim.claims_at, search = claim.search
+     FROM unnest(?, ?, ?, ?, ?, ?) AS claim (id, role, nickname, email, claims_at, search)
      WHERE users.id = claim.id"
+}
+
+statement! {
+    /// Says what users are searched by. The rows are locked already.
+    SetSearch { ids: &'a [UserId] => Array<BigInt>, texts: &'a [String] => Array<Text> } -> ()
+    "UPDATE users SET search = folded.text FROM unnest(?, ?) AS folded (id, text)
+     WHERE users.id = folded.id"
 }

@@ -172,17 +172,30 @@ pub fn ranges(
 /// Applies what newer tokens say.
 pub fn apply_claims(
     connection: &mut SqliteConnection,
-    claims: &[(UserId, Claims)],
+    claims: &[(UserId, Claims, String)],
 ) -> QueryResult<()> {
-    for (id, claims) in claims {
+    for (id, claims, searched) in claims {
         diesel::update(users::table.find(id))
             .set((
                 users::role.eq(claims.role),
                 users::nickname.eq(&claims.nickname),
                 users::email.eq(&claims.email),
                 users::claims_at.eq(claims.at),
+                users::search.eq(searched),
             ))
             .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Says what users are searched by.
+pub fn set_search(
+    connection: &mut SqliteConnection,
+    ids: &[UserId],
+    texts: &[String],
+) -> QueryResult<()> {
+    for (id, text) in ids.iter().zip(texts) {
+        diesel::update(users::table.find(id)).set(users::search.eq(text)).execute(connection)?;
     }
     Ok(())
 }

@@ -1,0 +1,101 @@
+//! What users are searched by: folded here, as the databases do not lower the same letters.
+
+use diesel::{ExpressionMethods, QueryDsl};
+
+use super::backend::transact;
+use super::schema::users;
+use super::{Store, StoreError};
+use crate::domain::UserId;
+
+/// Stands between the texts of a user, so that no search finds the end of one and the start of the
+/// next.
+const BETWEEN: &str = "\u{1}";
+
+/// How many rows of before are filled in one transaction.
+const ROWS: i64 = 1_000;
+
+/// Lower case, letter by letter: what is part of a text is so folded, too. So the sigma that ends a
+/// word is the one within it. No locale counts, and an accent of its own is another letter.
+fn fold(text: &str) -> String {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect()
+}
+
+/// What is stored of a user to be found by.
+pub fn searched(nickname: Option<&str>, email: Option<&str>, subject: &str) -> String {
+    fold(&[nickname.unwrap_or_default(), email.unwrap_or_default(), subject].join(BETWEEN))
+}
+
+/// The LIKE pattern, escaped by `\`, of a text that has this part.
+pub fn pattern(part: &str) -> String {
+    let mut pattern = String::with_capacity(part.len() + 2);
+    pattern.push('%');
+    for letter in fold(part).chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+type Row = (UserId, Option<String>, Option<String>, String);
+
+impl Store {
+    /// Fills what users are searched by in rows of before, some at a time: rows are locked by id, as
+    /// all who lock several do, so several nodes may do it at once.
+    pub(super) async fn fill_search(&self) -> Result<(), StoreError> {
+        let mut after = UserId(i64::MIN);
+        loop {
+            let filled: Vec<UserId> = transact!(self, |connection| {
+                let rows = users::table
+                    .filter(users::search.is_null())
+                    .filter(users::id.gt(after))
+                    .order(users::id)
+                    .limit(ROWS)
+                    .select((users::id, users::nickname, users::email, users::subject));
+                let rows: Vec<Row> = run!(locked!(rows).load(connection))?;
+                let (ids, texts): (Vec<UserId>, Vec<String>) = rows
+                    .iter()
+                    .map(|(id, nickname, email, subject)| {
+                        (*id, searched(nickname.as_deref(), email.as_deref(), subject))
+                    })
+                    .unzip();
+                run!(dialect::set_search(connection, &ids, &texts))?;
+                Ok(ids)
+            })?;
+            match filled.last() {
+                Some(last) => after = *last,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_for_the_letters_themselves() {
+        assert_eq!(pattern(r"50%_a\b"), r"%50\%\_a\\b%");
+    }
+
+    #[test]
+    fn a_part_of_a_text_is_a_part_of_it_folded() {
+        let whole: Vec<char> = "ΟΔΟΣ Élan ЖУК İ Straße".chars().collect();
+        let text = |letters: &[char]| letters.iter().collect::<String>();
+        for size in 1..=whole.len() {
+            for part in whole.windows(size) {
+                assert!(fold(&text(&whole)).contains(&fold(&text(part))));
+            }
+        }
+        assert_eq!(fold("οδος ÉLAN Жук"), "οδοσ élan жук");
+    }
+
+    #[test]
+    fn no_search_runs_from_one_text_into_the_next() {
+        assert_eq!(searched(Some("Kim"), None, "7"), "kim\u{1}\u{1}7");
+    }
+}
