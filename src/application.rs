@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{Notify, watch};
@@ -110,7 +111,9 @@ impl Application {
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let dead_peer = settings.limits.heartbeat().saturating_mul(2);
         let bus_desk = desk.clone();
+        let listed = settings.server.allowed_origins.clone();
         let state = web::Data::new(State {
+            origins: Arc::new(http::Origins::new(listed, Arc::clone(&metrics))),
             desk,
             settings: Arc::new(settings),
             metrics,
@@ -122,7 +125,10 @@ impl Application {
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new().wrap(http::cors(&state.settings)).configure(http::configure(state.clone()))
+            App::new()
+                .wrap(http::cors(Arc::clone(&state.origins)))
+                .wrap(from_fn(http::refuse_in_form))
+                .configure(http::configure(state.clone()))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.

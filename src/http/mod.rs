@@ -7,6 +7,7 @@ mod cors;
 mod list;
 mod messages;
 mod ops;
+mod origins;
 mod problem;
 mod query;
 mod upgrade;
@@ -25,7 +26,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
-pub use cors::{cors, origin_allowed};
+pub use cors::{cors, refuse_in_form};
+pub use origins::Origins;
 pub use problem::Problem;
 
 use crate::actors::Desk;
@@ -41,6 +43,7 @@ pub struct State {
     pub desk: Desk,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
+    pub origins: Arc<Origins>,
     /// Whether new work is welcome; no longer once the server is going away.
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: what is still arriving is given up.
