@@ -1,7 +1,7 @@
 //! Which web pages may talk to the desk: one rule, for requests and for the WebSocket upgrade.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::array;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -16,14 +16,15 @@ const LOGGED_CHARS: usize = 270;
 /// The origins that the operator listed, as browsers write them, and those that were refused.
 pub struct Origins {
     listed: Vec<String>,
-    refused: Mutex<HashSet<String>>,
+    /// Filled from the front.
+    refused: [OnceLock<String>; MOST_LOGGED],
     metrics: Arc<Metrics>,
 }
 
 impl Origins {
     #[must_use]
     pub fn new(listed: Vec<String>, metrics: Arc<Metrics>) -> Self {
-        Self { listed, refused: Mutex::default(), metrics }
+        Self { listed, refused: array::from_fn(|_| OnceLock::new()), metrics }
     }
 
     /// Whether the page that sends `request`, if it is one, may talk to the desk: one of the desk's
@@ -51,14 +52,23 @@ impl Origins {
 
     /// A refused origin, in printable characters, where it is to be logged.
     fn remember(&self, origin: &HeaderValue) -> Option<String> {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() >= MOST_LOGGED {
-            return None;
-        }
         let text = String::from_utf8_lossy(origin.as_bytes());
         let text: String = text.chars().take(LOGGED_CHARS).collect();
         let text = text.escape_default().to_string();
-        refused.insert(text.clone()).then_some(text)
+        for place in &self.refused {
+            let mut is_new = false;
+            let known = place.get_or_init(|| {
+                is_new = true;
+                text.clone()
+            });
+            if is_new {
+                return Some(text);
+            }
+            if *known == text {
+                return None;
+            }
+        }
+        None
     }
 }
 
