@@ -152,6 +152,7 @@ pub struct Metrics {
     pub messages_unavailable: Counter,
     pub deliveries: Counter,
     pub requests_limited: Counter,
+    pub origins_refused: Counter,
     pub replayed: Counter,
     pub holes_repaired: Counter,
     pub batch_messages: Histogram,
@@ -197,6 +198,7 @@ impl Metrics {
             messages_unavailable: Counter::default(),
             deliveries: Counter::default(),
             requests_limited: Counter::default(),
+            origins_refused: Counter::default(),
             replayed: Counter::default(),
             holes_repaired: Counter::default(),
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
@@ -265,6 +267,11 @@ impl Metrics {
             "deliveries",
             "Messages handed to the sessions in their rooms, the author's own included",
             self.deliveries.clone(),
+        );
+        registry.register(
+            "origins_refused",
+            "Requests of web pages whose origin is not allowed",
+            self.origins_refused.clone(),
         );
         registry.register(
             "requests_limited",
