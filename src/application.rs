@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
@@ -38,6 +39,7 @@ pub fn database(settings: &Settings) -> db::Config {
         acquire_timeout: database.acquire_timeout(),
         ca_file: database.ca_file.clone(),
         outbox: settings.rabbitmq.is_on(),
+        create: true,
     }
 }
 
@@ -57,6 +59,7 @@ pub struct Handle {
     stop: Arc<Notify>,
     chat_server: Addr<ChatServer>,
     ready: Arc<AtomicBool>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Handle {
@@ -78,10 +81,14 @@ impl Application {
     /// # Errors
     /// Anything that would keep the server from working, with what to do about it.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let database = database(&settings);
+        // First, since the secret lies beside the database.
+        if let Some(warning) = db::check(&database)? {
+            log::warn!("{warning}");
+        }
         let secret = secret::signing_secret(&settings)?;
         let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?;
-        let store =
-            Store::connect(&database(&settings)).await?.with_leeway(settings.limits.leeway());
+        let store = Store::connect(&database).await?.with_leeway(settings.limits.leeway());
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }
@@ -96,37 +103,51 @@ impl Application {
         let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
         let chat_server = desk.chat_server().clone();
         let ready = Arc::new(AtomicBool::new(true));
+        let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
             stop: Arc::new(Notify::new()),
             chat_server: chat_server.clone(),
             ready: Arc::clone(&ready),
+            stopping,
         };
 
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
         let (workers, shutdown_timeout) =
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
-        let dead_peer = settings.limits.heartbeat().saturating_mul(2);
+        let heartbeat = settings.limits.heartbeat();
         let bus_desk = desk.clone();
-        let state = web::Data::new(State { desk, settings: Arc::new(settings), metrics, ready });
+        let state = web::Data::new(State {
+            desk,
+            settings: Arc::new(settings),
+            metrics,
+            ready,
+            stopping: will_stop,
+        });
         let worker_server = chat_server.clone();
         let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new().wrap(http::cors(&state.settings)).configure(http::configure(state.clone()))
+            App::new()
+                .wrap(http::cors(&state.settings))
+                .wrap(from_fn(http::drain))
+                .configure(http::configure(state.clone()))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
         .tcp_nodelay(true)
         .on_connect(move |connection, _| {
             if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
-                && let Err(error) =
-                    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(dead_peer))
+                && let Err(error) = http::watch(stream, heartbeat)
             {
-                log::warn!("a peer that stops reading cannot be timed out: {error}");
+                log::warn!("a peer that vanishes cannot be noticed: {error}");
             }
         })
+        // A connection ends as soon as its last answer is written: a client that waits for the end of a
+        // closed WebSocket does not wait longer. What is left of a refused request's body is read before
+        // its answer (`http::drain`).
+        .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
         .shutdown_timeout(shutdown_timeout.as_secs());
         if workers > 0 {
@@ -196,21 +217,28 @@ async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration)
     handle.ready.store(false, Ordering::Relaxed);
     // An upgraded connection would hold the server up for the whole timeout: they are closed first.
     handle.chat_server.do_send(EndAll);
+    // So would a body that does not come.
+    handle.stopping.send_replace(true);
     actix::clock::sleep(CLOSING).await;
     server.stop(true).await;
 }
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
         log::warn!("signals cannot be heard; the server ends when it is killed");
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hang_up.recv() => log::info!("SIGHUP is ignored: settings are read at the start"),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use frontdesk::application::{self, Application};
 use frontdesk::auth::{AuthError, Signer, TokenError, Verifier, secret};
-use frontdesk::db::{Direction, Store};
+use frontdesk::db::{self, Direction, Store, StoreError};
 use frontdesk::domain::{Identity, Role, Timestamp};
 use frontdesk::settings::{Backend, Settings, SettingsError};
 use log::LevelFilter;
@@ -108,8 +108,10 @@ fn main() -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let for_the_operator =
-        error.is::<SettingsError>() || error.is::<AuthError>() || error.is::<TokenError>();
+    let for_the_operator = error.is::<SettingsError>()
+        || error.is::<AuthError>()
+        || error.is::<TokenError>()
+        || matches!(error.downcast_ref(), Some(StoreError::Setup(_)));
     if for_the_operator { 2 } else { 1 }
 }
 
@@ -140,7 +142,7 @@ fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
-    let secret = secret::signing_secret(settings)?;
+    let secret = secret::existing_secret(settings)?;
     let signer = Signer::new(&settings.auth, secret.as_ref())?;
     let now = Timestamp::now();
     let identity = Identity {
@@ -160,7 +162,13 @@ fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
 
 fn migrate(settings: &Settings, what: &Migrate) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
-        let store = Store::connect(&application::database(settings)).await?;
+        // Where there is nothing to look at or to take back, nothing is made.
+        let create = matches!(what, Migrate::Up);
+        let database = db::Config { create, ..application::database(settings) };
+        if let Some(warning) = db::check(&database)? {
+            log::warn!("{warning}");
+        }
+        let store = Store::connect(&database).await?;
         match what {
             Migrate::Up => drop(store.migrate(Direction::Up).await?),
             Migrate::Down => drop(store.migrate(Direction::Down).await?),
@@ -178,6 +186,9 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
     settings.require_key()?;
     if settings.auth.public_key_file.is_some() {
         Verifier::new(&settings.auth, &settings.limits, None)?;
+    }
+    if let Some(warning) = db::check(&application::database(settings))? {
+        log::warn!("{warning}");
     }
     warn(settings);
     io::stdout().write_all(toml::to_string(settings)?.as_bytes())?;

@@ -25,9 +25,13 @@ pub struct Of {
     pub part: Part,
 }
 
-/// Why a session was ended by the server.
+/// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Ending {
+    /// The client closed it.
+    Closed,
+    /// The connection broke off without a close.
+    Gone,
     BrokenFrame,
     NotUtf8,
     TooLarge,
@@ -36,7 +40,10 @@ pub enum Ending {
     Blocked,
     RoleChanged,
     Refused,
+    /// The user's newer sessions took its place.
+    Replaced,
     Shutdown,
+    Panicked,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -105,6 +112,8 @@ pub enum ForwardOutcome {
     Answered,
     /// A request, and the service has refused it.
     Refused,
+    /// A request, and the service has answered what cannot be read.
+    Unreadable,
     Timeout,
     Unavailable,
     /// A request, and its session has gone.
@@ -232,7 +241,7 @@ impl Metrics {
         registry.register("rooms", "Chats with a room on this node", self.rooms.clone());
         registry.register(
             "sessions_ended",
-            "Sessions ended by the server",
+            "Sessions that ended, by reason",
             self.sessions_ended.clone(),
         );
         registry.register(
@@ -397,7 +406,7 @@ impl Metrics {
         self.panics.get_or_create(&Of { part }).inc();
     }
 
-    /// Counts a session that the server ended.
+    /// Counts a session that ended.
     pub fn ended(&self, reason: Ending) {
         self.sessions_ended.get_or_create(&Ended { reason }).inc();
     }

@@ -146,6 +146,19 @@ impl ChatServer {
 }
 
 impl ChatServer {
+    /// Forgets a session that has ended, or is about to.
+    fn disconnect(&mut self, session: SessionId) {
+        let user = self.hub.user_of(session);
+        for chat in self.hub.disconnect(session) {
+            if let Some(room) = self.hub.room(chat) {
+                room.do_send(Detach(session));
+            }
+        }
+        if let Some(user) = user {
+            self.went(user);
+        }
+    }
+
     /// Sends a frame to who watches. Who has no room for it is told once that it was too slow.
     fn tell_watchers(&mut self, frame: &protocol::Frame, is_meant: impl Fn(SessionId) -> bool) {
         let full = |link: &Link| link.addr.try_send(Push(frame.clone())).is_err();
@@ -192,11 +205,15 @@ impl Handler<Connect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Connect { link, user, entry, chats }: Connect, ctx: &mut Self::Context) {
-        if !self.hub.connect(link.session, user, link.clone(), self.parts.sessions_per_user) {
-            link.addr.do_send(Kick::TooManySessions);
-            return;
-        }
+        let most = self.parts.sessions_per_user;
+        let oldest = self.hub.connect(link.session, user, link.clone(), most);
         self.came(user);
+        if let Some(oldest) = oldest {
+            if let Some(oldest) = self.hub.session(oldest) {
+                oldest.addr.do_send(Kick::Replaced);
+            }
+            self.disconnect(oldest);
+        }
         if self.ending {
             link.addr.do_send(Kick::Shutdown);
         }
@@ -234,15 +251,7 @@ impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Disconnect(session): Disconnect, _: &mut Self::Context) {
-        let user = self.hub.user_of(session);
-        for chat in self.hub.disconnect(session) {
-            if let Some(room) = self.hub.room(chat) {
-                room.do_send(Detach(session));
-            }
-        }
-        if let Some(user) = user {
-            self.went(user);
-        }
+        self.disconnect(session);
     }
 }
 

@@ -74,7 +74,7 @@ impl From<StoreError> for Exception {
                 log::warn!("{error}");
                 Exception::unavailable()
             }
-            StoreError::Internal(_) => {
+            StoreError::Internal(_) | StoreError::Setup(_) => {
                 log::error!("{error}");
                 Exception::new(Code::Internal, "something went wrong here")
             }

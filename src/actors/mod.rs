@@ -30,7 +30,7 @@ pub use gateway::{
 pub use page_reader::PageReader;
 pub use reception::Reception;
 pub use room_actor::{RoomActor, RoomLimits};
-pub use ws_session::{Beginning, FrameGuard, WsSession};
+pub use ws_session::{Beginning, WsSession};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

@@ -6,21 +6,24 @@ mod arrive;
 mod commands;
 mod forward;
 mod frames;
+mod reading;
 mod stream;
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web_actors::ws;
-use bytestring::ByteString;
 
-pub use frames::FrameGuard;
+pub use reading::FrameReader;
 pub use stream::{Attached, NotAttached, Page, Purpose};
 
 use self::arrive::Entering;
 use self::forward::Forwards;
 use self::frames::{Fragments, Incoming};
+use self::reading::{Reading, Request};
 use super::chat_server::Disconnect;
 use super::delivery::{Link, Meter};
 use super::desk::{Arrival, Desk, Stranger};
@@ -30,7 +33,10 @@ use crate::domain::{
     ChatId, RateLimit, Receipt, Role, Seq, SessionId, Standing, Streams, Timestamp,
 };
 use crate::metrics::{Ending, Part};
-use crate::protocol::{self, Command, Envelope, Exception, Frame, RequestId};
+use crate::protocol::{self, Command, Entry, Envelope, Exception, Frame, Rejected, RequestId};
+
+/// How long the peer has to answer a close frame before the connection ends without it.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// A frame for the client, as it is.
 #[derive(Message)]
@@ -46,7 +52,8 @@ pub enum Kick {
     Blocked,
     /// The stored role may be another one now; a session ends only if it may do less by that.
     Role(Role),
-    TooManySessions,
+    /// The user's newer sessions take its place.
+    Replaced,
     Shutdown,
 }
 
@@ -56,6 +63,7 @@ struct Pending {
     request: Option<RequestId>,
     chat: ChatId,
     what: Asked,
+    _in_work: Request,
 }
 
 enum Asked {
@@ -105,6 +113,8 @@ enum Phase {
     /// No token yet.
     Stranger {
         _place: Stranger,
+        /// From the URL.
+        resume: Vec<Entry>,
     },
     /// The token is being looked at, or the rooms are being entered: no `welcome` yet.
     Arriving(Option<Box<Member>>),
@@ -116,8 +126,8 @@ enum Phase {
 pub enum Beginning {
     /// The upgrade request had a token.
     Known(Box<Arrival>),
-    /// The first frame must have one.
-    Unknown(Stranger),
+    /// The first frame must have one. The URL may have named chats to go on with.
+    Unknown(Stranger, Vec<Entry>),
 }
 
 pub struct WsSession {
@@ -128,10 +138,8 @@ pub struct WsSession {
     /// Taken when the actor starts.
     beginning: Option<Box<Arrival>>,
     fragments: Fragments,
-    /// Frames behind a command that waits for the database, or for rooms.
-    waiting: VecDeque<ByteString>,
-    waiting_bytes: usize,
-    busy: bool,
+    /// Held while a command waits for the database, or for rooms.
+    reading: Rc<Reading>,
     entering: Option<Box<Entering>>,
     /// A page is asked for again soon.
     retrying: bool,
@@ -147,9 +155,11 @@ impl WsSession {
         desk.metrics().sessions.inc();
         let (phase, beginning) = match beginning {
             Beginning::Known(arrival) => (Phase::Arriving(None), Some(arrival)),
-            Beginning::Unknown(place) => (Phase::Stranger { _place: place }, None),
+            Beginning::Unknown(place, resume) => (Phase::Stranger { _place: place, resume }, None),
         };
-        let fragments = Fragments::new(desk.limits().frame_bytes);
+        let limits = desk.limits();
+        let fragments = Fragments::new(limits.frame_bytes);
+        let reading = Reading::new(limits.commands_in_flight, limits.frame_bytes.saturating_mul(2));
         Self {
             id: SessionId::of(desk.node()),
             desk,
@@ -157,14 +167,18 @@ impl WsSession {
             phase,
             beginning,
             fragments,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            busy: false,
+            reading,
             entering: None,
             retrying: false,
             entries: 0,
             early: Vec::new(),
         }
+    }
+
+    /// Reads the connection's bytes for this session, at the pace at which it serves them.
+    #[must_use]
+    pub fn reader<S>(&self, stream: S) -> FrameReader<S> {
+        FrameReader::new(stream, Rc::clone(&self.reading), self.desk.limits().frame_bytes)
     }
 
     fn link(&self, ctx: &ws::WebsocketContext<Self>) -> Link {
@@ -178,87 +192,83 @@ impl WsSession {
         }
     }
 
+    /// Awaits `work`, and goes on with its outcome unless the session has ended meanwhile.
+    fn after<T: 'static>(
+        &self,
+        work: impl Future<Output = T> + 'static,
+        ctx: &mut ws::WebsocketContext<Self>,
+        then: impl FnOnce(&mut Self, T, &mut ws::WebsocketContext<Self>) + 'static,
+    ) {
+        ctx.spawn(work.into_actor(self).map(move |outcome, this, ctx| {
+            if !matches!(this.phase, Phase::Ended) {
+                then(this, outcome, ctx);
+            }
+        }));
+    }
+
     /// A text frame, or a fragmented one put together.
-    fn text(&mut self, text: ByteString, ctx: &mut ws::WebsocketContext<Self>) {
-        if !self.busy {
-            return self.obey(&text, ctx);
-        }
-        let limits = self.desk.limits();
-        let fits = self.waiting.len() < limits.commands_in_flight
-            && self.waiting_bytes + text.len() <= limits.frame_bytes.saturating_mul(2);
-        if fits {
-            self.waiting_bytes += text.len();
-            self.waiting.push_back(text);
-            return;
-        }
-        if matches!(self.phase, Phase::Arriving(_)) {
-            // Before `welcome` there is no answering it.
-            return self.close(1008, Ending::Refused, ctx);
-        }
-        let (id, event, exception) = match Envelope::parse(&text) {
-            Ok(Envelope { id, event, .. }) => {
-                (id, Some(event.into_owned()), Exception::unavailable())
+    fn text(&mut self, text: &str, ctx: &mut ws::WebsocketContext<Self>) {
+        match Envelope::parse(text) {
+            Ok(envelope) if matches!(self.phase, Phase::Stranger { .. }) => {
+                self.introduce(&envelope, ctx);
             }
-            Err(rejected) => (rejected.id, rejected.event, rejected.exception),
-        };
-        self.refuse(id.as_ref(), event.as_deref(), &exception, ctx);
-    }
-
-    /// What the last command held back follows, as far as the next one that waits.
-    fn go_on(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
-        self.busy = false;
-        while !self.busy
-            && let Some(text) = self.waiting.pop_front()
-        {
-            self.waiting_bytes -= text.len();
-            self.obey(&text, ctx);
-        }
-    }
-
-    fn obey(&mut self, text: &str, ctx: &mut ws::WebsocketContext<Self>) {
-        if matches!(self.phase, Phase::Ended) {
-            return;
-        }
-        let limits = protocol::Limits::from(self.desk.limits());
-        let envelope = match Envelope::parse(text) {
-            Ok(envelope) => envelope,
+            Ok(envelope) => self.obey(&envelope, ctx),
             Err(rejected) => {
-                self.refuse(
-                    rejected.id.as_ref(),
-                    rejected.event.as_deref(),
-                    &rejected.exception,
-                    ctx,
-                );
-                if matches!(self.phase, Phase::Stranger { .. }) {
-                    self.close(4401, Ending::Unauthenticated, ctx);
-                }
-                return;
+                let Rejected { id, event, exception } = *rejected;
+                self.reject(id.as_ref(), event.as_deref(), exception, ctx);
             }
-        };
-        let id = envelope.id.clone();
-        if matches!(self.phase, Phase::Stranger { .. }) {
-            match Command::parse(&envelope, &limits) {
-                Ok(Command::Authenticate { token, resume }) => {
-                    self.authenticate(&token, resume, id, ctx);
-                }
-                parsed => {
-                    let exception = match parsed {
-                        Err(exception) if envelope.event == "authenticate" => exception,
-                        _ => Exception::new(protocol::Code::Unauthenticated, "authenticate first"),
-                    };
-                    self.refuse(id.as_ref(), Some(&envelope.event), &exception, ctx);
-                    self.close(4401, Ending::Unauthenticated, ctx);
-                }
-            }
-            return;
         }
-        match Command::parse(&envelope, &limits) {
+    }
+
+    /// The first frame of a connection without a token.
+    fn introduce(&mut self, envelope: &Envelope<'_>, ctx: &mut ws::WebsocketContext<Self>) {
+        let limits = protocol::Limits::from(self.desk.limits());
+        let exception = match Command::parse(envelope, &limits) {
+            Ok(Command::Authenticate { token, resume }) => {
+                return self.authenticate(&token, resume, envelope.id.clone(), ctx);
+            }
+            Err(exception) if envelope.event == "authenticate" => exception,
+            _ => Exception::new(protocol::Code::Unauthenticated, "authenticate first"),
+        };
+        self.refuse(envelope.id.as_ref(), Some(&envelope.event), &exception, ctx);
+        self.close(4401, Ending::Unauthenticated, ctx);
+    }
+
+    fn obey(&mut self, envelope: &Envelope<'_>, ctx: &mut ws::WebsocketContext<Self>) {
+        let limits = protocol::Limits::from(self.desk.limits());
+        let id = envelope.id.as_ref();
+        if let Err(exception) = self.count_frame() {
+            return self.refuse(id, Some(&envelope.event), &exception, ctx);
+        }
+        match Command::parse(envelope, &limits) {
             Ok(command) => self.command(command, id, &envelope.event, ctx),
             Err(exception) => match self.route(&exception, &envelope.event) {
-                Some(route) => self.forward(route, &envelope, ctx),
-                None => self.refuse(id.as_ref(), Some(&envelope.event), &exception, ctx),
+                Some(route) => self.forward(route, envelope, ctx),
+                None => self.refuse(id, Some(&envelope.event), &exception, ctx),
             },
         }
+    }
+
+    /// Answers a frame that is no envelope.
+    fn reject(
+        &mut self,
+        id: Option<&RequestId>,
+        event: Option<&str>,
+        exception: Exception,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) {
+        let exception = self.count_frame().err().unwrap_or(exception);
+        self.refuse(id, event, &exception, ctx);
+        if matches!(self.phase, Phase::Stranger { .. }) {
+            self.close(4401, Ending::Unauthenticated, ctx);
+        }
+    }
+
+    /// Counts a frame, whatever is in it, against the session's rate.
+    fn count_frame(&mut self) -> Result<(), Exception> {
+        self.member().map_or(Ok(()), Member::rate).inspect_err(|_| {
+            self.desk.metrics().requests_limited.inc();
+        })
     }
 
     fn refuse(
@@ -277,14 +287,27 @@ impl WsSession {
         self.close(4401, Ending::RoleChanged, ctx);
     }
 
-    /// Ends the session with a close frame.
+    /// Ends the session with a close frame. The connection ends once the peer has answered it; until
+    /// then, and not for long, what still comes is dropped. (Ended at once, with bytes unread, it
+    /// would be reset, and the peer might never see the frame.)
     fn close(&mut self, code: u16, reason: Ending, ctx: &mut ws::WebsocketContext<Self>) {
-        if !matches!(self.phase, Phase::Ended) {
-            self.desk.metrics().ended(reason);
-            self.phase = Phase::Ended;
-            ctx.close(Some(ws::CloseReason { code: code.into(), description: None }));
-            ctx.stop();
+        if matches!(self.phase, Phase::Ended) {
+            return;
         }
+        self.end(reason);
+        ctx.close(Some(ws::CloseReason { code: code.into(), description: None }));
+        self.reading.discard();
+        ctx.run_later(CLOSING, |_, ctx| ctx.stop());
+    }
+
+    /// Lets go of all that the session held.
+    fn end(&mut self, reason: Ending) {
+        self.desk.metrics().ended(reason);
+        self.phase = Phase::Ended;
+        self.entering = None;
+        self.early.clear();
+        // Bounded: one of each session. One that never connected is not known, which does no harm.
+        self.desk.chat_server().do_send(Disconnect(self.id));
     }
 }
 
@@ -308,13 +331,17 @@ impl Actor for WsSession {
 
 impl Drop for WsSession {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let reason = if std::thread::panicking() {
             self.desk.metrics().panicked(Part::Session);
             log::error!("session {} died of a panic", self.id);
+            Ending::Panicked
+        } else {
+            Ending::Gone
+        };
+        if !matches!(self.phase, Phase::Ended) {
+            self.end(reason);
         }
         self.desk.metrics().sessions.dec();
-        // Bounded: one of each session. One that never connected is not known, which does no harm.
-        self.desk.chat_server().do_send(Disconnect(self.id));
     }
 }
 
@@ -324,22 +351,17 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
             return;
         }
         match self.fragments.take(message) {
-            Ok(Incoming::Text(text)) => self.text(text, ctx),
-            // In its turn it is answered as what it is: no JSON.
-            Ok(Incoming::Binary) if self.busy => self.text(ByteString::new(), ctx),
+            Ok(Incoming::Text(text)) => self.text(&text, ctx),
             Ok(Incoming::Binary) => {
                 let exception = Exception::new(
                     protocol::Code::BadRequest,
                     "a binary frame: the envelope is a text frame",
                 );
-                self.refuse(None, None, &exception, ctx);
-                if matches!(self.phase, Phase::Stranger { .. }) {
-                    self.close(4401, Ending::Unauthenticated, ctx);
-                }
+                self.reject(None, None, exception, ctx);
             }
             Ok(Incoming::Ping(payload)) => ctx.pong(&payload),
             Ok(Incoming::Close(reason)) => {
-                self.phase = Phase::Ended;
+                self.end(Ending::Closed);
                 ctx.close(reason);
                 ctx.stop();
             }
@@ -347,15 +369,18 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
             Err(broken) => match broken.close() {
                 Some((code, reason)) => self.close(code, reason, ctx),
                 None => {
-                    self.phase = Phase::Ended;
+                    self.end(Ending::Gone);
                     ctx.stop();
                 }
             },
         }
     }
 
+    /// The peer has answered the close frame, or is gone.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        self.phase = Phase::Ended;
+        if !matches!(self.phase, Phase::Ended) {
+            self.end(Ending::Gone);
+        }
         ctx.stop();
     }
 }
@@ -374,6 +399,9 @@ impl Handler<Kick> for WsSession {
     type Result = ();
 
     fn handle(&mut self, kick: Kick, ctx: &mut Self::Context) {
+        if matches!(self.phase, Phase::Ended) {
+            return;
+        }
         match kick {
             Kick::TooSlow => self.close(4409, Ending::SlowReader, ctx),
             Kick::Blocked => {
@@ -385,13 +413,9 @@ impl Handler<Kick> for WsSession {
                     self.role_became_less(ctx);
                 }
             }
-            Kick::TooManySessions => {
-                let most = self.desk.limits().sessions_per_user;
-                let exception = Exception::forbidden(format!(
-                    "this user has {most} sessions, the most allowed"
-                ));
-                self.refuse(None, None, &exception, ctx);
-                self.close(1008, Ending::Refused, ctx);
+            Kick::Replaced => {
+                ctx.text(protocol::goodbye("replaced", 0));
+                self.close(4411, Ending::Replaced, ctx);
             }
             Kick::Shutdown => {
                 // Spread over two seconds, so that not all come back at once.
@@ -438,10 +462,16 @@ impl Member {
     }
 
     /// Notes a request that is passed on; the number that its answer has.
-    fn ask(&mut self, request: Option<RequestId>, chat: ChatId, what: Asked) -> u64 {
+    fn ask(
+        &mut self,
+        request: Option<RequestId>,
+        chat: ChatId,
+        what: Asked,
+        in_work: Request,
+    ) -> u64 {
         self.last_nonce += 1;
         let nonce = self.last_nonce;
-        self.pending.push_back(Pending { nonce, request, chat, what });
+        self.pending.push_back(Pending { nonce, request, chat, what, _in_work: in_work });
         nonce
     }
 

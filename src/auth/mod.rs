@@ -19,7 +19,8 @@ pub use user::{AdmitError, AuthenticatedUser};
 
 use crate::settings::SettingsError;
 
-/// Why tokens cannot be checked or signed. A sentence for the operator, without any key in it.
+/// Why tokens cannot be checked or signed. A sentence for the operator, without any key in it, that
+/// says all: what it quotes is no source, which would be printed once more.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     #[error(transparent)]
@@ -31,12 +32,17 @@ pub enum AuthError {
          application, can sign one."
     )]
     ForeignKey,
-    #[error("auth.public_key_file {}: {source}.", path.display())]
-    KeyFile { path: PathBuf, source: io::Error },
+    #[error("auth.public_key_file {}: {error}.", path.display())]
+    KeyFile { path: PathBuf, error: io::Error },
     #[error("auth.public_key_file {}: {problem}.", path.display())]
     Key { path: PathBuf, problem: &'static str },
-    #[error("The secret file {}: {source}.", path.display())]
-    SecretFile { path: PathBuf, source: io::Error },
+    #[error("The secret file {}: {error}.", path.display())]
+    SecretFile { path: PathBuf, error: io::Error },
+    #[error(
+        "There is no secret file {}: the server makes it at its first start. Use the settings and the \
+         folder that it was started with, or set auth.secret.", path.display()
+    )]
+    NoSecretFile { path: PathBuf },
     #[error(
         "Others than its owner may read the secret file {0}, so they could sign tokens: \
          chmod 600 {0}", path.display()

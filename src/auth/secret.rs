@@ -19,11 +19,32 @@ const SECRET_BYTES: usize = 32;
 /// # Errors
 /// No key on PostgreSQL; a secret file that cannot be read or made, or that others can read.
 pub fn signing_secret(settings: &Settings) -> Result<Option<Secret>, AuthError> {
+    find(settings, load_or_create)
+}
+
+/// The same, for who must not make one: a secret that the server does not have signs nothing.
+///
+/// # Errors
+/// The same ones, and a secret file that is not there.
+pub fn existing_secret(settings: &Settings) -> Result<Option<Secret>, AuthError> {
+    find(settings, |path| match File::open(path) {
+        Ok(file) => load(path, file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(AuthError::NoSecretFile { path: path.to_owned() })
+        }
+        Err(error) => Err(AuthError::SecretFile { path: path.to_owned(), error }),
+    })
+}
+
+fn find(
+    settings: &Settings,
+    in_file: impl FnOnce(&Path) -> Result<Secret, AuthError>,
+) -> Result<Option<Secret>, AuthError> {
     settings.require_key()?;
     let auth = &settings.auth;
     match settings.database.url.sqlite_file() {
         Some(file) if auth.secret.is_none() && auth.public_key_file.is_none() => {
-            load_or_create(&secret_file(file)).map(Some)
+            in_file(&secret_file(file)).map(Some)
         }
         _ => Ok(auth.secret.clone()),
     }
@@ -42,7 +63,7 @@ fn secret_file(database: &Path) -> PathBuf {
 /// # Errors
 /// A file that cannot be read or made, that is empty, or that others can read.
 pub fn load_or_create(path: &Path) -> Result<Secret, AuthError> {
-    let failed = |source| AuthError::SecretFile { path: path.to_owned(), source };
+    let failed = |error| AuthError::SecretFile { path: path.to_owned(), error };
     match File::open(path) {
         Ok(file) => return load(path, file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -63,7 +84,7 @@ pub fn load_or_create(path: &Path) -> Result<Secret, AuthError> {
 }
 
 fn load(path: &Path, mut file: File) -> Result<Secret, AuthError> {
-    let failed = |source| AuthError::SecretFile { path: path.to_owned(), source };
+    let failed = |error| AuthError::SecretFile { path: path.to_owned(), error };
     if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
         return Err(AuthError::Exposed { path: path.to_owned() });
     }

@@ -146,7 +146,7 @@ fn algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
 /// Reads the key and tries it: one of another curve would load, and then fit no token.
 fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthError> {
     let pem = fs::read_to_string(path)
-        .map_err(|source| AuthError::KeyFile { path: path.to_owned(), source })?;
+        .map_err(|error| AuthError::KeyFile { path: path.to_owned(), error })?;
     let problem = |problem| AuthError::Key { path: path.to_owned(), problem };
     if pem.contains("PRIVATE KEY-----") {
         return Err(problem("it holds a private key; only its public half belongs here"));

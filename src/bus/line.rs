@@ -254,9 +254,10 @@ impl Line {
         let reply = match Reply::read(body) {
             Ok(reply) => reply,
             Err(error) => {
-                log::error!("an answer from queue {} cannot be read: {error}", self.queue);
-                let unavailable = Err(Exception::unavailable());
-                return self.conclude(open, id, ForwardOutcome::Unavailable, unavailable);
+                self.say(format!("an answer from queue {} cannot be read: {error}", self.queue));
+                let problem = "the service's answer cannot be read";
+                let unreadable = Err(Exception::new(Code::Internal, problem));
+                return self.conclude(open, id, ForwardOutcome::Unreadable, unreadable);
             }
         };
         if let Some(message) = reply.error {

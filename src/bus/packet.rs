@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::pattern::Pattern;
 use crate::protocol::Exception;
@@ -26,6 +26,8 @@ pub enum Unreadable {
     NotJson,
     #[error("the body has no pattern")]
     NoPattern,
+    #[error("the body has neither err, response nor isDisposed")]
+    NoAnswer,
 }
 
 /// The fields of an object; of a name that stands twice the last one.
@@ -74,18 +76,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads a body. What does not look like an answer of NestJS is a value as a whole, and the last.
+    /// Reads a body.
     ///
     /// # Errors
-    /// None that a body could cause.
-    pub fn read(body: &[u8]) -> serde_json::Result<Self> {
-        let Ok(json) = serde_json::from_slice::<&RawValue>(body) else {
-            return Ok(Self::foreign(to_raw_value(&String::from_utf8_lossy(body))?));
-        };
+    /// It is not JSON, or not as NestJS answers.
+    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
+        let json: &RawValue = serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)?;
         let fields: Fields = serde_json::from_str(json.get()).unwrap_or_default();
         let [error, value, disposed] = ["err", "response", "isDisposed"].map(|key| fields.get(key));
         if error.or(value).or(disposed).is_none() {
-            return Ok(Self::foreign(json.to_owned()));
+            return Err(Unreadable::NoAnswer);
         }
         let error = error.filter(|error| is_truthy(error)).map(|error| message(error));
         Ok(Self {
@@ -93,10 +93,6 @@ impl Reply {
             value: value.map(|value| (*value).to_owned()),
             error,
         })
-    }
-
-    fn foreign(value: Box<RawValue>) -> Self {
-        Self { value: Some(value), error: None, is_last: true }
     }
 }
 

@@ -110,13 +110,17 @@ fn every_answer_of_a_nestjs_service_is_understood() {
         (r#"{"err":null,"response":1,"isDisposed":true}"#, some("1"), None, true),
         (r#"{"err":"","isDisposed":false}"#, None, None, false),
         (r#"{"id":"a","response":1,"isDisposed":true,"more":2}"#, some("1"), None, true),
-        (r#"{"hello":"foreign"}"#, some(r#"{"hello":"foreign"}"#), None, true),
-        ("[1]", some("[1]"), None, true),
-        ("no JSON", some(r#""no JSON""#), None, true),
-        ("", some(r#""""#), None, true),
     ] {
         assert_eq!(reply(body), (value, error, is_last), "{body}");
     }
-    let broken = Reply::read(b"\xff").expect("a reply").value;
-    assert_eq!(broken.as_deref().map(RawValue::get), Some("\"\u{fffd}\""));
+}
+
+#[test]
+fn what_is_no_answer_is_told_with_its_reason() {
+    for body in [&b"no JSON"[..], b"", b"\xff", b"{\"response\":1"] {
+        assert_eq!(Reply::read(body).err(), Some(Unreadable::NotJson), "{body:?}");
+    }
+    for body in [r#"{"hello":"foreign"}"#, "[1]", "{}", "null", "7"] {
+        assert_eq!(Reply::read(body.as_bytes()).err(), Some(Unreadable::NoAnswer), "{body}");
+    }
 }

@@ -11,7 +11,7 @@ use crate::actors::{
     Announce, ChatServer, Hints, Interest, Interests, Unannounced, Updated, UserChanged,
 };
 use crate::db::{Change, Store, StoreError};
-use crate::domain::{ChatId, Seq, Timestamp};
+use crate::domain::{Chat, ChatId, Seq, Timestamp};
 use crate::metrics::Metrics;
 
 /// What is asked for again, since a transaction may commit after a later one: longer than any may
@@ -93,11 +93,16 @@ impl Neighbours {
         let now = self.store.now().await?;
         // A node that was cut off reads on from where it was.
         let since = before(self.looked_at, OVERLAP);
+        // Before the journal: of what is in it, the journal then has the beginning.
+        let moved = match interest.watched {
+            true => Some(self.store.active_since(since, MOST).await?),
+            false => None,
+        };
         let read_to = self.read_journal(since).await?;
         if self.store.is_postgres() {
             self.hint(&interest.rooms).await?;
         }
-        self.tell_watchers(interest.watched, since, now).await?;
+        self.tell_watchers(moved, now);
         // Where there was more than one look takes, the next one begins where this one ended.
         self.looked_at = read_to.map_or(now, |at| at.after(OVERLAP));
         self.looks += 1;
@@ -165,23 +170,19 @@ impl Neighbours {
         Ok(())
     }
 
-    async fn tell_watchers(
-        &mut self,
-        watched: bool,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if !watched {
-            self.told.clear();
-            return Ok(());
-        }
+    /// Tells those who watch, if there are any, of the chats that moved.
+    fn tell_watchers(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
+        let Some(moved) = moved else { return self.told.clear() };
         // At the first look there is nothing to compare with: what moved before is not news.
         let is_first = self.told.is_empty();
-        let moved = self.store.active_since(since, MOST).await?;
         let mut told = HashMap::with_capacity(moved.len() + 1);
         // An entry that is no chat's, so that a look which found nothing was a look.
         told.insert(ChatId(0), Seq::ZERO);
         for chat in moved {
+            // It is announced at the next look, and told of behind that.
+            if self.made.contains(&chat.id) {
+                continue;
+            }
             let before = self.told.get(&chat.id).copied();
             told.insert(chat.id, chat.last_seq);
             let is_recent = chat.updated_at > self::before(now, self.every.saturating_mul(2));
@@ -194,7 +195,6 @@ impl Neighbours {
             }
         }
         self.told = told;
-        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The schema's history: one tree of migrations for each database, under the same names.
 
+use std::collections::HashMap;
+
 use diesel::backend::Backend as DieselBackend;
 use diesel::migration::{Migration as _, MigrationSource, MigrationVersion};
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
@@ -33,13 +35,17 @@ impl Store {
     /// Runs migrations and answers the names of those that were run; on the way up, fills what the
     /// program alone can say of rows of before. Of several processes that
     /// start together one runs them, and the others wait for it.
+    ///
+    /// # Errors
+    /// `Setup` where a newer program has migrated the database, and this one may not run on it.
     pub async fn migrate(&self, direction: Direction) -> Result<Vec<String>, StoreError> {
         let names = self
-            .with_harness(move |harness| match harness {
-                Harness::Postgres(harness) => run(harness, POSTGRES, direction),
-                Harness::Sqlite(harness) => run(harness, SQLITE, direction),
+            .with_harness(move |harness, compatible| match harness {
+                Harness::Postgres(harness) => run(harness, POSTGRES, direction, compatible),
+                Harness::Sqlite(harness) => run(harness, SQLITE, direction, compatible),
             })
-            .await?;
+            .await?
+            .map_err(StoreError::Setup)?;
         if direction == Direction::Up {
             self.fill_search().await?;
         }
@@ -48,7 +54,7 @@ impl Store {
 
     /// Every migration, the oldest first, and whether it was applied.
     pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        self.with_harness(|harness| match harness {
+        self.with_harness(|harness, _| match harness {
             Harness::Postgres(harness) => list(harness, POSTGRES),
             Harness::Sqlite(harness) => list(harness, SQLITE),
         })
@@ -57,7 +63,7 @@ impl Store {
 
     async fn with_harness<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Harness<'_>) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(Harness<'_>, &Compatible) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         match &self.backend {
             Backend::Postgres(pool) => {
@@ -68,9 +74,11 @@ impl Store {
                 diesel::sql_query("SELECT pg_advisory_lock(7220191120)")
                     .execute(&mut connection)
                     .await?;
+                let compatible = compatible_on_postgres(&mut connection).await?;
                 // The harness blocks its thread, which an actor's must not.
                 let done = tokio::task::spawn_blocking(move || {
-                    work(Harness::Postgres(&mut AsyncMigrationHarness::new(connection)))
+                    let harness = &mut AsyncMigrationHarness::new(connection);
+                    work(Harness::Postgres(harness), &compatible)
                 });
                 done.await
                     .map_err(|error| StoreError::Internal(error.to_string()))?
@@ -78,13 +86,74 @@ impl Store {
             }
             Backend::Sqlite(file) => {
                 let done = file.write(move |connection| {
-                    work(Harness::Sqlite(connection))
+                    let compatible = compatible_on_sqlite(connection)?;
+                    work(Harness::Sqlite(connection), &compatible)
                         .map_err(diesel::result::Error::QueryBuilderError)
                 });
                 done.await
             }
         }
     }
+}
+
+const COMPATIBLE: &str = "SELECT version, oldest FROM migration_compatibility";
+
+/// By migration: the newest migration that a program must at least know to run on the schema after it.
+type Compatible = HashMap<String, String>;
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    oldest: String,
+}
+
+/// Whether there is a table of these.
+#[derive(diesel::QueryableByName)]
+struct Table {
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
+    name: Option<String>,
+}
+
+async fn compatible_on_postgres(
+    connection: &mut diesel_async::AsyncPgConnection,
+) -> Result<Compatible, diesel::result::Error> {
+    let table = "SELECT to_regclass('migration_compatibility')::TEXT AS name";
+    let table: Table = diesel::sql_query(table).get_result(connection).await?;
+    let rows: Vec<Row> = match table.name {
+        Some(_) => diesel::sql_query(COMPATIBLE).load(connection).await?,
+        None => Vec::new(),
+    };
+    Ok(rows.into_iter().map(|row| (row.version, row.oldest)).collect())
+}
+
+fn compatible_on_sqlite(
+    connection: &mut diesel::SqliteConnection,
+) -> Result<Compatible, diesel::result::Error> {
+    use diesel::RunQueryDsl as Query;
+
+    let table = "SELECT max(name) AS name FROM sqlite_master \
+                 WHERE name = 'migration_compatibility'";
+    let table: Table = Query::get_result(diesel::sql_query(table), connection)?;
+    let rows: Vec<Row> = match table.name {
+        Some(_) => Query::load(diesel::sql_query(COMPATIBLE), connection)?,
+        None => Vec::new(),
+    };
+    Ok(rows.into_iter().map(|row| (row.version, row.oldest)).collect())
+}
+
+/// The first applied migration that a program with these `known` ones may not run after.
+fn forbidding<'a>(
+    applied: &'a [String],
+    known: &[String],
+    compatible: &Compatible,
+) -> Option<&'a String> {
+    let newest = known.iter().max();
+    let allows = |version: &String| {
+        compatible.get(version).is_some_and(|oldest| newest.is_some_and(|newest| newest >= oldest))
+    };
+    applied.iter().find(|version| !known.contains(version) && !allows(version))
 }
 
 enum Harness<'a> {
@@ -96,29 +165,43 @@ fn run<DB: DieselBackend>(
     harness: &mut impl MigrationHarness<DB>,
     source: EmbeddedMigrations,
     direction: Direction,
-) -> Result<Vec<String>, Failure>
+    compatible: &Compatible,
+) -> Result<Result<Vec<String>, String>, Failure>
 where
     EmbeddedMigrations: MigrationSource<DB>,
 {
     match direction {
         Direction::Up => {
+            let known: Vec<String> = MigrationSource::<DB>::migrations(&source)?
+                .iter()
+                .map(|migration| migration.name().version().to_string())
+                .collect();
+            let applied: Vec<String> =
+                harness.applied_migrations()?.iter().map(ToString::to_string).collect();
+            if let Some(newer) = forbidding(&applied, &known, compatible) {
+                return Ok(Err(format!(
+                    "A newer version of the program has migrated the database ({newer}), and this \
+                     one may not run on it: start the newer version, or take its migrations back \
+                     with its `frontdesk migrate down`."
+                )));
+            }
             let mut names = Vec::new();
             for migration in harness.pending_migrations(source)? {
                 harness.run_migration(&*migration)?;
                 names.push(migration.name().to_string());
             }
-            Ok(names)
+            Ok(Ok(names))
         }
         Direction::Down => {
             let applied = harness.applied_migrations()?;
-            let Some(newest) = applied.into_iter().max() else { return Ok(Vec::new()) };
+            let Some(newest) = applied.into_iter().max() else { return Ok(Ok(Vec::new())) };
             let migrations = MigrationSource::<DB>::migrations(&source)?;
             let migration = migrations
                 .into_iter()
                 .find(|migration| migration.name().version() == newest)
                 .ok_or_else(|| format!("migration {newest} is not one of this version"))?;
             harness.revert_migration(&*migration)?;
-            Ok(vec![migration.name().to_string()])
+            Ok(Ok(vec![migration.name().to_string()]))
         }
     }
 }
@@ -139,5 +222,13 @@ where
         })
         .collect();
     migrations.sort_by(|a, b| a.name.cmp(&b.name));
+    let known = MigrationSource::<DB>::migrations(&source)?;
+    let mut newer: Vec<_> = applied
+        .iter()
+        .filter(|version| known.iter().all(|known| known.name().version() != **version))
+        .map(|version| Migration { name: format!("{version} of a newer version"), applied: true })
+        .collect();
+    newer.sort_by(|a, b| a.name.cmp(&b.name));
+    migrations.extend(newer);
     Ok(migrations)
 }

@@ -28,6 +28,8 @@ mod writer;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
+
 pub use admission::Admission;
 pub use chats::{ChatPage, Scope};
 pub use error::StoreError;
@@ -38,7 +40,7 @@ pub use outbox::{OutboxEntry, OutboxState};
 pub use users::UserFilter;
 pub use writer::{Batch, Mark, Marked, Refusal, Writer, WriterEvents, Written};
 
-use crate::domain::Timestamp;
+use crate::domain::{ChatId, Timestamp};
 use backend::{Backend, read};
 use outbox::Outbox;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Whether what happens is written down for other services.
     pub outbox: bool,
+    /// Whether an SQLite file that does not exist is made.
+    pub create: bool,
 }
 
 /// The database. Cheap to clone; all clones share their connections.
@@ -81,28 +85,28 @@ impl Store {
         Timestamp::now().after(self.leeway).seconds()
     }
 
-    /// Connects, and makes an SQLite file that does not exist yet.
+    /// Connects, and looks whether the database can be relied on.
     ///
     /// # Errors
-    /// `Internal` where the configuration cannot work, `Unavailable` where the database does not
-    /// answer.
+    /// `Setup` where the configuration or the database cannot work, `Unavailable` where the database
+    /// does not answer.
     pub async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let backend = match config.url.split_once("://") {
-            Some(("sqlite", "")) => {
-                return Err(StoreError::Internal("sqlite:// needs the path of a file".to_owned()));
-            }
-            Some(("sqlite", path)) => {
+        let backend = match place(config)? {
+            Place::Sqlite(path) => {
                 let (readers, wait) = (config.pool_size, config.acquire_timeout);
-                Backend::Sqlite(sqlite::File::open(path.into(), readers, wait).await?)
+                let file = sqlite::File::open(path.into(), readers, wait, config.create).await?;
+                Backend::Sqlite(file)
             }
-            Some(("postgres" | "postgresql", _)) => Backend::Postgres(postgres::Pool::new(config)?),
-            _ => {
-                let said = "a database's URL begins with sqlite:// or postgres://";
-                return Err(StoreError::Internal(said.to_owned()));
+            Place::Postgres => {
+                let pool = postgres::Pool::new(config)?;
+                postgres::start::check(&pool.server).await?;
+                Backend::Postgres(pool)
             }
         };
         let store = Self { backend, outbox: Outbox::new(config.outbox), leeway: LEEWAY };
-        store.ping().await?;
+        let one = diesel::dsl::sql::<diesel::sql_types::Integer>("1");
+        let _: i32 =
+            read!(store, |connection| { run!(diesel::select(one).get_result(connection)) })?;
         Ok(store)
     }
 
@@ -120,13 +124,47 @@ impl Store {
         matches!(self.backend, Backend::Postgres(_))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers as requests need it: by the same connections, to a statement
+    /// that is prepared, of a table.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let one = diesel::dsl::sql::<diesel::sql_types::Integer>("1");
-        let _: i32 =
-            read!(self, |connection| { run!(diesel::select(one).get_result(connection)) })?;
+        use schema::chats;
+
+        let _: Option<ChatId> = read!(self, |connection| {
+            let none = chats::table.filter(chats::id.eq(ChatId(0))).select(chats::id);
+            run!(none.first(connection)).optional()
+        })?;
         Ok(())
     }
+}
+
+/// Looks at what can be known of the database without connecting and without making anything:
+/// answers what is strange but works.
+///
+/// # Errors
+/// `Setup`, as [`Store::connect`] has it.
+pub fn check(config: &Config) -> Result<Option<String>, StoreError> {
+    match place(config)? {
+        Place::Sqlite(path) => sqlite::check(path.as_ref()),
+        Place::Postgres => {
+            postgres::Server::parse(&config.url, config.ca_file.as_deref()).map(|_| None)
+        }
+    }
+}
+
+/// What a URL names.
+enum Place<'a> {
+    Sqlite(&'a str),
+    Postgres,
+}
+
+fn place(config: &Config) -> Result<Place<'_>, StoreError> {
+    let said = match config.url.split_once("://") {
+        Some(("sqlite", "")) => "sqlite:// needs the path of a file",
+        Some(("sqlite", path)) => return Ok(Place::Sqlite(path)),
+        Some(("postgres" | "postgresql", _)) => return Ok(Place::Postgres),
+        _ => "a database's URL begins with sqlite:// or postgres://",
+    };
+    Err(StoreError::Setup(said.to_owned()))
 }
 
 /// The whole minutes since the epoch.

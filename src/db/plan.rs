@@ -29,6 +29,8 @@ pub type Inserted = (MessageId, Option<String>);
 pub struct Ground<'a> {
     /// The last `seq` of each chat that exists.
     pub heads: BTreeMap<ChatId, Seq>,
+    /// When each of them was last written to.
+    pub times: BTreeMap<ChatId, Timestamp>,
     /// The messages that are known already.
     pub found: HashMap<Key<'a>, Found>,
     /// The time of what is written now.
@@ -53,6 +55,8 @@ pub struct Plan<'a> {
     /// news, where they go beyond what is stored.
     pub reads: BTreeMap<(ChatId, UserId), Seq>,
     pub now: Timestamp,
+    /// The time of what is written into each chat.
+    times: BTreeMap<ChatId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -72,7 +76,9 @@ enum Known<'a> {
 /// Decides, in the order of the batch: first whether a draft is known, then whether what it expects
 /// still holds, then its number.
 pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
-    let Ground { mut heads, found, now } = ground;
+    let Ground { mut heads, mut times, found, now } = ground;
+    // A clock may be set back, and other nodes have others; a chat's time does not go back.
+    times.values_mut().for_each(|time| *time = now.max(*time));
     let mut known: HashMap<Key<'a>, Known<'a>> = found
         .into_iter()
         .map(|(key, found)| {
@@ -127,10 +133,15 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
             }
         }
     }
-    Plan { answers, rows, heads, marks, reads, now }
+    Plan { answers, rows, heads, marks, reads, now, times }
 }
 
 impl Plan<'_> {
+    /// The time of what is written into the chat.
+    pub fn at(&self, chat: ChatId) -> Timestamp {
+        self.times.get(&chat).copied().unwrap_or(self.now)
+    }
+
     /// The chats that get messages, with their new last `seq`.
     pub fn moved(&self) -> BTreeMap<ChatId, Seq> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq)).collect()
@@ -138,7 +149,7 @@ impl Plan<'_> {
 
     /// Where the rows will stand, to know them again.
     pub fn remember(&self) -> impl Iterator<Item = (ChatId, Seq, Timestamp)> {
-        self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.now))
+        self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.at(draft.chat_id)))
     }
 
     /// The answers, once all is committed: what the new rows are, `marks` as they now stand, and the
@@ -150,20 +161,22 @@ impl Plan<'_> {
         marks: &HashMap<(ChatId, UserId), Seq>,
         heads: &HashMap<ChatId, Seq>,
     ) -> Written {
-        let created_at = self.now;
+        let (times, now) = (&self.times, self.now);
+        let receipt = |chat: ChatId, seq: Seq, id: MessageId| {
+            let created_at = times.get(&chat).copied().unwrap_or(now);
+            Receipt { id, seq, created_at }
+        };
         // Without an id cannot be: each row that was inserted has returned its own.
         let answer = |answer: Answer| match answer {
             Answer::Now(stored) => stored,
             Answer::New(chat, seq) => {
                 rows.get_mut(&(chat, seq)).map_or(Stored::Unavailable, |(id, nickname)| {
-                    Stored::New(Receipt { id: *id, seq, created_at }, nickname.take())
+                    Stored::New(receipt(chat, seq, *id), nickname.take())
                 })
             }
-            Answer::Same(chat, seq) => {
-                rows.get(&(chat, seq)).map_or(Stored::Unavailable, |(id, _)| {
-                    Stored::Duplicate(Receipt { id: *id, seq, created_at })
-                })
-            }
+            Answer::Same(chat, seq) => rows
+                .get(&(chat, seq))
+                .map_or(Stored::Unavailable, |(id, _)| Stored::Duplicate(receipt(chat, seq, *id))),
         };
         let marked = |mark: &Mark| {
             let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
@@ -210,6 +223,7 @@ mod tests {
         let found = Found { receipt, body: "hello".to_owned(), nickname: kim() };
         let ground = Ground {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
+            times: BTreeMap::new(),
             found: [((CHAT, KIM, "known"), found)].into(),
             now: NOW,
         };
@@ -300,6 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn a_chats_time_does_not_go_back_with_the_clock() {
+        let drafts = vec![draft(1, "a", "x"), draft(2, "a", "x")];
+        let batch = Batch { drafts, ..Batch::default() };
+        let ground = Ground {
+            heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
+            times: [(CHAT, Timestamp(NOW.0 + 60)), (ChatId(2), Timestamp(NOW.0 - 60))].into(),
+            found: HashMap::new(),
+            now: NOW,
+        };
+        let plan = plan(&batch, ground, &Ours::new());
+        assert_eq!((plan.at(CHAT), plan.at(ChatId(2))), (Timestamp(NOW.0 + 60), NOW));
+        let remembered: Vec<_> = plan.remember().map(|(_, _, at)| at).collect();
+        assert_eq!(remembered, [Timestamp(NOW.0 + 60), NOW]);
+        let stored = answers(&batch, plan).drafts;
+        let later = Receipt { created_at: Timestamp(NOW.0 + 60), ..receipt(1, 6) };
+        assert_eq!(stored, [Stored::New(later, kim()), new(2, 1)]);
+    }
+
+    #[test]
     fn what_ones_own_message_reads_is_no_news() {
         let mark = |user, seq| Mark { chat_id: CHAT, user_id: UserId(user), seq: Seq(seq) };
         let batch = Batch {
@@ -312,7 +345,12 @@ mod tests {
             marks: vec![mark(7, 6), mark(7, 7), mark(8, 2), mark(8, 1), mark(9, 99), mark(10, 0)],
             heads: Vec::new(),
         };
-        let ground = Ground { heads: [(CHAT, Seq(5))].into(), found: HashMap::new(), now: NOW };
+        let ground = Ground {
+            heads: [(CHAT, Seq(5))].into(),
+            times: BTreeMap::new(),
+            found: HashMap::new(),
+            now: NOW,
+        };
         let read = |user, seq| ((CHAT, UserId(user)), Seq(seq));
         let plan = plan(&batch, ground, &Ours::new());
         assert_eq!(plan.reads, [read(8, 2)].into());
@@ -334,6 +372,7 @@ mod tests {
             let batch = Batch { drafts, ..Batch::default() };
             let ground = Ground {
                 heads: [(ChatId(1), Seq(4)), (ChatId(2), Seq(0))].into(),
+                times: BTreeMap::new(),
                 found: HashMap::new(),
                 now: NOW,
             };

@@ -46,18 +46,24 @@ impl<S, R> Default for Hub<S, R> {
 }
 
 impl<S, R> Hub<S, R> {
-    /// Lets a session in, unless its user has `most` already.
-    pub fn connect(&mut self, id: SessionId, user: UserId, link: S, most: usize) -> bool {
+    /// Lets a session in. Where its user has more than `most` then, the oldest of them, which is to
+    /// be disconnected.
+    pub fn connect(
+        &mut self,
+        id: SessionId,
+        user: UserId,
+        link: S,
+        most: usize,
+    ) -> Option<SessionId> {
         let sessions = self.users.entry(user).or_default();
-        if sessions.len() >= most {
-            return false;
-        }
+        // In the order in which they came.
         sessions.push(id);
+        let oldest = sessions.first().copied().filter(|_| sessions.len() > most.max(1));
         self.sessions.insert(
             id,
             Session { link, user, chats: Vec::new(), left: Vec::new(), watching: false },
         );
-        true
+        oldest
     }
 
     /// Forgets a session; the chats whose rooms it was in.
@@ -220,7 +226,7 @@ mod tests {
         let generation = hub.next_generation();
         hub.open(CHAT, "room", generation);
         for session in sessions {
-            assert!(hub.connect(*session, USER, "session", 2));
+            assert_eq!(hub.connect(*session, USER, "session", 2), None);
             assert!(hub.join(*session, CHAT));
         }
         hub
@@ -236,10 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_no_more_sessions_than_allowed() {
-        let mut hub = hub_with(&[SessionId::random(), SessionId::random()]);
-        assert!(!hub.connect(SessionId::random(), USER, "session", 2));
-        assert!(hub.connect(SessionId::random(), UserId(8), "session", 2));
+    fn the_oldest_session_of_a_user_makes_room_for_one_too_many() {
+        let [first, second, third] = [(); 3].map(|()| SessionId::random());
+        let mut hub = hub_with(&[first, second]);
+        assert_eq!(hub.connect(third, USER, "session", 2), Some(first));
+        hub.disconnect(first);
+        assert_eq!(hub.connect(SessionId::random(), UserId(8), "session", 2), None);
+        assert_eq!(hub.connect(SessionId::random(), USER, "session", 2), Some(second));
     }
 
     #[test]

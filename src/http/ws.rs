@@ -4,12 +4,10 @@ use actix_web::{HttpRequest, web};
 use actix_web_actors::ws::WsResponseBuilder;
 
 use super::query::Query;
+use super::upgrade::{SUBPROTOCOL, check_upgrade};
 use super::{Answer, State, authenticated, origin_allowed};
-use crate::actors::{Beginning, FrameGuard, WsSession};
+use crate::actors::{Beginning, WsSession};
 use crate::protocol::{Code, Exception, resume_from_query};
-
-/// The subprotocol that is selected where it is offered.
-const SUBPROTOCOL: &str = "frontdesk.v1.json";
 
 /// Lets a session in with its token, or without one for the few seconds until it shows it.
 pub async fn upgrade(
@@ -20,24 +18,22 @@ pub async fn upgrade(
     if !origin_allowed(&request, &state.settings) {
         return Err(Exception::forbidden("this origin is not allowed").into());
     }
-    let beginning = match authenticated::claims(&request, &state.desk)? {
-        Some(claims) => {
-            let query = Query::of(&request)?;
-            let resume =
-                query.text("resume")?.map(resume_from_query).transpose()?.unwrap_or_default();
-            Beginning::Known(Box::new(state.desk.arrive(claims, resume).await?))
-        }
+    check_upgrade(&request)?;
+    let claims = authenticated::claims(&request, &state.desk)?;
+    let resume = Query::of(&request)?.text("resume")?.map(resume_from_query).transpose()?;
+    let resume = resume.unwrap_or_default();
+    let beginning = match claims {
+        Some(claims) => Beginning::Known(Box::new(state.desk.arrive(claims, resume).await?)),
         None => {
             let place = state.desk.stranger();
             let full =
                 || Exception::new(Code::Unavailable, "too many sockets without a token, try again");
-            Beginning::Unknown(place.ok_or_else(full)?)
+            Beginning::Unknown(place.ok_or_else(full)?, resume)
         }
     };
     let most = state.settings.limits.frame_bytes;
     let session = WsSession::new(state.desk.clone(), beginning);
-    // `web::Payload` gives its bytes as the codec expects them; the guard looks on as they pass.
-    let payload = FrameGuard::new(payload.into_inner(), most);
+    let payload = session.reader(payload.into_inner());
     let started = WsResponseBuilder::new(session, &request, payload)
         .frame_size(most)
         .protocols(&[SUBPROTOCOL])

@@ -25,12 +25,19 @@ pub struct Limits {
 /// A request of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Authenticate { token: String, resume: Vec<Entry> },
+    /// `resume` counts instead of the URL's where it is there.
+    Authenticate {
+        token: String,
+        resume: Option<Vec<Entry>>,
+    },
     EnterChat(Vec<Entry>),
     LeaveChat(Vec<ChatId>),
     CreateChat(NewChat),
     WatchChats(bool),
-    SendMessage { chat_id: Option<ChatId>, message: Outgoing },
+    SendMessage {
+        chat_id: Option<ChatId>,
+        message: Outgoing,
+    },
     ReadMessage(ReadMark),
     Ping,
 }
@@ -85,11 +92,15 @@ impl Command {
             "ping" => Self::Ping,
             "authenticate" => {
                 let wire: Authenticate = data.read()?;
-                let resume = wire.resume.unwrap_or_default();
-                let resume = entries(
-                    resume.into_iter().map(|Object(entry)| entry).collect(),
-                    "data.resume",
-                )?;
+                let resume = wire
+                    .resume
+                    .map(|resume| {
+                        entries(
+                            resume.into_iter().map(|Object(entry)| entry).collect(),
+                            "data.resume",
+                        )
+                    })
+                    .transpose()?;
                 Self::Authenticate { token: wire.token, resume }
             }
             "enter_chat" => Self::EnterChat(data.read::<EnterChat>()?.check()?),

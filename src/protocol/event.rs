@@ -51,6 +51,9 @@ pub fn ack_entered(id: &RequestId, states: &[ChatState]) -> Frame {
     ack(id, entered(states))
 }
 
+/// The longest name of an event that an exception repeats, in characters; a longer one is cut off.
+const EVENT_CHARS: usize = 64;
+
 /// The answer to a request that was refused. `event` is what was asked for, where that could be read.
 #[must_use]
 pub fn exception(id: Option<&RequestId>, event: Option<&str>, exception: &Exception) -> Frame {
@@ -71,7 +74,10 @@ pub fn exception(id: Option<&RequestId>, event: Option<&str>, exception: &Except
         status: "error",
         code: exception.code.as_str(),
         message: &exception.message,
-        event,
+        event: event.map(|event| match event.char_indices().nth(EVENT_CHARS) {
+            Some((end, _)) => event.get(..end).unwrap_or_default(),
+            None => event,
+        }),
         last_seq: exception.last_seq,
         retry_after_ms: exception.retry_after_ms,
     };

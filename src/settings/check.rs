@@ -84,8 +84,9 @@ impl Settings {
         for origin in &self.server.allowed_origins {
             if !is_origin(origin) {
                 problems.push(format!(
-                    "server.allowed_origins has `{origin}`; an origin is a scheme, a host and \
-                     perhaps a port, as in https://app.example.org, or it is * for all."
+                    "server.allowed_origins has `{origin}`, which no browser sends; an origin is a \
+                     scheme, a host (in ASCII, as xn--…) and a port where it is not the scheme's \
+                     own, as in https://app.example.org, or it is * for all."
                 ));
             }
         }
@@ -237,6 +238,14 @@ impl Settings {
                     "rabbitmq.gateway: the queue of `{event}` must have 1 to {QUEUE_BYTES} bytes."
                 ));
             }
+            if let Some((key, _)) =
+                own.iter().find(|(_, name)| rabbitmq.named(name).as_ref() == Some(queue))
+            {
+                problems.push(format!(
+                    "rabbitmq.gateway: the queue of `{event}` is the desk's own rabbitmq.{key}; \
+                     name a queue of another service."
+                ));
+            }
             if pattern.is_empty() {
                 problems.push(format!("rabbitmq.gateway: the pattern of `{event}` is empty."));
             }
@@ -324,6 +333,16 @@ impl Settings {
 fn is_origin(text: &str) -> bool {
     text == "*"
         || text.split_once("://").is_some_and(|(scheme, host)| {
-            !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' '])
+            // Browsers leave out the port that the scheme implies.
+            let implied = match scheme {
+                "http" => ":80",
+                "https" => ":443",
+                _ => ":",
+            };
+            let is_written = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+            !scheme.is_empty()
+                && !host.is_empty()
+                && host.chars().all(is_written)
+                && !host.ends_with(implied)
         })
 }

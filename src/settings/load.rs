@@ -7,7 +7,7 @@ use std::{env, fs, io};
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
 use serde::Deserializer;
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 
 use super::Settings;
 
@@ -16,16 +16,21 @@ pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// How the environment's variables begin that are settings.
 const PREFIX: &str = "FRONTDESK__";
+/// How those begin that may be meant as settings.
+const START: &str = "FRONTDESK_";
 
 /// Why there are no settings. Its sentences are for the operator and name the key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("{0}")]
     Malformed(String),
     #[error("{0} is no setting; config/default.toml explains those that there are")]
     UnknownVariable(String),
+    /// The name that was found, and the one that is meant.
+    #[error("{0} is not read; the setting is {1}, with two underscores each")]
+    Misspelled(String, String),
     #[error("{0} is not UTF-8")]
     NotUnicode(String),
     /// A sentence a line.
@@ -41,7 +46,7 @@ impl Settings {
     pub fn load(config: Option<&Path>) -> Result<Self, SettingsError> {
         let toml = match config {
             Some(path) => fs::read_to_string(path)
-                .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
+                .map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })?,
             None => String::new(),
         };
         Self::load_from(&toml, environment()?.into_iter())
@@ -58,7 +63,13 @@ impl Settings {
         let defaults = layered(toml_layers("").build())?;
         let known = keys(&defaults);
         let mut variables = HashMap::new();
-        for (name, value) in env.filter(|(name, _)| is_ours(name)) {
+        for (name, value) in env {
+            if !is_ours(&name) {
+                if let Some(meant) = meant(&name, &known) {
+                    return Err(SettingsError::Misspelled(name, meant));
+                }
+                continue;
+            }
             // `config` would say what is unknown, but not that it was a variable.
             let key =
                 name.strip_prefix(PREFIX).unwrap_or_default().to_lowercase().replace("__", ".");
@@ -121,8 +132,12 @@ fn environment() -> Result<Vec<(String, String)>, SettingsError> {
     let mut variables = Vec::new();
     for (name, value) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if is_ours(&name) {
-            let value = value.into_string().map_err(|_| SettingsError::NotUnicode(name.clone()))?;
+        if name.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START)) {
+            let value = match value.into_string() {
+                Ok(value) => value,
+                Err(_) if is_ours(&name) => return Err(SettingsError::NotUnicode(name)),
+                Err(_) => String::new(),
+            };
             variables.push((name, value));
         }
     }
@@ -131,6 +146,14 @@ fn environment() -> Result<Vec<(String, String)>, SettingsError> {
 
 fn is_ours(name: &str) -> bool {
     name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// The variable that is meant by one which has our name, and the underscores of none.
+fn meant(name: &str, known: &[String]) -> Option<String> {
+    let plain = |text: &str| text.replace(['_', '.'], "").to_lowercase();
+    let name = plain(name);
+    let key = known.iter().find(|key| name.strip_prefix("frontdesk") == Some(&*plain(key)))?;
+    Some(format!("{PREFIX}{}", key.to_uppercase().replace('.', "__")))
 }
 
 /// A list: an array in a file, or one text with commas, which is all that the environment has.
@@ -144,7 +167,12 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
             f.write_str("a list, or a text with commas")
         }
 
-        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text.contains(['"', '\'']) || text.trim_start().starts_with('[') {
+                return Err(E::custom(
+                    "a list here is a text with commas, as in a,b, without brackets or quotes",
+                ));
+            }
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Ok(items.map(str::to_owned).collect())
         }

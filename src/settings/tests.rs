@@ -129,6 +129,17 @@ fn an_unknown_variable_is_refused_by_name_and_without_its_value() {
 }
 
 #[test]
+fn a_setting_with_the_wrong_underscores_is_refused_with_the_right_name() {
+    for name in ["FRONTDESK_SERVER_BIND", "FRONTDESK_SERVER__BIND", "frontdesk_server_bind"] {
+        let error = refused("", &[(name, "hunter2")]);
+        assert!(error.starts_with(name) && error.contains("FRONTDESK__SERVER__BIND"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let others = ["FRONTDESK_TEST_POSTGRES_URL", "FRONTDESK_BINARY", "SERVER_BIND"];
+    load("", &others.map(|name| (name, "x"))).unwrap();
+}
+
+#[test]
 fn a_secret_of_digits_stays_the_text_it_was() {
     let settings = load("", &[("FRONTDESK__AUTH__SECRET", "00123e4")]).unwrap();
     assert_eq!(settings.auth.secret.unwrap().expose(), "00123e4");
@@ -162,6 +173,12 @@ fn a_value_that_makes_no_sense_is_refused_by_its_key() {
         ("SERVER__BIND", "localhost:70000", "server.bind"),
         ("SERVER__ALLOWED_ORIGINS", "app.example.org", "server.allowed_origins"),
         ("SERVER__ALLOWED_ORIGINS", "https://app.example.org/", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", "https://app.example.org:443", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", "http://app.example.org:80", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", "https://bücher.example", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", r#"["https://app.example.org"]"#, "without brackets"),
+        ("AUTH__AUDIENCE", r#"["desk"]"#, "without brackets"),
+        ("RABBITMQ__EVENT_QUEUES", "'a','b'", "without brackets"),
         ("AUTH__SECRET", "", "auth.secret"),
         ("AUTH__ALGORITHM", "none", "auth.algorithm"),
         ("AUTH__ALGORITHM", "RS256", "auth.public_key_file"),
@@ -282,6 +299,12 @@ fn what_could_not_work_with_a_broker_is_refused_and_quotes_no_password() {
         (format!("rabbitmq.prefix = '{}'", "x".repeat(199)), "more than 200 bytes together"),
         (route("send_message", "api", "x"), "`send_message` is the protocol's own"),
         (route("send", "", "x"), "the queue of `send`"),
+        (route("send", "frontdesk", "x"), "the desk's own rabbitmq.rpc_queue"),
+        (route("send", "frontdesk.dead", "x"), "the desk's own rabbitmq.dead_letter_queue"),
+        (
+            format!("rabbitmq.prefix = 'a.'\n{}", route("send", "a.frontdesk", "x")),
+            "the desk's own rabbitmq.rpc_queue",
+        ),
         (route("send", "api", ""), "the pattern of `send` is empty"),
         (route("send", "api", "{cmd:send}"), "is no JSON object"),
         (

@@ -79,6 +79,8 @@ fn a_token_is_all_that_token_prints() {
 #[test]
 fn tokens_of_the_embedded_default_are_signed_with_the_secret_beside_the_database() {
     let dir = empty_dir();
+    let made = dir.path().join("frontdesk.db.secret");
+    frontdesk::auth::secret::load_or_create(&made).unwrap();
     let first = printed(&dir, &["token", "--sub", "kim"], &[]);
     let second = printed(&dir, &["token", "--sub", "sam"], &[]);
     let secret = std::fs::read_to_string(dir.path().join("frontdesk.db.secret")).unwrap();
@@ -113,7 +115,7 @@ fn no_token_is_printed_that_the_server_would_refuse() {
         ["token", "--sub", "kim", "--role", "root"],
         ["token", "--sub", "kim", "--email", &long],
     ] {
-        complaint(&dir, &args, &[]);
+        complaint(&dir, &args, &[("FRONTDESK__AUTH__SECRET", SECRET)]);
     }
     complaint(&dir, &["token"], &[]);
 }
@@ -227,10 +229,60 @@ fn migrations_go_up_and_down_and_say_where_they_are() {
     let names = |lines: &str, state: &str| -> usize {
         lines.lines().filter(|line| line.starts_with(state)).count()
     };
-    let before = stdout(&run(&dir, &["migrate", "status"], &[])).to_owned();
-    assert!(names(&before, "up") == 0 && names(&before, "down") > 0, "{before}");
     let up = stdout(&run(&dir, &["migrate", "up"], &[])).to_owned();
-    assert_eq!(names(&up, "up"), names(&before, "down"), "{up}");
+    assert!(names(&up, "up") > 0 && names(&up, "down") == 0, "{up}");
     let down = stdout(&run(&dir, &["migrate", "down"], &[])).to_owned();
     assert_eq!(names(&down, "down"), 1, "{down}");
+}
+
+#[test]
+fn only_the_server_makes_a_secret_or_a_database() {
+    let dir = empty_dir();
+    for args in [&["token", "--sub", "kim"][..], &["migrate", "status"], &["migrate", "down"]] {
+        let said = complaint(&dir, args, &[]);
+        assert!(said.contains("frontdesk.db") && said.contains("first start"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_and_not_made() {
+    let dir = empty_dir();
+    let env = [("FRONTDESK__DATABASE__URL", "sqlite://dseks/frontdesk.db")];
+    for args in [&["serve"][..], &["config", "check"], &["migrate", "up"]] {
+        let said = complaint(&dir, args, &env);
+        assert!(said.contains("The folder dseks "), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_database_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = empty_dir();
+    assert!(run(&dir, &["migrate", "up"], &[]).status.success());
+    let file = dir.path().join("frontdesk.db");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let output = run(&dir, &["config", "check"], &[]);
+    assert!(stderr(&output).contains("chmod 600 frontdesk.db"), "{}", stderr(&output));
+}
+
+#[test]
+fn config_check_and_the_start_say_the_same_of_a_url() {
+    let dir = empty_dir();
+    let env = [
+        ("FRONTDESK__DATABASE__URL", "postgres://kim:hunter2@db.invalid/desk?sslrootcert=ca.pem"),
+        ("FRONTDESK__AUTH__SECRET", SECRET),
+    ];
+    let [said, other] = [&["serve"][..], &["config", "check"]].map(|a| complaint(&dir, a, &env));
+    assert_eq!(said, other);
+    assert!(said.contains("sslrootcert") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn an_error_says_once_what_is_missing() {
+    let dir = empty_dir();
+    let said = complaint(&dir, &["config", "check", "--config", "missing.toml"], &[]);
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::support::client::assert_exception;
+use crate::support::raw::{TEXT, frame};
 use crate::support::tokens::now;
 use crate::support::{
-    TestApp, TestClient, admin, assert_keys, assert_time, customer, eventually, json, scenarios,
+    RawClient, TestApp, TestClient, Value, admin, assert_keys, assert_time, customer, eventually,
+    json, scenarios,
 };
 
 scenarios! {
@@ -16,6 +18,9 @@ scenarios! {
     a_blocked_user_is_told_and_closed,
     without_a_token_in_time_the_connection_ends ["limits.auth_seconds" = 1],
     frames_behind_authenticate_wait_for_it,
+    a_full_outbox_behind_the_token_is_stored_in_its_order ["limits.messages_per_second" = 20, "limits.burst" = 200],
+    a_full_outbox_of_an_agent_is_stored_in_its_order ["limits.messages_per_second" = 20, "limits.burst" = 200],
+    chats_named_in_the_url_are_resumed_with_a_token_in_a_frame,
     connections_without_a_token_are_capped ["limits.unauthenticated" = 2],
     a_fresh_token_of_the_same_user_prolongs_the_session,
     a_session_does_not_change_its_user,
@@ -94,6 +99,87 @@ async fn frames_behind_authenticate_wait_for_it(app: TestApp) {
         let ack = kim.answer(id).await.expect("what waited is done");
         assert_eq!(ack["seq"], i + 1, "in the order they were sent");
     }
+}
+
+/// So much may be sent at once.
+const BURST: usize = 200;
+
+async fn a_full_outbox_behind_the_token_is_stored_in_its_order(app: TestApp) {
+    let event = |event: &str, id: &str, data: Value| {
+        frame(TEXT, json!({"event": event, "id": id, "data": data}).to_string()).bytes()
+    };
+    // Together larger than many frames, and written at once.
+    let text = "x".repeat(4000);
+    let outbox: Vec<u8> = (0..BURST - 1)
+        .flat_map(|i| event("send_message", &format!("{i}"), json!({"message": text})))
+        .collect();
+    let token = customer("kim").token();
+    let hello = event("authenticate", "hello", json!({"token": token}));
+    for (already, by_frame) in [(0, true), (BURST - 1, false)] {
+        let mut client = match by_frame {
+            true => RawClient::without_token(&app).await,
+            false => RawClient::upgrade(&app, &token).await,
+        };
+        let hello = if by_frame { hello.as_slice() } else { &[] };
+        client.write([hello, &outbox].concat()).await;
+        assert_eq!(client.next_text().await["event"], "welcome");
+        if by_frame {
+            assert_eq!(client.next_text().await["id"], "hello");
+        }
+        for i in 0..BURST - 1 {
+            let ack = client.next_text().await;
+            assert_eq!(
+                (&ack["event"], &ack["id"]),
+                (&json!("ack"), &json!(format!("{i}"))),
+                "{ack}"
+            );
+            assert_eq!(ack["data"]["seq"], json!(already + i + 1), "{ack}");
+        }
+    }
+}
+
+async fn a_full_outbox_of_an_agent_is_stored_in_its_order(app: TestApp) {
+    let mut chats = Vec::new();
+    for name in ["kim", "lee", "max"] {
+        chats.push(app.connect(&customer(name)).await.chat());
+    }
+    let mut ada = app.authenticate(json!({"token": admin("ada").token()})).await;
+    let mut sent = Vec::new();
+    for i in 0..BURST - 1 {
+        let data = json!({"chatId": chats[i % 3], "message": format!("{i}")});
+        sent.push(ada.submit("send_message", data).await);
+    }
+    ada.read_welcome().await;
+    for (i, id) in sent.iter().enumerate() {
+        let ack = ada.answer(id).await.unwrap_or_else(|e| panic!("frame {i}: {e}"));
+        assert_eq!(ack["seq"], json!(i / 3 + 1), "frame {i}");
+    }
+}
+
+async fn chats_named_in_the_url_are_resumed_with_a_token_in_a_frame(app: TestApp) {
+    let person = customer("kim");
+    let mut kim = app.connect(&person).await;
+    let chat = kim.chat();
+    for text in ["one", "two", "three"] {
+        kim.say(chat, text).await;
+    }
+    let named = |seq: i64| app.connecting().query(&format!("resume={chat}:{seq}"));
+    let mut again = named(1).open().await;
+    again.send("authenticate", json!({"token": person.token()})).await;
+    again.read_welcome().await;
+    assert_eq!(again.welcomed_to(chat).expect("it is named")["replayed"], 2);
+    assert_eq!(again.run_to(chat, 3).await, [2, 3]);
+    // What the frame names counts instead.
+    let mut again = named(1).open().await;
+    let resume = json!([{"chatId": chat, "afterSeq": 2}]);
+    again.send("authenticate", json!({"token": person.token(), "resume": resume})).await;
+    again.read_welcome().await;
+    assert_eq!(again.run_to(chat, 3).await, [3]);
+    let mut again = named(1).open().await;
+    again.send("authenticate", json!({"token": person.token(), "resume": []})).await;
+    again.read_welcome().await;
+    assert!(again.welcomed_to(chat).expect("the own chat")["replayed"].is_null());
+    app.connecting().query("resume=10:x").refused(400, "bad_request").await;
 }
 
 async fn connections_without_a_token_are_capped(app: TestApp) {

@@ -9,6 +9,7 @@ use crate::support::{
 };
 
 scenarios! {
+    a_long_name_of_an_event_is_repeated_in_part,
     a_bad_field_of_an_event_is_named,
     a_bad_field_of_a_body_is_named,
     a_bad_parameter_is_named,
@@ -483,4 +484,12 @@ async fn an_unknown_field_is_ignored(app: TestApp) {
         assert_eq!(message["author"]["id"], kim.user_id(), "the author is who the token says");
     }
     app.get(&customer("kim"), "/chats?unknown=1").await.is(200);
+}
+
+async fn a_long_name_of_an_event_is_repeated_in_part(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let exception = kim.request(&"é".repeat(30_000), json!({})).await.expect_err("no such event");
+    assert_exception(&exception, "unknown_event");
+    assert_eq!(exception["event"], "é".repeat(64));
+    assert!(exception.to_string().len() < 1_000, "{exception}");
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use crate::support::raw::{CLOSE, TEXT};
 use crate::support::{
-    RawClient, TestApp, Value, admin, all, assert_run, customer, eventually, json,
-    postgres_scenarios, scenarios,
+    RawClient, TestApp, Value, admin, all, assert_run, customer, json, postgres_scenarios,
+    scenarios,
 };
 
 scenarios! {
     who_writes_too_fast_is_told_when_to_go_on ["limits.messages_per_second" = 5, "limits.burst" = 10],
     who_posts_too_fast_over_http_is_told_when_to_go_on ["limits.messages_per_second" = 1, "limits.burst" = 3],
-    a_user_has_only_so_many_sessions ["limits.sessions_per_user" = 2],
+    a_frame_that_is_refused_counts_against_the_rate ["limits.messages_per_second" = 1, "limits.burst" = 3],
+    the_oldest_session_of_a_user_makes_room_for_one_too_many ["limits.sessions_per_user" = 2],
     a_session_is_in_only_so_many_chats ["limits.chats_entered" = 2],
     who_does_not_read_is_put_out_and_delays_nobody ["limits.session_queue_events" = 64],
 }
@@ -74,31 +75,43 @@ async fn who_posts_too_fast_over_http_is_told_when_to_go_on(app: TestApp) {
     assert_eq!(app.post(&lee, &path, json!({"message": "hello"})).await.status, 201);
 }
 
-async fn a_user_has_only_so_many_sessions(app: TestApp) {
-    let kim = customer("kim");
-    let mut first = app.connect(&kim).await;
-    let second = app.connect(&kim).await;
-    match app.connecting().bearer(&kim.token()).attempt().await {
-        Err(refusal) => {
-            assert!([429, 503].contains(&refusal.status), "{refusal:?}");
-            assert_eq!(refusal.content_type, "application/problem+json");
+async fn a_frame_that_is_refused_counts_against_the_rate(app: TestApp) {
+    for text in ["no JSON", r#"{"event":"no_such_event"}"#, r#"{"event":"ping","id":1}"#] {
+        let mut kim = app.connect(&customer("kim")).await;
+        for _ in 0..4 {
+            kim.send_text(text).await;
         }
-        Ok((mut third, _)) => {
-            let refusal = third.next().await;
-            assert_eq!(refusal.event, "exception", "{refusal:?}");
-            // It is to come back later, and not at once.
-            let code = third.closed().await;
-            assert!([1008, 1013].contains(&code), "closed with {code}: {refusal:?}");
+        for _ in 0..3 {
+            assert_ne!(kim.next().await.data["code"], "rate_limited", "{text}");
         }
+        let fourth = kim.next().await;
+        assert_eq!(fourth.data["code"], "rate_limited", "{text}: {fourth:?}");
+        assert!(fourth.data["retryAfterMs"].is_u64(), "{text}: {fourth:?}");
     }
+}
+
+async fn the_oldest_session_of_a_user_makes_room_for_one_too_many(app: TestApp) {
+    let kim = customer("kim");
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut first = app.connect(&kim).await;
+    let mut second = app.connect(&kim).await;
+    let chat = first.chat();
+    ada.enter(chat).await;
+    let mut third = app.connect(&kim).await;
+    let goodbye = first.expect("goodbye").await;
+    assert_eq!(goodbye, json!({"reason": "replaced", "retryAfterMs": 0}));
+    assert_eq!(first.closed().await, 4411);
+    // Vanished devices are those that came first: nobody is locked out by them.
+    let mut fourth = app.connect(&kim).await;
+    assert_eq!(second.expect("goodbye").await["reason"], "replaced");
+    assert_eq!(second.closed().await, 4411);
+    ada.say(chat, "which of you is it?").await;
+    third.hears("which of you is it?").await;
+    fourth.hears("which of you is it?").await;
+    let replaced = "frontdesk_sessions_ended_total{reason=\"Replaced\"}";
+    assert_eq!(app.metric(replaced).await, 2.0);
     app.connect(&customer("lee")).await;
-    first.say(first.chat(), "not touched").await;
-    second.close().await;
-    eventually("there is room for another", || async {
-        let (mut third, _) = app.connecting().bearer(&kim.token()).attempt().await.ok()?;
-        (third.next().await.event == "welcome").then_some(())
-    })
-    .await;
+    third.has_not_heard("goodbye").await;
 }
 
 async fn a_session_is_in_only_so_many_chats(app: TestApp) {

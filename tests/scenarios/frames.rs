@@ -1,7 +1,7 @@
 //! WebSocket frames, well and badly made, from a socket of one's own.
 
 use crate::support::raw::{BINARY, CLOSE, CONTINUATION, PING, PONG, RawFrame, TEXT, frame, header};
-use crate::support::{Person, RawClient, TestApp, admin, customer, json, scenarios};
+use crate::support::{Person, RawClient, TestApp, admin, customer, eventually, json, scenarios};
 
 scenarios! {
     a_text_may_come_in_fragments,
@@ -9,6 +9,8 @@ scenarios! {
     a_ping_is_answered_with_what_it_carried,
     bytes_may_come_one_by_one,
     a_close_is_answered,
+    the_connection_ends_with_the_closing_handshake ["limits.auth_seconds" = 2],
+    every_end_of_a_session_is_counted,
     a_frame_that_breaks_the_rules_ends_that_session_alone,
     what_is_not_utf8_ends_the_session,
     what_is_too_large_ends_the_session_at_its_header ["limits.frame_bytes" = 4096],
@@ -105,6 +107,46 @@ async fn a_close_is_answered(app: TestApp) {
         assert!([1000, 1001, 1005].contains(&code), "a close is answered with a close: {code}");
         assert!(client.next().await.is_none(), "and the connection ends");
     }
+}
+
+async fn the_connection_ends_with_the_closing_handshake(app: TestApp) {
+    // It has two seconds for its token: less than five connections that each wait for half of one.
+    let mut unhurried = app.connecting().open().await;
+    let ended = async |mut client: RawClient| {
+        assert!(client.next().await.is_none(), "nothing comes behind a close frame");
+    };
+    for _ in 0..5 {
+        let mut client = RawClient::connect(&app, &kim()).await;
+        client.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
+        assert_eq!(client.closed().await, 1000);
+        ended(client).await;
+    }
+    for _ in 0..5 {
+        let mut client = RawClient::connect(&app, &kim()).await;
+        client.send(frame(TEXT, [0xFF])).await;
+        assert_eq!(client.closed().await, 1007);
+        client.send(frame(CLOSE, 1007_u16.to_be_bytes())).await;
+        ended(client).await;
+    }
+    unhurried.send("authenticate", json!({"token": kim().token()})).await;
+    unhurried.read_welcome().await;
+}
+
+async fn every_end_of_a_session_is_counted(app: TestApp) {
+    let counted = async |reason: &str, count: f64| {
+        let name = format!("frontdesk_sessions_ended_total{{reason=\"{reason}\"}}");
+        eventually(&name, || async { (app.metric(&name).await == count).then_some(()) }).await;
+    };
+    app.connect(&kim()).await.close().await;
+    counted("Closed", 1.0).await;
+    RawClient::connect(&app, &kim()).await.hang_up().await;
+    counted("Gone", 1.0).await;
+    app.authenticate(json!({"token": "nonsense"})).await.closed().await;
+    counted("Unauthenticated", 1.0).await;
+    let mut broken = RawClient::connect(&app, &kim()).await;
+    broken.send(frame(TEXT, "{}").unmasked()).await;
+    assert_eq!(broken.closed().await, 1002);
+    counted("BrokenFrame", 1.0).await;
 }
 
 async fn a_frame_that_breaks_the_rules_ends_that_session_alone(app: TestApp) {

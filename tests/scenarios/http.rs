@@ -14,6 +14,9 @@ scenarios! {
     users_are_for_admins,
     a_user_may_be_known_before_the_first_token,
     an_unknown_path_is_a_problem,
+    a_health_check_may_use_head,
+    a_compressed_body_is_refused_by_its_header,
+    a_cursor_belongs_to_its_bounds,
     a_body_that_is_too_large_is_refused ["limits.body_bytes" = 20_000],
     another_origin_may_ask_where_it_is_allowed ["server.allowed_origins" = "https://app.example"],
     it_is_alive_and_ready_and_counted,
@@ -154,6 +157,47 @@ async fn an_unknown_path_is_a_problem(app: TestApp) {
     let reply = app.get(&ada, "/ws").await;
     assert!((400..500).contains(&reply.status), "{}", reply.text);
     assert_eq!(reply.header("content-type"), "application/problem+json");
+}
+
+async fn a_health_check_may_use_head(app: TestApp) {
+    for path in ["/healthz", "/readyz", "/chats", "/users/me"] {
+        let ask = async |method| app.send(app.request_of(&admin("ada"), method, path)).await;
+        let (head, get) = (ask(Method::HEAD).await, ask(Method::GET).await);
+        assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
+        for header in ["content-type", "content-length"] {
+            assert_eq!(head.header(header), get.header(header), "{path}: {header}");
+        }
+    }
+    assert_eq!(app.send(app.request(Method::HEAD, "/chats")).await.status, 401);
+    let socket = app.send(app.request(Method::HEAD, "/ws")).await;
+    assert_eq!((socket.status, socket.header("allow")), (405, "GET"));
+}
+
+async fn a_compressed_body_is_refused_by_its_header(app: TestApp) {
+    let post = |encoding: &str| {
+        let request = app.request_of(&customer("kim"), Method::POST, "/chats");
+        request.header("content-encoding", encoding).body("{}")
+    };
+    let problem = app.send(post("gzip")).await.problem(415, "bad_request");
+    assert_eq!(problem["errors"][0]["path"], "Content-Encoding");
+    app.send(post("identity")).await.is(200);
+}
+
+async fn a_cursor_belongs_to_its_bounds(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let chat = kim.chat();
+    for text in ["one", "two", "three", "four"] {
+        kim.say(chat, text).await;
+    }
+    let (ada, path) = (admin("ada"), format!("/chats/{chat}/messages?limit=2"));
+    let first = app.get(&ada, &format!("{path}&afterSeq=1")).await.is(200);
+    let next = first["next"].as_str().expect("there is more");
+    assert_eq!(app.get(&ada, next).await.is(200)["count"], 1);
+    let after = first["cursor"]["after"].as_str().expect("there is more");
+    for other in ["", "&afterSeq=0", "&afterSeq=1&beforeSeq=9"] {
+        let path = format!("{path}&after={after}{other}");
+        app.get(&ada, &path).await.problem(400, "bad_request");
+    }
 }
 
 async fn a_body_that_is_too_large_is_refused(app: TestApp) {

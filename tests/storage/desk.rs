@@ -177,6 +177,7 @@ pub fn config(url: String) -> Config {
         acquire_timeout: Duration::from_secs(5),
         ca_file: None,
         outbox: false,
+        create: true,
     }
 }
 

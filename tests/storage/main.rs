@@ -17,7 +17,9 @@ mod news;
 mod outbox;
 mod outages;
 mod plans;
+mod pooler;
 mod proxy;
+mod settings;
 mod urls;
 
 /// Runs each test on a database of its own, once under PostgreSQL and once under SQLite.

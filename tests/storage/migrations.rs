@@ -1,9 +1,11 @@
 //! The schema's history.
 
-use frontdesk::db::{Direction, Store};
+use frontdesk::db::{Direction, Store, StoreError};
 use frontdesk::domain::Role;
 
 use crate::desk::{Desk, identity, note, write};
+
+const MIGRATIONS: usize = 10;
 
 /// The whole schema in words.
 async fn schema(desk: &Desk) -> Vec<String> {
@@ -28,7 +30,7 @@ async fn schema(desk: &Desk) -> Vec<String> {
 async fn each_down_undoes_its_up(desk: Desk) {
     assert!(schema(&desk).await.is_empty());
     let names = desk.store.migrate(Direction::Up).await.unwrap();
-    assert_eq!(names.len(), 9);
+    assert_eq!(names.len(), MIGRATIONS);
     assert!(names.is_sorted());
     assert!(desk.store.migrate(Direction::Up).await.unwrap().is_empty());
     let whole = schema(&desk).await;
@@ -63,6 +65,31 @@ async fn each_down_undoes_its_up(desk: Desk) {
     }
 }
 
+async fn a_newer_database_is_refused_unless_it_says_otherwise(desk: Desk) {
+    let newest = desk.store.migrate(Direction::Up).await.unwrap().pop().unwrap();
+    let ours: String = newest.chars().take(17).filter(char::is_ascii_digit).collect();
+    desk.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')")
+        .await;
+    let refused = async |why: &str| match desk.store.migrate(Direction::Up).await {
+        Err(StoreError::Setup(said)) => assert!(said.contains("29990101000000"), "{why}: {said}"),
+        other => panic!("{why}: {other:?}"),
+    };
+    refused("it says nothing").await;
+    let says = async |oldest: &str| {
+        desk.execute("DELETE FROM migration_compatibility").await;
+        desk.execute(&format!(
+            "INSERT INTO migration_compatibility VALUES ('29990101000000', '{oldest}')"
+        ))
+        .await;
+    };
+    says("29980101000000").await;
+    refused("it is for programs that are newer than this one").await;
+    says(&ours).await;
+    assert!(desk.store.migrate(Direction::Up).await.unwrap().is_empty());
+    let listed = desk.store.migrations().await.unwrap();
+    assert_eq!(listed.last().unwrap().name, "29990101000000 of a newer version");
+}
+
 async fn several_that_start_together_migrate_once(desk: Desk) {
     let mut stores: Vec<Store> = Vec::new();
     for _ in 0..4 {
@@ -76,7 +103,7 @@ async fn several_that_start_together_migrate_once(desk: Desk) {
     for task in tasks {
         run += task.await.unwrap().expect("migrated").len();
     }
-    assert_eq!(run, 9);
+    assert_eq!(run, MIGRATIONS);
 }
 
 /// What was there stays, but for what the older schema cannot say.
@@ -95,7 +122,8 @@ async fn a_desk_at_work_goes_back_and_forth(desk: Desk) {
     let before = desk.lines(said).await;
     assert_eq!(people().await, ["kim customer", "ada admin", "bot:guide bot"]);
 
-    for steps in [4, 5] {
+    // To before services wrote, and once more.
+    for steps in [MIGRATIONS - 5, MIGRATIONS - 4] {
         for _ in 0..steps {
             desk.store.migrate(Direction::Down).await.unwrap();
         }
@@ -131,6 +159,16 @@ async fn on_postgres_each_down_undoes_its_up() {
 #[tokio::test]
 async fn on_sqlite_each_down_undoes_its_up() {
     each_down_undoes_its_up(Desk::empty_sqlite().await).await;
+}
+
+#[tokio::test]
+async fn on_postgres_a_newer_database_is_refused_unless_it_says_otherwise() {
+    a_newer_database_is_refused_unless_it_says_otherwise(Desk::empty_postgres().await).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_a_newer_database_is_refused_unless_it_says_otherwise() {
+    a_newer_database_is_refused_unless_it_says_otherwise(Desk::empty_sqlite().await).await;
 }
 
 #[tokio::test]

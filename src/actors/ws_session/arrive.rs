@@ -60,7 +60,7 @@ impl WsSession {
     pub(super) fn authenticate(
         &mut self,
         token: &str,
-        resume: Vec<Entry>,
+        resume: Option<Vec<Entry>>,
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
@@ -68,14 +68,18 @@ impl WsSession {
             Ok(claims) => claims,
             Err(exception) => return self.turn_away(request.as_ref(), &exception, ctx),
         };
-        self.busy = true;
-        self.phase = Phase::Arriving(None);
+        self.reading.hold();
+        let from_url = match std::mem::replace(&mut self.phase, Phase::Arriving(None)) {
+            Phase::Stranger { resume, .. } => resume,
+            _ => Vec::new(),
+        };
         let desk = self.desk.clone();
+        let resume = resume.unwrap_or(from_url);
         let arrival = async move { desk.arrive(claims, resume).await };
-        ctx.spawn(arrival.into_actor(self).map(|arrival, this, ctx| match arrival {
+        self.after(arrival, ctx, |this, arrival, ctx| match arrival {
             Ok(arrival) => this.arrive(arrival, Some(request), ctx),
             Err(exception) => this.turn_away(request.as_ref(), &exception, ctx),
-        }));
+        });
     }
 
     fn turn_away(
@@ -113,7 +117,7 @@ impl WsSession {
             .copied();
         let connect_as = user.id();
         self.phase = Phase::Arriving(Some(Box::new(Member::new(user, own, limit))));
-        self.busy = true;
+        self.reading.hold();
         let rooms: Vec<Room> = chats
             .into_iter()
             .map(|standing| {
@@ -170,7 +174,7 @@ impl WsSession {
     }
 
     fn join(&mut self, entering: Entering, ctx: &mut WebsocketContext<Self>) {
-        self.busy = true;
+        self.reading.hold();
         self.entries += 1;
         let chats = entering.rooms.iter().map(Room::entrance).collect();
         self.entering = Some(Box::new(entering));
@@ -304,7 +308,7 @@ impl WsSession {
             }
         }
         self.pump(ctx);
-        self.go_on(ctx);
+        self.reading.go_on();
     }
 
     fn welcome(
@@ -373,7 +377,7 @@ impl WsSession {
         }
         self.desk.chat_server().do_send(Leave { session: self.id, chats });
         self.pump(ctx);
-        self.go_on(ctx);
+        self.reading.go_on();
     }
 
     /// What was to be replayed before the answer cannot be read now. The session has entered, and
@@ -393,7 +397,7 @@ impl WsSession {
                 member.streams.release(room.standing.chat_id);
             }
         }
-        self.go_on(ctx);
+        self.reading.go_on();
     }
 
     pub(super) fn forget(&mut self, chat: ChatId, ctx: &mut WebsocketContext<Self>) {

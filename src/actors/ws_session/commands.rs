@@ -3,7 +3,7 @@
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
-use super::{Asked, Member, WsSession};
+use super::{Asked, WsSession};
 use crate::actors::chat_server::{Leave, Watch};
 use crate::actors::delivery::Origin;
 use crate::actors::reply::Reply;
@@ -14,8 +14,6 @@ use crate::protocol::{
     ServerTime,
 };
 
-/// Requests of one session that wait for an answer; one more is `unavailable`.
-const MOST_PENDING: usize = 1_024;
 /// Rooms that a session remembers without being in them.
 const MOST_VISITED: usize = 1_024;
 
@@ -27,20 +25,12 @@ impl WsSession {
     pub(super) fn command(
         &mut self,
         command: Command,
-        id: Option<RequestId>,
+        id: Option<&RequestId>,
         event: &str,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let request = id.clone();
-        let within_rate = match command {
-            Command::Ping => Ok(()),
-            _ => self.member().map_or(Ok(()), Member::rate),
-        };
-        if within_rate.is_err() {
-            self.desk.metrics().requests_limited.inc();
-        }
-        if let Err(exception) = within_rate.and_then(|()| self.act(command, request, ctx)) {
-            self.refuse(id.as_ref(), Some(event), &exception, ctx);
+        if let Err(exception) = self.act(command, id.cloned(), ctx) {
+            self.refuse(id, Some(event), &exception, ctx);
         }
     }
 
@@ -121,31 +111,29 @@ impl WsSession {
         + 'static,
     ) {
         let Some(user) = self.member().map(|member| member.user.clone()) else { return };
-        self.busy = true;
+        self.reading.hold();
         let desk = self.desk.clone();
         let visit = async move {
             desk.standing(&user, chat).await?;
             desk.locate(chat).await
         };
-        ctx.spawn(visit.into_actor(self).map(
-            move |room: Result<Addr<RoomActor>, Exception>, this, ctx| {
-                let again = id.clone();
-                let done = room.and_then(|room| {
-                    if let Some(member) = this.member() {
-                        if member.rooms.len() >= member.streams.len() + MOST_VISITED {
-                            let streams = &member.streams;
-                            member.rooms.retain(|chat, _| streams.contains(*chat));
-                        }
-                        member.rooms.insert(chat, room);
+        self.after(visit, ctx, move |this, room: Result<Addr<RoomActor>, Exception>, ctx| {
+            let again = id.clone();
+            let done = room.and_then(|room| {
+                if let Some(member) = this.member() {
+                    if member.rooms.len() >= member.streams.len() + MOST_VISITED {
+                        let streams = &member.streams;
+                        member.rooms.retain(|chat, _| streams.contains(*chat));
                     }
-                    then(this, id, ctx)
-                });
-                if let Err(exception) = done {
-                    this.refuse(again.as_ref(), Some(event), &exception, ctx);
+                    member.rooms.insert(chat, room);
                 }
-                this.go_on(ctx);
-            },
-        ));
+                then(this, id, ctx)
+            });
+            if let Err(exception) = done {
+                this.refuse(again.as_ref(), Some(event), &exception, ctx);
+            }
+            this.reading.go_on();
+        });
     }
 
     fn post(
@@ -156,14 +144,12 @@ impl WsSession {
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
         let session = self.id;
+        let in_work = self.reading.begin(message.body.as_str().len());
         let Some(member) = self.member() else { return Ok(()) };
-        if member.pending.len() >= MOST_PENDING {
-            return Err(Exception::unavailable());
-        }
         let client_id = message.client_id.unwrap_or_else(ClientId::random);
         let above = member.streams.end(chat);
         let what = Asked::Post { client_id: client_id.as_str().into(), above, stored: None };
-        let nonce = member.ask(id, chat, what);
+        let nonce = member.ask(id, chat, what, in_work);
         let author = member.user.author();
         let draft = Draft {
             chat_id: chat,
@@ -191,12 +177,10 @@ impl WsSession {
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
+        let in_work = self.reading.begin(0);
         let Some(member) = self.member() else { return Ok(()) };
-        if member.pending.len() >= MOST_PENDING {
-            return Err(Exception::unavailable());
-        }
         let user = member.user.id();
-        let nonce = member.ask(id, chat, Asked::Mark);
+        let nonce = member.ask(id, chat, Asked::Mark, in_work);
         let reply = Reply::to_session(ctx.address(), nonce);
         if let Some(room) = member.rooms.get(&chat)
             && let Err(SendError::Full(mark) | SendError::Closed(mark)) =
@@ -226,15 +210,15 @@ impl WsSession {
         }
         let user = member.user.clone();
         let chats: Vec<ChatId> = entries.iter().map(|entry| entry.chat_id).collect();
-        self.busy = true;
+        self.reading.hold();
         let look = async move { desk.standings(&user, chats).await };
-        ctx.spawn(look.into_actor(self).map(move |standings, this, ctx| match standings {
+        self.after(look, ctx, move |this, standings, ctx| match standings {
             Ok(standings) => this.enter(&entries, standings, id, ctx),
             Err(exception) => {
                 this.refuse(id.as_ref(), Some("enter_chat"), &exception, ctx);
-                this.go_on(ctx);
+                this.reading.go_on();
             }
-        }));
+        });
         Ok(())
     }
 
@@ -273,9 +257,9 @@ impl WsSession {
         let (desk, session) = (self.desk.clone(), self.id);
         let Some(member) = self.member() else { return Ok(()) };
         let user = member.user.clone();
-        self.busy = true;
+        self.reading.hold();
         let create = async move { desk.create_chat(&user, chat, Some(session)).await };
-        ctx.spawn(create.into_actor(self).map(move |created, this, ctx| match created {
+        self.after(create, ctx, move |this, created, ctx| match created {
             Ok((chat, standing, _))
                 if this.member().is_some_and(|member| member.streams.contains(chat.id)) =>
             {
@@ -283,14 +267,14 @@ impl WsSession {
                     let view = ChatView::new(&chat, member.user.role()).read_by(&standing);
                     answer(id.as_ref(), &view, ctx);
                 }
-                this.go_on(ctx);
+                this.reading.go_on();
             }
             Ok((chat, standing, _)) => this.enter_created(chat, standing, id, ctx),
             Err(exception) => {
                 this.refuse(id.as_ref(), Some("create_chat"), &exception.within("data"), ctx);
-                this.go_on(ctx);
+                this.reading.go_on();
             }
-        }));
+        });
         Ok(())
     }
 
@@ -317,10 +301,10 @@ impl WsSession {
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
         let claims = self.desk.verify(token)?;
-        self.busy = true;
+        self.reading.hold();
         let desk = self.desk.clone();
         let admit = async move { desk.admit(claims).await };
-        ctx.spawn(admit.into_actor(self).map(move |admitted, this, ctx| {
+        self.after(admit, ctx, move |this, admitted, ctx| {
             let renewed = admitted.and_then(|(user, _)| match this.member() {
                 Some(member) if member.user.id() == user.id() => {
                     let expires_at = user.expires_at();
@@ -342,8 +326,8 @@ impl WsSession {
                 }
                 Err(exception) => this.refuse(id.as_ref(), Some("authenticate"), &exception, ctx),
             }
-            this.go_on(ctx);
-        }));
+            this.reading.go_on();
+        });
         Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
 use super::commands::{Done, answer};
@@ -80,9 +79,6 @@ impl WsSession {
         let most_bytes = self.desk.outside().map_or(0, |outside| outside.most_bytes);
         let metrics = Arc::clone(self.desk.metrics());
         let member = self.member().ok_or_else(Exception::unavailable)?;
-        member.rate().inspect_err(|_| {
-            metrics.requests_limited.inc();
-        })?;
         let wanted = match route.role {
             RouteRole::Any => None,
             RouteRole::Customer => Some(Role::Customer),
@@ -122,7 +118,7 @@ impl WsSession {
                     let user = member.user.clone();
                     let desk = self.desk.clone();
                     let look = async move { desk.standing(&user, chat).await };
-                    ctx.spawn(look.into_actor(self).map(move |standing, this, ctx| {
+                    self.after(look, ctx, move |this, standing, ctx| {
                         let Some(member) = this.member() else { return };
                         member.forwards.looking = false;
                         match standing {
@@ -130,7 +126,7 @@ impl WsSession {
                             Err(exception) => this.forwarded(&waiting.sent, Err(exception), ctx),
                         }
                         this.pass_on(ctx);
-                    }));
+                    });
                 }
                 None => self.hand_on(waiting, ctx),
             }
@@ -152,10 +148,10 @@ impl WsSession {
             // Its asker is dropped with it, which answers it `unavailable`.
             drop(refused);
         }
-        ctx.spawn(answer.into_actor(self).map(move |outcome, this, ctx| {
+        self.after(answer, ctx, move |this, outcome, ctx| {
             let outcome = outcome.unwrap_or_else(|_| Err(Exception::unavailable()));
             this.forwarded(&sent, outcome, ctx);
-        }));
+        });
     }
 
     fn forwarded(

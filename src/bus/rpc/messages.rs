@@ -58,11 +58,18 @@ impl Question<'_> {
             after: wanted.after.as_deref(),
         };
         let list = List::of(&format!("get_messages/{chat}"), asked, LIMIT, Order::Desc);
-        let list = list.map_err(|refused| refused.within(DATA))?;
+        let mut list = list.map_err(|refused| refused.within(DATA))?;
+        let (after, before) =
+            (bound(wanted.after_seq, "afterSeq")?, bound(wanted.before_seq, "beforeSeq")?);
+        for (name, bound) in [("afterSeq", after), ("beforeSeq", before)] {
+            if let Some(seq) = bound {
+                list.filter(&format!("&{name}={seq}"));
+            }
+        }
         let shown = list.after().map_err(|refused| refused.within(DATA))?;
         let page = HistoryPage {
-            after: bound(wanted.after_seq, "afterSeq")?,
-            before: bound(wanted.before_seq, "beforeSeq")?,
+            after,
+            before,
             newest_first: list.order() == Order::Desc,
             limit: list.rows(),
         }

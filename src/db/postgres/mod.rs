@@ -1,8 +1,10 @@
 //! PostgreSQL: how a connection is opened, and the pool that reads go through.
 
 pub mod dialect;
+pub mod start;
 mod statements;
 mod tls;
+mod url;
 pub mod write;
 
 use std::error::Error as _;
@@ -19,20 +21,36 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio_postgres::config::{Host, SslMode};
 
+use super::error::is_stale;
 use super::{Config, StoreError};
 
 /// Every query here finds its rows by key. So no plan may go through a whole table, to scan, hash,
 /// merge or keep it, not even one that was made while the tables were empty; and one plan serves all
 /// values of a statement.
 /// A paused node must not hold another's chats: locks, statements and idle transactions are bounded.
-const SESSION: &str = "\
+const BOUNDS: &str = "\
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; \
     SET statement_timeout = '5s'";
 
+/// What is relied on, whatever is set for the server, the database or the user. Left to the operator:
+/// `synchronous_commit`, and a database that only reads. Of the timeouts, those that this server has.
+const RELIED_ON: &str = "\
+    SET search_path = public; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; \
+    SET default_transaction_isolation = 'read committed'; \
+    SET default_transaction_deferrable = off; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; \
+    SELECT set_config(name, '0', FALSE) FROM pg_settings \
+    WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
+
+/// Errors are told apart by their texts, so they are to be in English. Not every user may choose.
+pub const ENGLISH: &str = "\
+    DO $$ BEGIN PERFORM set_config('lc_messages', 'C', FALSE); \
+    EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
+
 /// Migrations may take their time, also waiting for one another.
-const MIGRATION_SESSION: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0";
+const MIGRATION_BOUNDS: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; \
+    SET idle_in_transaction_session_timeout = 0";
 
 /// How long an answer may take before its connection is given up: longer than the server's own
 /// limit on a statement, so that this is only ever the network or a paused server.
@@ -49,11 +67,7 @@ pub struct Server {
 impl Server {
     /// Reads a `postgres://` URL.
     pub fn parse(url: &str, ca_file: Option<&Path>) -> Result<Self, StoreError> {
-        // The parser's own error is left out: it may quote what it could not read, password and all.
-        let mut config: tokio_postgres::Config = url.parse().map_err(|_| {
-            let form = "postgres://user:password@host:port/database?sslmode=require";
-            StoreError::Internal(format!("the URL cannot be read, it should look like {form}"))
-        })?;
+        let mut config = url::parse(url, ca_file)?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(5));
         }
@@ -86,15 +100,15 @@ impl Server {
 
     /// Opens a connection for migrations.
     pub async fn open_for_migration(&self) -> ConnectionResult<AsyncPgConnection> {
-        self.open_with(MIGRATION_SESSION).await
+        self.open_with(MIGRATION_BOUNDS).await
     }
 
     /// Opens a connection for everything else.
     pub async fn open(&self) -> ConnectionResult<AsyncPgConnection> {
-        self.open_with(SESSION).await
+        self.open_with(BOUNDS).await
     }
 
-    async fn open_with(&self, session: &str) -> ConnectionResult<AsyncPgConnection> {
+    async fn open_with(&self, bounds: &str) -> ConnectionResult<AsyncPgConnection> {
         let mut connection = match &self.tls {
             None => plain(&self.config).await?,
             Some(tls) => match self.config.connect(tls.clone()).await {
@@ -110,10 +124,32 @@ impl Server {
             },
         };
         connection
-            .batch_execute(session)
+            .batch_execute(&format!("{bounds}; {RELIED_ON}; {ENGLISH}"))
             .await
             .map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(connection)
+    }
+
+    /// A bare connection, on which nothing was set.
+    async fn client(&self) -> Result<tokio_postgres::Client, StoreError> {
+        let failed = |error: &_| StoreError::Unavailable(describe(error));
+        if let Some(tls) = &self.tls {
+            match self.config.connect(tls.clone()).await {
+                Ok((client, connection)) => {
+                    // Ends with the client; what it has to report, the client's calls report.
+                    tokio::spawn(connection);
+                    return Ok(client);
+                }
+                Err(error) if self.may_go_plain && tls::is_refusal(&error) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        let mut config = self.config.clone();
+        let config = config.ssl_mode(SslMode::Disable);
+        let (client, connection) =
+            config.connect(tokio_postgres::NoTls).await.map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        Ok(client)
     }
 }
 
@@ -183,12 +219,23 @@ pub async fn bounded<T>(
     tokio::time::timeout(ANSWER_TIMEOUT, answer).await
 }
 
-/// Gives the connection back, or up where it did not answer.
+/// Gives the connection back, or up where it did not answer. One that lost its statements has
+/// fellows, such as after a migration: all that are idle are given up with it.
 pub fn finish<T>(
     object: Object<AsyncPgConnection>,
     answer: Result<QueryResult<T>, tokio::time::error::Elapsed>,
 ) -> Result<T, StoreError> {
     match answer {
+        Ok(Err(error)) if is_stale(&error) => {
+            log::warn!(
+                "a connection is replaced (is there a pooler that is not in session mode?): {error}"
+            );
+            if let Some(pool) = Object::pool(&object) {
+                pool.retain(|_, _| false);
+            }
+            drop(Object::take(object));
+            Err(error.into())
+        }
         Ok(result) => Ok(result?),
         Err(_) => {
             drop(Object::take(object));

@@ -47,11 +47,13 @@ macro_rules! statement {
 statement! {
     /// Locks chats in the order of their ids, so that no two batches wait for each other. The time
     /// is read after each row is locked: the latest of them is later than any earlier writer's.
-    LockChats { ids: &'a [ChatId] => Array<BigInt> } -> (BigInt, BigInt, UtcTimestamp)
+    LockChats { ids: &'a [ChatId] => Array<BigInt> }
+        -> (BigInt, BigInt, UtcTimestamp, UtcTimestamp)
     "WITH locked AS MATERIALIZED (
-         SELECT id, last_seq FROM chats WHERE id = ANY(?) ORDER BY id FOR NO KEY UPDATE
+         SELECT id, last_seq, updated_at FROM chats WHERE id = ANY(?)
+         ORDER BY id FOR NO KEY UPDATE
      )
-     SELECT id, last_seq, clock_timestamp() FROM locked"
+     SELECT id, last_seq, updated_at, clock_timestamp() FROM locked"
 }
 
 statement! {
@@ -71,7 +73,7 @@ statement! {
 statement! {
     /// Writes messages, and answers what their authors are called now.
     InsertMessages {
-        now: Timestamp => UtcTimestamp,
+        times: &'a [Timestamp] => Array<UtcTimestamp>,
         chats: &'a [ChatId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
@@ -80,20 +82,20 @@ statement! {
         client_ids: &'a [&'a str] => Array<Text>,
     } -> (BigInt, BigInt, BigInt, Nullable<Text>)
     "INSERT INTO messages (created_at, chat_id, seq, author_id, author_role, body, client_id)
-     SELECT ?, * FROM unnest(?, ?, ?, ?, ?, ?)
+     SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?)
      RETURNING chat_id, seq, id, (SELECT nickname FROM users WHERE users.id = author_id)"
 }
 
 statement! {
     /// Moves chats on to their newest message.
     MoveChats {
-        now: Timestamp => UtcTimestamp,
-        minute: i64 => BigInt,
+        times: &'a [Timestamp] => Array<UtcTimestamp>,
+        minutes: &'a [i64] => Array<BigInt>,
         ids: &'a [ChatId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
     } -> ()
-    "UPDATE chats SET updated_at = ?, active_minute = ?, last_seq = moved.seq
-     FROM unnest(?, ?) AS moved (id, seq)
+    "UPDATE chats SET updated_at = moved.at, active_minute = moved.minute, last_seq = moved.seq
+     FROM unnest(?, ?, ?, ?) AS moved (at, minute, id, seq)
      WHERE chats.id = moved.id"
 }
 
@@ -112,12 +114,12 @@ statement! {
 statement! {
     /// Writes down that messages were written.
     TellMessages {
-        now: Timestamp => UtcTimestamp,
+        times: &'a [Timestamp] => Array<UtcTimestamp>,
         chats: &'a [ChatId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
     } -> ()
-    "INSERT INTO outbox (at, kind, chat_id, seq)
-     SELECT ?, 'message.created', * FROM unnest(?, ?)"
+    "INSERT INTO outbox (kind, at, chat_id, seq)
+     SELECT 'message.created', * FROM unnest(?, ?, ?)"
 }
 
 statement! {

@@ -19,7 +19,7 @@ pub fn connector(ca_file: Option<&Path>) -> Result<Connector, StoreError> {
     match ca_file {
         Some(path) => {
             let unreadable = |error: &dyn std::fmt::Display| {
-                StoreError::Internal(format!("{} cannot be used: {error}", path.display()))
+                StoreError::Setup(format!("database.ca_file {}: {error}.", path.display()))
             };
             for certificate in
                 CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?

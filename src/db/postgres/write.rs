@@ -22,6 +22,7 @@ use super::statements::{
     TellReads,
 };
 use super::{Server, bounded};
+use crate::db::error::is_stale;
 use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
 use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
 use crate::db::{StoreError, minute};
@@ -53,6 +54,8 @@ enum Failure<'a> {
     Refused(Error),
     /// There is no connection, and COMMIT was not sent: nothing is stored.
     Lost(String),
+    /// The same, as the connection had lost its statements: another one has them.
+    Stale(String),
     /// There is no connection any more, and COMMIT was sent.
     Unknown(Plan<'a>, String),
 }
@@ -76,10 +79,15 @@ impl Link {
         events: &mut WriterEvents,
     ) -> Attempt {
         let begin = if again { BEGIN_IMPATIENT } else { BEGIN };
-        match self.transact(batch, begin, &Ours::new(), events).await {
+        let mut done = self.transact(batch, begin, &Ours::new(), events).await;
+        if let Err(Failure::Stale(why)) = &done {
+            log::warn!("a writer's connection is replaced: {why}");
+            done = self.transact(batch, begin, &Ours::new(), events).await;
+        }
+        match done {
             Ok(written) => Attempt::Done(written),
             Err(Failure::Refused(error)) => Attempt::Refused(error.to_string()),
-            Err(Failure::Lost(why)) => Attempt::Unavailable(why),
+            Err(Failure::Lost(why) | Failure::Stale(why)) => Attempt::Unavailable(why),
             Err(Failure::Unknown(plan, why)) => {
                 log::warn!("the outcome of a commit is unknown and looked for: {why}");
                 events.unknown_outcomes += 1;
@@ -102,7 +110,7 @@ impl Link {
             let why = match self.transact(batch, BEGIN, &ours, events).await {
                 Ok(written) => return Attempt::Done(written),
                 Err(Failure::Refused(error)) => error.to_string(),
-                Err(Failure::Lost(why)) => why,
+                Err(Failure::Lost(why) | Failure::Stale(why)) => why,
                 Err(Failure::Unknown(plan, why)) => {
                     ours.extend(plan.remember());
                     why
@@ -129,7 +137,8 @@ impl Link {
             if batch.drafts.is_empty() && batch.marks.is_empty() {
                 return Ok(Work::Read(read_heads(&connection, batch).await?));
             }
-            Ok(Work::Commit(prepare(&connection, batch, begin, ours, self.tells).await?))
+            let prepared = prepare(&connection, batch, begin, ours, self.tells).await?;
+            Ok(Work::Commit(Box::new(prepared)))
         };
         let error = match bounded(work).await {
             Ok(Ok(Work::Read(written))) => {
@@ -148,6 +157,9 @@ impl Link {
             Ok(Err(error)) => error,
             Err(late) => return Err(Failure::Lost(late.to_string())),
         };
+        if is_stale(&error) {
+            return Err(Failure::Stale(error.to_string()));
+        }
         // A server that only reads has handed over to another: to be found by connecting again.
         let reads_only = matches!(&error, Error::DatabaseError(Kind::ReadOnlyTransaction, _));
         match said(bounded(connection.batch_execute("ROLLBACK")).await) {
@@ -197,7 +209,7 @@ async fn connect(server: &Server, tells: bool) -> Result<AsyncPgConnection, Stor
 enum Work<'a> {
     /// Nothing is to be committed.
     Read(Written),
-    Commit(Prepared<'a>),
+    Commit(Box<Prepared<'a>>),
 }
 
 /// What went wrong, an error or a silence.
@@ -249,7 +261,7 @@ async fn look<'a>(
 
     let [mut first, mut second, mut third, mut fourth] = [connection; 4];
     let begin = first.batch_execute(begin);
-    let lock = LockChats { ids: &locked }.load::<(ChatId, Seq, Timestamp)>(&mut second);
+    let lock = LockChats { ids: &locked }.load::<(ChatId, Seq, Timestamp, Timestamp)>(&mut second);
     let find = FindMessages { chats: &chats, authors: &authors, client_ids: &client_ids };
     let find = unless(chats.is_empty(), find.load::<FoundRow>(&mut third));
     let heads = FindHeads { ids: &batch.heads };
@@ -257,7 +269,7 @@ async fn look<'a>(
     let ((), locked, found, heads) = try_join4(begin, lock, find, heads).await?;
 
     // Without a chat nothing is written, and there is no time to write it at.
-    let now = locked.iter().map(|(_, _, at)| *at).max().unwrap_or(Timestamp(0));
+    let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
     let found = found.into_iter().filter_map(|(n, id, seq, created_at, body, nickname)| {
         // The database counts from 1.
         let draft = batch.drafts.get(usize::try_from(n - 1).ok()?)?;
@@ -265,8 +277,9 @@ async fn look<'a>(
         Some((plan::key(draft), Found { receipt, body, nickname }))
     });
     let found = found.collect();
-    let ends = locked.into_iter().map(|(chat, seq, _)| (chat, seq)).collect();
-    Ok((Ground { heads: ends, found, now }, heads.into_iter().collect()))
+    let times = locked.iter().map(|(chat, _, at, _)| (*chat, *at)).collect();
+    let ends = locked.into_iter().map(|(chat, seq, ..)| (chat, seq)).collect();
+    Ok((Ground { heads: ends, times, found, now }, heads.into_iter().collect()))
 }
 
 type FoundRow = (i64, MessageId, Seq, Timestamp, String, Option<String>);
@@ -294,10 +307,13 @@ async fn apply(
     let (read, read_to): (Vec<_>, Vec<Seq>) = plan.reads.iter().map(|(k, v)| (*k, *v)).unzip();
     let (read_chats, readers): (Vec<ChatId>, Vec<UserId>) = read.into_iter().unzip();
     let now = plan.now;
+    let times: Vec<Timestamp> = chats.iter().map(|chat| plan.at(*chat)).collect();
+    let moved_at: Vec<Timestamp> = moved.iter().map(|chat| plan.at(*chat)).collect();
+    let minutes: Vec<i64> = moved_at.iter().map(|at| minute(*at)).collect();
 
     let [mut first, mut second, mut third, mut fourth, mut fifth] = [connection; 5];
     let insert = InsertMessages {
-        now,
+        times: &times,
         chats: &chats,
         seqs: &seqs,
         authors: &authors,
@@ -306,9 +322,9 @@ async fn apply(
         client_ids: &client_ids,
     };
     let insert = unless(chats.is_empty(), insert.load::<InsertedRow>(&mut first));
-    let advance = MoveChats { now, minute: minute(now), ids: &moved, seqs: &moved_to };
+    let advance = MoveChats { times: &moved_at, minutes: &minutes, ids: &moved, seqs: &moved_to };
     let advance = unless(moved.is_empty(), advance.execute(&mut second));
-    let tell = TellMessages { now, chats: &chats, seqs: &seqs };
+    let tell = TellMessages { times: &times, chats: &chats, seqs: &seqs };
     let tell = unless(!tells || chats.is_empty(), tell.execute(&mut third));
     // Before the marks are raised: it compares.
     let tell_reads = TellReads { now, chats: &read_chats, users: &readers, seqs: &read_to };

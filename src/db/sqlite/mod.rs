@@ -5,7 +5,10 @@
 pub mod dialect;
 pub mod write;
 
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,12 +38,23 @@ struct Connections {
 }
 
 impl File {
-    /// Opens the file, or makes it.
+    /// Opens the file; makes it where there is none, if it may (`create`).
     pub async fn open(
         path: PathBuf,
         readers: usize,
         acquire_timeout: Duration,
+        create: bool,
     ) -> Result<Self, StoreError> {
+        check(&path)?;
+        if create {
+            make(&path)?;
+        } else if !path.exists() {
+            return Err(StoreError::Setup(format!(
+                "There is no database file {}: the server makes it at its first start. Use the \
+                 settings and the folder that it was started with.",
+                path.display()
+            )));
+        }
         let connections = |count| {
             Arc::new(Connections {
                 path: path.clone(),
@@ -73,6 +87,47 @@ impl File {
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.run(move |connection| Ok(connection.immediate_transaction(work)?)).await
+    }
+}
+
+/// Looks whether there can be a database file at `path`, and answers what is strange about the one
+/// that is there. Makes nothing: a folder that is missing is more likely a mistyped path.
+pub fn check(path: &Path) -> Result<Option<String>, StoreError> {
+    let shown = path.display();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(folder) = parent.filter(|folder| !folder.is_dir()) {
+        return Err(StoreError::Setup(format!(
+            "The folder {} of database.url does not exist: make it, or correct the path.",
+            folder.display()
+        )));
+    }
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() => Err(StoreError::Setup(format!(
+            "database.url names {shown}, which is not a file: name one, as in sqlite://frontdesk.db."
+        ))),
+        Ok(file) if file.permissions().mode() & 0o077 != 0 => Ok(Some(format!(
+            "others than its owner may read the database file {shown}: \
+             chmod 600 {shown} {shown}-wal {shown}-shm"
+        ))),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::Setup(format!("The database file {shown}: {error}."))),
+    }
+}
+
+/// Makes the file for its owner alone, unless it is there: SQLite gives the files that it makes
+/// beside it the same mode, and takes an empty file for an empty database.
+fn make(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {
+            log::info!("made the database file {}", path.display());
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Setup(format!(
+            "The database file {} cannot be made: {error}.",
+            path.display()
+        ))),
     }
 }
 

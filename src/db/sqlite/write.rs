@@ -27,13 +27,15 @@ pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
     match file.write(move |connection| transact(connection, &batch, tells)).await {
         Ok(written) => Attempt::Done(written),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
-        Err(StoreError::Internal(why)) => Attempt::Refused(why),
+        Err(StoreError::Internal(why) | StoreError::Setup(why)) => Attempt::Refused(why),
     }
 }
 
 fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> QueryResult<Written> {
+    let heads = ends(connection, &batch.locked())?;
     let ground = Ground {
-        heads: heads(connection, &batch.locked())?.into_iter().collect(),
+        heads: heads.iter().map(|(chat, seq, _)| (*chat, *seq)).collect(),
+        times: heads.iter().map(|(chat, _, at)| (*chat, *at)).collect(),
         found: find(connection, batch)?,
         now: Timestamp::now(),
     };
@@ -44,8 +46,8 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
         diesel::update(chats::table.find(chat))
             .set((
                 chats::last_seq.eq(seq),
-                chats::updated_at.eq(plan.now),
-                chats::active_minute.eq(minute(plan.now)),
+                chats::updated_at.eq(plan.at(chat)),
+                chats::active_minute.eq(minute(plan.at(chat))),
             ))
             .execute(connection)?;
     }
@@ -53,21 +55,25 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
         tell(connection, &plan)?;
     }
     let marks = raise(connection, &plan)?;
-    let heads = heads(connection, &batch.heads)?;
+    let heads = ends(connection, &batch.heads)?;
+    let heads = heads.into_iter().map(|(chat, seq, _)| (chat, seq)).collect();
     Ok(plan.written(batch, inserted, &marks, &heads))
 }
 
-/// The last `seq` of those of the chats that exist.
-fn heads(connection: &mut SqliteConnection, ids: &[ChatId]) -> QueryResult<HashMap<ChatId, Seq>> {
-    let mut heads = HashMap::new();
+/// The last `seq` of those of the chats that exist, and when each was last written to.
+fn ends(
+    connection: &mut SqliteConnection,
+    ids: &[ChatId],
+) -> QueryResult<Vec<(ChatId, Seq, Timestamp)>> {
+    let mut ends = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS) {
-        let rows: Vec<(ChatId, Seq)> = chats::table
+        let rows: Vec<(ChatId, Seq, Timestamp)> = chats::table
             .filter(chats::id.eq_any(ids))
-            .select((chats::id, chats::last_seq))
+            .select((chats::id, chats::last_seq, chats::updated_at))
             .load(connection)?;
-        heads.extend(rows);
+        ends.extend(rows);
     }
-    Ok(heads)
+    Ok(ends)
 }
 
 /// The messages that are known by the drafts' names.
@@ -110,7 +116,7 @@ fn insert(
                     messages::author_role.eq(draft.role),
                     messages::body.eq(draft.body.as_str()),
                     messages::client_id.eq(draft.client_id.as_str()),
-                    messages::created_at.eq(plan.now),
+                    messages::created_at.eq(plan.at(draft.chat_id)),
                 )
             })
             .collect();
@@ -142,7 +148,9 @@ fn nicknames(
 
 /// Writes the news down: before the marks are raised, as one that does not grow is no news.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
-    let message = |&(draft, seq): &(&Draft, Seq)| NewsRow::message(draft.chat_id, seq, plan.now);
+    let message = |&(draft, seq): &(&Draft, Seq)| {
+        NewsRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
+    };
     let mut news: Vec<NewsRow> = plan.rows.iter().map(message).collect();
     for (&(chat, user), &seq) in &plan.reads {
         let stands: Option<Seq> = read_marks::table

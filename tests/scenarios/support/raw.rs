@@ -95,22 +95,29 @@ impl RawClient {
     pub async fn slow(node: &Node, token: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a socket");
-        Self::upgrade_on(socket, node, token).await
+        Self::upgrade_on(socket, node, Some(token)).await
     }
 
     /// Connects and upgrades, and reads nothing of what follows.
     pub async fn upgrade(node: &Node, token: &str) -> Self {
-        Self::upgrade_on(TcpSocket::new_v4().expect("a socket"), node, token).await
+        Self::upgrade_on(TcpSocket::new_v4().expect("a socket"), node, Some(token)).await
     }
 
-    async fn upgrade_on(socket: TcpSocket, node: &Node, token: &str) -> Self {
+    /// Connects and upgrades without a token.
+    pub async fn without_token(node: &Node) -> Self {
+        Self::upgrade_on(TcpSocket::new_v4().expect("a socket"), node, None).await
+    }
+
+    async fn upgrade_on(socket: TcpSocket, node: &Node, token: Option<&str>) -> Self {
         let stream = socket.connect(node.address()).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
         let mut client = Self { stream, unread: Vec::new() };
+        let token =
+            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let request = format!(
             "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Authorization: Bearer {token}\r\n\r\n",
+             {token}\r\n",
             node.address()
         );
         client.write(request).await;

@@ -1,0 +1,90 @@
+//! What is asked of a server before anything relies on it.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::{ENGLISH, Server, describe};
+use crate::db::StoreError;
+
+/// How long a server may take to answer one of these.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often two connections are compared: a pooler that hands its connections out in turn may give
+/// each of two its own once, by chance.
+const ROUNDS: usize = 3;
+
+const POOLED: &str = "There is a pooler in front of the database that gives a connection away \
+    between transactions: set pool_mode = session in PgBouncer, or let database.url name \
+    PostgreSQL itself.";
+
+/// Refuses a server that cannot be relied on, with what to set.
+pub async fn check(server: &Server) -> Result<(), StoreError> {
+    let (first, second) = (server.client().await?, server.client().await?);
+    check_sessions(&first, &second).await?;
+    let encoding = ask(&first, "SHOW server_encoding").await?;
+    if encoding != "UTF8" {
+        return Err(StoreError::Setup(format!(
+            "The database's encoding is {encoding}, which cannot hold every text: make one with \
+             CREATE DATABASE frontdesk ENCODING 'UTF8' TEMPLATE template0 (perhaps with \
+             LOCALE 'C.UTF-8'), and let database.url name it."
+        )));
+    }
+    check_language(&first).await
+}
+
+/// Whether a connection here is a session there, whose statements, settings and locks stay.
+async fn check_sessions(first: &Client, second: &Client) -> Result<(), StoreError> {
+    const PID: &str = "SELECT pg_backend_pid()";
+    let pooled = || StoreError::Setup(POOLED.to_owned());
+    let known = ask(first, PID).await?;
+    let mut seen = None;
+    for _ in 0..ROUNDS {
+        // A pooler of single statements refuses this.
+        if let Err(error) = bounded(second.batch_execute("BEGIN")).await? {
+            return Err(if describe(&error).contains("pooling") { pooled() } else { lost(&error) });
+        }
+        let other = ask(second, PID).await?;
+        // One that has no other connection to give lets us wait.
+        let again = ask(first, PID).await.map_err(|_| pooled())?;
+        bounded(second.batch_execute("ROLLBACK")).await?.map_err(|error| lost(&error))?;
+        if again != known || other == known || *seen.get_or_insert(other.clone()) != other {
+            return Err(pooled());
+        }
+    }
+    Ok(())
+}
+
+/// Whether errors are told apart as `db::error` knows them: by the text of one that is easily made.
+async fn check_language(client: &Client) -> Result<(), StoreError> {
+    // Refused to most users, and then the server's own language counts.
+    bounded(client.batch_execute(ENGLISH)).await?.map_err(|error| lost(&error))?;
+    let Err(error) = bounded(client.batch_execute("SELECT 1/0")).await? else { return Ok(()) };
+    match error.as_db_error() {
+        None => Err(lost(&error)),
+        Some(said) if said.message() == "division by zero" => Ok(()),
+        Some(_) => Err(StoreError::Setup(
+            "The server's errors are not in English, and this user may not choose: as a superuser, \
+             ALTER DATABASE … SET lc_messages = 'C'."
+                .to_owned(),
+        )),
+    }
+}
+
+async fn ask(client: &Client, query: &str) -> Result<String, StoreError> {
+    let rows = bounded(client.simple_query(query)).await?.map_err(|error| lost(&error))?;
+    let value = rows.iter().find_map(|row| match row {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    value.map(str::to_owned).ok_or_else(|| StoreError::Internal(format!("{query}: no answer")))
+}
+
+async fn bounded<T>(answer: impl Future<Output = T>) -> Result<T, StoreError> {
+    let late = || StoreError::Unavailable("the server takes no second connection".to_owned());
+    timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| late())
+}
+
+fn lost(error: &tokio_postgres::Error) -> StoreError {
+    StoreError::Unavailable(describe(error))
+}

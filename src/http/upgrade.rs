@@ -1,0 +1,107 @@
+//! Whether a request may become a WebSocket, by its headers alone.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderName};
+use actix_web::http::{StatusCode, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Problem;
+use crate::protocol::Exception;
+
+/// The subprotocol that is selected where it is offered.
+pub const SUBPROTOCOL: &str = "frontdesk.v1.json";
+/// Bytes of a `Sec-WebSocket-Key`, decoded.
+const KEY_BYTES: usize = 16;
+
+/// Lets pass what RFC 6455 calls an opening handshake, in a subprotocol that is spoken here.
+///
+/// # Errors
+/// 426 for no upgrade and for another version, 400 for anything else, by the header's name.
+pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
+    let refused =
+        |header: &str, problem: &str| Problem::from(Exception::bad_request(header, problem));
+    let required = |header: &str, problem: &str| {
+        let exception = Exception::bad_request(header, problem);
+        Problem::with_status(StatusCode::UPGRADE_REQUIRED, exception)
+    };
+    if request.version() < Version::HTTP_11 {
+        return Err(refused("Upgrade", "needs HTTP/1.1"));
+    }
+    let is_asked =
+        |header, word| items(request, header).any(|item| item.eq_ignore_ascii_case(word));
+    if !is_asked(header::UPGRADE, "websocket") || !is_asked(header::CONNECTION, "upgrade") {
+        return Err(required("Upgrade", "must be websocket, with Connection: Upgrade"));
+    }
+    if !items(request, header::SEC_WEBSOCKET_VERSION).eq(["13"]) {
+        return Err(required("Sec-WebSocket-Version", "must be 13"));
+    }
+    let mut keys = items(request, header::SEC_WEBSOCKET_KEY);
+    let key = keys.next().filter(|_| keys.next().is_none());
+    let key = key.and_then(|key| STANDARD.decode(key).ok());
+    if key.is_none_or(|key| key.len() != KEY_BYTES) {
+        return Err(refused("Sec-WebSocket-Key", "must be 16 bytes in base64"));
+    }
+    let mut offered = items(request, header::SEC_WEBSOCKET_PROTOCOL).peekable();
+    if offered.peek().is_some() && !offered.any(|protocol| protocol == SUBPROTOCOL) {
+        let problem =
+            format!("must name {SUBPROTOCOL}, which is what is spoken here, or be left out");
+        return Err(refused("Sec-WebSocket-Protocol", &problem));
+    }
+    Ok(())
+}
+
+/// What a header lists, however many lines it has.
+fn items(request: &HttpRequest, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = request.headers().get_all(name);
+    // What is no text is an item that nothing is equal to.
+    values.flat_map(|value| value.to_str().unwrap_or("\0").split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    const GOOD: [(&str, &str); 4] = [
+        ("upgrade", "websocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    fn request(change: (&'static str, &'static str)) -> TestRequest {
+        GOOD.into_iter()
+            .chain([change])
+            .fold(TestRequest::get(), |request, header| request.insert_header(header))
+    }
+
+    fn status(request: TestRequest) -> u16 {
+        match check_upgrade(&request.to_http_request()) {
+            Ok(()) => 101,
+            Err(problem) => problem.status_code().as_u16(),
+        }
+    }
+
+    #[test]
+    fn only_a_handshake_that_a_client_can_go_on_with_is_taken() {
+        for (header, value, expected) in [
+            ("x-other", "1", 101),
+            ("sec-websocket-protocol", "frontdesk.v1.json", 101),
+            ("sec-websocket-protocol", "chat, frontdesk.v1.json", 101),
+            ("sec-websocket-protocol", "chat", 400),
+            ("sec-websocket-protocol", "frontdesk.v2.json, chat", 400),
+            ("sec-websocket-key", "dGhlIHNhbXBsZQ==", 400),
+            ("sec-websocket-key", "not base64", 400),
+            ("sec-websocket-version", "8", 426),
+            ("upgrade", "h2c", 426),
+            ("connection", "keep-alive", 426),
+        ] {
+            assert_eq!(status(request((header, value))), expected, "{header}: {value}");
+        }
+        let old = request(("x-other", "1")).version(Version::HTTP_10);
+        assert_eq!(status(old), 400);
+    }
+}
