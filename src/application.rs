@@ -117,7 +117,9 @@ impl Application {
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let heartbeat = settings.limits.heartbeat();
         let bus_desk = desk.clone();
+        let listed = settings.server.allowed_origins.clone();
         let state = web::Data::new(State {
+            origins: Arc::new(http::Origins::new(listed, Arc::clone(&metrics))),
             desk,
             settings: Arc::new(settings),
             metrics,
@@ -130,7 +132,8 @@ impl Application {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
             App::new()
-                .wrap(http::cors(&state.settings))
+                .wrap(http::cors(Arc::clone(&state.origins)))
+                .wrap(from_fn(http::refuse_in_form))
                 .wrap(from_fn(http::drain))
                 .configure(http::configure(state.clone()))
         })
@@ -139,7 +142,7 @@ impl Application {
         .tcp_nodelay(true)
         .on_connect(move |connection, _| {
             if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
-                && let Err(error) = http::watch(stream, heartbeat)
+                && let Err(error) = http::watch_peer(stream, heartbeat)
             {
                 log::warn!("a peer that vanishes cannot be noticed: {error}");
             }

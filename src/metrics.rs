@@ -152,11 +152,13 @@ pub struct Metrics {
     pub messages_unavailable: Counter,
     pub deliveries: Counter,
     pub requests_limited: Counter,
+    pub origins_refused: Counter,
     pub replayed: Counter,
     pub holes_repaired: Counter,
     pub batch_messages: Histogram,
     pub batch_seconds: Histogram,
     pub batches_split: Counter,
+    pub writes_failed: Counter,
     pub outcomes_unknown: Counter,
     pub database_reconnects: Counter,
     pub panics: Family<Of, Counter>,
@@ -196,11 +198,13 @@ impl Metrics {
             messages_unavailable: Counter::default(),
             deliveries: Counter::default(),
             requests_limited: Counter::default(),
+            origins_refused: Counter::default(),
             replayed: Counter::default(),
             holes_repaired: Counter::default(),
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
             batches_split: Counter::default(),
+            writes_failed: Counter::default(),
             outcomes_unknown: Counter::default(),
             database_reconnects: Counter::default(),
             panics: Family::default(),
@@ -265,6 +269,11 @@ impl Metrics {
             self.deliveries.clone(),
         );
         registry.register(
+            "origins_refused",
+            "Requests of web pages whose origin is not allowed",
+            self.origins_refused.clone(),
+        );
+        registry.register(
             "requests_limited",
             "Requests refused by a rate limit",
             self.requests_limited.clone(),
@@ -293,6 +302,11 @@ impl Metrics {
             "batches_split",
             "Write transactions split to find the row that fails",
             self.batches_split.clone(),
+        );
+        registry.register(
+            "writes_failed",
+            "Messages and read marks that the database refuses",
+            self.writes_failed.clone(),
         );
         registry.register(
             "outcomes_unknown",

@@ -168,6 +168,7 @@ impl DbExecutor {
             Ok(mut writer) => {
                 let events = writer.take_events();
                 self.metrics.batches_split.inc_by(events.splits);
+                self.metrics.writes_failed.inc_by(events.failures);
                 self.metrics.outcomes_unknown.inc_by(events.unknown_outcomes);
                 self.metrics.database_reconnects.inc_by(events.reconnects);
                 self.writer = Some(writer);

@@ -76,7 +76,7 @@ impl From<StoreError> for Exception {
             }
             StoreError::Internal(_) | StoreError::Setup(_) => {
                 log::error!("{error}");
-                Exception::new(Code::Internal, "something went wrong here")
+                Exception::internal()
             }
         }
     }
@@ -97,6 +97,7 @@ impl From<Refusal> for Stored {
         match refusal {
             Refusal::NoChat => Stored::NoChat,
             Refusal::Unavailable => Stored::Unavailable,
+            Refusal::Failed => Stored::Failed,
         }
     }
 }
@@ -189,7 +190,7 @@ impl Desk {
             AdmitError::Blocked => Exception::forbidden("this user is blocked"),
             AdmitError::OtherUser => {
                 log::error!("a token was answered with another user");
-                Exception::new(Code::Internal, "something went wrong here")
+                Exception::internal()
             }
         })?;
         if let Some(chat) = admission.created_chat {
@@ -419,5 +420,6 @@ pub fn refused(chat: ChatId, refusal: &Refusal) -> Exception {
     match refusal {
         Refusal::NoChat => Exception::chat_not_found(chat),
         Refusal::Unavailable => Exception::unavailable(),
+        Refusal::Failed => Exception::internal(),
     }
 }

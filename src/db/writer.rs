@@ -52,6 +52,8 @@ pub enum Refusal {
     NoChat,
     /// Nobody can say yet: worth trying again.
     Unavailable,
+    /// The database refuses it, and would again.
+    Failed,
 }
 
 /// What went wrong and was dealt with, since it was last asked for.
@@ -82,8 +84,12 @@ enum Link {
 /// What became of one try to write a batch.
 pub enum Attempt {
     Done(Written),
-    /// The database refused it and has written nothing of it: one of its items may be why.
-    Refused(String),
+    /// The database refused it and has written nothing of it: one of its items may be why. Whether
+    /// that may pass, as another's lock does.
+    Refused {
+        why: String,
+        may_pass: bool,
+    },
     /// The database is not there, or too busy. Nothing of it counts as written.
     Unavailable(String),
 }
@@ -105,7 +111,7 @@ impl Store {
 
 impl Writer {
     /// Writes the batch in one transaction and answers for each of its items. Never fails as a
-    /// whole: an item that the database refuses is found by splitting, and fails alone. What is
+    /// whole: an item that the database refuses is found by splitting, and is `Failed` alone. What is
     /// `Unavailable` may be sent again.
     pub async fn write(&mut self, batch: Batch) -> Written {
         let start = Instant::now();
@@ -131,19 +137,19 @@ impl Writer {
                     }
                     written.append(done);
                 }
-                Attempt::Refused(why) if batch.len() > 1 => {
+                Attempt::Refused { why, .. } if batch.len() > 1 => {
                     log::warn!("a batch of {} failed and is split: {why}", batch.len());
                     splits += 1;
                     let (first, second) = batch.halves();
                     rest.push(Arc::new(second));
                     rest.push(Arc::new(first));
                 }
-                Attempt::Refused(why) => {
+                Attempt::Refused { why, may_pass: false } => {
                     log::error!("a write failed: {why}");
                     self.events.failures += 1;
-                    written.append(batch.unavailable());
+                    written.append(batch.answered(&Stored::Failed, Refusal::Failed));
                 }
-                Attempt::Unavailable(why) => {
+                Attempt::Refused { why, .. } | Attempt::Unavailable(why) => {
                     log::warn!("a batch of {} was not written: {why}", batch.len());
                     written.append(batch.unavailable());
                 }
@@ -211,10 +217,15 @@ impl Batch {
     }
 
     fn unavailable(&self) -> Written {
+        self.answered(&Stored::Unavailable, Refusal::Unavailable)
+    }
+
+    /// The same answer for each of its items.
+    fn answered(&self, stored: &Stored, refusal: Refusal) -> Written {
         Written {
-            drafts: vec![Stored::Unavailable; self.drafts.len()],
-            marks: vec![Err(Refusal::Unavailable); self.marks.len()],
-            heads: vec![Err(Refusal::Unavailable); self.heads.len()],
+            drafts: vec![stored.clone(); self.drafts.len()],
+            marks: vec![Err(refusal); self.marks.len()],
+            heads: vec![Err(refusal); self.heads.len()],
         }
     }
 }

@@ -135,6 +135,8 @@ pub enum Stored {
     NoChat,
     /// Nobody can say yet. Safe to send again with the same `clientId`.
     Unavailable,
+    /// The database refuses it, and would again; nothing was stored.
+    Failed,
 }
 
 /// Where a message stands in the log.

@@ -30,7 +30,7 @@ const PROBES: u32 = 3;
 ///
 /// # Errors
 /// The socket does not take the options.
-pub fn watch(stream: &TcpStream, heartbeat: Duration) -> io::Result<()> {
+pub fn watch_peer(stream: &TcpStream, heartbeat: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_user_timeout(Some(heartbeat.saturating_mul(2)))?;
     // The kernel counts these in whole seconds.
@@ -104,7 +104,7 @@ mod tests {
         for (heartbeat, probed) in [(25_000, 25), (10, 1)] {
             let stream = TcpStream::connect(address).await.expect("a connection");
             let heartbeat = Duration::from_millis(heartbeat);
-            watch(&stream, heartbeat).expect("options");
+            watch_peer(&stream, heartbeat).expect("options");
             let socket = SockRef::from(&stream);
             assert!(socket.keepalive().expect("an option"));
             let (time, retries) = (socket.tcp_keepalive_time(), socket.tcp_keepalive_retries());

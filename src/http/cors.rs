@@ -1,23 +1,24 @@
-//! Which web pages may talk to the desk: one rule, for requests and for the WebSocket upgrade.
+//! What browsers are told of the pages that may talk to the desk.
 
-use actix_cors::Cors;
-use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
 
-use crate::settings::Settings;
+use actix_cors::{Cors, CorsError};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName};
+use actix_web::middleware::Next;
+
+use super::{Origins, Problem};
+use crate::protocol::Exception;
 
 /// How long a browser may remember that it may ask, in seconds.
 const MAX_AGE: usize = 3600;
 
 /// The middleware that answers browsers' questions. A page that is not allowed gets no headers, so
 /// its browser keeps the answer from it.
-pub fn cors(settings: &Settings) -> Cors {
-    allowing(settings.server.allowed_origins.clone())
-}
-
-fn allowing(listed: Vec<String>) -> Cors {
+pub fn cors(origins: Arc<Origins>) -> Cors {
     Cors::default()
-        .allowed_origin_fn(move |origin, head| is_allowed(origin, head.headers(), &listed))
+        .allowed_origin_fn(move |origin, head| origins.admit(origin, head.headers()))
         .allowed_methods(["GET", "HEAD", "POST", "PUT"])
         .allowed_headers([
             header::AUTHORIZATION,
@@ -33,99 +34,36 @@ fn allowing(listed: Vec<String>) -> Cors {
         .max_age(MAX_AGE)
 }
 
-/// Whether the page that sends `request`, if it is one, may talk to the desk: one of the desk's own
-/// host, or of an origin that the operator listed. Who is no browser sends no `Origin`, and may.
-#[must_use]
-pub fn origin_allowed(request: &HttpRequest, settings: &Settings) -> bool {
-    let headers = request.headers();
-    let listed = &settings.server.allowed_origins;
-    headers.get_all(header::ORIGIN).all(|origin| is_allowed(origin, headers, listed))
-}
-
-fn is_allowed(origin: &HeaderValue, headers: &HeaderMap, listed: &[String]) -> bool {
-    if listed.iter().any(|listed| listed == "*") {
-        return true;
-    }
-    let Ok(origin) = origin.to_str() else { return false };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    host.is_some_and(|host| is_own(origin, host))
-        || listed.iter().any(|listed| origin.eq_ignore_ascii_case(listed.trim_end_matches('/')))
-}
-
-/// Whether the origin's host and port are those that were asked. Its scheme is not compared: a
-/// proxy that ends TLS leaves no trace of it.
-fn is_own(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    // Browsers leave out the port that the scheme implies; what else stands between may write it.
-    let implied = match scheme {
-        "http" => ":80",
-        "https" => ":443",
-        _ => return false,
-    };
-    let host = host.strip_suffix(implied).unwrap_or(host);
-    !host.is_empty()
-        && authority.strip_suffix(implied).unwrap_or(authority).eq_ignore_ascii_case(host)
+/// Gives the refusals of [`cors()`], which are plain text, the form that all others have.
+///
+/// # Errors
+/// Those of what is asked.
+pub async fn refuse_in_form(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, actix_web::Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let refused = response.response().error().and_then(|error| error.as_error::<CorsError>());
+    let Some(words) = refused.map(ToString::to_string) else { return Ok(response) };
+    let problem = Problem::from(Exception::forbidden(words));
+    Ok(ServiceResponse::from_err(problem, response.into_parts().0))
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
     use actix_web::http::{Method, StatusCode};
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, HttpResponse, web};
 
     use super::*;
-
-    fn allowed(origin: &str, host: &str, listed: &[&str]) -> bool {
-        let request = TestRequest::default().insert_header((header::HOST, host)).to_http_request();
-        let listed: Vec<String> = listed.iter().map(|&origin| origin.to_owned()).collect();
-        let origin = HeaderValue::from_str(origin).expect("a header");
-        is_allowed(&origin, request.headers(), &listed)
-    }
-
-    #[test]
-    fn a_page_of_the_desks_own_host_is_allowed() {
-        for (origin, host) in [
-            ("http://127.0.0.1:3000", "127.0.0.1:3000"),
-            ("https://desk.example.org", "desk.example.org"),
-            ("https://Desk.example.org", "desk.example.org:443"),
-            ("http://[::1]:3000", "[::1]:3000"),
-        ] {
-            assert!(allowed(origin, host, &[]), "{origin} {host}");
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_host_is_not() {
-        for (origin, host) in [
-            ("http://127.0.0.1:3001", "127.0.0.1:3000"),
-            ("https://desk.example.org.evil.org", "desk.example.org"),
-            ("https://evil-desk.example.org", "desk.example.org"),
-            ("https://desk.example.org@evil.org", "desk.example.org"),
-            ("ftp://desk.example.org", "desk.example.org"),
-            ("desk.example.org", "desk.example.org"),
-            ("null", "null"),
-            ("https://", ""),
-            ("", ""),
-        ] {
-            assert!(!allowed(origin, host, &[]), "{origin} {host}");
-        }
-    }
-
-    #[test]
-    fn a_page_that_the_operator_listed_is_allowed() {
-        let listed = ["https://app.example.org", "https://shop.example.org/"];
-        assert!(allowed("https://app.example.org", "desk.example.org", &listed));
-        assert!(allowed("https://shop.example.org", "desk.example.org", &listed));
-        assert!(!allowed("http://app.example.org", "desk.example.org", &listed));
-        assert!(!allowed("https://app.example.org:8443", "desk.example.org", &listed));
-        assert!(allowed("https://anyone.example", "desk.example.org", &["*"]));
-        assert!(allowed("null", "desk.example.org", &["*"]));
-    }
+    use crate::metrics::Metrics;
 
     /// What a browser is told of a page of `origin` that wants to send a message.
     async fn asked(method: Method, origin: &str) -> HttpResponse<()> {
+        let metrics = Arc::new(Metrics::new());
         let app = App::new()
-            .wrap(allowing(vec!["https://app.example.org".to_owned()]))
+            .wrap(cors(Arc::new(Origins::new(vec!["https://app.example.org".to_owned()], metrics))))
             .route("/", web::post().to(HttpResponse::NoContent));
         let request = TestRequest::default()
             .method(method)

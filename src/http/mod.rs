@@ -8,6 +8,7 @@ mod cors;
 mod list;
 mod messages;
 mod ops;
+mod origins;
 mod problem;
 mod query;
 mod upgrade;
@@ -26,8 +27,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
-pub use connection::{drain, watch};
-pub use cors::{cors, origin_allowed};
+pub use connection::{drain, watch_peer};
+pub use cors::{cors, refuse_in_form};
+pub use origins::Origins;
 pub use problem::Problem;
 
 use crate::actors::Desk;
@@ -43,6 +45,7 @@ pub struct State {
     pub desk: Desk,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
+    pub origins: Arc<Origins>,
     /// Whether new work is welcome; no longer once the server is going away.
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: what is still arriving is given up.

@@ -5,7 +5,7 @@ use actix_web_actors::ws::WsResponseBuilder;
 
 use super::query::Query;
 use super::upgrade::{SUBPROTOCOL, check_upgrade};
-use super::{Answer, State, authenticated, origin_allowed};
+use super::{Answer, State, authenticated};
 use crate::actors::{Beginning, WsSession};
 use crate::protocol::{Code, Exception, resume_from_query};
 
@@ -15,7 +15,7 @@ pub async fn upgrade(
     payload: web::Payload,
     state: web::Data<State>,
 ) -> Answer {
-    if !origin_allowed(&request, &state.settings) {
+    if !state.origins.allow(&request) {
         return Err(Exception::forbidden("this origin is not allowed").into());
     }
     check_upgrade(&request)?;

@@ -117,6 +117,11 @@ impl Exception {
     }
 
     #[must_use]
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, "something went wrong here")
+    }
+
+    #[must_use]
     pub fn unavailable() -> Self {
         Self::new(
             Code::Unavailable,
@@ -164,6 +169,7 @@ impl Exception {
             Stored::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
             Stored::NoChat => Some(Self::chat_not_found(chat)),
             Stored::Unavailable => Some(Self::unavailable()),
+            Stored::Failed => Some(Self::internal()),
         }
     }
 }

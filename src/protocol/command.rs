@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::object::Object;
+use super::read::{join, parse_data, read};
 use super::{Code, Envelope, Exception};
 use crate::domain::{Body, ChatId, ClientId, Seq, UserId};
 
@@ -371,10 +372,6 @@ fn not_negative(seq: Seq, path: &str) -> Result<Seq, Exception> {
     Ok(seq)
 }
 
-fn join(at: &str, field: &str) -> String {
-    if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") }
-}
-
 /// An envelope's `data`.
 struct Data<'a>(Option<&'a RawValue>);
 
@@ -382,46 +379,6 @@ impl Data<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, Exception> {
         parse_data(self.0, "data")
     }
-}
-
-/// Reads the `data` of a frame or of another service's packet, or what stands at `at` in it. A
-/// missing one, and `null`, count as an object without fields.
-///
-/// # Errors
-/// What is not as it must be: the message names the path, from `at` on.
-pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Result<T, Exception> {
-    let data = data.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
-    read(data.as_bytes(), at)
-}
-
-/// Deserializes; where that fails, once more, slowly, for the path of what is wrong.
-fn read<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<T, Exception> {
-    if let Ok(Object(value)) = serde_json::from_slice(text) {
-        return Ok(value);
-    }
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let error = match serde_path_to_error::deserialize::<_, Object<T>>(&mut json) {
-        Ok(_) => return Err(Exception::new(Code::BadRequest, "something follows the JSON value")),
-        Err(error) => error,
-    };
-    let inner = error.path().to_string();
-    let problem = error.into_inner();
-    if problem.is_syntax() || problem.is_eof() {
-        return Err(Exception::new(Code::BadRequest, format!("not JSON: {problem}")));
-    }
-    let mut path = at.to_owned();
-    if inner != "." {
-        path = join(&path, &inner);
-    }
-    let problem = problem.to_string();
-    // serde reports a missing field at its parent; the client looks for the field.
-    if let Some(field) =
-        problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next())
-    {
-        return Err(Exception::bad_request(join(&path, field), "is missing"));
-    }
-    let problem = problem.split(" at line ").next().unwrap_or_default();
-    Err(Exception::bad_request(if path.is_empty() { "body".to_owned() } else { path }, problem))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::object::Object;
-use super::{Code, Exception};
+use super::read::{HALF_OF_A_PAIR, read_any};
+use super::{Code, Exception, Fields};
 
 /// The longest textual `id`, in characters.
 const ID_CHARS: usize = 64;
@@ -68,51 +68,46 @@ impl<'a> Envelope<'a> {
 /// Looks a second time, slowly, at a frame that was refused: what is wrong with it, and whom to answer.
 fn explain(text: &str) -> Rejected {
     let reject = |id, event, exception| Rejected { id, event, exception };
-    let mut fields = match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(fields)) => fields,
+    let nobody = |exception| reject(None, None, exception);
+    let object = match read_any::<&RawValue>(text.as_bytes(), "") {
+        Ok(value) if value.get().starts_with('{') => value,
         Ok(_) => {
-            return reject(
-                None,
-                None,
-                Exception::new(Code::BadRequest, "a frame must be a JSON object"),
-            );
+            return nobody(Exception::new(Code::BadRequest, "a frame must be a JSON object"));
         }
-        Err(error) => {
-            return reject(
-                None,
-                None,
-                Exception::new(Code::BadRequest, format!("not JSON: {error}")),
-            );
-        }
+        Err(exception) => return nobody(exception),
     };
-    let event = match fields.remove("event") {
-        Some(Value::String(event)) => Ok(event),
-        Some(_) => Err(Exception::bad_request("event", "must be a string")),
+    let Ok(fields) = Fields::parse(object.get()) else {
+        let problem = format!("a field's name {HALF_OF_A_PAIR}");
+        return nobody(Exception::new(Code::BadRequest, problem));
+    };
+    let event = match fields.get("event") {
+        Some((event, _)) => read_any::<String>(event.get().as_bytes(), "event"),
         None => Err(Exception::bad_request("event", "is missing")),
     };
-    let id = match fields.remove("id") {
-        None | Some(Value::Null) => Ok(None),
-        Some(id) => serde_json::from_value::<RequestId>(id)
-            .ok()
-            .filter(RequestId::is_allowed)
-            .map(Some)
-            .ok_or_else(|| {
-                Exception::bad_request(
-                    "id",
-                    "must be a string of at most 64 characters or an integer within ±2^53",
-                )
-            }),
-    };
+    let id = fields.get("id").map_or(Ok(None), |(id, _)| id_of(id));
+    let twice = ["event", "data", "id"]
+        .into_iter()
+        .find(|name| fields.get(name).is_some_and(|(_, is_twice)| is_twice));
     match (id, event) {
         (Err(exception), event) => reject(None, event.ok(), exception),
         (Ok(id), Err(exception)) => reject(id, None, exception),
         // Only a field given twice is refused at first sight and looks right at the second.
-        (Ok(id), Ok(event)) => reject(
-            id,
-            Some(event),
-            Exception::new(Code::BadRequest, "a field of the envelope is given twice"),
-        ),
+        (Ok(id), Ok(event)) => {
+            let exception = Exception::bad_request(twice.unwrap_or("event"), "is given twice");
+            reject(id, Some(event), exception)
+        }
     }
+}
+
+fn id_of(value: &RawValue) -> Result<Option<RequestId>, Exception> {
+    if value.get().starts_with('"') {
+        read_any::<String>(value.get().as_bytes(), "id")?;
+    }
+    let id = serde_json::from_str::<Option<RequestId>>(value.get()).ok();
+    id.filter(|id| id.as_ref().is_none_or(RequestId::is_allowed)).ok_or_else(|| {
+        let problem = "must be a text of at most 64 characters or a whole number within ±2^53";
+        Exception::bad_request("id", problem)
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +140,37 @@ mod tests {
         let rejected = Envelope::parse(r#"{"id":4}"#).expect_err("no event");
         assert_eq!(rejected.id, Some(RequestId::Number(4)));
         assert_eq!(rejected.exception.path.as_deref(), Some("event"));
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_named_by_its_field() {
+        for (text, path) in [
+            (r#"{"event":"ping\ud83d","id":4}"#, Some("event")),
+            (r#"{"event":"ping","id":"\ud83d"}"#, Some("id")),
+            (r#"{"event":"ping","id":4,"\ud83d":1}"#, None),
+        ] {
+            let Exception { path: named, message, .. } =
+                Envelope::parse(text).expect_err(text).exception;
+            assert_eq!(named.as_deref(), path, "{text}");
+            assert!(message.contains("half of a surrogate pair"), "{text}: {message}");
+        }
+        let frame = r#"{"id":4,"data":{"message":"\ud83d"}}"#;
+        let rejected = Envelope::parse(frame).expect_err("no event");
+        assert_eq!(rejected.id, Some(RequestId::Number(4)), "whatever the data has");
+        let frame = r#"{"event":"ping","data":{"message":"\ud83d"},"extra":"\ude00"}"#;
+        assert!(Envelope::parse(frame).is_ok(), "the data is looked at later");
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_named() {
+        for (text, path) in [
+            (r#"{"event":"a","event":"b"}"#, "event"),
+            (r#"{"event":"a","data":{},"data":{}}"#, "data"),
+            (r#"{"event":"a","id":1,"id":2}"#, "id"),
+        ] {
+            let rejected = Envelope::parse(text).expect_err(text);
+            assert_eq!(rejected.exception.path.as_deref(), Some(path), "{text}");
+        }
     }
 
     #[test]

@@ -10,13 +10,13 @@ mod object;
 mod event;
 mod fields;
 mod new_user;
+mod read;
 mod view;
 
 pub use code::{Code, Exception};
 pub(crate) use command::client_id_refused;
 pub use command::{
-    Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, parse_data,
-    resume_from_query,
+    Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, resume_from_query,
 };
 pub use cursor::Key;
 pub use envelope::{Envelope, Rejected, RequestId};
@@ -28,6 +28,7 @@ pub use fields::{Fields, NoFields};
 pub use lenient::{Number, Text};
 pub use list::{Asked, Cursor, LIMIT_MAX, List, Order, Page};
 pub use new_user::{NewUser, storable};
+pub use read::parse_data;
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
     UserView, Welcome, WelcomeLimits,

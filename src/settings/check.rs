@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
+use super::origin::normalized;
 use super::{Algorithm, Backend, OWN_ISSUER, Route, Settings, SettingsError};
 use crate::domain::PROTOCOL_EVENTS;
 
@@ -31,6 +32,13 @@ impl Settings {
         if self.limits.frame_bytes < self.limits.message_chars.saturating_mul(4) {
             warnings.push(
                 "limits.frame_bytes has no room for a message of limits.message_chars characters"
+                    .into(),
+            );
+        }
+        if self.server.allowed_origins.iter().any(|origin| origin == "null") {
+            warnings.push(
+                "server.allowed_origins has null, which any page can send from a sandboxed frame, \
+                 and any file: tokens are then the only gate"
                     .into(),
             );
         }
@@ -82,12 +90,21 @@ impl Settings {
             ));
         }
         for origin in &self.server.allowed_origins {
-            if !is_origin(origin) {
+            if normalized(origin).is_none() {
                 problems.push(format!(
-                    "server.allowed_origins has `{origin}`, which no browser sends; an origin is a \
-                     scheme, a host (in ASCII, as xn--…) and a port where it is not the scheme's \
-                     own, as in https://app.example.org, or it is * for all."
+                    "server.allowed_origins has `{origin}`, which is no origin: that is a scheme, a \
+                     host and perhaps a port, without a path, a pattern or quotes, as in \
+                     https://app.example.org. * stands for all, null for pages that have none."
                 ));
+            }
+        }
+    }
+
+    /// Writes as they are compared those values that people write in more than one way.
+    pub(super) fn normalize(&mut self) {
+        for origin in &mut self.server.allowed_origins {
+            if let Some(normal) = normalized(origin) {
+                *origin = normal;
             }
         }
     }
@@ -175,16 +192,6 @@ impl Settings {
                 ));
             }
         }
-        if rabbitmq
-            .named(&rabbitmq.dead_letter_queue)
-            .is_some_and(|name| rabbitmq.event_queues.contains(&name))
-        {
-            problems.push(
-                "rabbitmq.event_queues has rabbitmq.dead_letter_queue, where only what could not \
-                 be understood goes; name another queue."
-                    .into(),
-            );
-        }
         let own = [
             ("exchange", &rabbitmq.exchange),
             ("rpc_queue", &rabbitmq.rpc_queue),
@@ -192,6 +199,10 @@ impl Settings {
             ("gateway_queue", &rabbitmq.gateway_queue),
             ("dead_letter_queue", &rabbitmq.dead_letter_queue),
         ];
+        let own_queue = |queue: &String| {
+            let found = own.iter().find(|(_, name)| rabbitmq.named(name).as_ref() == Some(queue));
+            found.map(|(key, _)| *key)
+        };
         for (key, name) in own {
             // The broker's own limit, with room for what the nodes add to their queues' names.
             if rabbitmq.prefix.len() + name.len() > QUEUE_BYTES {
@@ -206,6 +217,12 @@ impl Settings {
             if queue.is_empty() || queue.len() > QUEUE_BYTES {
                 problems.push(format!(
                     "rabbitmq.event_queues: a queue's name must have 1 to {QUEUE_BYTES} bytes."
+                ));
+            }
+            if let Some(key) = own_queue(queue) {
+                problems.push(format!(
+                    "rabbitmq.event_queues: `{queue}` is the desk's own rabbitmq.{key}, where \
+                     events are not understood; name a queue of another service."
                 ));
             }
             if !queues.insert(queue) {
@@ -238,9 +255,7 @@ impl Settings {
                     "rabbitmq.gateway: the queue of `{event}` must have 1 to {QUEUE_BYTES} bytes."
                 ));
             }
-            if let Some((key, _)) =
-                own.iter().find(|(_, name)| rabbitmq.named(name).as_ref() == Some(queue))
-            {
+            if let Some(key) = own_queue(queue) {
                 problems.push(format!(
                     "rabbitmq.gateway: the queue of `{event}` is the desk's own rabbitmq.{key}; \
                      name a queue of another service."
@@ -327,22 +342,4 @@ impl Settings {
         }
         ranges
     }
-}
-
-/// As a browser writes it: a scheme, `://`, a host and perhaps a port.
-fn is_origin(text: &str) -> bool {
-    text == "*"
-        || text.split_once("://").is_some_and(|(scheme, host)| {
-            // Browsers leave out the port that the scheme implies.
-            let implied = match scheme {
-                "http" => ":80",
-                "https" => ":443",
-                _ => ":",
-            };
-            let is_written = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-            !scheme.is_empty()
-                && !host.is_empty()
-                && host.chars().all(is_written)
-                && !host.ends_with(implied)
-        })
 }

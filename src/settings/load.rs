@@ -81,9 +81,10 @@ impl Settings {
         // No `try_parsing`: it makes a number of a secret that consists of digits.
         let environment =
             Environment::with_prefix("FRONTDESK").separator("__").source(Some(variables));
-        let settings = layered(toml_layers(toml).add_source(environment).build())?;
+        let mut settings = layered(toml_layers(toml).add_source(environment).build())?;
         let problems = settings.problems();
         if problems.is_empty() {
+            settings.normalize();
             Ok(settings)
         } else {
             Err(SettingsError::Invalid(problems.join("\n")))

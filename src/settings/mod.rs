@@ -6,6 +6,7 @@
 mod check;
 mod database_url;
 mod load;
+mod origin;
 mod rabbitmq;
 mod secret;
 #[cfg(test)]

@@ -157,6 +157,14 @@ fn a_list_is_an_array_or_a_text_with_commas() {
 }
 
 #[test]
+fn origins_are_compared_as_browsers_send_them() {
+    let origins = "HTTPS://Bücher.example:443/,null";
+    let settings = load("", &[("FRONTDESK__SERVER__ALLOWED_ORIGINS", origins)]).unwrap();
+    assert_eq!(settings.server.allowed_origins, ["https://xn--bcher-kva.example", "null"]);
+    assert!(settings.warnings().iter().any(|warning| warning.contains("null")));
+}
+
+#[test]
 fn a_value_that_makes_no_sense_is_refused_by_its_key() {
     for (variable, value, key) in [
         ("LIMITS__HEARTBEAT_MS", "0", "limits.heartbeat_ms"),
@@ -172,10 +180,8 @@ fn a_value_that_makes_no_sense_is_refused_by_its_key() {
         ("SERVER__BIND", ":3000", "server.bind"),
         ("SERVER__BIND", "localhost:70000", "server.bind"),
         ("SERVER__ALLOWED_ORIGINS", "app.example.org", "server.allowed_origins"),
-        ("SERVER__ALLOWED_ORIGINS", "https://app.example.org/", "server.allowed_origins"),
-        ("SERVER__ALLOWED_ORIGINS", "https://app.example.org:443", "server.allowed_origins"),
-        ("SERVER__ALLOWED_ORIGINS", "http://app.example.org:80", "server.allowed_origins"),
-        ("SERVER__ALLOWED_ORIGINS", "https://bücher.example", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", "https://app.example.org/chat", "server.allowed_origins"),
+        ("SERVER__ALLOWED_ORIGINS", "https://*.example.org", "server.allowed_origins"),
         ("SERVER__ALLOWED_ORIGINS", r#"["https://app.example.org"]"#, "without brackets"),
         ("AUTH__AUDIENCE", r#"["desk"]"#, "without brackets"),
         ("RABBITMQ__EVENT_QUEUES", "'a','b'", "without brackets"),
@@ -190,7 +196,8 @@ fn a_value_that_makes_no_sense_is_refused_by_its_key() {
         ("RABBITMQ__DEAD_LETTER_QUEUE", "frontdesk", "rabbitmq.rpc_queue"),
         ("RABBITMQ__USERS_QUEUE", "frontdesk.dead", "rabbitmq.users_queue"),
         ("RABBITMQ__GATEWAY_QUEUE", "frontdesk.dead", "rabbitmq.gateway_queue"),
-        ("RABBITMQ__EVENT_QUEUES", "a,frontdesk.dead", "rabbitmq.event_queues"),
+        ("RABBITMQ__EVENT_QUEUES", "a,frontdesk.dead", "rabbitmq.dead_letter_queue"),
+        ("RABBITMQ__EVENT_QUEUES", "a,frontdesk", "rabbitmq.rpc_queue"),
     ] {
         let variable = format!("FRONTDESK__{variable}");
         let error = refused("", &[(&variable, value)]);

@@ -114,6 +114,7 @@ impl Field {
         match self.kind {
             Text(max, too_long) => {
                 with("with U+0000", r#""a\u0000b""#, REFUSED);
+                with("half of a pair", r#""a\ud83d""#, REFUSED);
                 let codes = match too_long {
                     TooLarge => &["too_large"],
                     BadRequest => REFUSED,

@@ -20,6 +20,7 @@ scenarios! {
     a_token_in_the_url_is_none,
     a_foreign_origin_is_refused ["server.allowed_origins" = "https://app.example,https://b.example"],
     an_allowed_origin_may_connect ["server.allowed_origins" = "https://app.example,https://b.example"],
+    a_page_without_an_origin_may_be_allowed ["server.allowed_origins" = "null"],
     a_blocked_user_is_refused,
     a_malformed_resume_is_refused,
 }
@@ -219,6 +220,12 @@ async fn an_allowed_origin_may_connect(app: TestApp) {
         let token = customer("kim").token();
         app.connecting().bearer(&token).header("origin", origin).welcomed().await;
     }
+}
+
+async fn a_page_without_an_origin_may_be_allowed(app: TestApp) {
+    let connecting = || app.connecting().bearer(&customer("kim").token());
+    connecting().header("origin", "null").welcomed().await;
+    connecting().header("origin", "https://evil.example").refused(403, "forbidden").await;
 }
 
 async fn a_blocked_user_is_refused(app: TestApp) {

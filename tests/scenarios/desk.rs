@@ -26,6 +26,7 @@ scenarios! {
 
 postgres_scenarios! {
     fifty_connections_to_two_nodes_make_one_chat,
+    a_chat_of_another_node_is_announced_before_it_moves,
 }
 
 async fn fifty_connections_of_a_new_customer_make_one_chat(app: TestApp) {
@@ -207,6 +208,30 @@ async fn a_watching_admin_hears_of_a_new_chat(app: TestApp) {
     bob.has_not_heard("chat_created").await;
     app.connect(&customer("kim")).await;
     ada.has_not_heard("chat_created").await;
+}
+
+async fn a_chat_of_another_node_is_announced_before_it_moves(app: TestApp) {
+    let other = app.another_node().await;
+    let mut ada = other.connect(&admin("ada")).await;
+    ada.ask("watch_chats", json!({"watch": true})).await;
+    // Another chat moves first, so that the node has something to compare with.
+    let mut lee = app.connect(&customer("lee")).await;
+    let chat = lee.chat();
+    lee.say(chat, "hello").await;
+    ada.expect("chat_updated").await;
+    for name in ["kim", "max", "sam", "zoe"] {
+        let mut client = app.connect(&customer(name)).await;
+        let chat = client.chat();
+        client.say(chat, "hello").await;
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            let frame = ada.next().await;
+            if frame.data["id"] == chat {
+                heard.push(frame.event);
+            }
+        }
+        assert_eq!(heard, ["chat_created", "chat_updated"], "{name}");
+    }
 }
 
 async fn an_admin_who_no_longer_watches_hears_nothing(app: TestApp) {

@@ -1,9 +1,11 @@
 //! HTTP beside the sessions: the same chats, the same rules, the same codes.
 
 use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::tokens::now;
-use crate::support::{TestApp, admin, assert_keys, customer, json, scenarios};
+use crate::support::{Node, TestApp, admin, assert_keys, customer, eventually, json, scenarios};
 
 scenarios! {
     a_request_needs_a_good_token,
@@ -18,7 +20,12 @@ scenarios! {
     a_compressed_body_is_refused_by_its_header,
     a_cursor_belongs_to_its_bounds,
     a_body_that_is_too_large_is_refused ["limits.body_bytes" = 20_000],
-    another_origin_may_ask_where_it_is_allowed ["server.allowed_origins" = "https://app.example"],
+    a_body_that_is_late_is_refused ["limits.heartbeat_ms" = 100],
+    a_stop_waits_for_no_request_that_is_still_arriving ["server.shutdown_timeout" = 3600],
+    another_origin_may_ask_where_it_is_allowed
+        ["server.allowed_origins" = "HTTPS://App.Example:443/"],
+    what_a_page_may_not_ask_for_is_a_problem ["server.allowed_origins" = "https://app.example"],
+    a_hang_up_signal_stops_nothing,
     it_is_alive_and_ready_and_counted,
 }
 
@@ -209,6 +216,73 @@ async fn a_body_that_is_too_large_is_refused(app: TestApp) {
         .await
         .problem(413, "too_large");
     app.post(&customer("kim"), &path, json!({"message": "x".repeat(8000)})).await.is(201);
+}
+
+/// Writes what may be the beginning of a request, and nothing more.
+async fn begin(node: &Node, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(node.address()).await.expect("the server listens");
+    stream.write_all(request.as_bytes()).await.expect("it is read");
+    stream
+}
+
+/// A POST of whose body only the first byte comes.
+fn unfinished() -> String {
+    let token = customer("kim").token();
+    format!(
+        "POST /chats HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer {token}\r\n\
+         Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{{"
+    )
+}
+
+async fn a_body_that_is_late_is_refused(app: TestApp) {
+    let mut stream = begin(&app, &unfinished()).await;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer, and the end of the connection");
+    assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("application/problem+json") && answer.contains("bad_request"));
+}
+
+async fn a_stop_waits_for_no_request_that_is_still_arriving(app: TestApp) {
+    let mut node = app.another_node().await;
+    let _head = begin(&node, "GET /chats HTTP/1.1\r\nHost: desk\r\n").await;
+    let mut body = begin(&node, &unfinished()).await;
+    // The head was read, and the body is waited for.
+    let mut answer = [0; 12];
+    body.read_exact(&mut answer).await.expect("the server wants the body");
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    tokio::task::spawn_blocking(move || node.stop()).await.expect("it stops");
+    let mut rest = String::new();
+    body.read_to_string(&mut rest).await.expect("an answer, and the end of the connection");
+    assert!(rest.contains("HTTP/1.1 503 ") && rest.contains("unavailable"), "{rest}");
+}
+
+async fn a_hang_up_signal_stops_nothing(app: TestApp) {
+    let process = app.another_process().await;
+    process.signal("HUP");
+    eventually("the signal is taken", || async {
+        process.log().contains("SIGHUP is ignored").then_some(())
+    })
+    .await;
+    assert_eq!(process.get(&customer("kim"), "/users/me").await.status, 200);
+}
+
+async fn what_a_page_may_not_ask_for_is_a_problem(app: TestApp) {
+    let preflight = |origin: &str, method: &str, headers: &str| {
+        let request = app.request(Method::OPTIONS, "/chats").header("origin", origin);
+        let request = request.header("access-control-request-method", method);
+        app.send(request.header("access-control-request-headers", headers))
+    };
+    let allowed = "https://app.example";
+    for (origin, method, headers) in [
+        ("https://evil.example", "POST", "authorization"),
+        ("null", "POST", "authorization"),
+        (allowed, "DELETE", "authorization"),
+        (allowed, "POST", "x-unheard-of"),
+    ] {
+        preflight(origin, method, headers).await.problem(403, "forbidden");
+    }
+    assert_eq!(app.metric("frontdesk_origins_refused_total").await, 2.0);
+    preflight(allowed, "POST", "authorization").await.is(200);
 }
 
 async fn another_origin_may_ask_where_it_is_allowed(app: TestApp) {

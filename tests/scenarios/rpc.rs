@@ -179,6 +179,12 @@ async fn messages_are_read_page_by_page_in_both_orders(app: TestApp) {
     assert_eq!(seqs(&ask(&broker, "get_messages", between).await), [5, 4, 3]);
     let beyond = json!({"chatId": chat, "afterSeq": 7});
     assert_eq!(ask(&broker, "get_messages", beyond).await["count"], 0);
+    // A cursor belongs to the bounds that it was given for.
+    let page = |after_seq: i64, after: &Value| json!({"chatId": chat, "limit": 2, "afterSeq": after_seq, "after": after});
+    let first = ask(&broker, "get_messages", page(3, &Value::Null)).await;
+    let after = &first["cursor"]["after"];
+    assert_eq!(seqs(&ask(&broker, "get_messages", page(3, after)).await), [5, 4]);
+    refused(&broker, "get_messages", page(2, after), "bad_request").await;
     refused(&broker, "get_messages", json!({"chatId": 999}), "chat_not_found").await;
     let error =
         refused(&broker, "get_messages", json!({"chatId": chat, "afterSeq": -1}), "bad_request");

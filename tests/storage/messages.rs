@@ -146,7 +146,8 @@ async fn a_row_that_fails_fails_alone(desk: Desk) {
         .iter()
         .map(|stored| match stored {
             Stored::New(receipt, _) => receipt.seq.0,
-            Stored::Unavailable => 0,
+            // To be sent again it would be of no use.
+            Stored::Failed => 0,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -334,10 +335,7 @@ async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
     assert_eq!(log.iter().map(|message| message.author.role).collect::<Vec<_>>(), roles);
     assert!(log.iter().all(|message| message.author.nickname.as_deref() == Some("Kay")));
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(4) };
-    assert_eq!(
-        desk.store.ranges(vec![range], 10, 1_000).await.unwrap(),
-        std::slice::from_ref(&log)
-    );
+    assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
     let told = store.outbox(100).await.unwrap().into_iter().filter_map(|entry| match entry.news {
         News::MessageCreated(message) => Some(message),
         _ => None,

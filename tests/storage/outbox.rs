@@ -78,7 +78,7 @@ async fn an_event_is_there_if_and_only_if_its_message_is(desk: Desk) {
     ];
     for _ in 0..2 {
         let stored = write(&mut writer, drafts.clone()).await;
-        assert_eq!(stored[4], Stored::Unavailable);
+        assert_eq!(stored[4], Stored::Failed);
         let told: Vec<Message> = waiting(&store)
             .await
             .into_iter()

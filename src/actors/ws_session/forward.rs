@@ -200,5 +200,5 @@ fn chat_of(fields: &Fields<'_>) -> Result<Option<ChatId>, Exception> {
         return Err(Exception::bad_request("data.chatId", "is given twice"));
     }
     serde_json::from_str::<Option<ChatId>>(value.get())
-        .map_err(|_| Exception::bad_request("data.chatId", "must be an integer"))
+        .map_err(|_| Exception::bad_request("data.chatId", "must be a whole number of 64 bits"))
 }

@@ -22,7 +22,7 @@ use super::statements::{
     TellReads,
 };
 use super::{Server, bounded};
-use crate::db::error::is_stale;
+use crate::db::error::{is_passing, is_stale};
 use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
 use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
 use crate::db::{StoreError, minute};
@@ -86,7 +86,9 @@ impl Link {
         }
         match done {
             Ok(written) => Attempt::Done(written),
-            Err(Failure::Refused(error)) => Attempt::Refused(error.to_string()),
+            Err(Failure::Refused(error)) => {
+                Attempt::Refused { why: error.to_string(), may_pass: is_passing(&error) }
+            }
             Err(Failure::Lost(why) | Failure::Stale(why)) => Attempt::Unavailable(why),
             Err(Failure::Unknown(plan, why)) => {
                 log::warn!("the outcome of a commit is unknown and looked for: {why}");

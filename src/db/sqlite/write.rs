@@ -27,7 +27,9 @@ pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
     match file.write(move |connection| transact(connection, &batch, tells)).await {
         Ok(written) => Attempt::Done(written),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
-        Err(StoreError::Internal(why) | StoreError::Setup(why)) => Attempt::Refused(why),
+        Err(StoreError::Internal(why) | StoreError::Setup(why)) => {
+            Attempt::Refused { why, may_pass: false }
+        }
     }
 }
 

@@ -52,6 +52,13 @@ impl Process {
         pages.expect("statm's second number is the resident set") * 4096
     }
 
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
+        assert!(sent.success(), "no signal {name}");
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
