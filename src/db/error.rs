@@ -19,8 +19,8 @@ pub enum StoreError {
 /// What a database says when it is not the query's fault. Diesel does not hand on PostgreSQL's
 /// error codes, and SQLite's busy has no kind of its own, so their messages have to do: every
 /// connection to PostgreSQL asks for English ones, and a server that has others is refused at the
-/// start. One that is missed is merely called internal.
-const PASSING: [&str; 11] = [
+/// start. One that is missed is called internal, and not tried again.
+const PASSING: [&str; 19] = [
     "timeout",
     "terminating connection",
     "too many clients",
@@ -32,6 +32,14 @@ const PASSING: [&str; 11] = [
     "could not extend",
     "is locked",
     "disk is full",
+    "No space left",
+    "out of memory",
+    "out of shared memory",
+    "due to user request",
+    "could not read",
+    "could not write",
+    "disk I/O error",
+    "readonly database",
 ];
 
 /// What PostgreSQL says of a connection that no longer has the statements that were prepared on it,

@@ -196,10 +196,14 @@ where
             let applied = harness.applied_migrations()?;
             let Some(newest) = applied.into_iter().max() else { return Ok(Ok(Vec::new())) };
             let migrations = MigrationSource::<DB>::migrations(&source)?;
-            let migration = migrations
-                .into_iter()
-                .find(|migration| migration.name().version() == newest)
-                .ok_or_else(|| format!("migration {newest} is not one of this version"))?;
+            let Some(migration) =
+                migrations.into_iter().find(|migration| migration.name().version() == newest)
+            else {
+                return Ok(Err(format!(
+                    "Migration {newest} is of another version of the program, which alone can take \
+                     it back."
+                )));
+            };
             harness.revert_migration(&*migration)?;
             Ok(Ok(vec![migration.name().to_string()]))
         }

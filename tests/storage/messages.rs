@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use frontdesk::db::{Batch, HistoryPage, Mark, Marked, Range, Refusal, Written};
-use frontdesk::domain::{ChatId, Draft, Identity, News, Role, Seq, Stored, UserId};
+use frontdesk::db::{Batch, ChatPage, HistoryPage, Mark, Marked, Range, Refusal, Scope, Written};
+use frontdesk::domain::{ChatId, Draft, Identity, News, Role, Seq, Stored, Timestamp, UserId};
 
 use crate::contract;
 use crate::desk::{Desk, draft, fill, identity, new, note, write};
@@ -15,6 +15,7 @@ contract! {
     an_expectation_is_checked_after_the_duplicate,
     a_chat_that_does_not_exist_takes_nothing,
     a_row_that_fails_fails_alone,
+    a_message_is_no_older_than_the_one_before_it,
     a_mark_only_grows_and_ends_at_the_end,
     sending_reads_up_to_it,
     a_head_counts_what_is_written_with_it,
@@ -131,6 +132,29 @@ async fn a_chat_that_does_not_exist_takes_nothing(desk: Desk) {
     let marked = Marked { read_seq: Seq(1), last_seq: Seq(1) };
     assert_eq!(written.marks, [Err(Refusal::NoChat), Ok(marked)]);
     assert_eq!(written.heads, [Err(Refusal::NoChat), Ok(Seq(1))]);
+}
+
+/// As where a clock was put back, or another node's is ahead.
+async fn a_message_is_no_older_than_the_one_before_it(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let (lee, other) = desk.customer("lee").await;
+    let to_come = Timestamp(Timestamp::now().0 + 3_600_000_000);
+    let time = match desk.store.is_postgres() {
+        true => format!("'{to_come}'"),
+        false => to_come.0.to_string(),
+    };
+    let minute = to_come.seconds() / 60;
+    desk.execute(&format!(
+        "UPDATE chats SET updated_at = {time}, active_minute = {minute} WHERE id = {chat}"
+    ))
+    .await;
+    let mut writer = desk.writer().await;
+    let stored = write(&mut writer, vec![note(other, lee, "now"), note(chat, kim, "later")]).await;
+    assert!(new(&stored[0]).created_at < new(&stored[1]).created_at);
+    assert_eq!(new(&stored[1]).created_at.seconds(), to_come.seconds());
+    let page = ChatPage { after: None, newest_first: true, limit: 10 };
+    let listed = desk.store.chats(kim, Scope::All, page).await.unwrap();
+    assert_eq!(listed.iter().map(|(chat, _)| chat.id).collect::<Vec<_>>(), [chat, other]);
 }
 
 async fn a_row_that_fails_fails_alone(desk: Desk) {

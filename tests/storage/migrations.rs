@@ -86,6 +86,8 @@ async fn a_newer_database_is_refused_unless_it_says_otherwise(desk: Desk) {
     refused("it is for programs that are newer than this one").await;
     says(&ours).await;
     assert!(desk.store.migrate(Direction::Up).await.unwrap().is_empty());
+    let down = desk.store.migrate(Direction::Down).await;
+    assert!(matches!(down, Err(StoreError::Setup(_))), "{down:?}");
     let listed = desk.store.migrations().await.unwrap();
     assert_eq!(listed.last().unwrap().name, "29990101000000 of a newer version");
 }

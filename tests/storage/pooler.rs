@@ -1,9 +1,9 @@
 //! PgBouncer in front of PostgreSQL: a session each works, a transaction each is refused.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use frontdesk::db::{Store, StoreError};
 
@@ -13,11 +13,13 @@ use crate::desk::{Desk, config, new, note, write};
 struct Pooler {
     child: Child,
     url: String,
+    /// Whose other end must stay open.
+    _log: BufReader<ChildStderr>,
     _folder: tempfile::TempDir,
 }
 
 impl Pooler {
-    async fn start(desk: &Desk, mode: &str) -> Self {
+    fn start(desk: &Desk, mode: &str) -> Self {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
         let (_, place) = desk.config.url.split_once('@').expect("a user");
         let (server, database) = place.split_once('/').expect("a database");
@@ -41,17 +43,16 @@ impl Pooler {
         if std::fs::metadata("/proc/self").expect("a process").uid() == 0 {
             command.args(["-u", "postgres"]);
         }
-        let child = command.arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.expect("PgBouncer starts: scripts/test installs it");
-        let url = format!("postgres://postgres@127.0.0.1:{port}/{database}");
-        let pooler = Self { child, url, _folder: folder };
-        for _ in 0..200 {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return pooler;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+        let child = command.arg(&file).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("PgBouncer starts: scripts/test installs it");
+        let mut log = BufReader::new(child.stderr.take().expect("its log"));
+        let mut said = String::new();
+        // By then it listens.
+        while !said.contains("process up") {
+            assert!(log.read_line(&mut said).expect("its log") > 0, "PgBouncer ended: {said}");
         }
-        panic!("PgBouncer does not listen");
+        let url = format!("postgres://postgres@127.0.0.1:{port}/{database}");
+        Self { child, url, _log: log, _folder: folder }
     }
 }
 
@@ -67,7 +68,7 @@ impl Drop for Pooler {
 async fn a_pooler_of_sessions_works() {
     let desk = Desk::postgres().await;
     let (kim, chat) = desk.customer("kim").await;
-    let pooler = Pooler::start(&desk, "session").await;
+    let pooler = Pooler::start(&desk, "session");
     let store = Store::connect(&config(pooler.url.clone())).await.expect("connect");
     store.ping().await.expect("an answer");
     let mut writer = store.writer().await.expect("a writer");
@@ -78,7 +79,7 @@ async fn a_pooler_of_sessions_works() {
 async fn a_pooler_of_less_than_sessions_is_refused() {
     let desk = Desk::postgres().await;
     for mode in ["transaction", "statement"] {
-        let pooler = Pooler::start(&desk, mode).await;
+        let pooler = Pooler::start(&desk, mode);
         let refused = Store::connect(&config(pooler.url.clone())).await.err();
         let Some(StoreError::Setup(said)) = refused else { panic!("{mode}: {refused:?}") };
         assert!(said.contains("pool_mode = session"), "{said}");

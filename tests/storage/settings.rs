@@ -38,3 +38,16 @@ async fn what_is_set_for_the_database_changes_nothing() {
     let (kim, chat) = (admitted[0].user.id, admitted[0].chats[0].chat_id);
     new(&write(&mut writer, vec![note(chat, kim, "hello")]).await[0]);
 }
+
+#[tokio::test]
+async fn tables_in_another_schema_are_not_made_anew() {
+    let desk = Desk::empty_postgres().await;
+    let name = desk.config.url.rsplit_once('/').unwrap().1.to_owned();
+    desk.execute("CREATE SCHEMA desk").await;
+    desk.execute("CREATE TABLE desk.__diesel_schema_migrations (version TEXT)").await;
+    Store::connect(&desk.config).await.expect("nobody looks there");
+    desk.execute(&format!("ALTER DATABASE {name} SET search_path = desk, public")).await;
+    let refused = Store::connect(&desk.config).await.err();
+    let Some(StoreError::Setup(said)) = refused else { panic!("{refused:?}") };
+    assert!(said.contains("schema desk") && said.contains("SET SCHEMA public"), "{said}");
+}

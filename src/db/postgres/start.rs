@@ -30,7 +30,25 @@ pub async fn check(server: &Server) -> Result<(), StoreError> {
              LOCALE 'C.UTF-8'), and let database.url name it."
         )));
     }
+    check_schema(&first).await?;
     check_language(&first).await
+}
+
+/// Whether the tables are where every connection looks for them. Elsewhere they would seem to be
+/// missing, and be made anew, empty.
+async fn check_schema(client: &Client) -> Result<(), StoreError> {
+    const ELSEWHERE: &str = "\
+        SELECT coalesce(max(nspname), '') FROM pg_class JOIN pg_namespace ON \
+        pg_namespace.oid = relnamespace WHERE relname = '__diesel_schema_migrations' \
+        AND nspname = ANY (current_schemas(FALSE)) AND nspname <> 'public' \
+        AND to_regclass('public.__diesel_schema_migrations') IS NULL";
+    match ask(client, ELSEWHERE).await?.as_str() {
+        "" => Ok(()),
+        schema => Err(StoreError::Setup(format!(
+            "The tables are in the schema {schema}, and only those in public are used: move each \
+             with ALTER TABLE {schema}.… SET SCHEMA public."
+        ))),
+    }
 }
 
 /// Whether a connection here is a session there, whose statements, settings and locks stay.
