@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Author, ChatId, MessageId, Role, Seq, Timestamp, UserId};
+use super::{Author, ChatId, MessageId, Role, Seq, SessionId, Timestamp, UserId};
 
 /// The longest `clientId`, in characters.
 pub const CLIENT_ID_CHARS: usize = 64;
@@ -145,6 +145,14 @@ pub struct Receipt {
     pub id: MessageId,
     pub seq: Seq,
     pub created_at: Timestamp,
+}
+
+/// The request that a message came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    pub session: SessionId,
+    /// The session's own number of the request.
+    pub nonce: u64,
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! How things look on the wire, the same in frames and over HTTP.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Author, Chat, ChatId, Member, Message, Receipt, Role, Seq, SessionId, Standing, Timestamp,
+    Author, Chat, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId, Standing, Timestamp,
     User, UserId,
 };
 
@@ -175,7 +177,7 @@ impl<'a> ReceiptView<'a> {
 }
 
 /// How far one has read: the answer to `read_message`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkView {
     pub read_seq: Seq,
@@ -206,12 +208,19 @@ pub struct EnteredView {
     pub reset: bool,
 }
 
+impl From<Replay> for EnteredView {
+    fn from(replay: Replay) -> Self {
+        let Replay { replayed, replayed_to, truncated, reset } = replay;
+        Self { replayed, replayed_to, truncated, reset }
+    }
+}
+
 /// The first frame of a session.
-#[derive(Debug)]
-pub struct Welcome<'a> {
+#[derive(Debug, Clone)]
+pub struct Welcome {
     pub session: SessionId,
-    pub user: &'a Author,
-    pub chats: &'a [ChatState],
+    pub user: Arc<Author>,
+    pub chats: Vec<ChatState>,
     pub now: Timestamp,
     pub limits: WelcomeLimits,
 }
@@ -245,7 +254,7 @@ struct AckChat<'a> {
     state: &'a ChatState,
 }
 
-impl Serialize for Welcome<'_> {
+impl Serialize for Welcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -259,7 +268,7 @@ impl Serialize for Welcome<'_> {
             heartbeat_ms: u64,
             limits: WelcomeLimits,
         }
-        let user = AuthorView::from(self.user);
+        let user = AuthorView::from(&*self.user);
         let chats = self.chats.iter().map(|state| WelcomeChat { id: state.id, state }).collect();
         Wire {
             session_id: self.session.to_string(),
@@ -284,7 +293,7 @@ pub(super) fn entered(states: &[ChatState]) -> impl Serialize + '_ {
 }
 
 /// The answer to `ping`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerTime {
     #[serde(serialize_with = "time")]
@@ -292,7 +301,7 @@ pub struct ServerTime {
 }
 
 /// The answer to `authenticate`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expires {
     #[serde(serialize_with = "time")]
