@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{Notify, watch};
@@ -131,11 +130,7 @@ impl Application {
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new()
-                .wrap(http::cors(Arc::clone(&state.origins)))
-                .wrap(from_fn(http::refuse_in_form))
-                .wrap(from_fn(http::drain))
-                .configure(http::configure(state.clone()))
+            App::new().configure(http::configure(state.clone()))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
@@ -149,7 +144,7 @@ impl Application {
         })
         // A connection ends as soon as its last answer is written: a client that waits for the end of a
         // closed WebSocket does not wait longer. What is left of a refused request's body is read before
-        // its answer (`http::drain`).
+        // its answer (`http::connection::drain`).
         .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
         .shutdown_timeout(shutdown_timeout.as_secs());
