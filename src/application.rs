@@ -19,15 +19,13 @@ use crate::auth::{Verifier, secret};
 use crate::bus::Bus;
 use crate::cluster::Neighbours;
 use crate::db::{self, Direction, Store};
-use crate::domain::NodeId;
+use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
-/// How long sessions have to get their close frames before the server ends.
-const CLOSING: Duration = Duration::from_millis(300);
 
 /// How the storage is reached, as the settings say.
 #[must_use]
@@ -49,6 +47,7 @@ pub struct Application {
     port: u16,
     handle: Handle,
     shutdown_timeout: Duration,
+    goodbye_grace: Duration,
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
 }
@@ -81,6 +80,14 @@ impl Application {
     /// # Errors
     /// Anything that would keep the server from working, with what to do about it.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        Self::build_with(settings, Timings::default()).await
+    }
+
+    /// Connects, migrates and binds, with other timers than a server in service has.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub async fn build_with(settings: Settings, timings: Timings) -> anyhow::Result<Self> {
         let database = database(&settings);
         // First, since the secret lies beside the database.
         if let Some(warning) = db::check(&database)? {
@@ -100,7 +107,8 @@ impl Application {
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let outside = bus.as_ref().map(Bus::outside);
         let (reader, server) = (reading.handle(), control.handle());
-        let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
+        let desk =
+            desk(&settings, timings, verifier, &store, &metrics, (&reader, &server), outside);
         let chat_server = desk.chat_server().clone();
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
@@ -175,6 +183,7 @@ impl Application {
             port: address.port(),
             handle,
             shutdown_timeout,
+            goodbye_grace: timings.goodbye_grace,
             arbiters: vec![reading, control],
             bus,
         })
@@ -196,9 +205,9 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, arbiters, bus, .. } = self;
+        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, bus, .. } = self;
         let running = server.handle();
-        actix::spawn(stop_when_told(handle, running, shutdown_timeout));
+        actix::spawn(stop_when_told(handle, running, shutdown_timeout, goodbye_grace));
         server.await?;
         if let Some(bus) = &bus {
             bus.stop().await;
@@ -211,7 +220,12 @@ impl Application {
     }
 }
 
-async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration) {
+async fn stop_when_told(
+    handle: Handle,
+    server: ServerHandle,
+    timeout: Duration,
+    goodbye_grace: Duration,
+) {
     tokio::select! {
         () = signal() => {}
         () = handle.stop.notified() => {}
@@ -222,7 +236,7 @@ async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration)
     handle.chat_server.do_send(EndAll);
     // So would a body that does not come.
     handle.stopping.send_replace(true);
-    actix::clock::sleep(CLOSING).await;
+    actix::clock::sleep(goodbye_grace).await;
     server.stop(true).await;
 }
 
@@ -247,11 +261,11 @@ async fn signal() {
 
 fn desk(
     settings: &Settings,
+    timings: Timings,
     verifier: Verifier,
     store: &Store,
     metrics: &Arc<Metrics>,
-    reading: &ArbiterHandle,
-    control: &ArbiterHandle,
+    (reading, control): (&ArbiterHandle, &ArbiterHandle),
     outside: Option<Outside>,
 ) -> Desk {
     let (limits, database) = (&settings.limits, &settings.database);
@@ -276,6 +290,7 @@ fn desk(
             session_events: limits.session_queue_events,
             session_bytes: limits.session_queue_bytes,
         },
+        timings,
         sessions_per_user: limits.sessions_per_user,
         messages_per_second: limits.messages_per_second,
         burst: limits.burst,
@@ -289,6 +304,7 @@ fn desk(
         chat_server,
         reception,
         limits: limits.clone(),
+        timings,
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
         outside,

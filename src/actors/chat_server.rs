@@ -109,6 +109,7 @@ impl ChatServer {
                 reader: parts.reader.clone(),
                 chat_server: ctx.address(),
                 limits: parts.room,
+                timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
             })
         });

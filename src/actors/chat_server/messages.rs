@@ -10,7 +10,7 @@ use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
 use crate::actors::room_actor::{RoomActor, RoomLimits};
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Role, Seq, SessionId, UserId};
+use crate::domain::{Chat, ChatId, Role, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 
 /// What ChatServer is made with.
@@ -23,6 +23,7 @@ pub struct ChatServerParts {
     pub backlog: usize,
     pub batch: BatchLimits,
     pub room: RoomLimits,
+    pub timings: Timings,
     pub sessions_per_user: usize,
     pub messages_per_second: u32,
     pub burst: u32,
