@@ -13,8 +13,8 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, Entrance, ExecutorDied,
-    Hints, Interest, Interests, Join, Leave, Locate, Meter, RoomDied, RoomIdle, Unannounced,
-    Updated, UserChanged, Watch,
+    Hints, Interest, Interests, Join, Leave, Locate, Meter, RoomDied, RoomIdle, RoomIs,
+    RoomRequest, Route, Unannounced, Updated, UserChanged, Watch,
 };
 
 use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
@@ -109,6 +109,7 @@ impl ChatServer {
                 reader: parts.reader.clone(),
                 chat_server: ctx.address(),
                 limits: parts.room,
+                timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
             })
         });
@@ -268,6 +269,21 @@ impl Handler<Locate> for ChatServer {
 
     fn handle(&mut self, Locate(chat): Locate, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(self.room(chat, ctx))
+    }
+}
+
+impl Handler<Route> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Route { chat, request, learn }: Route, ctx: &mut Self::Context) {
+        let room = self.room(chat, ctx);
+        let sent = request.send_to(&room);
+        if let (Ok(()), Some(learn)) = (&sent, learn) {
+            // Bounded: one for each request that was routed.
+            learn.do_send(RoomIs { chat, room });
+        }
+        // Dropped, a request that found the mailbox full is answered `unavailable`.
+        drop(sent);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
     Author, Chat, ChatId, ClientId, Draft, NodeId, Receipt, Seq, SessionId, Standing, Stored,
-    Timestamp, User, UserId, access,
+    Timestamp, Timings, User, UserId, access,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
@@ -36,6 +36,7 @@ pub struct DeskParts {
     pub chat_server: Addr<ChatServer>,
     pub reception: Addr<Reception>,
     pub limits: Limits,
+    pub timings: Timings,
     pub metrics: Arc<Metrics>,
     pub unauthenticated: AtomicUsize,
     /// Other services, where there is a broker.
@@ -118,6 +119,11 @@ impl Desk {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    #[must_use]
+    pub fn timings(&self) -> &Timings {
+        &self.0.timings
     }
 
     #[must_use]

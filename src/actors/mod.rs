@@ -14,13 +14,14 @@ mod page_reader;
 mod reception;
 mod reply;
 mod room_actor;
+mod room_directory;
 mod ws_session;
 
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
-    Interests, Unannounced, Updated, UserChanged,
+    Interests, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
@@ -30,6 +31,7 @@ pub use gateway::{
 pub use page_reader::PageReader;
 pub use reception::Reception;
 pub use room_actor::{RoomActor, RoomLimits};
+pub use room_directory::{RoomDirectory, ToRoom};
 pub use ws_session::{Beginning, WsSession};
 
 /// Makes an actor panic, so that a test sees what that costs.

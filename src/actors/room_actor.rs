@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::life::{FAREWELL, RETRY};
 pub use messages::{
     Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
     Retire, RoomLimits, RoomNode, RoomParts,
@@ -21,7 +20,7 @@ use super::page_reader::ReadPage;
 use super::reply::Reply;
 use super::ws_session::{Attached, Kick, NotAttached, Page};
 use crate::db::{Mark, Marked, Range, Refusal};
-use crate::domain::{Author, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
+use crate::domain::{Author, Idle, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
 use crate::metrics::Part;
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
@@ -72,7 +71,7 @@ pub struct RoomActor {
     reads: HashMap<(Seq, Seq), Readers>,
     /// The question where the log ends is under way, or will be asked again soon.
     asking: bool,
-    lingering: bool,
+    idle: Idle,
 }
 
 impl RoomActor {
@@ -89,7 +88,7 @@ impl RoomActor {
             replies: HashMap::new(),
             reads,
             asking: false,
-            lingering: false,
+            idle: Idle::default(),
         }
     }
 
@@ -374,7 +373,7 @@ impl Handler<Answers> for RoomActor {
             self.opened(head, ctx);
         }
         if matches!(self.state, State::Retired) && self.in_flight.is_empty() {
-            ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+            ctx.run_later(self.parts.node.timings.drain_grace, |_, ctx| ctx.stop());
         }
         self.linger(ctx);
     }
@@ -404,7 +403,8 @@ impl Handler<PageRead> for RoomActor {
                     if let State::Open(room) = &mut self.state {
                         room.read_failed();
                     }
-                    ctx.run_later(RETRY, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
+                    let retry = self.parts.node.timings.retry;
+                    ctx.run_later(retry, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
                 }
             }
         }

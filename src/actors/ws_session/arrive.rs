@@ -1,7 +1,5 @@
 //! Getting in: the token, the rooms, and the answers that wait for them.
 
-use std::time::Duration;
-
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
@@ -14,9 +12,6 @@ use crate::protocol::{
     self, ChatState, ChatView, EnteredView, Entry, Exception, Expires, RequestId, Welcome,
     WelcomeLimits,
 };
-
-/// How long rooms may take to let a session in. A database that is away shows sooner.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Rooms that are being entered, and who is told once they have been.
 pub struct Entering {
@@ -188,7 +183,7 @@ impl WsSession {
     /// Gives up an entry that a room leaves unanswered for too long.
     fn await_rooms(&self, ctx: &mut WebsocketContext<Self>) {
         let entry = self.entries;
-        ctx.run_later(ROOM_TIMEOUT, move |this, ctx| {
+        ctx.run_later(self.desk.timings().room_timeout, move |this, ctx| {
             let is_waiting =
                 |entering: &Entering| entering.rooms.iter().any(|room| room.state.is_none());
             if this.entries == entry && this.entering.as_deref().is_some_and(is_waiting) {
