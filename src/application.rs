@@ -21,6 +21,7 @@ use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
+use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 
 /// Connections that the kernel holds until they are accepted.
@@ -125,7 +126,12 @@ impl Application {
         let heartbeat = settings.limits.heartbeat();
         let bus_desk = desk.clone();
         let listed = settings.server.allowed_origins.clone();
+        let routes = desk.outside().map(|outside| Routes {
+            by_event: Arc::clone(&outside.routes),
+            most_bytes: outside.most_bytes,
+        });
         let state = web::Data::new(State {
+            sessions: SessionConfig::new(&settings.limits, &timings, routes),
             origins: Arc::new(http::Origins::new(listed, Arc::clone(&metrics))),
             desk,
             settings: Arc::new(settings),
@@ -282,8 +288,6 @@ fn desk(
         room: RoomLimits {
             posts: limits.room_posts,
             replay: i64::try_from(limits.replay).unwrap_or(i64::MAX),
-            session_events: limits.session_queue_events,
-            session_bytes: limits.session_queue_bytes,
         },
         timings,
         sessions_per_user: limits.sessions_per_user,

@@ -54,8 +54,10 @@ pub mod protocol; // Frames and bodies: commands in, events out, one table of re
 pub mod metrics; // What `/metrics` counts.
 pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
+pub mod session; // A session's state machine: frames and facts in, actions out.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod cluster; // What other nodes did, as the database tells it.
+pub mod transport; // Sessions on WebSockets.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

@@ -10,7 +10,7 @@ use super::chat_server::{Announce, ChatServer, Locate, Meter, UserChanged};
 use super::gateway::{Broadcast, IsHere, Outside};
 use super::reception::{Admit, Reception};
 use super::reply::Reply;
-use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
+use super::room_actor::{MarkRead, Post, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
@@ -19,6 +19,7 @@ use crate::domain::{
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
+use crate::session::{Admitted, MarkOutcome, PostOutcome};
 use crate::settings::Limits;
 
 /// How often a post follows a room that has moved, before it is `unavailable`.
@@ -41,13 +42,6 @@ pub struct DeskParts {
     pub unauthenticated: AtomicUsize,
     /// Other services, where there is a broker.
     pub outside: Option<Outside>,
-}
-
-/// Someone who was let in, with the chats whose rooms they enter first.
-pub struct Arrival {
-    pub user: AuthenticatedUser,
-    pub chats: Vec<Standing>,
-    pub resume: Vec<Entry>,
 }
 
 /// A message that is in the log.
@@ -215,7 +209,7 @@ impl Desk {
         &self,
         claims: Claims,
         mut resume: Vec<Entry>,
-    ) -> Result<Arrival, Exception> {
+    ) -> Result<Admitted, Exception> {
         let (user, mut chats) = self.admit(claims).await?;
         let further: Vec<ChatId> = resume
             .iter()
@@ -229,7 +223,7 @@ impl Desk {
             );
         }
         resume.retain(|entry| chats.iter().any(|standing| standing.chat_id == entry.chat_id));
-        Ok(Arrival { user, chats, resume })
+        Ok(Admitted { user, chats, resume })
     }
 
     /// How the user stands to a chat.
@@ -345,7 +339,10 @@ impl Desk {
         let (reply, answer) = Reply::to_caller();
         room.try_send(MarkRead { user, seq, reply }).map_err(|_| Exception::unavailable())?;
         let marked = answer.await.map_err(|_| Exception::unavailable())?;
-        marked.map(mark_view).map_err(|refusal| refused(chat, &refusal))
+        match marked {
+            MarkOutcome::Done(marked) => marked,
+            MarkOutcome::Moved => Err(Exception::unavailable()),
+        }
     }
 
     /// Makes a group chat for an admin, or finds a customer's own. Announces what was made, but to
@@ -411,21 +408,5 @@ impl Desk {
         let (role, blocked) = (user.role, user.blocked);
         self.0.chat_server.do_send(UserChanged { user: id, role, blocked });
         Ok(user)
-    }
-}
-
-/// A read mark as it stands.
-#[must_use]
-pub fn mark_view(marked: crate::db::Marked) -> MarkView {
-    MarkView { read_seq: marked.read_seq, unread: marked.read_seq.until(marked.last_seq) }
-}
-
-/// Why there is no mark.
-#[must_use]
-pub fn refused(chat: ChatId, refusal: &Refusal) -> Exception {
-    match refusal {
-        Refusal::NoChat => Exception::chat_not_found(chat),
-        Refusal::Unavailable => Exception::unavailable(),
-        Refusal::Failed => Exception::internal(),
     }
 }

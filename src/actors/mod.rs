@@ -6,7 +6,6 @@
 mod caught;
 mod chat_server;
 mod db_executor;
-mod delivery;
 mod desk;
 mod gateway;
 mod gather;
@@ -15,24 +14,26 @@ mod reception;
 mod reply;
 mod room_actor;
 mod room_directory;
-mod ws_session;
+mod session_handle;
 
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
-    Interests, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged,
+    AddWorker, Announce, ChatServer, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied,
+    Hints, Interest, Interests, Join, Learn, Leave, RoomIs, RoomRequest, Route, Unannounced,
+    Updated, UserChanged, Watch,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
-pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
+pub use desk::{Desk, DeskParts, PostedMessage, Stranger};
 pub use gateway::{
     Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
 };
 pub use page_reader::PageReader;
 pub use reception::Reception;
-pub use room_actor::{RoomActor, RoomLimits};
+pub use reply::Reply;
+pub use room_actor::{MarkRead, Post, ReplayPage, RoomActor, RoomLimits};
 pub use room_directory::{RoomDirectory, ToRoom};
-pub use ws_session::{Beginning, WsSession};
+pub use session_handle::{SessionHandle, ToSession};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

@@ -9,19 +9,22 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 pub use messages::{
-    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
-    Retire, RoomLimits, RoomNode, RoomParts,
+    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, Reopen, ReplayPage, Retire,
+    RoomLimits, RoomNode, RoomParts,
 };
 
 use super::chat_server::RoomDied;
 use super::db_executor::{Answer, Close, Submit};
-use super::delivery::{Deliver, Link, Origin, Posted};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
-use super::ws_session::{Attached, Kick, NotAttached, Page};
+use super::session_handle::{SessionHandle, ToSession};
 use crate::db::{Mark, Marked, Range, Refusal};
-use crate::domain::{Author, Idle, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
+use crate::domain::{
+    Author, ChatId, Idle, Message, Origin, Receipt, Replay, Room, Seq, Sequenced, Step, Stored,
+};
 use crate::metrics::Part;
+use crate::protocol::{Exception, MarkView, Posted};
+use crate::session::{Attached, MarkOutcome, PostOutcome};
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
@@ -30,7 +33,7 @@ const MAILBOX: usize = 1024;
 enum InFlight {
     Open,
     Post(Waiting),
-    Mark(Reply<Result<Marked, Refusal>>),
+    Mark(Reply<MarkOutcome>),
 }
 
 /// What is left of a post while its draft is with the executor.
@@ -46,7 +49,7 @@ struct Waiting {
 #[derive(Default)]
 struct Readers {
     room: bool,
-    sessions: Vec<(SessionId, Addr<super::WsSession>)>,
+    sessions: Vec<SessionHandle>,
 }
 
 enum State {
@@ -64,7 +67,7 @@ enum State {
 pub struct RoomActor {
     parts: RoomParts,
     state: State,
-    sessions: Vec<Link>,
+    sessions: Vec<SessionHandle>,
     in_flight: VecDeque<InFlight>,
     /// To the authors of what is stored and not delivered yet.
     replies: HashMap<Seq, (Stored, Reply<PostOutcome>)>,
@@ -98,19 +101,20 @@ impl RoomActor {
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
-        let Attach { link, after, known, purpose } = attach;
+        let Attach { session, after, known, purpose } = attach;
         let State::Open(room) = &self.state else { return };
         // What other nodes stored is missing here only until it is read.
         let head = room.head().max(known);
         let replay = Replay::plan(head, after, self.parts.node.limits.replay);
-        self.sessions.retain(|other| other.session != link.session);
+        self.sessions.retain(|other| other.id() != session.id());
         let (chat, room) = (self.parts.chat, ctx.address());
         // Bounded: one answer for each attach, which ChatServer alone sends.
-        link.addr.do_send(Attached { chat, room, head, replay, purpose });
+        let attached = Attached { chat, room, head, replay, purpose };
+        session.send(ToSession::Attached(Box::new(attached)));
         if !replay.truncated {
             // Most rooms have one session, and there are many rooms.
             self.sessions.reserve_exact(usize::from(self.sessions.is_empty()));
-            self.sessions.push(link);
+            self.sessions.push(session);
         }
         self.step(|room| room.hinted(known), ctx);
     }
@@ -161,26 +165,22 @@ impl RoomActor {
     }
 
     fn deliver(&mut self, messages: Vec<Posted>) {
-        let deliver = Deliver::new(self.parts.chat, messages);
-        let limits = self.parts.node.limits;
+        let (chat, messages) = (self.parts.chat, Arc::<[Posted]>::from(messages));
+        let weight = messages.iter().map(Posted::weight).sum();
         let mut delivered = 0;
-        self.sessions.retain(|link| {
-            let keeps_up = link.meter.charge(&deliver, limits.session_events, limits.session_bytes)
-                && link.addr.try_send(deliver.clone()).is_ok();
+        self.sessions.retain(|session| {
+            let keeps_up = session.deliver(chat, &messages, weight);
             if keeps_up {
-                delivered += deliver.messages.len() as u64;
-            } else {
-                // Once: it is not in the room after this.
-                link.addr.do_send(Kick::TooSlow);
+                delivered += messages.len() as u64;
             }
             keeps_up
         });
         self.parts.node.metrics.deliveries.inc_by(delivered);
-        for posted in &*deliver.messages {
-            let Some((stored, reply)) = self.replies.remove(&posted.receipt.seq) else { continue };
+        for posted in &*messages {
+            let Some((stored, reply)) = self.replies.remove(&posted.seq()) else { continue };
             let attached =
-                |origin: Origin| self.sessions.iter().any(|link| link.session == origin.session);
-            if posted.origin.is_some_and(attached) {
+                |origin: Origin| self.sessions.iter().any(|other| other.id() == origin.session);
+            if posted.origin().is_some_and(attached) {
                 // The message itself is the answer, at its place in the author's stream.
                 reply.forget();
             } else {
@@ -210,7 +210,7 @@ impl RoomActor {
                 self.replies.insert(seq, (stored, reply));
                 let chat_id = self.parts.chat;
                 let message = Message { id, chat_id, seq, author, body, client_id, created_at };
-                Some(Posted::new(&message, origin))
+                Some(Posted::new(message, origin))
             }
             other => {
                 match other {
@@ -222,6 +222,18 @@ impl RoomActor {
                 None
             }
         }
+    }
+}
+
+/// A read mark as the wire shows it, or why there is none.
+fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, Exception> {
+    match marked {
+        Ok(Marked { read_seq, last_seq }) => {
+            Ok(MarkView { read_seq, unread: read_seq.until(last_seq) })
+        }
+        Err(Refusal::NoChat) => Err(Exception::chat_not_found(chat)),
+        Err(Refusal::Unavailable) => Err(Exception::unavailable()),
+        Err(Refusal::Failed) => Err(Exception::internal()),
     }
 }
 
@@ -269,8 +281,8 @@ impl Handler<Attach> for RoomActor {
             State::Open(_) => self.attach(attach, ctx),
             // ChatServer took this room out before it said so, and sends nobody here any more.
             State::Retired => {
-                let chat = self.parts.chat;
-                attach.link.addr.do_send(NotAttached { chat, purpose: attach.purpose });
+                let (chat, Attach { session, purpose, .. }) = (self.parts.chat, attach);
+                session.send(ToSession::NotAttached { chat, purpose });
             }
         }
     }
@@ -280,9 +292,9 @@ impl Handler<Detach> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, Detach(session): Detach, ctx: &mut Self::Context) {
-        self.sessions.retain(|link| link.session != session);
+        self.sessions.retain(|other| other.id() != session);
         if let State::Opening { attaching, .. } = &mut self.state {
-            attaching.retain(|attach| attach.link.session != session);
+            attaching.retain(|attach| attach.session.id() != session);
         }
         self.linger(ctx);
     }
@@ -308,12 +320,13 @@ impl Handler<MarkRead> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
-        let is_taken = !matches!(self.state, State::Retired)
-            && self.in_flight.len() < self.parts.node.limits.posts
+        if matches!(self.state, State::Retired) {
+            return reply.send(MarkOutcome::Moved);
+        }
+        let is_taken = self.in_flight.len() < self.parts.node.limits.posts
             && self.parts.executor.backlog.reserve();
         if !is_taken {
-            reply.send(Err(Refusal::Unavailable));
-            return;
+            return reply.send(MarkOutcome::Done(Err(Exception::unavailable())));
         }
         self.in_flight.push_back(InFlight::Mark(reply));
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
@@ -326,12 +339,12 @@ impl Handler<ReplayPage> for RoomActor {
 
     fn handle(
         &mut self,
-        ReplayPage { session, to, after, up_to }: ReplayPage,
+        ReplayPage { session, after, up_to }: ReplayPage,
         ctx: &mut Self::Context,
     ) {
         let known = self.reads.contains_key(&(after, up_to));
         // Many who miss the same are answered by one read.
-        self.reads.entry((after, up_to)).or_default().sessions.push((session, to));
+        self.reads.entry((after, up_to)).or_default().sessions.push(session);
         if !known {
             self.read(after, up_to, ctx);
         }
@@ -362,7 +375,9 @@ impl Handler<Answers> for RoomActor {
                     answered += 1;
                     news.extend(self.stored(waiting, stored));
                 }
-                (Some(InFlight::Mark(reply)), Answer::Marked(marked)) => reply.send(marked),
+                (Some(InFlight::Mark(reply)), Answer::Marked(marked)) => {
+                    reply.send(MarkOutcome::Done(mark_view(self.parts.chat, marked)));
+                }
                 _ => {}
             }
         }
@@ -386,14 +401,14 @@ impl Handler<PageRead> for RoomActor {
         let Some(readers) = self.reads.remove(&(after, up_to)) else { return };
         let chat = self.parts.chat;
         let posted = messages.map(|messages| {
-            messages.iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
+            messages.into_iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
         });
         if !readers.sessions.is_empty() {
             let page: Option<Arc<[Posted]>> =
                 posted.as_ref().map(|posted| posted.iter().cloned().collect());
-            for (_, to) in readers.sessions {
+            for session in readers.sessions {
                 // Bounded: a session has asked for one page, and waits for it.
-                to.do_send(Page { chat, after, messages: page.clone() });
+                session.send(ToSession::Page { chat, after, messages: page.clone() });
             }
         }
         if readers.room {

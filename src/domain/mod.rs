@@ -22,12 +22,14 @@ pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
-pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Origin, Receipt, Stored, TextError};
+pub use message::{
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Origin, Receipt, Stored, TextError,
+};
 pub use news::{Applied, Lane, News, UserNews};
 pub use rate_limit::RateLimit;
 pub use recent::Recent;
-pub use route::{Route, RouteKind, RouteRole};
 pub use room::{Room, Sequenced, Step};
+pub use route::{Route, RouteKind, RouteRole};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
 pub use timings::Timings;

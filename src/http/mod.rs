@@ -35,6 +35,7 @@ pub use problem::Problem;
 use crate::actors::Desk;
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Exception, Limits, Order};
+use crate::session::SessionConfig;
 use crate::settings::Settings;
 use body::Body;
 use connection::drain;
@@ -47,6 +48,7 @@ pub struct State {
     pub desk: Desk,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
+    pub sessions: Arc<SessionConfig>,
     pub origins: Arc<Origins>,
     /// Whether new work is welcome; no longer once the server is going away.
     pub ready: Arc<AtomicBool>,
@@ -58,12 +60,7 @@ impl State {
     /// The bounds that requests are held against.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        let limits = &self.settings.limits;
-        Limits {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
-        }
+        self.sessions.requests
     }
 }
 

@@ -8,9 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Problem;
 use crate::protocol::Exception;
+use crate::transport::ws::SUBPROTOCOL;
 
-/// The subprotocol that is selected where it is offered.
-pub const SUBPROTOCOL: &str = "frontdesk.v1.json";
 /// Bytes of a `Sec-WebSocket-Key`, decoded.
 const KEY_BYTES: usize = 16;
 

@@ -75,10 +75,7 @@ pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, Exception> {
     last_of_each(pairs, "resume")
 }
 
-fn last_of_each(
-    pairs: Vec<(ChatId, Option<Seq>)>,
-    path: &str,
-) -> Result<Vec<Entry>, Exception> {
+fn last_of_each(pairs: Vec<(ChatId, Option<Seq>)>, path: &str) -> Result<Vec<Entry>, Exception> {
     if pairs.len() > CHATS_NAMED {
         return Err(too_many(path, pairs.len()));
     }
@@ -132,9 +129,17 @@ mod tests {
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1], Entry { chat_id: ChatId(12), after_seq: Some(Seq(3)) });
         assert_eq!(resume_from_query(""), Ok(vec![]));
-        for text in
-            ["10", "10:", ":5", "a:b", "10:55,", "10:-1", "10:+1", "1:2:3", "99999999999999999999:1"]
-        {
+        for text in [
+            "10",
+            "10:",
+            ":5",
+            "a:b",
+            "10:55,",
+            "10:-1",
+            "10:+1",
+            "1:2:3",
+            "99999999999999999999:1",
+        ] {
             assert!(resume_from_query(text).is_err(), "{text}");
         }
     }

@@ -15,9 +15,9 @@ mod read;
 mod server_event;
 mod view;
 
-pub use code::{Code, Exception};
 pub(crate) use body::client_id_refused;
 pub use body::{Limits, NewChat, Outgoing, Request, WireChat, WireMessage, parse_body};
+pub use code::{Code, Exception};
 pub use cursor::Key;
 pub use ending::{Ending, Return};
 pub use entry::{Entry, WireEntry, counted, not_negative, resume_from_query};
@@ -29,7 +29,7 @@ pub use new_user::{NewUser, storable};
 pub use read::parse_data;
 pub use server_event::{
     AckData, Answer, Codec, Control, EphemeralKey, Frame, Posted, Push, SERVER_EVENTS, ServerEvent,
-    Shared, SharedEvent,
+    Shared, SharedEvent, pushed, recv,
 };
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,

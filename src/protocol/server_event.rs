@@ -12,7 +12,7 @@ use super::{
     ServerTime, Welcome,
 };
 use crate::domain::{
-    Chat, Standing, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, UserId,
+    Chat, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, Standing, UserId,
 };
 
 /// An encoded text frame's payload: cheap to clone, shared by all that it goes to.
@@ -66,10 +66,19 @@ pub enum Answer {
 pub enum AckData {
     /// There is nothing to say.
     Done,
-    Receipt { chat: ChatId, client_id: Arc<str>, receipt: Receipt, duplicate: bool },
+    Receipt {
+        chat: ChatId,
+        client_id: Arc<str>,
+        receipt: Receipt,
+        duplicate: bool,
+    },
     Mark(MarkView),
     Entered(Vec<ChatState>),
-    Chat { chat: Box<Chat>, access: Standing, viewer: Role },
+    Chat {
+        chat: Box<Chat>,
+        access: Standing,
+        viewer: Role,
+    },
     Expires(Expires),
     ServerTime(ServerTime),
     /// A service's answer, as it stands; `null` where it answered nothing.
@@ -81,7 +90,10 @@ pub enum AckData {
 pub enum Control {
     Welcome(Box<Welcome>),
     /// The server is about to close the session; with 0 the client is not to come back by itself.
-    Goodbye { reason: &'static str, retry_after_ms: u64 },
+    Goodbye {
+        reason: &'static str,
+        retry_after_ms: u64,
+    },
     Shared(Arc<Shared>),
 }
 
@@ -213,9 +225,9 @@ impl ServerEvent {
     #[must_use]
     pub fn frame(&self, codec: Codec) -> Frame {
         match self {
-            Self::Logged(Posted(posted)) => posted.encoded.get(codec, || {
-                encode("receive_message", None, MessageView::from(&posted.message))
-            }),
+            Self::Logged(Posted(posted)) => posted
+                .encoded
+                .get(codec, || encode("receive_message", None, MessageView::from(&posted.message))),
             Self::Ephemeral(_, shared) | Self::Control(Control::Shared(shared)) => {
                 shared.frame(codec)
             }
@@ -251,6 +263,18 @@ impl Serialize for AckData {
             Self::Service(value) => value.serialize(serializer),
         }
     }
+}
+
+/// What another service says to sessions, by its own name for it; `data` as it stands.
+#[must_use]
+pub fn pushed(event: &str, data: Option<&RawValue>) -> Frame {
+    encode(event, None, data)
+}
+
+/// What another service answered to a session's event; the fields of `data` as they stand.
+#[must_use]
+pub fn recv(data: &super::Fields<'_>) -> Frame {
+    format!(r#"{{"event":"recv","data":{{{data}}}}}"#).into()
 }
 
 /// The longest name of an event that an exception repeats, in characters; a longer one is cut off.

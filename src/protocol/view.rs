@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Author, Chat, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId, Standing, Timestamp,
-    User, UserId,
+    Author, Chat, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId, Standing,
+    Timestamp, User, UserId,
 };
 
 /// A message.

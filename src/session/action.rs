@@ -17,14 +17,28 @@ pub enum Action<R> {
     Written(Permit),
     /// Hands a call to a chat's room; without an address, by way of ChatServer, which answers with
     /// [`RoomIs`](super::ToSession::RoomIs). A closed mailbox counts as no address.
-    Call { chat: ChatId, room: Option<R>, call: RoomCall },
+    Call {
+        chat: ChatId,
+        room: Option<R>,
+        call: RoomCall,
+    },
     /// Asks a room for a page; answered by [`Page`](super::ToSession::Page).
-    Fetch { room: R, fetch: Fetch },
+    Fetch {
+        room: R,
+        fetch: Fetch,
+    },
     /// Makes the session known, and joins the rooms of these chats; answered by
     /// [`JoinSent`](super::Answered::JoinSent).
-    Connect { user: UserId, join: u64, chats: Vec<JoinChat> },
+    Connect {
+        user: UserId,
+        join: u64,
+        chats: Vec<JoinChat>,
+    },
     /// Joins the rooms of further chats; answered as `Connect`.
-    Join { join: u64, chats: Vec<JoinChat> },
+    Join {
+        join: u64,
+        chats: Vec<JoinChat>,
+    },
     Leave(Vec<ChatId>),
     /// Begins or ends the news of all chats.
     Watch(bool),
@@ -41,9 +55,14 @@ pub enum Action<R> {
 #[derive(Debug)]
 pub enum Ask {
     /// Verifies the token of the first frame, and finds the user and the chats to join.
-    Authenticate { token: String, resume: Vec<Entry> },
+    Authenticate {
+        token: String,
+        resume: Vec<Entry>,
+    },
     /// Verifies a fresh token.
-    Renew { token: String },
+    Renew {
+        token: String,
+    },
     /// Access to chats, for a command.
     Access(Vec<ChatId>),
     /// Access to one chat, for a forwarded event.

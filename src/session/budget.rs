@@ -70,7 +70,8 @@ impl Budget {
 
     #[cfg(test)]
     pub fn is_unused(&self) -> bool {
-        let [events, bytes] = [&self.events, &self.bytes].map(|count| count.load(Ordering::Relaxed));
+        let [events, bytes] =
+            [&self.events, &self.bytes].map(|count| count.load(Ordering::Relaxed));
         (events, bytes) == (0, 0)
     }
 }

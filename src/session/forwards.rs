@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{
-    Action, Ask, Authenticated, Counted, ForwardRequest, ServiceAnswer, Session, Turn,
-};
+use super::{Action, Ask, Authenticated, Counted, ForwardRequest, ServiceAnswer, Session, Turn};
 use crate::domain::{ChatId, Role, Route, RouteKind, RouteRole, access};
 use crate::protocol::{AckData, Code, Envelope, Exception, Fields, RequestId};
 
@@ -134,11 +132,7 @@ impl<R: Clone> Session<R> {
     }
 
     /// The access of the first waiting event is known.
-    pub(super) fn forward_access(
-        &mut self,
-        access: Result<(), Exception>,
-        turn: &mut Turn<'_, R>,
-    ) {
+    pub(super) fn forward_access(&mut self, access: Result<(), Exception>, turn: &mut Turn<'_, R>) {
         let Some(session) = self.live() else { return };
         let forwards = &mut session.forwards;
         forwards.asking = false;

@@ -6,9 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Permit, Timer};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{
-    Chat, ChatId, Draft, Replay, Role, Seq, Standing, Stored,
-};
+use crate::domain::{Chat, ChatId, Draft, Replay, Role, Seq, Standing, Stored};
 use crate::protocol::{Ending, Entry, Exception, MarkView, Posted, ServerEvent, Shared};
 
 /// One input of a session.
@@ -28,22 +26,42 @@ pub enum Input<'a, R> {
 pub enum ToSession<R> {
     Attached(Box<Attached<R>>),
     /// A room could not let the session in.
-    NotAttached { chat: ChatId, purpose: Purpose },
+    NotAttached {
+        chat: ChatId,
+        purpose: Purpose,
+    },
     /// ChatServer has passed a call on, to this room.
-    RoomIs { chat: ChatId, room: R },
+    RoomIs {
+        chat: ChatId,
+        room: R,
+    },
     /// ChatServer took no call for this chat: its mailbox is full.
     NotRouted(ChatId),
     /// Messages of one chat, ascending.
-    Deliver { chat: ChatId, messages: Arc<[Posted]>, permit: Permit },
+    Deliver {
+        chat: ChatId,
+        messages: Arc<[Posted]>,
+        permit: Permit,
+    },
     /// A page of missed messages; `None` where it could not be read.
-    Page { chat: ChatId, after: Seq, messages: Option<Arc<[Posted]>> },
+    Page {
+        chat: ChatId,
+        after: Seq,
+        messages: Option<Arc<[Posted]>>,
+    },
     /// An ephemeral or a control event.
     Event(ServerEvent, Permit),
     /// The answer to a call to a room.
-    Outcome { nonce: u64, outcome: Outcome },
+    Outcome {
+        nonce: u64,
+        outcome: Outcome,
+    },
     Close(Ending),
     /// The stored role may be another one now; a session ends only if it may do less by that.
     RoleChanged(Role),
+    /// A test makes the session's host panic.
+    #[cfg(feature = "faults")]
+    Crash,
 }
 
 /// A room has let the session in: it delivers what follows `head`.

@@ -7,10 +7,9 @@ use super::{
 };
 use crate::domain::{Chat, ChatId, RateLimit, Role, Seq, Standing};
 use crate::protocol::{
-    AckData, ChatState, Code, Control, EnteredView, Entry, Exception, Expires, RequestId,
-    ServerEvent, SharedEvent, Welcome,
+    AckData, ChatState, Code, Control, Ending, EnteredView, Entry, Exception, Expires, RequestId,
+    ServerEvent, Welcome,
 };
-use crate::protocol::{Ending, Shared};
 
 /// Rooms that are being joined, and the answer that waits for them.
 pub struct Joining {
@@ -235,8 +234,7 @@ impl<R: Clone> Session<R> {
             return;
         }
         if let JoinAnswer::Enter { .. } = joining.answer {
-            let is_replayed =
-                |room: &JoiningRoom| session.streams.is_replayed(room.access.chat_id);
+            let is_replayed = |room: &JoiningRoom| session.streams.is_replayed(room.access.chat_id);
             if !joining.rooms.iter().all(is_replayed) {
                 return self.fetch(turn);
             }

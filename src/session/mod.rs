@@ -8,22 +8,22 @@ mod action;
 mod budget;
 mod catch_up;
 mod commands;
+mod config;
 mod forwards;
 mod input;
 mod join;
 mod requests;
 mod rooms;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use action::{Action, Ask, Counted, ForwardRequest, NewPost, RoomCall, Timer};
 pub use budget::{Budget, Permit};
 pub use commands::NAMES as COMMANDS;
+pub use config::{Routes, SessionConfig};
 pub use input::{
-    Admitted, Answered, Attached, Input, JoinChat, MarkOutcome, Outcome, PostOutcome, Purpose, ServiceAnswer,
-    ToSession,
+    Admitted, Answered, Attached, Input, JoinChat, MarkOutcome, Outcome, PostOutcome, Purpose,
+    ServiceAnswer, ToSession,
 };
 
 use self::commands::Waiting;
@@ -32,43 +32,11 @@ use self::join::Joining;
 use self::requests::Requests;
 use self::rooms::Rooms;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{
-    ChatId, ChatKind, RateLimit, Role, Route, SessionId, Standing, Streams, Timestamp,
-};
+use crate::domain::{ChatId, ChatKind, RateLimit, Role, SessionId, Standing, Streams, Timestamp};
 use crate::protocol::{
-    AckData, Answer, Code, Control, Ending, Entry, Envelope, Exception, Limits, Rejected,
-    RequestId, ServerEvent, Shared, WelcomeLimits,
+    AckData, Answer, Code, Control, Ending, Entry, Envelope, Exception, Rejected, RequestId,
+    ServerEvent, Shared,
 };
-
-/// The same for all sessions of a node.
-#[derive(Debug)]
-pub struct SessionConfig {
-    /// Bounds of what a request may hold.
-    pub requests: Limits,
-    /// Bounds that `welcome` names.
-    pub welcome: WelcomeLimits,
-    /// Chats that one session may be in (`limits.chats_entered`).
-    pub chats_entered: usize,
-    /// Requests of one session that wait for their answers (`limits.commands_in_flight`).
-    pub commands_in_flight: usize,
-    /// Time for the token of a connection that came without one (`limits.auth_seconds`).
-    pub auth_timeout: Duration,
-    /// Time for rooms to let a session in. A database that is away is noticed sooner.
-    pub room_timeout: Duration,
-    /// Pause before a page that could not be read is asked for again.
-    pub retry: Duration,
-    /// Events for other services; `None` without a broker.
-    pub routes: Option<Routes>,
-}
-
-/// Events that clients may send to other services.
-#[derive(Debug, Clone)]
-pub struct Routes {
-    /// By the client's name of the event.
-    pub by_event: Arc<HashMap<String, Arc<Route>>>,
-    /// Bytes of an event's `data`.
-    pub most_bytes: usize,
-}
 
 /// A session, from the first frame to its end.
 pub struct Session<R> {
@@ -79,9 +47,13 @@ pub struct Session<R> {
 
 enum Phase<R> {
     /// The first frame must bring a token. The URL may have named chats to go on with.
-    Unauthenticated { resume: Vec<Entry> },
+    Unauthenticated {
+        resume: Vec<Entry>,
+    },
     /// The token is being checked.
-    Authenticating { request: Option<RequestId> },
+    Authenticating {
+        request: Option<RequestId>,
+    },
     /// Rooms are being joined. Nothing is written before `welcome`.
     Joining(Box<Authenticated<R>>),
     Welcomed(Box<Authenticated<R>>),
@@ -174,6 +146,15 @@ impl<R: Clone> Session<R> {
         matches!(self.phase, Phase::Ended)
     }
 
+    /// The session's user, once the token was checked.
+    #[must_use]
+    pub fn user(&self) -> Option<&AuthenticatedUser> {
+        match &self.phase {
+            Phase::Welcomed(session) | Phase::Joining(session) => Some(&session.user),
+            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended => None,
+        }
+    }
+
     /// The next frame may be handed in. A frame that comes earlier waits with the host: its sender
     /// feels the back-pressure.
     #[must_use]
@@ -204,11 +185,7 @@ impl<R: Clone> Session<R> {
 
     /// Takes one input; what is to be done about it, in this order.
     #[must_use]
-    pub fn handle(
-        &mut self,
-        input: Input<'_, R>,
-        clock: &dyn Fn() -> Timestamp,
-    ) -> Vec<Action<R>> {
+    pub fn handle(&mut self, input: Input<'_, R>, clock: &dyn Fn() -> Timestamp) -> Vec<Action<R>> {
         let mut turn = Turn { clock, actions: Vec::new() };
         if !self.is_ended() {
             match input {
@@ -314,6 +291,8 @@ impl<R: Clone> Session<R> {
                     self.end(Ending::RoleChanged, turn);
                 }
             }
+            #[cfg(feature = "faults")]
+            ToSession::Crash => crash(),
         }
     }
 
@@ -408,6 +387,12 @@ impl<R> Authenticated<R> {
         }
         self.deferred.push(Deferred::Event(event, permit));
     }
+}
+
+#[cfg(feature = "faults")]
+#[expect(clippy::panic, reason = "a test asked for it")]
+fn crash() {
+    panic!("a test asked for it");
 }
 
 #[cfg(test)]

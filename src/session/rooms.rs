@@ -53,9 +53,8 @@ impl<R: Clone> Rooms<R> {
     /// The user was found to have access to a chat whose room the session is not in.
     pub fn visited(&mut self, chat: ChatId, streams: &Streams) {
         if self.0.len() >= streams.len() + MOST_VISITED {
-            self.0.retain(|chat, room| {
-                streams.contains(*chat) || matches!(room, Room::Routed(1..))
-            });
+            self.0
+                .retain(|chat, room| streams.contains(*chat) || matches!(room, Room::Routed(1..)));
         }
         self.0.entry(chat).or_insert(Room::Routed(0));
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use crate::actors::db_executor::BatchLimits;
-use crate::actors::delivery::Link;
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits};
+use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
 use crate::domain::{Chat, ChatId, Role, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
+use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
 /// What ChatServer is made with.
 pub struct ChatServerParts {
@@ -31,33 +32,24 @@ pub struct ChatServerParts {
     pub presence: Option<Recipient<PresenceChanged>>,
 }
 
-/// A chat to enter, with what the database says of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Entrance {
-    pub chat: ChatId,
-    /// Where the session goes on from; `None` is the end.
-    pub after: Option<Seq>,
-    pub last_seq: Seq,
-}
-
 /// A session begins, in the rooms of these chats. Each room answers the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Connect {
-    pub link: Link,
+    pub session: SessionHandle,
     pub user: UserId,
-    /// The session's number of this entry; the rooms' answers carry it back.
-    pub entry: u64,
-    pub chats: Vec<Entrance>,
+    /// The session's number of this join; the rooms' answers carry it back.
+    pub join: u64,
+    pub chats: Vec<JoinChat>,
 }
 
 /// A session enters more chats. Each room answers the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Join {
-    pub link: Link,
-    pub entry: u64,
-    pub chats: Vec<Entrance>,
+    pub session: SessionHandle,
+    pub join: u64,
+    pub chats: Vec<JoinChat>,
 }
 
 #[derive(Message)]
@@ -98,8 +90,13 @@ pub struct Locate(pub ChatId);
 pub struct Route {
     pub chat: ChatId,
     pub request: RoomRequest,
-    /// Told where the room is, so that it sends there itself the next time.
-    pub learn: Option<Recipient<RoomIs>>,
+    pub learn: Learn,
+}
+
+/// The asker, who is told the room's address and sends there itself the next time.
+pub enum Learn {
+    Directory(Recipient<RoomIs>),
+    Session(SessionHandle),
 }
 
 /// A request that a room answers through its `Reply`.
@@ -109,6 +106,16 @@ pub enum RoomRequest {
 }
 
 impl RoomRequest {
+    /// Answers that the room has ended, and where the request stands: it is to be routed again.
+    pub fn moved(self) {
+        match self {
+            Self::Post(Post { draft, reply, .. }) => {
+                reply.send(PostOutcome::Moved(Box::new(draft)));
+            }
+            Self::MarkRead(MarkRead { reply, .. }) => reply.send(MarkOutcome::Moved),
+        }
+    }
+
     /// Hands the request to a room.
     ///
     /// # Errors

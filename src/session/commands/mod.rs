@@ -50,11 +50,22 @@ commands![
 
 /// The command that waits for a use case; no further frame is read meanwhile.
 pub enum Waiting {
-    Renew { request: Option<RequestId> },
+    Renew {
+        request: Option<RequestId>,
+    },
     /// Access to a chat whose room the session is not in.
-    Visit { chat: ChatId, request: Option<RequestId>, visit: Visit },
-    Enter { entries: Vec<Entry>, request: Option<RequestId> },
-    Create { request: Option<RequestId> },
+    Visit {
+        chat: ChatId,
+        request: Option<RequestId>,
+        visit: Visit,
+    },
+    Enter {
+        entries: Vec<Entry>,
+        request: Option<RequestId>,
+    },
+    Create {
+        request: Option<RequestId>,
+    },
 }
 
 /// A call that follows once the access is known.
@@ -101,21 +112,13 @@ impl<R: Clone> Session<R> {
         self.live()?.waiting.take()
     }
 
-    fn renewed(
-        &mut self,
-        user: Result<AuthenticatedUser, Exception>,
-        turn: &mut Turn<'_, R>,
-    ) {
+    fn renewed(&mut self, user: Result<AuthenticatedUser, Exception>, turn: &mut Turn<'_, R>) {
         if let Some(Waiting::Renew { request }) = self.take_waiting() {
             authenticate::renewed(self, user, request, turn);
         }
     }
 
-    fn access_known(
-        &mut self,
-        access: Result<Vec<Standing>, Exception>,
-        turn: &mut Turn<'_, R>,
-    ) {
+    fn access_known(&mut self, access: Result<Vec<Standing>, Exception>, turn: &mut Turn<'_, R>) {
         match (self.take_waiting(), access) {
             (Some(Waiting::Enter { entries, request }), Ok(chats)) => {
                 self.enter(&entries, chats, request, turn);

@@ -86,7 +86,10 @@ fn a_message_is_read_with_all_that_may_stand_beside_it() {
         expect_seq: Some(Seq(0)),
     };
     let read = parse!(send_message, data).expect(data);
-    assert_eq!(format!("{read:?}"), format!("Data {{ chat: Some(ChatId(3)), message: {message:?} }}"));
+    assert_eq!(
+        format!("{read:?}"),
+        format!("Data {{ chat: Some(ChatId(3)), message: {message:?} }}")
+    );
 }
 
 #[test]
@@ -101,9 +104,7 @@ fn the_same_chat_twice_counts_once_the_last_one() {
 
 #[test]
 fn at_most_a_hundred_chats_are_named_at_once() {
-    let ids = |count: usize| {
-        format!(r#"{{"chatIds":{:?}}}"#, (0..count).collect::<Vec<_>>())
-    };
+    let ids = |count: usize| format!(r#"{{"chatIds":{:?}}}"#, (0..count).collect::<Vec<_>>());
     assert!(parse!(enter_chat, &ids(100)).is_ok());
     assert!(parse!(enter_chat, &ids(101)).is_err());
 }
