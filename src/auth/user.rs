@@ -46,6 +46,12 @@ pub struct AuthenticatedUser {
 }
 
 impl AuthenticatedUser {
+    /// A user whose token says the stored role; for tests of what stands on a session.
+    #[cfg(test)]
+    pub(crate) fn of(user: User) -> Self {
+        Self { author: user.author(), said: Some(user.role), user, expires_at: Timestamp(0) }
+    }
+
     #[must_use]
     pub fn id(&self) -> UserId {
         self.user.id
