@@ -32,9 +32,9 @@ pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
 
-use crate::actors::Desk;
+use crate::app::AppState;
 use crate::metrics::Metrics;
-use crate::protocol::{Code, Exception, Limits, Order};
+use crate::protocol::{Code, Exception, Order};
 use crate::settings::Settings;
 use body::Body;
 use connection::drain;
@@ -42,9 +42,9 @@ use cors::{cors, refuse_in_form};
 use list::List;
 use query::{Query, id_in_path};
 
-/// What every handler may ask for. One for all workers.
+/// The state of all handlers, one for each worker thread.
 pub struct State {
-    pub desk: Desk,
+    pub app: AppState,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
@@ -52,19 +52,6 @@ pub struct State {
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: what is still arriving is given up.
     pub stopping: watch::Receiver<bool>,
-}
-
-impl State {
-    /// The bounds that requests are held against.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        let limits = &self.settings.limits;
-        Limits {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
-        }
-    }
 }
 
 /// What a handler answers with.

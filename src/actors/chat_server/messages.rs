@@ -24,8 +24,6 @@ pub struct ChatServerParts {
     pub batch: BatchLimits,
     pub room: RoomLimits,
     pub sessions_per_user: usize,
-    pub messages_per_second: u32,
-    pub burst: u32,
     /// Who is told of users that come to this node and leave it.
     pub presence: Option<Recipient<PresenceChanged>>,
 }
@@ -78,12 +76,6 @@ pub struct Watch {
     pub session: SessionId,
     pub watching: bool,
 }
-
-/// Takes one of a user's posts that come over no session, whose rate is limited as a session's is.
-/// Answers with the milliseconds to wait where there are too many.
-#[derive(Message)]
-#[rtype(result = "Result<(), u64>")]
-pub struct Meter(pub UserId);
 
 /// Asks for a chat's room, which is started where there is none.
 #[derive(Message)]
