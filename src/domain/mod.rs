@@ -23,7 +23,7 @@ pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
 pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Receipt, Stored, TextError};
 pub use news::{Applied, Lane, News, UserNews};
-pub use rate_limit::RateLimit;
+pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
 pub use stream::{Fetch, Live, Replay, Streams};

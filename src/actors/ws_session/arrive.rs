@@ -5,7 +5,7 @@ use actix_web_actors::ws::WebsocketContext;
 
 use super::{Attached, Early, Member, Phase, Purpose, WsSession};
 use crate::actors::chat_server::{Connect, Entrance, Join, Leave};
-use crate::actors::desk::Arrival;
+use crate::app::{Admitted, authenticate};
 use crate::domain::{Chat, ChatId, ChatKind, RateLimit, Role, Seq, Standing, Timestamp};
 use crate::metrics::Ending;
 use crate::protocol::{
@@ -59,7 +59,7 @@ impl WsSession {
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let claims = match self.desk.verify(token) {
+        let claims = match authenticate::verify(&self.desk, token) {
             Ok(claims) => claims,
             Err(exception) => return self.turn_away(request.as_ref(), &exception, ctx),
         };
@@ -70,7 +70,7 @@ impl WsSession {
         };
         let desk = self.desk.clone();
         let resume = resume.unwrap_or(from_url);
-        let arrival = async move { desk.arrive(claims, resume).await };
+        let arrival = async move { authenticate::connect(&desk, claims, resume).await };
         self.after(arrival, ctx, |this, arrival, ctx| match arrival {
             Ok(arrival) => this.arrive(arrival, Some(request), ctx),
             Err(exception) => this.turn_away(request.as_ref(), &exception, ctx),
@@ -100,7 +100,7 @@ impl WsSession {
     /// Enters the rooms of a user who was let in. `request` is there where it was a frame that asked.
     pub(super) fn arrive(
         &mut self,
-        Arrival { user, chats, resume }: Arrival,
+        Admitted { user, chats, resume }: Admitted,
         request: Option<Option<RequestId>>,
         ctx: &mut WebsocketContext<Self>,
     ) {
