@@ -14,7 +14,7 @@ use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, ClientId, Draft, NodeId, Receipt, Seq, SessionId, Standing, Stored,
+    Author, Chat, ChatId, ClientId, Draft, NodeId, PostResult, Receipt, Seq, SessionId, Standing,
     Timestamp, User, UserId, access,
 };
 use crate::metrics::Metrics;
@@ -89,16 +89,6 @@ impl From<TokenError> for Exception {
             TokenError::Invalid(_) => Code::Unauthenticated,
         };
         Exception::new(code, error.to_string())
-    }
-}
-
-impl From<Refusal> for Stored {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NoChat => Stored::NoChat,
-            Refusal::Unavailable => Stored::Unavailable,
-            Refusal::Failed => Stored::Failed,
-        }
     }
 }
 
@@ -314,10 +304,11 @@ impl Desk {
                     if let Some(exception) = Exception::of_stored(chat, &stored) {
                         return Err(exception);
                     }
-                    let (Stored::New(receipt, _) | Stored::Duplicate(receipt)) = stored else {
+                    let (PostResult::New(receipt, _) | PostResult::Duplicate(receipt)) = stored
+                    else {
                         return Err(Exception::unavailable());
                     };
-                    let duplicate = matches!(stored, Stored::Duplicate(_));
+                    let duplicate = matches!(stored, PostResult::Duplicate(_));
                     return Ok(PostedMessage { receipt, client_id: name, duplicate });
                 }
             }

@@ -3,13 +3,13 @@
 //! [`WsSession`] frames and a position · [`ChatServer`] who is where · [`RoomActor`] one chat's
 //! order · [`DbExecutor`] group commit · [`Reception`] who comes in · [`PageReader`] who missed what.
 
+mod batch_queue;
 mod caught;
 mod chat_server;
 mod db_executor;
 mod delivery;
 mod desk;
 mod gateway;
-mod gather;
 mod page_reader;
 mod reception;
 mod reply;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
+use super::batch_queue::BatchQueue;
 use super::caught::caught;
-use super::gather::Gather;
 use crate::db::{Admission, Store, StoreError};
 use crate::domain::Identity;
 use crate::metrics::{Metrics, Part};
@@ -27,14 +27,14 @@ pub struct Admit {
 
 pub struct Reception {
     store: Store,
-    queue: Gather<Admit>,
+    queue: BatchQueue<Admit>,
     metrics: Arc<Metrics>,
 }
 
 impl Reception {
     #[must_use]
     pub fn new(store: Store, metrics: Arc<Metrics>) -> Self {
-        Self { store, queue: Gather::default(), metrics }
+        Self { store, queue: BatchQueue::default(), metrics }
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {
