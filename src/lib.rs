@@ -34,9 +34,9 @@
 //!    [`Command`](protocol::Command), of which every field is valid.
 //! 2. The session notes the request under a number, and hands a `Post` to the chat's
 //!    [`RoomActor`](actors::RoomActor). A full mailbox is `unavailable`.
-//! 3. The room keeps the answer's address, and submits the draft to the chat's
+//! 3. The room keeps the answer's address, and submits the draft as a [`db::WriteOp`] to the chat's
 //!    [`DbExecutor`](actors::DbExecutor), always the same one.
-//! 4. What gathered there while the last transaction ran, from all rooms, is one [`db::Batch`]. The
+//! 4. The [`db::Write`]s that came while the last transaction ran, from all rooms, are one batch. The
 //!    [`db::Writer`] locks the chats, finds duplicates, numbers the rest, inserts and commits.
 //! 5. Only then each room is answered. [`domain::Room`] says what is next in `seq` order, and what
 //!    must be read from the log before it.

@@ -17,7 +17,7 @@ pub use messages::{
     Route, Unannounced, Updated, UserChanged, Watch,
 };
 
-use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
+use super::db_executor::{DbExecutor, ExecutorLink, WritePermits};
 use super::delivery::Link;
 use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
 use super::ws_session::{Kick, Purpose, Push};
@@ -65,14 +65,14 @@ impl ChatServer {
         arbiter: &ArbiterHandle,
         ctx: &Context<Self>,
     ) -> Arc<ExecutorLink> {
-        let backlog = Arc::new(Backlog::new(self.parts.backlog));
+        let permits = Arc::new(WritePermits::new(self.parts.backlog));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
-        let (theirs, chat_server) = (Arc::clone(&backlog), ctx.address());
+        let (theirs, chat_server) = (Arc::clone(&permits), ctx.address());
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
         });
-        Arc::new(ExecutorLink { addr, backlog })
+        Arc::new(ExecutorLink { addr, permits })
     }
 
     fn executor_of(&self, chat: ChatId) -> usize {

@@ -3,12 +3,12 @@
 //! [`WsSession`] frames and a position · [`ChatServer`] who is where · [`RoomActor`] one chat's
 //! order · [`DbExecutor`] group commit · [`UserAdmission`] who comes in · [`PageReader`] who missed what.
 
+mod batch_queue;
 mod caught;
 mod chat_server;
 mod db_executor;
 mod delivery;
 mod gateway;
-mod gather;
 mod page_reader;
 mod reply;
 mod room_actor;

@@ -9,7 +9,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::caught::caught;
-use super::gather::Gather;
+use super::batch_queue::BatchQueue;
 use crate::db::{Admission, Store, StoreError};
 use crate::domain::{Identity, SharedRateLimit, UserId};
 use crate::metrics::{Metrics, Part};
@@ -55,7 +55,7 @@ pub struct RateSettings {
 
 pub struct UserAdmission {
     store: Store,
-    queue: Gather<AdmitUser>,
+    queue: BatchQueue<AdmitUser>,
     metrics: Arc<Metrics>,
     rate: RateSettings,
     rates: HashMap<UserId, Arc<UserRate>>,
@@ -66,7 +66,7 @@ pub struct UserAdmission {
 impl UserAdmission {
     #[must_use]
     pub fn new(store: Store, metrics: Arc<Metrics>, rate: RateSettings) -> Self {
-        let (queue, rates, began) = (Gather::default(), HashMap::new(), Instant::now());
+        let (queue, rates, began) = (BatchQueue::default(), HashMap::new(), Instant::now());
         Self { store, queue, metrics, rate, rates, began }
     }
 

@@ -1,14 +1,14 @@
 //! Error conversions. Which error where:
 //!
 //! - The layers below answer with errors of their own: [`StoreError`], [`TokenError`], [`Refusal`],
-//!   [`Stored`]. They say what happened, for the operator and for code that decides.
+//!   `PostResult`. They say what happened, for the operator and for code that decides.
 //! - Use cases answer with [`Exception`]: a code of the protocol, and words for the client. All
 //!   conversions into it stand here, and a failure is logged where it is converted, once.
 //! - Transports render an [`Exception`], as a frame, a problem or a packet, and add nothing.
 
 use crate::auth::TokenError;
 use crate::db::{Refusal, StoreError};
-use crate::domain::{ChatId, Stored};
+use crate::domain::ChatId;
 use crate::protocol::{Code, Exception};
 
 impl From<StoreError> for Exception {
@@ -33,31 +33,6 @@ impl From<TokenError> for Exception {
             TokenError::Invalid(_) => Code::Unauthenticated,
         };
         Exception::new(code, error.to_string())
-    }
-}
-
-impl From<Refusal> for Stored {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NoChat => Stored::NoChat,
-            Refusal::Unavailable => Stored::Unavailable,
-            Refusal::Failed => Stored::Failed,
-        }
-    }
-}
-
-impl Exception {
-    /// The reason why nothing was stored; `None` where something was, now or before.
-    #[must_use]
-    pub fn of_stored(chat: ChatId, stored: &Stored) -> Option<Self> {
-        match stored {
-            Stored::New(..) | Stored::Duplicate(_) => None,
-            Stored::ClientIdReused => Some(Self::client_id_reused()),
-            Stored::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
-            Stored::NoChat => Some(Self::chat_not_found(chat)),
-            Stored::Unavailable => Some(Self::unavailable()),
-            Stored::Failed => Some(Self::internal()),
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Actor, AppState, chat_access};
 use crate::actors::{Post, PostOutcome, Reply, RoomRequest, ToRoom};
-use crate::domain::{Author, ChatId, ClientId, Draft, Receipt, Stored, access};
+use crate::domain::{Author, ChatId, ClientId, Draft, PostResult, Receipt, access};
 use crate::protocol::{Exception, Outgoing};
 
 /// How often a post follows a room that has retired, before it is `unavailable`.
@@ -64,10 +64,10 @@ pub async fn post_message(
                 if let Some(exception) = Exception::of_stored(chat, &stored) {
                     return Err(exception);
                 }
-                let (Stored::New(receipt, _) | Stored::Duplicate(receipt)) = stored else {
+                let (PostResult::New(receipt, _) | PostResult::Duplicate(receipt)) = stored else {
                     return Err(Exception::unavailable());
                 };
-                let duplicate = matches!(stored, Stored::Duplicate(_));
+                let duplicate = matches!(stored, PostResult::Duplicate(_));
                 return Ok(PostedMessage { receipt, client_id, duplicate });
             }
         }

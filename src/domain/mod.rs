@@ -21,7 +21,9 @@ pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
-pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Receipt, Stored, TextError};
+pub use message::{
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, PostResult, Receipt, TextError,
+};
 pub use news::{Applied, Lane, News, UserNews};
 pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;

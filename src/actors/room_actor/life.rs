@@ -6,10 +6,10 @@ use actix::prelude::*;
 
 use super::{Attach, InFlight, PostOutcome, Reopen, Retire, RoomActor, RoomParts, State};
 use crate::actors::chat_server::RoomIdle;
-use crate::actors::db_executor::Submit;
+use crate::actors::db_executor::OpenRoom;
 use crate::actors::ws_session::{NotAttached, Purpose};
-use crate::db::Refusal;
-use crate::domain::{Room, Seq, Stored, Timings};
+use crate::db::{Refusal, WriteOp};
+use crate::domain::{PostResult, Room, Seq, Timings};
 
 impl RoomActor {
     /// Asks where the log ends, unless that is being asked.
@@ -17,9 +17,9 @@ impl RoomActor {
         if std::mem::replace(&mut self.asking, true) {
             return;
         }
-        self.in_flight.push_back(InFlight::Open);
-        let (chat, generation) = (self.parts.chat, self.parts.generation);
-        self.submit(Submit::Open { chat, generation, room: ctx.address() });
+        let generation = self.parts.generation;
+        self.parts.executor.addr.do_send(OpenRoom { generation, room: ctx.address() });
+        self.submit(WriteOp::LastSeq(self.parts.chat), InFlight::Open);
     }
 
     pub(super) fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
@@ -58,7 +58,7 @@ impl RoomActor {
             {
                 link.addr.do_send(NotAttached { chat, purpose });
             }
-            let stored = Stored::from(refusal);
+            let stored = PostResult::from(refusal);
             for post in posting.drain(..) {
                 post.reply.send(PostOutcome::Stored(stored.clone()));
             }

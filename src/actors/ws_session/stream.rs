@@ -15,7 +15,7 @@ use crate::actors::room_actor::{Post, PostOutcome, ReplayPage, RoomActor};
 use crate::app::mark_read::mark_view;
 use crate::app::{AppState, refused};
 use crate::db::{Marked, Refusal};
-use crate::domain::{ChatId, Draft, Live, Receipt, Replay, Seq, Stored};
+use crate::domain::{ChatId, Draft, Live, PostResult, Receipt, Replay, Seq};
 use crate::protocol::{self, Exception, Frame, ReceiptView};
 
 /// How long a session waits before it asks again for a page that could not be read.
@@ -62,7 +62,7 @@ pub struct Page {
 
 impl Unanswered for PostOutcome {
     fn unanswered() -> Self {
-        Self::Stored(Stored::Unavailable)
+        Self::Stored(PostResult::Unavailable)
     }
 }
 
@@ -136,8 +136,8 @@ impl WsSession {
         };
         let Some(pending) = self.member().and_then(|member| member.answered(nonce)) else { return };
         match stored {
-            Stored::New(receipt, _) => Self::ack(&pending, receipt, false, ctx),
-            Stored::Duplicate(receipt) => Self::ack(&pending, receipt, true, ctx),
+            PostResult::New(receipt, _) => Self::ack(&pending, receipt, false, ctx),
+            PostResult::Duplicate(receipt) => Self::ack(&pending, receipt, true, ctx),
             refused => {
                 if let Some(exception) = Exception::of_stored(pending.chat, &refused) {
                     self.refuse(pending.request.as_ref(), Some("send_message"), &exception, ctx);
