@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use tokio::sync::{Notify, watch};
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
-    PageReader, Reception, RoomLimits,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Outside, PageReader, RateSettings,
+    RoomLimits, UserAdmission,
 };
+use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
 use crate::bus::Bus;
 use crate::cluster::Neighbours;
@@ -107,9 +108,10 @@ impl Application {
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let outside = bus.as_ref().map(Bus::outside);
         let (reader, server) = (reading.handle(), control.handle());
-        let desk =
-            desk(&settings, timings, verifier, &store, &metrics, (&reader, &server), outside);
-        let chat_server = desk.chat_server().clone();
+        let arbiters = (&reader, &server);
+        let parts =
+            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
+        let chat_server = parts.chat_server.clone();
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
@@ -124,27 +126,25 @@ impl Application {
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let heartbeat = settings.limits.heartbeat();
-        let bus_desk = desk.clone();
+        let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
-        let routes = desk.outside().map(|outside| Routes {
-            by_event: Arc::clone(&outside.routes),
-            most_bytes: outside.most_bytes,
-        });
-        let state = web::Data::new(State {
-            sessions: SessionConfig::new(&settings.limits, &timings, routes),
-            origins: Arc::new(http::Origins::new(listed, Arc::clone(&metrics))),
-            desk,
-            settings: Arc::new(settings),
-            metrics,
-            ready,
-            stopping: will_stop,
-        });
+        let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
+        let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
-            worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new().configure(http::configure(state.clone()))
+            let worker = Arbiter::current();
+            let state = web::Data::new(State {
+                app: AppState::on(&worker, Arc::clone(&parts)),
+                settings: Arc::clone(&settings),
+                metrics: Arc::clone(&metrics),
+                origins: Arc::clone(&origins),
+                ready: Arc::clone(&ready),
+                stopping: will_stop.clone(),
+            });
+            worker_server.do_send(AddWorker(worker));
+            App::new().configure(http::configure(state))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
@@ -176,7 +176,7 @@ impl Application {
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
         if let Some(bus) = &bus {
-            bus.start(bus_desk);
+            bus.start(bus_parts);
         }
         reading.spawn(neighbours.watch());
         Ok(Self {
@@ -260,7 +260,7 @@ async fn signal() {
     }
 }
 
-fn desk(
+fn parts(
     settings: &Settings,
     timings: Timings,
     verifier: Verifier,
@@ -268,15 +268,16 @@ fn desk(
     metrics: &Arc<Metrics>,
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
     outside: Option<Outside>,
-) -> Desk {
+) -> AppParts {
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
         move |_| PageReader::new(store, metrics)
     });
-    let reception = Reception::start_in_arbiter(reading, {
+    let user_admission = UserAdmission::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
-        move |_| Reception::new(store, metrics)
+        let rate = RateSettings { per_second: limits.messages_per_second, burst: limits.burst };
+        move |_| UserAdmission::new(store, metrics, rate)
     });
     let parts = ChatServerParts {
         store: store.clone(),
@@ -291,21 +292,24 @@ fn desk(
         },
         timings,
         sessions_per_user: limits.sessions_per_user,
-        messages_per_second: limits.messages_per_second,
-        burst: limits.burst,
         presence: outside.as_ref().map(|outside| outside.presence.clone()),
     };
+    let routes = outside.as_ref().map(|outside| Routes {
+        by_event: Arc::clone(&outside.routes),
+        most_bytes: outside.most_bytes,
+    });
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
-    Desk::new(DeskParts {
+    AppParts {
         node: NodeId::random(),
         store: store.clone(),
         verifier,
         chat_server,
-        reception,
+        user_admission,
+        sessions: SessionConfig::new(limits, &timings, routes),
         limits: limits.clone(),
         timings,
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
-        outside,
-    })
+        integrations: outside,
+    }
 }

@@ -4,7 +4,7 @@
 mod messages;
 mod outside;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -13,21 +13,17 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied, Hints,
-    Interest, Interests, Join, Learn, Leave, Locate, Meter, RoomDied, RoomIdle, RoomIs,
-    RoomRequest, Route, Unannounced, Updated, UserChanged, Watch,
+    Interest, Interests, Join, Learn, Leave, RoomDied, RoomIdle, RoomIs, RoomRequest, Route,
+    Unannounced, Updated, UserChanged, Watch,
 };
 
-use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
+use super::db_executor::{DbExecutor, ExecutorLink, WritePermits};
 use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::{
-    ChatId, ChatKind, Hub, RateLimit, Recent, Role, Seq, SessionId, Timestamp, UserId,
-};
+use crate::domain::{ChatId, ChatKind, Hub, Recent, Role, Seq, SessionId};
 use crate::protocol::{Ending, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
 
-/// Users whose rate is remembered before those at rest are forgotten.
-const RATES: usize = 10_000;
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
@@ -43,8 +39,6 @@ pub struct ChatServer {
     announced: Recent<ChatId>,
     /// Those of which nobody is to be told again.
     settled: Recent<ChatId>,
-    /// Of users who post over HTTP.
-    rates: HashMap<UserId, RateLimit>,
     /// The server stops: who comes now is sent away.
     ending: bool,
 }
@@ -61,7 +55,6 @@ impl ChatServer {
             workers: Vec::new(),
             announced,
             settled: Recent::new(ANNOUNCED),
-            rates: HashMap::new(),
             ending: false,
         }
     }
@@ -72,14 +65,14 @@ impl ChatServer {
         arbiter: &ArbiterHandle,
         ctx: &Context<Self>,
     ) -> Arc<ExecutorLink> {
-        let backlog = Arc::new(Backlog::new(self.parts.backlog));
+        let permits = Arc::new(WritePermits::new(self.parts.backlog));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
-        let (theirs, chat_server) = (Arc::clone(&backlog), ctx.address());
+        let (theirs, chat_server) = (Arc::clone(&permits), ctx.address());
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
         });
-        Arc::new(ExecutorLink { addr, backlog })
+        Arc::new(ExecutorLink { addr, permits })
     }
 
     fn executor_of(&self, chat: ChatId) -> usize {
@@ -267,14 +260,6 @@ impl Handler<Watch> for ChatServer {
     }
 }
 
-impl Handler<Locate> for ChatServer {
-    type Result = MessageResult<Locate>;
-
-    fn handle(&mut self, Locate(chat): Locate, ctx: &mut Self::Context) -> Self::Result {
-        MessageResult(self.room(chat, ctx))
-    }
-}
-
 impl Handler<Route> for ChatServer {
     type Result = ();
 
@@ -287,20 +272,6 @@ impl Handler<Route> for ChatServer {
             Learn::Directory(directory) => directory.do_send(RoomIs { chat, room }),
             Learn::Session(session) => session.send(ToSession::RoomIs { chat, room }),
         }
-    }
-}
-
-impl Handler<Meter> for ChatServer {
-    type Result = Result<(), u64>;
-
-    fn handle(&mut self, Meter(user): Meter, _: &mut Self::Context) -> Self::Result {
-        let now = Timestamp::now();
-        if self.rates.len() >= RATES && !self.rates.contains_key(&user) {
-            // Who has rested long enough is as good as new.
-            self.rates.retain(|_, rate| !rate.is_full(now));
-        }
-        let (per_second, burst) = (self.parts.messages_per_second, self.parts.burst);
-        self.rates.entry(user).or_insert_with(|| RateLimit::new(per_second, burst, now)).take(now)
     }
 }
 

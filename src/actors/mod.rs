@@ -1,20 +1,19 @@
 //! Moves. Each actor owns what it has alone; typed messages join them, and no locks are shared.
 //!
 //! [`WsSession`] frames and a position · [`ChatServer`] who is where · [`RoomActor`] one chat's
-//! order · [`DbExecutor`] group commit · [`Reception`] who comes in · [`PageReader`] who missed what.
+//! order · [`DbExecutor`] group commit · [`UserAdmission`] who comes in · [`PageReader`] who missed what.
 
+mod batch_queue;
 mod caught;
 mod chat_server;
 mod db_executor;
-mod desk;
 mod gateway;
-mod gather;
 mod page_reader;
-mod reception;
 mod reply;
 mod room_actor;
 mod room_directory;
 mod session_handle;
+mod user_admission;
 
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
@@ -24,16 +23,15 @@ pub use chat_server::{
     Updated, UserChanged, Watch,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
-pub use desk::{Desk, DeskParts, PostedMessage, Stranger};
 pub use gateway::{
     Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
 };
 pub use page_reader::PageReader;
-pub use reception::Reception;
 pub use reply::Reply;
 pub use room_actor::{MarkRead, Post, ReplayPage, RoomActor, RoomLimits};
 pub use room_directory::{RoomDirectory, ToRoom};
 pub use session_handle::{SessionHandle, ToSession};
+pub use user_admission::{AdmitUser, RateSettings, UserAdmission, UserRate};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::Stored;
+use crate::domain::PostResult;
 use crate::protocol::Exception;
 use crate::session::{MarkOutcome, Outcome, PostOutcome};
 
@@ -15,7 +15,7 @@ pub trait CallOutcome: Send + 'static {
 
 impl CallOutcome for PostOutcome {
     fn unanswered() -> Self {
-        Self::Stored(Stored::Unavailable)
+        Self::Stored(PostResult::Unavailable)
     }
 
     fn into_outcome(self) -> Outcome {

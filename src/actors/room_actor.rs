@@ -3,7 +3,7 @@
 mod life;
 mod messages;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -14,13 +14,14 @@ pub use messages::{
 };
 
 use super::chat_server::RoomDied;
-use super::db_executor::{Answer, Close, Submit};
+use super::db_executor::{CloseRoom, Submit};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
 use super::session_handle::{SessionHandle, ToSession};
-use crate::db::{Mark, Marked, Range, Refusal};
+use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
 use crate::domain::{
-    Author, ChatId, Idle, Message, Origin, Receipt, Replay, Room, Seq, Sequenced, Step, Stored,
+    Author, ChatId, Draft, Idle, Message, Origin, PostResult, Receipt, Replay, Room, Seq,
+    Sequenced, Step,
 };
 use crate::metrics::Part;
 use crate::protocol::{Exception, MarkView, Posted};
@@ -29,18 +30,16 @@ use crate::session::{Attached, MarkOutcome, PostOutcome};
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
 
-/// Submitted to the executor, and not answered.
+/// A write that the executor has not answered.
 enum InFlight {
     Open,
-    Post(Waiting),
+    Post(PendingPost),
     Mark(Reply<MarkOutcome>),
 }
 
-/// What is left of a post while its draft is with the executor.
-struct Waiting {
+/// The room's part of a post while its draft is with the executor.
+struct PendingPost {
     author: Arc<Author>,
-    body: String,
-    client_id: String,
     origin: Option<Origin>,
     reply: Reply<PostOutcome>,
 }
@@ -68,9 +67,11 @@ pub struct RoomActor {
     parts: RoomParts,
     state: State,
     sessions: Vec<SessionHandle>,
-    in_flight: VecDeque<InFlight>,
+    /// By the number in their correlation ids.
+    in_flight: HashMap<u64, InFlight>,
+    last_write: u64,
     /// To the authors of what is stored and not delivered yet.
-    replies: HashMap<Seq, (Stored, Reply<PostOutcome>)>,
+    replies: HashMap<Seq, (PostResult, Reply<PostOutcome>)>,
     reads: HashMap<(Seq, Seq), Readers>,
     /// The question where the log ends is under way, or will be asked again soon.
     asking: bool,
@@ -82,12 +83,13 @@ impl RoomActor {
     pub fn new(parts: RoomParts) -> Self {
         parts.node.metrics.rooms.inc();
         let state = State::Opening { attaching: Vec::new(), posting: Vec::new(), hint: Seq::ZERO };
-        let (sessions, in_flight, reads) = (Vec::new(), VecDeque::new(), HashMap::new());
+        let (sessions, in_flight, reads) = (Vec::new(), HashMap::new(), HashMap::new());
         Self {
             parts,
             state,
             sessions,
             in_flight,
+            last_write: 0,
             replies: HashMap::new(),
             reads,
             asking: false,
@@ -96,8 +98,11 @@ impl RoomActor {
     }
 
     /// A dead executor is replaced, and the room told; what it swallows is answered then.
-    fn submit(&self, submit: Submit) {
-        self.parts.executor.addr.do_send(submit);
+    fn submit(&mut self, op: WriteOp, in_flight: InFlight) {
+        self.last_write += 1;
+        self.in_flight.insert(self.last_write, in_flight);
+        let id = WriteId { source: self.parts.generation, number: self.last_write };
+        self.parts.executor.addr.do_send(Submit(Write { id, op }));
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
@@ -121,23 +126,14 @@ impl RoomActor {
 
     fn post(&mut self, post: Post) {
         let State::Open(room) = &mut self.state else { return };
-        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.backlog.reserve() {
+        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.permits.take() {
             self.parts.node.metrics.messages_unavailable.inc();
-            post.reply.send(PostOutcome::Stored(Stored::Unavailable));
+            post.reply.send(PostOutcome::Stored(PostResult::Unavailable));
             return;
         }
         room.posted();
         let Post { draft, author, origin, reply } = post;
-        let body = draft.body.as_str().to_owned();
-        let client_id = draft.client_id.as_str().to_owned();
-        self.in_flight.push_back(InFlight::Post(Waiting {
-            author,
-            body,
-            client_id,
-            origin,
-            reply,
-        }));
-        self.submit(Submit::Post { draft, generation: self.parts.generation });
+        self.submit(WriteOp::Post(draft), InFlight::Post(PendingPost { author, origin, reply }));
     }
 
     /// Does what the order of the chat asks for next.
@@ -195,11 +191,11 @@ impl RoomActor {
         self.parts.node.reader.do_send(ReadPage { range, room: ctx.address() });
     }
 
-    fn stored(&mut self, waiting: Waiting, stored: Stored) -> Option<Posted> {
-        let Waiting { author, body, client_id, origin, reply } = waiting;
+    fn stored(&mut self, post: PendingPost, draft: Draft, stored: PostResult) -> Option<Posted> {
+        let PendingPost { author, origin, reply } = post;
         let metrics = &self.parts.node.metrics;
         match stored {
-            Stored::New(Receipt { id, seq, created_at }, ref nickname) => {
+            PostResult::New(Receipt { id, seq, created_at }, ref nickname) => {
                 let author = named(author, nickname.as_deref());
                 metrics.messages_stored.inc();
                 if matches!(self.state, State::Retired) {
@@ -208,14 +204,21 @@ impl RoomActor {
                     return None;
                 }
                 self.replies.insert(seq, (stored, reply));
-                let chat_id = self.parts.chat;
-                let message = Message { id, chat_id, seq, author, body, client_id, created_at };
+                let message = Message {
+                    id,
+                    chat_id: draft.chat_id,
+                    seq,
+                    author,
+                    body: draft.body.into_string(),
+                    client_id: draft.client_id.into_string(),
+                    created_at,
+                };
                 Some(Posted::new(message, origin))
             }
             other => {
                 match other {
-                    Stored::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
-                    Stored::Unavailable => drop(metrics.messages_unavailable.inc()),
+                    PostResult::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
+                    PostResult::Unavailable => drop(metrics.messages_unavailable.inc()),
                     _ => {}
                 }
                 reply.send(PostOutcome::Stored(other));
@@ -258,7 +261,7 @@ impl Drop for RoomActor {
     fn drop(&mut self) {
         let RoomParts { chat, generation, executor, node } = &self.parts;
         node.metrics.rooms.dec();
-        executor.addr.do_send(Close { chat: *chat, generation: *generation });
+        executor.addr.do_send(CloseRoom { generation: *generation });
         if std::thread::panicking() {
             node.metrics.panicked(Part::Room);
             log::error!("the room of chat {chat} died of a panic and is replaced");
@@ -309,7 +312,7 @@ impl Handler<Post> for RoomActor {
                 posting.push(post);
                 self.open(ctx);
             }
-            State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
+            State::Opening { .. } => post.reply.send(PostOutcome::Stored(PostResult::Unavailable)),
             State::Open(_) => self.post(post),
             State::Retired => post.reply.send(PostOutcome::Moved(Box::new(post.draft))),
         }
@@ -324,13 +327,12 @@ impl Handler<MarkRead> for RoomActor {
             return reply.send(MarkOutcome::Moved);
         }
         let is_taken = self.in_flight.len() < self.parts.node.limits.posts
-            && self.parts.executor.backlog.reserve();
+            && self.parts.executor.permits.take();
         if !is_taken {
             return reply.send(MarkOutcome::Done(Err(Exception::unavailable())));
         }
-        self.in_flight.push_back(InFlight::Mark(reply));
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
-        self.submit(Submit::Mark { mark, generation: self.parts.generation });
+        self.submit(WriteOp::Mark(mark), InFlight::Mark(reply));
     }
 }
 
@@ -358,26 +360,17 @@ impl Handler<Answers> for RoomActor {
         let mut answered = 0;
         let mut news = Vec::new();
         let mut opened = None;
-        for answer in answers {
-            // A room that is not open yet has submitted that question alone: all else is to a dead one.
-            let is_expected = matches!(
-                (self.in_flight.front(), &answer),
-                (Some(InFlight::Open), Answer::Opened(_))
-                    | (Some(InFlight::Post(_)), Answer::Posted(_))
-                    | (Some(InFlight::Mark(_)), Answer::Marked(_))
-            );
-            if !is_expected {
-                continue;
-            }
-            match (self.in_flight.pop_front(), answer) {
-                (Some(InFlight::Open), Answer::Opened(head)) => opened = Some(head),
-                (Some(InFlight::Post(waiting)), Answer::Posted(stored)) => {
+        for Written { id, result } in answers {
+            match (self.in_flight.remove(&id.number), result) {
+                (Some(InFlight::Open), WriteResult::LastSeq(_, head)) => opened = Some(head),
+                (Some(InFlight::Post(post)), WriteResult::Post(draft, stored)) => {
                     answered += 1;
-                    news.extend(self.stored(waiting, stored));
+                    news.extend(self.stored(post, draft, stored));
                 }
-                (Some(InFlight::Mark(reply)), Answer::Marked(marked)) => {
+                (Some(InFlight::Mark(reply)), WriteResult::Mark(_, marked)) => {
                     reply.send(MarkOutcome::Done(mark_view(self.parts.chat, marked)));
                 }
+                // Of an executor that was replaced: answered already.
                 _ => {}
             }
         }

@@ -23,10 +23,10 @@ pub use hub::Hub;
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
 pub use message::{
-    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Origin, Receipt, Stored, TextError,
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Origin, PostResult, Receipt, TextError,
 };
 pub use news::{Applied, Lane, News, UserNews};
-pub use rate_limit::RateLimit;
+pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
 pub use route::{Route, RouteKind, RouteRole};

@@ -32,10 +32,9 @@ pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
 
-use crate::actors::Desk;
+use crate::app::AppState;
 use crate::metrics::Metrics;
-use crate::protocol::{Code, Exception, Limits, Order};
-use crate::session::SessionConfig;
+use crate::protocol::{Code, Exception, Order};
 use crate::settings::Settings;
 use body::Body;
 use connection::drain;
@@ -43,25 +42,16 @@ use cors::{cors, refuse_in_form};
 use list::List;
 use query::{Query, id_in_path};
 
-/// What every handler may ask for. One for all workers.
+/// The state of all handlers, one for each worker thread.
 pub struct State {
-    pub desk: Desk,
+    pub app: AppState,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
-    pub sessions: Arc<SessionConfig>,
     pub origins: Arc<Origins>,
     /// Whether new work is welcome; no longer once the server is going away.
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: what is still arriving is given up.
     pub stopping: watch::Receiver<bool>,
-}
-
-impl State {
-    /// The bounds that requests are held against.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.sessions.requests
-    }
 }
 
 /// What a handler answers with.

@@ -1,12 +1,11 @@
 //! `GET /ws`: who may open a socket, and what it begins with.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, web};
 
 use super::query::Query;
 use super::upgrade::check_upgrade;
 use super::{Answer, State, authenticated};
+use crate::app::{HandshakePermit, authenticate};
 use crate::protocol::{Code, Exception, resume_from_query};
 use crate::transport::ws::{Handshake, start};
 
@@ -20,22 +19,22 @@ pub async fn upgrade(
         return Err(Exception::forbidden("this origin is not allowed").into());
     }
     check_upgrade(&request)?;
-    let claims = authenticated::claims(&request, &state.desk)?;
+    let claims = authenticated::claims(&request, &state.app)?;
     let resume = Query::of(&request)?.text("resume")?.map(resume_from_query).transpose()?;
     let resume = resume.unwrap_or_default();
     let handshake = match claims {
         Some(claims) => {
-            Handshake::Authenticated(Box::new(state.desk.arrive(claims, resume).await?))
+            let admitted = authenticate::connect(&state.app, claims, resume).await?;
+            Handshake::Authenticated(Box::new(admitted))
         }
         None => {
-            let permit = state.desk.stranger();
+            let permit = HandshakePermit::take(&state.app);
             let full =
                 || Exception::new(Code::Unavailable, "too many sockets without a token, try again");
             Handshake::Unauthenticated(permit.ok_or_else(full)?, resume)
         }
     };
-    let (desk, config) = (state.desk.clone(), Arc::clone(&state.sessions));
-    start(&request, payload.into_inner(), desk, config, handshake).map_err(|error| {
+    start(&request, payload.into_inner(), state.app.clone(), handshake).map_err(|error| {
         Exception::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::Exception;
 use super::entry::not_negative;
 use super::read::{join, read};
-use crate::domain::{Body, ChatId, ClientId, Seq, UserId};
+use crate::domain::{Author, Body, ChatId, ClientId, Draft, Seq, UserId};
 
 /// The bounds that a request is held against.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +115,21 @@ impl Outgoing {
         let body = Body::parse(message, limits.message_chars)
             .map_err(|error| Exception::text(&join(at, "message"), &error))?;
         Ok(Self { body, client_id, expect_seq })
+    }
+}
+
+impl Outgoing {
+    /// The draft of this message by `author`. A `clientId` is made for one that has none.
+    #[must_use]
+    pub fn into_draft(self, author: &Author, chat: ChatId) -> Draft {
+        Draft {
+            chat_id: chat,
+            author: author.id,
+            role: author.role,
+            body: self.body,
+            client_id: self.client_id.unwrap_or_else(ClientId::random),
+            expect_seq: self.expect_seq,
+        }
     }
 }
 

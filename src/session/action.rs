@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Permit;
 use super::input::JoinChat;
+use crate::domain::access::Verb;
 use crate::domain::{Author, ChatId, Draft, Fetch, Route, Seq, UserId};
 use crate::protocol::{Ending, Entry, NewChat, ServerEvent};
 
@@ -63,8 +64,8 @@ pub enum Ask {
     Renew {
         token: String,
     },
-    /// Access to chats, for a command.
-    Access(Vec<ChatId>),
+    /// Access to chats that allows this verb, for a command.
+    Access(Vec<ChatId>, Verb),
     /// Access to one chat, for a forwarded event.
     ForwardAccess(ChatId),
     CreateChat(NewChat),

@@ -6,7 +6,7 @@ use super::requests::{Kind, Request};
 use super::{
     Action, MarkOutcome, NewPost, Outcome, Phase, PostOutcome, RoomCall, Session, Timer, Turn,
 };
-use crate::domain::{ChatId, Draft, Live, Receipt, Seq, Sequenced, Stored};
+use crate::domain::{ChatId, Draft, Live, PostResult, Receipt, Seq, Sequenced};
 use crate::protocol::{AckData, Exception, Posted, ServerEvent};
 use crate::session::commands::{read_message, send_message};
 
@@ -135,11 +135,11 @@ impl<R: Clone> Session<R> {
         self.live()?.requests.close(nonce)
     }
 
-    fn post_stored(&mut self, nonce: u64, stored: &Stored, turn: &mut Turn<'_, R>) {
+    fn post_stored(&mut self, nonce: u64, stored: &PostResult, turn: &mut Turn<'_, R>) {
         let Some(request) = self.close_request(nonce) else { return };
         match stored {
-            Stored::New(receipt, _) => turn.receipt(request, *receipt, false),
-            Stored::Duplicate(receipt) => turn.receipt(request, *receipt, true),
+            PostResult::New(receipt, _) => turn.receipt(request, *receipt, false),
+            PostResult::Duplicate(receipt) => turn.receipt(request, *receipt, true),
             refused => {
                 if let Some(exception) = Exception::of_stored(request.chat, refused) {
                     turn.refuse(request.id, Some(send_message::NAME), exception);

@@ -84,7 +84,7 @@ impl<R: Clone> Session<R> {
             RouteRole::Customer => Some(Role::Customer),
             RouteRole::Admin => Some(Role::Admin),
         };
-        if !access::may_send(session.user.role(), wanted) {
+        if !access::may_forward(session.user.role(), wanted) {
             return Err(Exception::forbidden("this event is not for users of this role"));
         }
         let data = envelope.data.map_or("{}", |data| data.get());

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Permit, Timer};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatId, Draft, Replay, Role, Seq, Standing, Stored};
+use crate::domain::{Chat, ChatId, Draft, PostResult, Replay, Role, Seq, Standing};
 use crate::protocol::{Ending, Entry, Exception, MarkView, Posted, ServerEvent, Shared};
 
 /// One input of a session.
@@ -103,7 +103,7 @@ pub enum Outcome {
 /// A room's answer to a post.
 #[derive(Debug)]
 pub enum PostOutcome {
-    Stored(Stored),
+    Stored(PostResult),
     /// The room has retired; the same goes to the one that ChatServer knows.
     Moved(Box<Draft>),
 }

@@ -26,8 +26,6 @@ pub struct ChatServerParts {
     pub room: RoomLimits,
     pub timings: Timings,
     pub sessions_per_user: usize,
-    pub messages_per_second: u32,
-    pub burst: u32,
     /// Who is told of users that come to this node and leave it.
     pub presence: Option<Recipient<PresenceChanged>>,
 }
@@ -71,17 +69,6 @@ pub struct Watch {
     pub session: SessionId,
     pub watching: bool,
 }
-
-/// Takes one of a user's posts that come over no session, whose rate is limited as a session's is.
-/// Answers with the milliseconds to wait where there are too many.
-#[derive(Message)]
-#[rtype(result = "Result<(), u64>")]
-pub struct Meter(pub UserId);
-
-/// Asks for a chat's room, which is started where there is none.
-#[derive(Message)]
-#[rtype(result = "Addr<RoomActor>")]
-pub struct Locate(pub ChatId);
 
 /// A request for a chat's room, which is started where there is none. Nobody waits for ChatServer:
 /// what finds a mailbox full is dropped, and its reply answers `unavailable`.

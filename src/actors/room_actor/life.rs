@@ -6,10 +6,10 @@ use actix::prelude::*;
 
 use super::{Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, State};
 use crate::actors::chat_server::RoomIdle;
-use crate::actors::db_executor::Submit;
+use crate::actors::db_executor::OpenRoom;
 use crate::actors::session_handle::ToSession;
-use crate::db::Refusal;
-use crate::domain::{Room, Seq, Stored, Timings};
+use crate::db::{Refusal, WriteOp};
+use crate::domain::{PostResult, Room, Seq, Timings};
 use crate::session::{PostOutcome, Purpose};
 
 impl RoomActor {
@@ -18,9 +18,9 @@ impl RoomActor {
         if std::mem::replace(&mut self.asking, true) {
             return;
         }
-        self.in_flight.push_back(InFlight::Open);
-        let (chat, generation) = (self.parts.chat, self.parts.generation);
-        self.submit(Submit::Open { chat, generation, room: ctx.address() });
+        let generation = self.parts.generation;
+        self.parts.executor.addr.do_send(OpenRoom { generation, room: ctx.address() });
+        self.submit(WriteOp::LastSeq(self.parts.chat), InFlight::Open);
     }
 
     pub(super) fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
@@ -59,7 +59,7 @@ impl RoomActor {
             {
                 session.send(ToSession::NotAttached { chat, purpose });
             }
-            let stored = Stored::from(refusal);
+            let stored = PostResult::from(refusal);
             for post in posting.drain(..) {
                 post.reply.send(PostOutcome::Stored(stored.clone()));
             }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use crate::actors::chat_server::ChatServer;
-use crate::actors::db_executor::{Answer, ExecutorLink};
+use crate::actors::db_executor::ExecutorLink;
 use crate::actors::page_reader::PageReader;
 use crate::actors::reply::Reply;
 use crate::actors::session_handle::SessionHandle;
+use crate::db::Written;
 use crate::domain::{Author, ChatId, Draft, Message, Origin, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 use crate::session::{MarkOutcome, PostOutcome, Purpose};
@@ -83,10 +84,10 @@ pub struct ReplayPage {
     pub up_to: Seq,
 }
 
-/// What the executor answers, in the order of what was submitted.
+/// The results of writes of one transaction.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Answers(pub Vec<Answer>);
+pub struct Answers(pub Vec<Written>);
 
 /// A page that was read, or not.
 #[derive(Message)]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Waiting;
-use crate::domain::ChatId;
+use crate::domain::{ChatId, access};
 use crate::protocol::{
     Entry, Exception, Limits, RequestId, WireEntry, counted, parse_data,
 };
@@ -60,7 +60,7 @@ impl Data {
             )));
         }
         let chats = entries.iter().map(|entry| entry.chat_id).collect();
-        session.ask(Ask::Access(chats), Waiting::Enter { entries, request }, turn);
+        session.ask(Ask::Access(chats, access::may_read), Waiting::Enter { entries, request }, turn);
         Ok(())
     }
 }

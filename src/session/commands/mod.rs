@@ -2,7 +2,7 @@
 
 use super::{Action, Answered, Ask, Session, Turn};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatId, Seq, Standing};
+use crate::domain::{Chat, ChatId, Seq, Standing, access};
 use crate::protocol::{Code, Entry, Envelope, Exception, Outgoing, RequestId};
 
 /// The table of commands.
@@ -91,7 +91,11 @@ impl<R: Clone> Session<R> {
         visit: Visit,
         turn: &mut Turn<'_, R>,
     ) {
-        self.ask(Ask::Access(vec![chat]), Waiting::Visit { chat, request, visit }, turn);
+        let verb = match visit {
+            Visit::Post(_) => access::may_post,
+            Visit::Mark(_) => access::may_read,
+        };
+        self.ask(Ask::Access(vec![chat], verb), Waiting::Visit { chat, request, visit }, turn);
     }
 
     /// A use case has answered.

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Visit;
-use crate::domain::{ChatId, ClientId, Draft};
+use crate::domain::ChatId;
 use crate::protocol::{Exception, Limits, Outgoing, RequestId, WireMessage, parse_data};
 use crate::session::requests::Kind;
 use crate::session::{Action, NewPost, RoomCall, Session, Turn};
@@ -52,23 +52,15 @@ pub(super) fn post<R: Clone>(
     turn: &mut Turn<'_, R>,
 ) {
     let Some(live) = session.live() else { return };
-    let client_id = message.client_id.unwrap_or_else(ClientId::random);
+    let author = live.user.author();
+    let draft = message.into_draft(&author, chat);
     let kind = Kind::Post {
-        client_id: client_id.as_str().into(),
+        client_id: draft.client_id.as_str().into(),
         above: live.streams.end(chat),
-        bytes: message.body.as_str().len(),
+        bytes: draft.body.as_str().len(),
         stored: None,
     };
     let nonce = live.requests.open(request, chat, kind);
-    let author = live.user.author();
-    let draft = Draft {
-        chat_id: chat,
-        author: author.id,
-        role: author.role,
-        body: message.body,
-        client_id,
-        expect_seq: message.expect_seq,
-    };
     let room = live.rooms.call(chat);
     turn.act(Action::Call { chat, room, call: RoomCall::Post(NewPost { nonce, draft, author }) });
 }

@@ -4,9 +4,7 @@ use serde_json::json;
 
 use super::world::{World, entry};
 use crate::domain::{ChatId, Role, UserId};
-use crate::protocol::{
-    Control, Ending, EphemeralKey, Push, ServerEvent, Shared, SharedEvent,
-};
+use crate::protocol::{Control, Ending, EphemeralKey, Push, ServerEvent, Shared, SharedEvent};
 use crate::session::ToSession;
 
 fn post(chat: ChatId, name: &str) -> serde_json::Value {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    Author, Chat, ChatId, ChatKind, Draft, Fetch, Message, MessageId, Origin, Receipt, Replay, Role,
-    Seq, Sequenced, SessionId, Standing, Stored, Timestamp, User, UserId,
+    Author, Chat, ChatId, ChatKind, Draft, Fetch, Message, MessageId, Origin, PostResult, Replay,
+    Role, Seq, Sequenced, SessionId, Standing, Timestamp, User, UserId,
 };
 use crate::protocol::{
     Codec, Ending, Entry, Exception, Limits, MarkView, Posted, Shared, SharedEvent, WelcomeLimits,
@@ -198,7 +198,7 @@ impl World {
         for work in work {
             match work {
                 Work::Call(at, RoomCall::Post(NewPost { nonce, .. })) => {
-                    let outcome = Outcome::Post(PostOutcome::Stored(Stored::Unavailable));
+                    let outcome = Outcome::Post(PostOutcome::Stored(PostResult::Unavailable));
                     self.tell(at, ToSession::Outcome { nonce, outcome });
                 }
                 Work::Call(at, RoomCall::Mark { nonce, .. }) => {
@@ -277,9 +277,7 @@ impl World {
 
     /// Announces a chat that was made, to a session.
     pub fn announce(&mut self, at: usize, chat: ChatId) {
-        let of = |viewer| {
-            Shared::new(SharedEvent::ChatCreated(Arc::new(made(chat)), viewer))
-        };
+        let of = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::new(made(chat)), viewer));
         let (to_admins, to_others) = (of(Role::Admin), of(Role::Customer));
         self.sessions[at].joined.push(chat);
         let purpose = Purpose::Created { to_admins, to_others };
@@ -330,11 +328,10 @@ impl World {
                         self.state(room.0).work.push_back(Work::Fetch(at, fetch));
                     } else {
                         let (chat, after) = (fetch.chat_id, fetch.after);
-                        self.input(at, Input::FromServer(ToSession::Page {
-                            chat,
-                            after,
-                            messages: None,
-                        }));
+                        self.input(
+                            at,
+                            Input::FromServer(ToSession::Page { chat, after, messages: None }),
+                        );
                     }
                 }
                 Action::Connect { join, chats, .. } | Action::Join { join, chats } => {
@@ -407,7 +404,7 @@ impl World {
                 Answered::Authenticated(Ok(Box::new(Admitted { user, chats, resume })))
             }
             Ask::Renew { .. } => Answered::Renewed(Ok(AuthenticatedUser::of(person(user)))),
-            Ask::Access(chats) => {
+            Ask::Access(chats, _) => {
                 let missing = chats.iter().find(|chat| !self.chats.contains_key(chat));
                 Answered::Access(match missing {
                     Some(chat) => Err(Exception::chat_not_found(*chat)),
@@ -449,16 +446,15 @@ impl World {
             message.author.id == author.id && message.client_id == client_id.as_str()
         });
         if let Some(stored) = stored {
-            let outcome = PostOutcome::Stored(Stored::Duplicate(stored.receipt()));
+            let outcome = PostOutcome::Stored(PostResult::Duplicate(stored.receipt()));
             let outcome = Outcome::Post(outcome);
             return self.tell(at, ToSession::Outcome { nonce, outcome });
         }
         let origin = Origin { session: self.sessions[at].session.id(), nonce };
-        let posted =
-            self.store(chat, author, body.as_str(), client_id.as_str(), Some(origin));
+        let posted = self.store(chat, author, body.as_str(), client_id.as_str(), Some(origin));
         let receipt = posted.receipt();
         if !self.state(chat).attached.contains(&at) {
-            let outcome = Outcome::Post(PostOutcome::Stored(Stored::New(receipt, None)));
+            let outcome = Outcome::Post(PostOutcome::Stored(PostResult::New(receipt, None)));
             self.tell(at, ToSession::Outcome { nonce, outcome });
         }
         self.deliver(chat, posted, usize::MAX);
@@ -513,7 +509,11 @@ impl World {
 impl Hosted {
     /// Frames of this event, in order.
     pub fn heard(&self, event: &str) -> Vec<&Value> {
-        self.sent.iter().filter(|frame| frame["event"] == event).map(|frame| &frame["data"]).collect()
+        self.sent
+            .iter()
+            .filter(|frame| frame["event"] == event)
+            .map(|frame| &frame["data"])
+            .collect()
     }
 
     /// The answers to a request.

@@ -17,7 +17,8 @@ use self::frames::{Fragments, Incoming};
 use self::reading::Reading;
 use self::unwritten::Unwritten;
 pub use self::upgrade::{Handshake, SUBPROTOCOL, start};
-use crate::actors::{Desk, RoomActor, SessionHandle, Stranger, ToSession};
+use crate::actors::{RoomActor, SessionHandle, ToSession};
+use crate::app::{AppState, HandshakePermit};
 use crate::domain::Timestamp;
 use crate::metrics::Part;
 use crate::protocol::Ending;
@@ -26,13 +27,13 @@ use crate::session::{Admitted, Answered, Budget, Input, Session};
 /// A session on a WebSocket.
 pub struct WsSession {
     session: Session<Addr<RoomActor>>,
-    desk: Desk,
+    app: AppState,
     /// Reaches this actor; there once it has started.
     handle: Option<SessionHandle>,
     /// The user of an upgrade request with a token, until the actor starts.
     admitted: Option<Box<Admitted>>,
     /// A place among the connections without a token.
-    permit: Option<Stranger>,
+    permit: Option<HandshakePermit>,
     fragments: Fragments,
     reading: Rc<Reading>,
     unwritten: Rc<Unwritten>,
@@ -57,7 +58,7 @@ impl Actor for WsSession {
     type Context = ws::WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let limits = self.desk.limits();
+        let limits = self.app.limits();
         ctx.set_mailbox_capacity(limits.session_queue_events);
         let budget = Budget::new(limits.session_queue_events, limits.session_queue_bytes);
         let (id, to) = (self.session.id(), ctx.address().recipient());
@@ -73,7 +74,7 @@ impl Actor for WsSession {
 
 impl Drop for WsSession {
     fn drop(&mut self) {
-        let metrics = self.desk.metrics();
+        let metrics = self.app.metrics();
         let ending = if std::thread::panicking() {
             metrics.panicked(Part::Session);
             log::error!("session {} panicked", self.session.id());

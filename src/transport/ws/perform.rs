@@ -8,7 +8,8 @@ use crate::actors::{
     Asker, Connect, Disconnect, Forward, Join, Learn, Leave, MarkRead, Post, ReplayPage, Reply,
     RoomActor, RoomRequest, Route, ToSession, Watch,
 };
-use crate::domain::{ChatId, Origin};
+use crate::app::{authenticate, chat_access, create_chat};
+use crate::domain::{ChatId, Origin, access};
 use crate::metrics::ForwardOutcome;
 use crate::protocol::{Codec, Ending, Exception};
 use crate::session::{Action, Answered, Ask, Counted, ForwardRequest, Input, NewPost, RoomCall};
@@ -34,22 +35,22 @@ impl WsSession {
             Action::Connect { user, join, chats } => {
                 let Some(session) = self.handle.clone() else { return };
                 let connect = Connect { session, user, join, chats };
-                let is_sent = self.desk.chat_server().try_send(connect).is_ok();
+                let is_sent = self.app.chat_server().try_send(connect).is_ok();
                 self.answered(Answered::JoinSent(is_sent), ctx);
             }
             Action::Join { join, chats } => {
                 let Some(session) = self.handle.clone() else { return };
                 let is_sent =
-                    self.desk.chat_server().try_send(Join { session, join, chats }).is_ok();
+                    self.app.chat_server().try_send(Join { session, join, chats }).is_ok();
                 self.answered(Answered::JoinSent(is_sent), ctx);
             }
             // Bounded: the session's own requests are counted.
             Action::Leave(chats) => {
-                self.desk.chat_server().do_send(Leave { session: self.session.id(), chats });
+                self.app.chat_server().do_send(Leave { session: self.session.id(), chats });
             }
             // Bounded: the same.
             Action::Watch(watching) => {
-                self.desk.chat_server().do_send(Watch { session: self.session.id(), watching });
+                self.app.chat_server().do_send(Watch { session: self.session.id(), watching });
             }
             Action::Ask(ask) => self.ask(ask, ctx),
             Action::Forward(forward) => self.forward(forward, ctx),
@@ -57,10 +58,10 @@ impl WsSession {
                 ctx.run_later(wait, move |this, ctx| this.input(Input::Timer(timer), ctx));
             }
             Action::Count(Counted::RateLimited) => {
-                self.desk.metrics().requests_limited.inc();
+                self.app.metrics().requests_limited.inc();
             }
             Action::Count(Counted::ForwardUnavailable) => {
-                self.desk.metrics().gateway_forward(ForwardOutcome::Unavailable);
+                self.app.metrics().gateway_forward(ForwardOutcome::Unavailable);
             }
             Action::Close(ending) => self.close(ending, ctx),
         }
@@ -95,7 +96,7 @@ impl WsSession {
         }
         let route = Route { chat, request, learn: Learn::Session(session) };
         if let Err(SendError::Full(route) | SendError::Closed(route)) =
-            self.desk.chat_server().try_send(route)
+            self.app.chat_server().try_send(route)
         {
             drop(route);
             self.input(Input::FromServer(ToSession::NotRouted(chat)), ctx);
@@ -103,14 +104,14 @@ impl WsSession {
     }
 
     fn ask(&mut self, ask: Ask, ctx: &mut WebsocketContext<Self>) {
-        let (desk, id) = (self.desk.clone(), self.session.id());
+        let (app, id) = (self.app.clone(), self.session.id());
         match ask {
             Ask::Authenticate { token, resume } => {
                 self.permit = None;
                 self.after(
                     async move {
-                        let admitted = match desk.verify(&token) {
-                            Ok(claims) => desk.arrive(claims, resume).await,
+                        let admitted = match authenticate::verify(&app, &token) {
+                            Ok(claims) => authenticate::connect(&app, claims, resume).await,
                             Err(exception) => Err(exception),
                         };
                         Answered::Authenticated(admitted.map(Box::new))
@@ -120,18 +121,22 @@ impl WsSession {
             }
             Ask::Renew { token } => self.after(
                 async move {
-                    let user = match desk.verify(&token) {
-                        Ok(claims) => desk.admit(claims).await.map(|(user, _)| user),
+                    let user = match authenticate::verify(&app, &token) {
+                        Ok(claims) => {
+                            authenticate::admit(&app, claims).await.map(|caller| caller.user)
+                        }
                         Err(exception) => Err(exception),
                     };
                     Answered::Renewed(user)
                 },
                 ctx,
             ),
-            Ask::Access(chats) => {
+            Ask::Access(chats, verb) => {
                 let Some(user) = self.session.user().cloned() else { return };
                 self.after(
-                    async move { Answered::Access(desk.standings(&user, chats).await) },
+                    async move {
+                        Answered::Access(chat_access::to_chats(&app, &user, chats, verb).await)
+                    },
                     ctx,
                 );
             }
@@ -139,7 +144,11 @@ impl WsSession {
                 let Some(user) = self.session.user().cloned() else { return };
                 self.after(
                     async move {
-                        Answered::ForwardAccess(desk.standing(&user, chat).await.map(drop))
+                        Answered::ForwardAccess(
+                            chat_access::to_chat(&app, &user, chat, access::may_read)
+                                .await
+                                .map(drop),
+                        )
                     },
                     ctx,
                 );
@@ -148,7 +157,7 @@ impl WsSession {
                 let Some(user) = self.session.user().cloned() else { return };
                 self.after(
                     async move {
-                        let created = desk.create_chat(&user, chat, Some(id)).await;
+                        let created = create_chat(&app, &user, chat, Some(id)).await;
                         Answered::ChatCreated(
                             created.map(|(chat, access, _)| (Box::new(chat), access)),
                         )
@@ -170,11 +179,11 @@ impl WsSession {
 
     fn forward(&mut self, forward: ForwardRequest, ctx: &mut WebsocketContext<Self>) {
         let ForwardRequest { number, route, user, chat, fields } = forward;
-        let (Some(handle), Some(outside)) = (&self.handle, self.desk.outside()) else { return };
+        let (Some(handle), Some(outside)) = (&self.handle, self.app.integrations()) else { return };
         let (asker, answer) = Asker::new(handle.budget().clone());
         let forward = Forward { route, session: handle.id(), user, chat, fields, asker };
         if let Err(refused) = outside.gateway.try_send(forward) {
-            self.desk.metrics().gateway_forward(ForwardOutcome::Unavailable);
+            self.app.metrics().gateway_forward(ForwardOutcome::Unavailable);
             // Its asker is dropped with it, which answers it `unavailable`.
             drop(refused);
         }
@@ -196,7 +205,7 @@ impl WsSession {
             Some((code, _)) => {
                 ctx.close(Some(CloseReason { code: code.into(), description: None }));
                 self.reading.discard();
-                ctx.run_later(self.desk.timings().close_timeout, |_, ctx| ctx.stop());
+                ctx.run_later(self.app.timings().close_timeout, |_, ctx| ctx.stop());
             }
             None => ctx.stop(),
         }
@@ -204,8 +213,8 @@ impl WsSession {
 
     pub(super) fn forget(&mut self, ending: Ending) {
         self.permit = None;
-        self.desk.metrics().ended(ending.label());
+        self.app.metrics().ended(ending.label());
         // Bounded: one of each session. A session that never connected is not known, which does no harm.
-        self.desk.chat_server().do_send(Disconnect(self.session.id()));
+        self.app.chat_server().do_send(Disconnect(self.session.id()));
     }
 }

@@ -14,10 +14,10 @@ use super::WsSession;
 use super::frames::Fragments;
 use super::reading::{FrameReader, Reading};
 use super::unwritten::{Body, Unwritten};
-use crate::actors::{Desk, Stranger};
+use crate::app::{AppState, HandshakePermit};
 use crate::domain::SessionId;
 use crate::protocol::Entry;
-use crate::session::{Admitted, Session, SessionConfig};
+use crate::session::{Admitted, Session};
 
 /// The subprotocol that is selected where it is offered.
 pub const SUBPROTOCOL: &str = "frontdesk.v1.json";
@@ -27,7 +27,7 @@ pub enum Handshake {
     /// The upgrade request had a token.
     Authenticated(Box<Admitted>),
     /// The first frame must have one. The URL may have named chats to go on with.
-    Unauthenticated(Stranger, Vec<Entry>),
+    Unauthenticated(HandshakePermit, Vec<Entry>),
 }
 
 /// Starts a session on the connection of `request`, whose further bytes are `payload`.
@@ -37,14 +37,13 @@ pub enum Handshake {
 pub fn start(
     request: &HttpRequest,
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin + 'static,
-    desk: Desk,
-    config: Arc<SessionConfig>,
+    app: AppState,
     handshake: Handshake,
 ) -> Result<HttpResponse, HandshakeError> {
     let mut response = handshake_with_protocols(request, &[SUBPROTOCOL])?;
-    desk.metrics().sessions.inc();
-    let most = desk.limits().frame_bytes;
-    let id = SessionId::of(desk.node());
+    app.metrics().sessions.inc();
+    let most = app.limits().frame_bytes;
+    let (id, config) = (SessionId::of(app.node()), Arc::clone(app.sessions()));
     let (session, admitted, permit) = match handshake {
         Handshake::Authenticated(admitted) => {
             (Session::authenticating(id, config), Some(admitted), None)
@@ -58,7 +57,7 @@ pub fn start(
     let payload = FrameReader::new(payload, Rc::clone(&reading), most);
     let actor = WsSession {
         session,
-        desk,
+        app,
         handle: None,
         admitted,
         permit,
