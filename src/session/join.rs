@@ -13,6 +13,7 @@ use crate::protocol::{
 
 /// Rooms that are being joined, and the answer that waits for them.
 pub struct Joining {
+    number: u64,
     answer: JoinAnswer,
     rooms: Vec<JoiningRoom>,
 }
@@ -27,6 +28,8 @@ enum JoinAnswer {
 }
 
 struct JoiningRoom {
+    /// The number under which it was asked last; an answer to another one is late.
+    number: u64,
     access: Standing,
     after: Option<Seq>,
     /// The session was in the room before, and stays in it if this join fails.
@@ -69,22 +72,23 @@ impl<R: Clone> Session<R> {
         let limit = RateLimit::new(welcome.messages_per_second, welcome.burst, turn.now());
         let id = user.id();
         let mut session = Box::new(Authenticated::new(user, &chats, limit));
+        session.joins = 1;
+        let number = session.joins;
         let rooms: Vec<JoiningRoom> = chats
             .into_iter()
             .map(|access| {
                 let named = resume.iter().find(|entry| entry.chat_id == access.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
                 let resumed = named.is_some();
-                JoiningRoom { access, after, was_in: false, resumed, state: None }
+                JoiningRoom { number, access, after, was_in: false, resumed, state: None }
             })
             .collect();
-        let (join, chats) = (1, rooms.iter().map(JoiningRoom::join).collect());
-        session.joins = join;
-        session.joining =
-            Some(Box::new(Joining { answer: JoinAnswer::Welcome { request }, rooms }));
+        let chats = rooms.iter().map(JoiningRoom::join).collect();
+        let answer = JoinAnswer::Welcome { request };
+        session.joining = Some(Box::new(Joining { number, answer, rooms }));
         self.phase = Phase::Joining(session);
-        turn.act(Action::Connect { user: id, join, chats });
-        turn.act(Action::After(Timer::Rooms(join), self.config.room_timeout));
+        turn.act(Action::Connect { user: id, join: number, chats });
+        turn.act(Action::After(Timer::Rooms(number), self.config.room_timeout));
     }
 
     /// Joins rooms at a client's request, which has been checked.
@@ -96,16 +100,18 @@ impl<R: Clone> Session<R> {
         turn: &mut Turn<'_, R>,
     ) {
         let Some(session) = self.live() else { return };
+        session.joins += 1;
+        let number = session.joins;
         let rooms = chats
             .into_iter()
             .map(|access| {
                 let named = entries.iter().find(|entry| entry.chat_id == access.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
                 let was_in = session.streams.contains(access.chat_id);
-                JoiningRoom { access, after, was_in, resumed: true, state: None }
+                JoiningRoom { number, access, after, was_in, resumed: true, state: None }
             })
             .collect();
-        self.join(Joining { answer: JoinAnswer::Enter { request }, rooms }, turn);
+        self.join(Joining { number, answer: JoinAnswer::Enter { request }, rooms }, turn);
     }
 
     /// Joins the room of a chat that this session has just made.
@@ -116,16 +122,19 @@ impl<R: Clone> Session<R> {
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {
-        let room = JoiningRoom { access, after: None, was_in: false, resumed: false, state: None };
+        let Some(session) = self.live() else { return };
+        session.joins += 1;
+        let number = session.joins;
+        let (after, was_in, resumed) = (None, false, false);
+        let room = JoiningRoom { number, access, after, was_in, resumed, state: None };
         let answer = JoinAnswer::Create { request, chat, access };
-        self.join(Joining { answer, rooms: vec![room] }, turn);
+        self.join(Joining { number, answer, rooms: vec![room] }, turn);
     }
 
     fn join(&mut self, joining: Joining, turn: &mut Turn<'_, R>) {
         let room_timeout = self.config.room_timeout;
         let Some(session) = self.live() else { return };
-        session.joins += 1;
-        let (join, chats) = (session.joins, joining.rooms.iter().map(JoiningRoom::join).collect());
+        let (join, chats) = (joining.number, joining.rooms.iter().map(JoiningRoom::join).collect());
         session.joining = Some(Box::new(joining));
         turn.act(Action::Join { join, chats });
         turn.act(Action::After(Timer::Rooms(join), room_timeout));
@@ -143,10 +152,9 @@ impl<R: Clone> Session<R> {
     /// Gives up a join that a room leaves unanswered for too long.
     pub(super) fn rooms_are_late(&mut self, join: u64, turn: &mut Turn<'_, R>) {
         let is_waiting = self.live().is_some_and(|session| {
-            let joining = session.joining.as_ref();
-            session.joins == join
-                && joining
-                    .is_some_and(|joining| joining.rooms.iter().any(|room| room.state.is_none()))
+            session.joining.as_ref().is_some_and(|joining| {
+                joining.number == join && joining.rooms.iter().any(|room| room.state.is_none())
+            })
         });
         if is_waiting {
             log::warn!("session {} timed out waiting for a room", self.id);
@@ -159,7 +167,6 @@ impl<R: Clone> Session<R> {
         let Attached { chat, room, head, replay, purpose } = attached;
         let is_welcomed = matches!(self.phase, Phase::Welcomed(_));
         let Some(session) = self.live() else { return };
-        let awaited = session.unanswered(chat);
         match purpose {
             Purpose::Replaced => {
                 if session.streams.contains(chat) {
@@ -167,9 +174,14 @@ impl<R: Clone> Session<R> {
                     session.streams.page_lost(chat);
                     session.streams.hinted(chat, head);
                 }
-                // The room died before it could answer the join, which goes to the next one.
-                if let Some(join) = awaited {
-                    turn.act(Action::Join { join: session.joins, chats: vec![join] });
+                // The room may have died before it could answer the join, which goes to the next one.
+                // Under a new number: an answer that comes all the same would set the position twice.
+                session.joins += 1;
+                let number = session.joins;
+                if let Some(waiting) = session.unanswered(chat) {
+                    waiting.number = number;
+                    let chats = vec![waiting.join()];
+                    turn.act(Action::Join { join: number, chats });
                 }
                 self.fetch(turn);
             }
@@ -186,29 +198,27 @@ impl<R: Clone> Session<R> {
                 }
             }
             Purpose::Join(join) => {
-                let is_late = awaited.is_none() || join != session.joins;
-                self.flush_acks(chat, turn);
-                let Some(session) = self.live() else { return };
-                // A late answer, to a join that was given up: the session stays where it was before.
-                if is_late && !session.streams.contains(chat) {
-                    return;
-                }
+                let waiting = session.unanswered(chat).filter(|waiting| waiting.number == join);
+                let Some(waiting) = waiting else {
+                    // A late answer: the session stays where it was before.
+                    if session.streams.contains(chat) && replay.truncated {
+                        // The room keeps it no longer.
+                        session.streams.enter(chat, head, &replay);
+                        session.streams.release(chat);
+                    } else if session.streams.contains(chat) {
+                        session.rooms.joined(chat, room);
+                        session.streams.hinted(chat, head);
+                    }
+                    return self.fetch(turn);
+                };
+                let read_seq = waiting.access.read_seq.min(head);
+                let entered = waiting.resumed.then_some(EnteredView::from(replay));
+                let unread = read_seq.until(head);
+                waiting.state =
+                    Some(ChatState { id: chat, last_seq: head, read_seq, unread, replay: entered });
                 session.rooms.joined(chat, room);
                 session.streams.enter(chat, head, &replay);
-                if is_late {
-                    session.streams.release(chat);
-                    return self.fetch(turn);
-                }
-                if let Some(joining) = &mut session.joining
-                    && let Some(room) =
-                        joining.rooms.iter_mut().find(|room| room.access.chat_id == chat)
-                {
-                    let read_seq = room.access.read_seq.min(head);
-                    let replay = room.resumed.then_some(EnteredView::from(replay));
-                    let unread = read_seq.until(head);
-                    room.state =
-                        Some(ChatState { id: chat, last_seq: head, read_seq, unread, replay });
-                }
+                self.flush_acks(chat, turn);
                 self.joined(turn);
             }
         }
@@ -216,11 +226,12 @@ impl<R: Clone> Session<R> {
 
     /// A room could not let the session in. A replaced room opens as soon as the database answers, and
     /// then says so.
-    pub(super) fn not_attached(&mut self, purpose: &Purpose, turn: &mut Turn<'_, R>) {
+    pub(super) fn not_attached(&mut self, chat: ChatId, purpose: &Purpose, turn: &mut Turn<'_, R>) {
         if let Purpose::Join(join) = purpose
             && self
                 .live()
-                .is_some_and(|session| session.joining.is_some() && session.joins == *join)
+                .and_then(|session| session.unanswered(chat))
+                .is_some_and(|waiting| waiting.number == *join)
         {
             self.not_joined(turn);
         }
@@ -240,7 +251,7 @@ impl<R: Clone> Session<R> {
             }
         }
         let Some(joining) = session.joining.take() else { return };
-        let Joining { answer, rooms } = *joining;
+        let Joining { answer, rooms, .. } = *joining;
         let states: Vec<ChatState> = rooms.into_iter().filter_map(|room| room.state).collect();
         let chats: Vec<ChatId> = states.iter().map(|state| state.id).collect();
         match answer {
@@ -349,11 +360,8 @@ impl Joining {
 
 impl<R> Authenticated<R> {
     /// The join of a chat's room that the room has not answered.
-    fn unanswered(&self, chat: ChatId) -> Option<JoinChat> {
-        let rooms = &self.joining.as_ref()?.rooms;
-        rooms
-            .iter()
-            .find(|room| room.access.chat_id == chat && room.state.is_none())
-            .map(JoiningRoom::join)
+    fn unanswered(&mut self, chat: ChatId) -> Option<&mut JoiningRoom> {
+        let rooms = &mut self.joining.as_mut()?.rooms;
+        rooms.iter_mut().find(|room| room.access.chat_id == chat && room.state.is_none())
     }
 }

@@ -264,7 +264,7 @@ impl<R: Clone> Session<R> {
     fn told(&mut self, message: ToSession<R>, turn: &mut Turn<'_, R>) {
         match message {
             ToSession::Attached(attached) => self.attached(*attached, turn),
-            ToSession::NotAttached { purpose, .. } => self.not_attached(&purpose, turn),
+            ToSession::NotAttached { chat, purpose } => self.not_attached(chat, &purpose, turn),
             ToSession::RoomIs { chat, room } => {
                 if let Some(session) = self.live() {
                     session.rooms.found(chat, room);
