@@ -14,8 +14,8 @@ use super::room_actor::{MarkRead, Post, PostOutcome, RoomActor};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError, Verifier};
 use crate::db::{Refusal, Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, ClientId, Draft, NodeId, PostResult, Receipt, Seq, SessionId, Standing,
-    Timestamp, User, UserId, access,
+    Author, Chat, ChatId, ClientId, Draft, MessageKind, NodeId, PostResult, Receipt, Seq,
+    SessionId, Standing, Timestamp, User, UserId, access,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{Code, Entry, Exception, MarkView, NewChat, Outgoing};
@@ -289,7 +289,8 @@ impl Desk {
             chat_id: chat,
             author: author.id,
             role: author.role,
-            body: message.body,
+            kind: MessageKind::Text,
+            content: message.body,
             client_id,
             expect_seq: message.expect_seq,
         };

@@ -8,7 +8,7 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 
-use crate::domain::{ChatId, ChatKind, MessageId, Role, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, ChatKind, MessageId, MessageKind, Role, Seq, Timestamp, UserId};
 
 /// A point in time: `TIMESTAMPTZ` in PostgreSQL, `INTEGER` microseconds since 1970 in SQLite.
 #[derive(
@@ -32,7 +32,7 @@ macro_rules! value {
 }
 
 value!(BigInt: UserId in UserIdProxy, ChatId in ChatIdProxy, MessageId in MessageIdProxy, Seq in SeqProxy);
-value!(Text: Role in RoleProxy, ChatKind in ChatKindProxy);
+value!(Text: Role in RoleProxy, ChatKind in ChatKindProxy, MessageKind in MessageKindProxy);
 value!(UtcTimestamp: Timestamp in TimestampProxy);
 
 macro_rules! stored_as_integer {
@@ -83,6 +83,24 @@ macro_rules! stored_as_word {
 }
 
 stored_as_word!(Role, ChatKind);
+
+impl<DB: Backend> ToSql<Text, DB> for MessageKind
+where
+    str: ToSql<Text, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.as_str().to_sql(out)
+    }
+}
+
+impl<DB: Backend> FromSql<Text, DB> for MessageKind
+where
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        String::from_sql(value).map(Self::from)
+    }
+}
 
 impl ToSql<UtcTimestamp, Pg> for Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {

@@ -19,7 +19,7 @@ pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
 pub use message::{
-    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, PostResult, Receipt, TextError,
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, PostResult, Receipt, TextError,
 };
 pub use news::{Applied, Lane, News, UserNews};
 pub use rate_limit::RateLimit;

@@ -33,7 +33,7 @@ async fn a_chat_shows_its_members_and_last_message(desk: Desk) {
     fill(&mut writer, chat, kim, 2).await;
     let (shown, standing) = desk.store.chat(chat, ada).await.unwrap().expect("the chat");
     let last = shown.last_message.expect("a message");
-    assert_eq!((last.seq, last.body.as_str(), last.author.id), (Seq(2), "message 2", kim));
+    assert_eq!((last.seq, last.content.as_str(), last.author.id), (Seq(2), "message 2", kim));
     assert_eq!((shown.last_seq, shown.updated_at), (Seq(2), last.created_at));
     assert_eq!(shown.members.len(), 1);
     assert_eq!((shown.members[0].id, shown.members[0].role), (kim, Role::Customer));

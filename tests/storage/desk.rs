@@ -11,7 +11,7 @@ use frontdesk::db::{
     WriteResult, Writer,
 };
 use frontdesk::domain::{
-    Body, ChatId, ClientId, Draft, Identity, PostResult, Receipt, Role, Seq, UserId,
+    Body, ChatId, ClientId, Draft, Identity, MessageKind, PostResult, Receipt, Role, Seq, UserId,
 };
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
@@ -220,7 +220,8 @@ pub fn draft(chat_id: ChatId, author: UserId, client_id: &str, text: &str) -> Dr
         chat_id,
         author,
         role: Role::Customer,
-        body: Body::parse(text.to_owned(), 100_000).expect("a body"),
+        kind: MessageKind::Text,
+        content: Body::parse(text.to_owned(), 100_000).expect("a body"),
         client_id: ClientId::parse(client_id.to_owned()).expect("a client id"),
         expect_seq: None,
     }

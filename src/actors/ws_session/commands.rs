@@ -8,7 +8,7 @@ use crate::actors::chat_server::{Leave, Watch};
 use crate::actors::delivery::Origin;
 use crate::actors::reply::Reply;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor};
-use crate::domain::{ChatId, ClientId, Draft, Role, Timestamp, access};
+use crate::domain::{ChatId, ClientId, Draft, MessageKind, Role, Timestamp, access};
 use crate::protocol::{
     self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId,
     ServerTime,
@@ -155,7 +155,8 @@ impl WsSession {
             chat_id: chat,
             author: author.id,
             role: author.role,
-            body: message.body,
+            kind: MessageKind::Text,
+            content: message.body,
             client_id,
             expect_seq: message.expect_seq,
         };
