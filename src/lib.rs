@@ -10,7 +10,8 @@
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
-//! - [`cluster`], [`bus`] and [`http`] stand on the actors.
+//! - [`app`] has the use cases: who may do what, whoever asks, over which way.
+//! - [`cluster`] stands on the actors; [`bus`] and [`http`] parse and render for the use cases.
 //! - [`application`] sees all, and joins it.
 //!
 //! A module uses only what lies below it; a test in `tests/tidy` reads the sources and says so.
@@ -55,6 +56,7 @@ pub mod metrics; // What `/metrics` counts.
 pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
+pub mod app; // Use cases: what somebody may do, checked and done once for all ways in.
 pub mod cluster; // What other nodes did, as the database tells it.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::life::{FAREWELL, RETRY};
 pub use messages::{
     Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
     Retire, RoomLimits, RoomNode, RoomParts,
@@ -22,7 +21,7 @@ use super::reply::Reply;
 use super::ws_session::{Attached, Kick, NotAttached, Page};
 use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
 use crate::domain::{
-    Author, Draft, Message, PostResult, Receipt, Replay, Room, Seq, SessionId, Step,
+    Author, Draft, Idle, Message, PostResult, Receipt, Replay, Room, Seq, SessionId, Step,
 };
 use crate::metrics::Part;
 
@@ -74,7 +73,7 @@ pub struct RoomActor {
     reads: HashMap<(Seq, Seq), Readers>,
     /// The question where the log ends is under way, or will be asked again soon.
     asking: bool,
-    lingering: bool,
+    idle: Idle,
 }
 
 impl RoomActor {
@@ -92,7 +91,7 @@ impl RoomActor {
             replies: HashMap::new(),
             reads,
             asking: false,
-            lingering: false,
+            idle: Idle::default(),
         }
     }
 
@@ -369,7 +368,7 @@ impl Handler<Answers> for RoomActor {
             self.opened(head, ctx);
         }
         if matches!(self.state, State::Retired) && self.in_flight.is_empty() {
-            ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+            ctx.run_later(self.parts.node.timings.drain_grace, |_, ctx| ctx.stop());
         }
         self.linger(ctx);
     }
@@ -399,7 +398,8 @@ impl Handler<PageRead> for RoomActor {
                     if let State::Open(room) = &mut self.state {
                         room.read_failed();
                     }
-                    ctx.run_later(RETRY, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
+                    let retry = self.parts.node.timings.retry;
+                    ctx.run_later(retry, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{ChatId, PostResult, Seq, TextError, UserId};
+use crate::domain::{ChatId, Seq, TextError, UserId};
 
 /// The stable codes. Their text and their HTTP status are part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,18 +158,5 @@ impl Exception {
             TextError::Blank | TextError::Nul => Code::BadRequest,
         };
         Self::at(code, path, error.to_string())
-    }
-
-    /// Why nothing was stored; `None` where something was, now or before.
-    #[must_use]
-    pub fn of_stored(chat: ChatId, stored: &PostResult) -> Option<Self> {
-        match stored {
-            PostResult::New(..) | PostResult::Duplicate(_) => None,
-            PostResult::ClientIdReused => Some(Self::client_id_reused()),
-            PostResult::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
-            PostResult::NoChat => Some(Self::chat_not_found(chat)),
-            PostResult::Unavailable => Some(Self::unavailable()),
-            PostResult::Failed => Some(Self::internal()),
-        }
     }
 }
