@@ -60,7 +60,7 @@ macro_rules! stored_as_integer {
 stored_as_integer!(UserId, ChatId, MessageId, Seq);
 
 macro_rules! stored_as_word {
-    ($($ty:ident),+) => {$(
+    ($($ty:ident, $parse:expr);+) => {$(
         impl<DB: Backend> ToSql<Text, DB> for $ty
         where
             str: ToSql<Text, DB>,
@@ -75,31 +75,16 @@ macro_rules! stored_as_word {
             String: FromSql<Text, DB>,
         {
             fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-                let word = String::from_sql(value)?;
-                Self::from_word(&word).ok_or_else(|| format!("unknown word {word:?}").into())
+                String::from_sql(value).and_then($parse)
             }
         }
     )+};
 }
 
-stored_as_word!(Role, ChatKind);
-
-impl<DB: Backend> ToSql<Text, DB> for MessageKind
-where
-    str: ToSql<Text, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.as_str().to_sql(out)
-    }
-}
-
-impl<DB: Backend> FromSql<Text, DB> for MessageKind
-where
-    String: FromSql<Text, DB>,
-{
-    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        String::from_sql(value).map(Self::from)
-    }
+stored_as_word! {
+    Role, |word| Role::from_word(&word).ok_or_else(|| format!("unknown word {word:?}").into());
+    ChatKind, |word| Ok(ChatKind::from(word));
+    MessageKind, |word| Ok(MessageKind::from(word))
 }
 
 impl ToSql<UtcTimestamp, Pg> for Timestamp {

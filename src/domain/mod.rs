@@ -4,6 +4,7 @@ mod ids;
 mod time;
 mod user;
 mod chat;
+mod created;
 mod message;
 mod news;
 mod event_names;
@@ -17,6 +18,7 @@ mod idle;
 mod timings;
 
 pub use chat::{Chat, ChatKind, Member, Standing};
+pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use idle::Idle;

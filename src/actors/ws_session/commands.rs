@@ -9,7 +9,7 @@ use crate::actors::delivery::Origin;
 use crate::actors::reply::Reply;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor};
 use crate::app::{Caller, authenticate, chat_access, create_chat};
-use crate::domain::{ChatId, ClientId, Draft, MessageKind, Role, Timestamp, access};
+use crate::domain::{ChatId, ClientId, Created, Draft, MessageKind, Role, Timestamp, access};
 use crate::protocol::{
     self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId,
     ServerTime,
@@ -260,9 +260,11 @@ impl WsSession {
         let Some(member) = self.member() else { return Ok(()) };
         let user = member.user.clone();
         self.reading.hold();
-        let create = async move { create_chat(&desk, &user, chat, Some(session)).await };
+        let create = async move {
+            create_chat(&desk, &user, chat, Some(session)).await.map(Created::into_inner)
+        };
         self.after(create, ctx, move |this, created, ctx| match created {
-            Ok((chat, standing, _))
+            Ok((chat, standing))
                 if this.member().is_some_and(|member| member.streams.contains(chat.id)) =>
             {
                 if let Some(member) = this.member() {
@@ -271,7 +273,7 @@ impl WsSession {
                 }
                 this.reading.go_on();
             }
-            Ok((chat, standing, _)) => this.enter_created(chat, standing, id, ctx),
+            Ok((chat, standing)) => this.enter_created(chat, standing, id, ctx),
             Err(exception) => {
                 this.refuse(id.as_ref(), Some("create_chat"), &exception.within("data"), ctx);
                 this.reading.go_on();
