@@ -208,8 +208,9 @@ impl RoomActor {
                     id,
                     chat_id: draft.chat_id,
                     seq,
+                    kind: draft.kind,
                     author,
-                    body: draft.body.into_string(),
+                    content: draft.content.into_string(),
                     client_id: draft.client_id.into_string(),
                     created_at,
                 };

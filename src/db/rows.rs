@@ -8,8 +8,8 @@ use diesel::prelude::{Queryable, Selectable};
 use super::schema::{chats, messages, users};
 use super::search;
 use crate::domain::{
-    Author, Chat, ChatId, ChatKind, Member, Message, MessageId, Role, Seq, Standing, Timestamp,
-    User, UserId,
+    Author, Chat, ChatId, ChatKind, Member, Message, MessageId, MessageKind, Role, Seq, Standing,
+    Timestamp, User, UserId,
 };
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -55,6 +55,7 @@ pub struct MessageRow {
     pub id: MessageId,
     pub chat_id: ChatId,
     pub seq: Seq,
+    pub kind: MessageKind,
     pub body: String,
     pub client_id: String,
     pub created_at: Timestamp,
@@ -70,14 +71,20 @@ pub struct Authors(HashMap<(UserId, Role), Arc<Author>>);
 
 impl Authors {
     pub fn message(&mut self, row: MessageRow) -> Message {
-        let MessageRow { id, chat_id, seq, body, client_id, created_at, author_role, author } = row;
-        let AuthorRow { id: author_id, nickname, role } = author;
-        let role = author_role.unwrap_or(role);
-        let author = self
-            .0
-            .entry((author_id, role))
-            .or_insert_with(|| Arc::new(Author { id: author_id, nickname, role }));
-        Message { id, chat_id, seq, author: Arc::clone(author), body, client_id, created_at }
+        let AuthorRow { id, nickname, role } = row.author;
+        let role = row.author_role.unwrap_or(role);
+        let author =
+            self.0.entry((id, role)).or_insert_with(|| Arc::new(Author { id, nickname, role }));
+        Message {
+            id: row.id,
+            chat_id: row.chat_id,
+            seq: row.seq,
+            kind: row.kind,
+            author: Arc::clone(author),
+            content: row.body,
+            client_id: row.client_id,
+            created_at: row.created_at,
+        }
     }
 
     pub fn messages(rows: impl IntoIterator<Item = MessageRow>) -> Vec<Message> {

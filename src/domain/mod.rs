@@ -4,6 +4,7 @@ mod ids;
 mod time;
 mod user;
 mod chat;
+mod created;
 mod message;
 mod news;
 mod event_names;
@@ -18,12 +19,14 @@ mod idle;
 mod timings;
 
 pub use chat::{Chat, ChatKind, Member, Standing};
+pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
 pub use message::{
-    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Origin, PostResult, Receipt, TextError,
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
+    TextError,
 };
 pub use news::{Applied, Lane, News, UserNews};
 pub use rate_limit::{RateLimit, SharedRateLimit};

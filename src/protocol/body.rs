@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::Exception;
 use super::entry::not_negative;
 use super::read::{join, read};
-use crate::domain::{Author, Body, ChatId, ClientId, Draft, Seq, UserId};
+use crate::domain::{Author, Body, ChatId, ClientId, Draft, MessageKind, Seq, UserId};
 
 /// The bounds that a request is held against.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,8 @@ impl Outgoing {
             chat_id: chat,
             author: author.id,
             role: author.role,
-            body: self.body,
+            kind: MessageKind::Text,
+            content: self.body,
             client_id: self.client_id.unwrap_or_else(ClientId::random),
             expect_seq: self.expect_seq,
         }

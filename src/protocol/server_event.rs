@@ -162,7 +162,7 @@ impl Posted {
     /// About how many bytes the message takes while it waits for a session.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.0.message.body.len() + self.0.message.client_id.len() + Self::OVERHEAD
+        self.0.message.content.len() + self.0.message.client_id.len() + Self::OVERHEAD
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn post<R: Clone>(
     let kind = Kind::Post {
         client_id: draft.client_id.as_str().into(),
         above: live.streams.end(chat),
-        bytes: draft.body.as_str().len(),
+        bytes: draft.content.as_str().len(),
         stored: None,
     };
     let nonce = live.requests.open(request, chat, kind);

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    Author, Chat, ChatId, ChatKind, Draft, Fetch, Message, MessageId, Origin, PostResult, Replay,
-    Role, Seq, Sequenced, SessionId, Standing, Timestamp, User, UserId,
+    Author, Chat, ChatId, ChatKind, Draft, Fetch, Message, MessageId, MessageKind, Origin,
+    PostResult, Replay, Role, Seq, Sequenced, SessionId, Standing, Timestamp, User, UserId,
 };
 use crate::protocol::{
     Codec, Ending, Entry, Exception, Limits, MarkView, Posted, Shared, SharedEvent, WelcomeLimits,
@@ -440,7 +440,7 @@ impl World {
     }
 
     fn post(&mut self, chat: ChatId, at: usize, NewPost { nonce, draft, author }: NewPost) {
-        let Draft { body, client_id, .. } = draft;
+        let Draft { content, client_id, .. } = draft;
         let stored = self.chats[&chat].log.iter().find(|posted| {
             let message = posted.message();
             message.author.id == author.id && message.client_id == client_id.as_str()
@@ -451,7 +451,7 @@ impl World {
             return self.tell(at, ToSession::Outcome { nonce, outcome });
         }
         let origin = Origin { session: self.sessions[at].session.id(), nonce };
-        let posted = self.store(chat, author, body.as_str(), client_id.as_str(), Some(origin));
+        let posted = self.store(chat, author, content.as_str(), client_id.as_str(), Some(origin));
         let receipt = posted.receipt();
         if !self.state(chat).attached.contains(&at) {
             let outcome = Outcome::Post(PostOutcome::Stored(PostResult::New(receipt, None)));
@@ -475,7 +475,8 @@ impl World {
             chat_id: chat,
             seq,
             author,
-            body: body.into(),
+            kind: MessageKind::Text,
+            content: body.into(),
             client_id: client_id.into(),
             created_at: Timestamp(0),
         };

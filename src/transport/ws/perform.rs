@@ -158,9 +158,10 @@ impl WsSession {
                 self.after(
                     async move {
                         let created = create_chat(&app, &user, chat, Some(id)).await;
-                        Answered::ChatCreated(
-                            created.map(|(chat, access, _)| (Box::new(chat), access)),
-                        )
+                        Answered::ChatCreated(created.map(|created| {
+                            let (chat, access) = created.into_inner();
+                            (Box::new(chat), access)
+                        }))
                     },
                     ctx,
                 );
