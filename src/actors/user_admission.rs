@@ -8,8 +8,8 @@ use std::time::Instant;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::caught::caught;
 use super::batch_queue::BatchQueue;
+use super::caught::caught;
 use crate::db::{Admission, Store, StoreError};
 use crate::domain::{Identity, SharedRateLimit, UserId};
 use crate::metrics::{Metrics, Part};

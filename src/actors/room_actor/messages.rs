@@ -11,9 +11,7 @@ use crate::actors::page_reader::PageReader;
 use crate::actors::reply::Reply;
 use crate::actors::ws_session::{Purpose, WsSession};
 use crate::db::{Marked, Refusal, Written};
-use crate::domain::{
-    Author, ChatId, Draft, Message, PostResult, Seq, SessionId, Timings, UserId,
-};
+use crate::domain::{Author, ChatId, Draft, Message, PostResult, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 
 /// What a room is made with.
