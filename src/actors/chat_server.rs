@@ -270,13 +270,12 @@ impl Handler<Route> for ChatServer {
 
     fn handle(&mut self, Route { chat, request, learn }: Route, ctx: &mut Self::Context) {
         let room = self.room(chat, ctx);
-        let sent = request.send_to(&room);
-        if let (Ok(()), Some(learn)) = (&sent, learn) {
+        // Dropped where the room has just ended, the request is answered `unavailable`.
+        drop(request.send_to(&room));
+        if let Some(learn) = learn {
             // Bounded: one for each request that was routed.
             learn.do_send(RoomIs { chat, room });
         }
-        // Dropped, a request that found the mailbox full is answered `unavailable`.
-        drop(sent);
     }
 }
 
