@@ -5,7 +5,7 @@ use crate::auth::AuthenticatedUser;
 use crate::domain::{ChatId, Role, Standing, access};
 use crate::protocol::Exception;
 
-/// What may be done in a chat: one of the verbs of [`access`].
+/// A verb of [`access`] about one chat.
 pub type Verb = fn(Role, &Standing) -> bool;
 
 /// The access to one chat, if it allows `verb`.

@@ -33,7 +33,7 @@ pub struct Admission {
 
 /// What is known of a user, as tokens and services said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub struct StoredClaims {
     pub role: Role,
     pub nickname: Option<String>,
     pub email: Option<String>,
@@ -43,7 +43,7 @@ pub struct Claims {
     pub role_set_at: Option<i64>,
 }
 
-impl Claims {
+impl StoredClaims {
     /// What is known of somebody who has not been here.
     fn unknown() -> Self {
         Self { role: Role::Customer, nickname: None, email: None, at: None, role_set_at: None }
@@ -105,7 +105,7 @@ impl Known {
         if self.row.blocked || self.row.role.is_service() {
             return true;
         }
-        let known = Claims::of(&self.row);
+        let known = StoredClaims::of(&self.row);
         let mut claims = known.clone();
         claims.apply(identity, horizon);
         let role = access::role_of(identity.role, known.role);
@@ -160,16 +160,16 @@ impl Store {
             .collect();
         let mut created = HashMap::new();
         if !unsettled.is_empty() {
-            let mut newcomers: BTreeMap<Name, Claims> = BTreeMap::new();
+            let mut newcomers: BTreeMap<Name, StoredClaims> = BTreeMap::new();
             for identity in &unsettled {
                 if !known.contains_key(&name(identity)) {
                     newcomers
                         .entry(name(identity))
-                        .or_insert_with(Claims::unknown)
+                        .or_insert_with(StoredClaims::unknown)
                         .apply(identity, horizon);
                 }
             }
-            created = self.settle(newcomers, unsettled.clone(), Vec::new()).await?;
+            created = self.upsert(newcomers, unsettled.clone(), Vec::new()).await?;
             known.extend(self.known(&unsettled).await?);
         }
         batch
@@ -194,7 +194,7 @@ impl Store {
         if let Some(chat) = self.support_chat(customer).await? {
             return Ok((chat, false));
         }
-        let created = self.settle(BTreeMap::new(), Vec::new(), vec![customer]).await?;
+        let created = self.upsert(BTreeMap::new(), Vec::new(), vec![customer]).await?;
         if let Some(chat) = created.get(&customer) {
             return Ok((*chat, true));
         }
@@ -236,9 +236,9 @@ impl Store {
     ///
     /// Each user's row is locked before anything else is done for them, users in one order: that
     /// makes one chat of many attempts, and no deadlock.
-    async fn settle(
+    async fn upsert(
         &self,
-        newcomers: BTreeMap<Name, Claims>,
+        newcomers: BTreeMap<Name, StoredClaims>,
         identities: Vec<Identity>,
         customers: Vec<UserId>,
     ) -> Result<HashMap<UserId, ChatId>, StoreError> {
@@ -360,7 +360,7 @@ fn changes(
     rows: &mut [UserRow],
     identities: &[Identity],
     horizon: i64,
-) -> (Vec<(UserId, Claims, String)>, Vec<Note>) {
+) -> (Vec<(UserId, StoredClaims, String)>, Vec<Note>) {
     let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
     for identity in identities {
         tokens.entry(name(identity)).or_default().push(identity);
@@ -368,7 +368,7 @@ fn changes(
     let mut changes = Vec::new();
     let mut notes = Vec::new();
     for row in rows {
-        let known = Claims::of(row);
+        let known = StoredClaims::of(row);
         let mut claims = known.clone();
         for token in tokens.get(&(row.issuer.clone(), row.subject.clone())).into_iter().flatten() {
             claims.apply(token, horizon);
@@ -409,7 +409,8 @@ mod tests {
         issued: Option<i64>,
         said: Role,
     ) -> Role {
-        let mut claims = Claims { role: stored, at, role_set_at: set, ..Claims::unknown() };
+        let mut claims =
+            StoredClaims { role: stored, at, role_set_at: set, ..StoredClaims::unknown() };
         claims.apply(&token(issued, Some(said), None), HORIZON);
         claims.role
     }
@@ -446,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_time_that_is_still_to_come_freezes_nobody() {
-        let mut claims = Claims { at: Some(HORIZON + 1), ..Claims::unknown() };
+        let mut claims = StoredClaims { at: Some(HORIZON + 1), ..StoredClaims::unknown() };
         claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")), HORIZON);
         assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));
         assert_eq!(claims.at, Some(10));
@@ -454,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_missing_claim_changes_nothing() {
-        let mut claims = Claims::unknown();
+        let mut claims = StoredClaims::unknown();
         claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")), HORIZON);
         claims.apply(&token(Some(11), None, None), HORIZON);
         assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));

@@ -1,9 +1,9 @@
-//! What may be done, by whom: the one place where that is decided.
+//! Access rules, by verb. Nothing else decides what may be done.
 
 use super::{ChatKind, Role, Standing};
 
-/// What a bearer may be: what is stored, and never more than their own token says. A token that says
-/// nothing leaves it at what is stored.
+/// A bearer's role: the lesser of the stored one and the token's. A token without a role leaves the
+/// stored one.
 #[must_use]
 pub fn role_of(token: Option<Role>, stored: Role) -> Role {
     match (token, stored) {
@@ -12,7 +12,7 @@ pub fn role_of(token: Option<Role>, stored: Role) -> Role {
     }
 }
 
-/// Whether who was `before` may do less as `after`.
+/// True if `after` may do less than `before`.
 #[must_use]
 pub fn is_less(after: Role, before: Role) -> bool {
     before == Role::Admin && after != Role::Admin
@@ -31,7 +31,7 @@ pub fn may_read_all(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Who reads a chat may write in it.
+/// Readers of a chat may write in it.
 #[must_use]
 pub fn may_post(role: Role, access: &Standing) -> bool {
     may_read(role, access)
