@@ -30,7 +30,7 @@ use super::room_actor::RoomActor;
 use crate::app::{Admitted, AppState, HandshakePermit};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    ChatId, RateLimit, Receipt, Role, Seq, SessionId, Standing, Streams, Timestamp,
+    ChatAccess, ChatId, RateLimit, Receipt, Role, Seq, SessionId, Streams, Timestamp,
 };
 use crate::metrics::{Ending, Part};
 use crate::protocol::{self, Command, Entry, Envelope, Exception, Frame, Rejected, RequestId};
@@ -91,7 +91,7 @@ impl Pending {
 struct Member {
     user: AuthenticatedUser,
     /// A customer's support chat.
-    own: Option<Standing>,
+    own: Option<ChatAccess>,
     streams: Streams,
     /// Rooms that are posted to directly: those it is in, and those it only visits.
     rooms: HashMap<ChatId, Addr<RoomActor>>,
@@ -440,7 +440,7 @@ impl Handler<super::Crash> for WsSession {
 }
 
 impl Member {
-    fn new(user: AuthenticatedUser, own: Option<Standing>, limit: RateLimit) -> Self {
+    fn new(user: AuthenticatedUser, own: Option<ChatAccess>, limit: RateLimit) -> Self {
         Self {
             user,
             own,

@@ -2,11 +2,11 @@
 
 use super::{AppState, Caller};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{ChatId, Role, Standing, access};
+use crate::domain::{ChatAccess, ChatId, Role, access};
 use crate::protocol::Exception;
 
 /// A verb of [`access`] about one chat.
-pub type Verb = fn(Role, &Standing) -> bool;
+pub type Verb = fn(Role, &ChatAccess) -> bool;
 
 /// The access to one chat, if it allows `verb`.
 ///
@@ -18,7 +18,7 @@ pub async fn to_chat(
     user: &AuthenticatedUser,
     chat: ChatId,
     verb: Verb,
-) -> Result<Standing, Exception> {
+) -> Result<ChatAccess, Exception> {
     let found = readable(app, user, vec![chat]).await?.pop();
     allowed(user.role(), chat, found.as_ref(), verb)
 }
@@ -31,7 +31,7 @@ pub async fn to_chats(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<Standing>, Exception> {
+) -> Result<Vec<ChatAccess>, Exception> {
     let found = readable(app, user, chats.clone()).await?;
     let access = |chat| found.iter().find(|access| access.chat_id == chat).copied();
     chats
@@ -45,8 +45,8 @@ pub(super) async fn readable(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<Standing>, Exception> {
-    let mut found = app.store().standings(user.id(), chats).await?;
+) -> Result<Vec<ChatAccess>, Exception> {
+    let mut found = app.store().chat_access(user.id(), chats).await?;
     found.retain(|access| access::may_read(user.role(), access));
     Ok(found)
 }
@@ -57,7 +57,7 @@ pub(super) async fn of_caller(
     caller: &Caller,
     chat: ChatId,
     verb: Verb,
-) -> Result<Standing, Exception> {
+) -> Result<ChatAccess, Exception> {
     match caller.chats.iter().find(|access| access.chat_id == chat) {
         known @ Some(_) => allowed(caller.role(), chat, known, verb),
         // Not among those that came with the user: an admin's, or one that is long quiet.
@@ -68,9 +68,9 @@ pub(super) async fn of_caller(
 fn allowed(
     role: Role,
     chat: ChatId,
-    access: Option<&Standing>,
+    access: Option<&ChatAccess>,
     verb: Verb,
-) -> Result<Standing, Exception> {
+) -> Result<ChatAccess, Exception> {
     match access.filter(|access| access::may_read(role, access)) {
         None => Err(Exception::chat_not_found(chat)),
         Some(access) if verb(role, access) => Ok(*access),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::AppState;
 use crate::actors::Announce;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, SessionId, Standing, access};
+use crate::domain::{Chat, ChatAccess, SessionId, access};
 use crate::protocol::{Exception, NewChat};
 
 /// Makes a group chat for an admin, or finds a customer's own. A new chat is announced to all
@@ -18,7 +18,7 @@ pub async fn create_chat(
     user: &AuthenticatedUser,
     wanted: NewChat,
     session: Option<SessionId>,
-) -> Result<(Chat, Standing, bool), Exception> {
+) -> Result<(Chat, ChatAccess, bool), Exception> {
     let may_create_group = access::may_create_group(user.role());
     let (id, is_new) = match wanted.user_ids {
         Some(_) if !may_create_group => {

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Author, Chat, ChatId, Member, Message, Receipt, Role, Seq, SessionId, Standing, Timestamp,
+    Author, Chat, ChatAccess, ChatId, Member, Message, Receipt, Role, Seq, SessionId, Timestamp,
     User, UserId,
 };
 
@@ -90,7 +90,7 @@ impl<'a> ChatView<'a> {
 
     /// With how far the one who asks has read.
     #[must_use]
-    pub fn read_by(mut self, standing: &Standing) -> Self {
+    pub fn read_by(mut self, standing: &ChatAccess) -> Self {
         self.read_seq = Some(standing.read_seq);
         self.unread = Some(standing.read_seq.until(self.last_seq));
         self

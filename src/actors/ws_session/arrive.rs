@@ -6,7 +6,7 @@ use actix_web_actors::ws::WebsocketContext;
 use super::{Attached, Early, Member, Phase, Purpose, WsSession};
 use crate::actors::chat_server::{Connect, Entrance, Join, Leave};
 use crate::app::{Admitted, authenticate};
-use crate::domain::{Chat, ChatId, ChatKind, RateLimit, Role, Seq, Standing, Timestamp};
+use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, RateLimit, Role, Seq, Timestamp};
 use crate::metrics::Ending;
 use crate::protocol::{
     self, ChatState, ChatView, EnteredView, Entry, Exception, Expires, RequestId, Welcome,
@@ -31,11 +31,11 @@ enum Answer {
     /// The ack of `enter_chat`, which waits for what is replayed.
     Enter { request: Option<RequestId> },
     /// The ack of `create_chat`.
-    Create { request: Option<RequestId>, chat: Box<Chat>, standing: Standing },
+    Create { request: Option<RequestId>, chat: Box<Chat>, standing: ChatAccess },
 }
 
 struct Room {
-    standing: Standing,
+    standing: ChatAccess,
     after: Option<Seq>,
     /// Whether the session was in it before, and stays in it if this entry fails.
     was_in: bool,
@@ -46,7 +46,7 @@ struct Room {
 
 impl Room {
     fn entrance(&self) -> Entrance {
-        let Standing { chat_id: chat, last_seq, .. } = self.standing;
+        let ChatAccess { chat_id: chat, last_seq, .. } = self.standing;
         Entrance { chat, after: self.after, last_seq }
     }
 }
@@ -138,7 +138,7 @@ impl WsSession {
     pub(super) fn enter(
         &mut self,
         entries: &[Entry],
-        standings: Vec<Standing>,
+        standings: Vec<ChatAccess>,
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
@@ -159,7 +159,7 @@ impl WsSession {
     pub(super) fn enter_created(
         &mut self,
         chat: Chat,
-        standing: Standing,
+        standing: ChatAccess,
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
