@@ -265,8 +265,8 @@ impl Handler<Route> for ChatServer {
 
     fn handle(&mut self, Route { chat, request, learn }: Route, ctx: &mut Self::Context) {
         let room = self.room(chat, ctx);
-        // Dropped, a request that found the mailbox full is answered `unavailable`.
-        request.send_to(&room).unwrap_or_else(drop);
+        // Dropped where the room has just ended, the request is answered `unavailable`.
+        drop(request.send_to(&room));
         // Bounded: one for each request that was routed.
         match learn {
             Learn::Directory(directory) => directory.do_send(RoomIs { chat, room }),

@@ -40,14 +40,11 @@ impl RoomDirectory {
     /// Sends a request to the room that is remembered, or gives it back where there is none.
     fn send(&mut self, chat: ChatId, request: RoomRequest) -> Option<RoomRequest> {
         let Some(room) = self.rooms.get(&chat) else { return Some(request) };
-        match request.send_to(room) {
-            Err(SendError::Closed(request)) => {
-                self.rooms.remove(&chat);
-                Some(request)
-            }
-            // Dropped, a request that found the mailbox full is answered `unavailable`.
-            Ok(()) | Err(SendError::Full(_)) => None,
+        let left = request.send_to(room);
+        if left.is_some() {
+            self.rooms.remove(&chat);
         }
+        left
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{AppState, chat_access};
 use crate::actors::{AdmitUser, Announce, UserRate};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims};
-use crate::domain::{Author, ChatId, Role, Standing, Timestamp};
+use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp};
 use crate::protocol::{Entry, Exception};
 pub use crate::session::Admitted;
 
@@ -15,7 +15,7 @@ pub use crate::session::Admitted;
 pub struct Caller {
     pub user: AuthenticatedUser,
     /// The access to the user's own chats: most requests need no second look.
-    pub(super) chats: Vec<Standing>,
+    pub(super) chats: Vec<ChatAccess>,
     rate: Arc<UserRate>,
 }
 

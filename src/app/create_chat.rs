@@ -6,7 +6,7 @@ use super::AppState;
 use crate::actors::Announce;
 use crate::auth::AuthenticatedUser;
 use crate::db::GroupResult;
-use crate::domain::{Chat, Created, SessionId, Standing, access};
+use crate::domain::{Chat, ChatAccess, Created, SessionId, access};
 use crate::protocol::{Exception, NewChat};
 
 /// Makes a group chat for an admin, or finds a customer's own. A new chat is announced to all
@@ -19,7 +19,7 @@ pub async fn create_chat(
     user: &AuthenticatedUser,
     wanted: NewChat,
     session: Option<SessionId>,
-) -> Result<Created<(Chat, Standing)>, Exception> {
+) -> Result<Created<(Chat, ChatAccess)>, Exception> {
     let may_create_group = access::may_create_group(user.role());
     let created = match wanted.user_ids {
         Some(_) if !may_create_group => {

@@ -32,7 +32,7 @@ pub use show_chat::show_chat;
 pub use show_user::{UserKey, show_user};
 pub use state::{AppParts, AppState};
 
-/// Who acts.
+/// The one who acts.
 #[derive(Clone, Copy)]
 pub enum Actor<'a> {
     /// A user whose token was verified.

@@ -13,7 +13,7 @@ pub async fn broadcast(app: &AppState, broadcast: Broadcast) -> Result<usize, Ex
     app.chat_server().send(broadcast).await.map_err(|_| Exception::unavailable())
 }
 
-/// Whether a user has a session on this node.
+/// True if the user has a session on this node.
 ///
 /// # Errors
 /// `unavailable` while the server stops.

@@ -14,7 +14,7 @@ use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
 use super::{Store, StoreError, search};
 use crate::domain::{
-    Chat, ChatId, ChatKind, Created, Identity, Member, Role, Seq, Standing, Timestamp, User,
+    Chat, ChatAccess, ChatId, ChatKind, Created, Identity, Member, Role, Seq, Timestamp, User,
     UserId, access,
 };
 
@@ -27,7 +27,7 @@ pub struct Admission {
     pub user: User,
     /// The chats that the user is a member of, at most 100, the latest active first. A customer's
     /// own is always among them; an admin's support chats are not.
-    pub chats: Vec<Standing>,
+    pub chats: Vec<ChatAccess>,
     /// The support chat that was made for the user just now.
     pub created_chat: Option<Chat>,
 }
@@ -135,7 +135,7 @@ impl Known {
     }
 
     /// The chats of a bearer of this role.
-    fn standings(&self, role: Role) -> Vec<Standing> {
+    fn chat_access(&self, role: Role) -> Vec<ChatAccess> {
         let mut chats = self.chats.clone();
         if role == Role::Admin {
             chats.retain(|chat| chat.kind != ChatKind::Support);
@@ -182,7 +182,7 @@ impl Store {
                     .ok_or_else(|| StoreError::Internal("a user vanished".to_owned()))?;
                 Ok(Admission {
                     user: known.row.clone().into(),
-                    chats: known.standings(access::role_of(identity.role, known.row.role)),
+                    chats: known.chat_access(access::role_of(identity.role, known.row.role)),
                     // Told once, also where the batch names the user twice.
                     created_chat: created.remove(&known.row.id).and_then(|_| known.new_chat()),
                 })

@@ -10,10 +10,10 @@ use diesel::{
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
 use super::outbox::NewsRow;
-use super::rows::{ChatRow, StandingRow, members, standing};
+use super::rows::{ChatAccessRow, ChatRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
 use super::{Range, Store, StoreError, minute};
-use crate::domain::{Chat, ChatId, ChatKind, Message, Seq, Standing, Timestamp, UserId};
+use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
 /// How many members of a chat are told of.
 const MEMBERS: i64 = 100;
@@ -68,12 +68,12 @@ macro_rules! beside {
 
 impl Store {
     /// How the user stands to those of the chats that exist, in any order.
-    pub async fn standings(
+    pub async fn chat_access(
         &self,
         user: UserId,
         chats: Vec<ChatId>,
-    ) -> Result<Vec<Standing>, StoreError> {
-        let rows: Vec<StandingRow> = read!(self, |connection| {
+    ) -> Result<Vec<ChatAccess>, StoreError> {
+        let rows: Vec<ChatAccessRow> = read!(self, |connection| {
             let standings = beside!(user).filter(chats::id.eq_any(&chats)).select((
                 chats::id,
                 chats::kind,
@@ -91,7 +91,7 @@ impl Store {
         &self,
         id: ChatId,
         reader: UserId,
-    ) -> Result<Option<(Chat, Standing)>, StoreError> {
+    ) -> Result<Option<(Chat, ChatAccess)>, StoreError> {
         let row: Option<ListedRow> = read!(self, |connection| {
             let chat = beside!(reader).filter(chats::id.eq(id)).select((
                 ChatRow::as_select(),
@@ -121,7 +121,7 @@ impl Store {
         reader: UserId,
         scope: Scope,
         page: ChatPage,
-    ) -> Result<Vec<(Chat, Standing)>, StoreError> {
+    ) -> Result<Vec<(Chat, ChatAccess)>, StoreError> {
         let ChatPage { after, newest_first, limit } = page;
         let (time, id) = after.unwrap_or(if newest_first { MAX_KEY } else { MIN_KEY });
         let rows: Vec<ListedRow> = read!(self, |connection| {
@@ -253,8 +253,8 @@ impl Store {
         })
     }
 
-    async fn listed(&self, rows: Vec<ListedRow>) -> Result<Vec<(Chat, Standing)>, StoreError> {
-        let (rows, standings): (Vec<ChatRow>, Vec<Standing>) = rows
+    async fn listed(&self, rows: Vec<ListedRow>) -> Result<Vec<(Chat, ChatAccess)>, StoreError> {
+        let (rows, standings): (Vec<ChatRow>, Vec<ChatAccess>) = rows
             .into_iter()
             .map(|(row, read_seq, member)| {
                 let standing = standing((row.id, row.kind, row.last_seq, read_seq, member));

@@ -8,7 +8,7 @@ use diesel::prelude::{Queryable, Selectable};
 use super::schema::{chats, messages, users};
 use super::search;
 use crate::domain::{
-    Author, Chat, ChatId, ChatKind, Member, Message, MessageId, MessageKind, Role, Seq, Standing,
+    Author, Chat, ChatAccess, ChatId, ChatKind, Member, Message, MessageId, MessageKind, Role, Seq,
     Timestamp, User, UserId,
 };
 
@@ -112,11 +112,11 @@ impl ChatRow {
 }
 
 /// A chat as one user stands to it: the user's mark, and the user's id where a member.
-pub type StandingRow = (ChatId, ChatKind, Seq, Option<Seq>, Option<UserId>);
+pub type ChatAccessRow = (ChatId, ChatKind, Seq, Option<Seq>, Option<UserId>);
 
-pub fn standing((chat_id, kind, last_seq, read_seq, member): StandingRow) -> Standing {
+pub fn standing((chat_id, kind, last_seq, read_seq, member): ChatAccessRow) -> ChatAccess {
     let read_seq = read_seq.unwrap_or(Seq::ZERO);
-    Standing { chat_id, kind, member: member.is_some(), last_seq, read_seq }
+    ChatAccess { chat_id, kind, member: member.is_some(), last_seq, read_seq }
 }
 
 /// A user's chat, with its latest activity.
@@ -131,9 +131,9 @@ pub struct OwnChatRow {
 }
 
 impl OwnChatRow {
-    pub fn standing(self) -> Standing {
+    pub fn standing(self) -> ChatAccess {
         let Self { chat_id, kind, last_seq, read_seq, .. } = self;
-        Standing { chat_id, kind, member: true, last_seq, read_seq }
+        ChatAccess { chat_id, kind, member: true, last_seq, read_seq }
     }
 }
 

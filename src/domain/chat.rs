@@ -61,7 +61,7 @@ pub struct Member {
 
 /// How one user stands to one chat: what may be done in it is decided from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct ChatAccess {
     pub chat_id: ChatId,
     pub kind: ChatKind,
     pub member: bool,

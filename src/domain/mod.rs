@@ -18,7 +18,7 @@ mod recent;
 mod idle;
 mod timings;
 
-pub use chat::{Chat, ChatKind, Member, Standing};
+pub use chat::{Chat, ChatAccess, ChatKind, Member};
 pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;

@@ -1,4 +1,4 @@
-//! Whether a request may become a WebSocket, by its headers alone.
+//! Handshake check: the headers with which a request may become a WebSocket.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
@@ -50,10 +50,10 @@ pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a header lists, however many lines it has.
+/// Items of a header's list, over all of its lines.
 fn items(request: &HttpRequest, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = request.headers().get_all(name);
-    // What is no text is an item that nothing is equal to.
+    // A value that is no text is an item that equals nothing.
     values.flat_map(|value| value.to_str().unwrap_or("\0").split(',')).map(str::trim)
 }
 

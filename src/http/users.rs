@@ -67,7 +67,7 @@ async fn set_blocked(
     Ok(json(StatusCode::OK, &UserView::from(&user), 1)?)
 }
 
-/// What to look for; nothing where nothing stands.
+/// The search text; an empty one counts as missing.
 fn search(query: &Query) -> Result<Option<&str>, Exception> {
     let text = query.text("q")?.filter(|text| !text.is_empty());
     if text.is_some_and(|text| text.chars().count() > SEARCH_CHARS) {

@@ -12,7 +12,7 @@ use super::{
     ServerTime, Welcome,
 };
 use crate::domain::{
-    Chat, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, Standing, UserId,
+    Chat, ChatAccess, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, UserId,
 };
 
 /// An encoded text frame's payload: cheap to clone, shared by all that it goes to.
@@ -76,7 +76,7 @@ pub enum AckData {
     Entered(Vec<ChatState>),
     Chat {
         chat: Box<Chat>,
-        access: Standing,
+        access: ChatAccess,
         viewer: Role,
     },
     Expires(Expires),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Author, Chat, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId, Standing,
+    Author, Chat, ChatAccess, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId,
     Timestamp, User, UserId,
 };
 
@@ -92,7 +92,7 @@ impl<'a> ChatView<'a> {
 
     /// With how far the one who asks has read.
     #[must_use]
-    pub fn read_by(mut self, standing: &Standing) -> Self {
+    pub fn read_by(mut self, standing: &ChatAccess) -> Self {
         self.read_seq = Some(standing.read_seq);
         self.unread = Some(standing.read_seq.until(self.last_seq));
         self

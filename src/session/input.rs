@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Permit, Timer};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatId, Draft, PostResult, Replay, Role, Seq, Standing};
+use crate::domain::{Chat, ChatAccess, ChatId, Draft, PostResult, Replay, Role, Seq};
 use crate::protocol::{Ending, Entry, Exception, MarkView, Posted, ServerEvent, Shared};
 
 /// One input of a session.
@@ -122,9 +122,9 @@ pub enum Answered {
     JoinSent(bool),
     Authenticated(Result<Box<Admitted>, Exception>),
     Renewed(Result<AuthenticatedUser, Exception>),
-    Access(Result<Vec<Standing>, Exception>),
+    Access(Result<Vec<ChatAccess>, Exception>),
     ForwardAccess(Result<(), Exception>),
-    ChatCreated(Result<(Box<Chat>, Standing), Exception>),
+    ChatCreated(Result<(Box<Chat>, ChatAccess), Exception>),
     /// The answer to a forwarded event, by its number.
     Forwarded(u64, Result<Option<ServiceAnswer>, Exception>),
 }
@@ -133,7 +133,7 @@ pub enum Answered {
 #[derive(Debug)]
 pub struct Admitted {
     pub user: AuthenticatedUser,
-    pub chats: Vec<Standing>,
+    pub chats: Vec<ChatAccess>,
     pub resume: Vec<Entry>,
 }
 

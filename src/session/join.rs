@@ -5,7 +5,7 @@ use super::{
     Action, Admitted, Attached, Authenticated, Deferred, JoinChat, Phase, Purpose, Session, Timer,
     Turn, commands,
 };
-use crate::domain::{Chat, ChatId, RateLimit, Role, Seq, Standing};
+use crate::domain::{Chat, ChatAccess, ChatId, RateLimit, Role, Seq};
 use crate::protocol::{
     AckData, ChatState, Code, Control, Ending, EnteredView, Entry, Exception, Expires, RequestId,
     ServerEvent, Welcome,
@@ -24,13 +24,13 @@ enum JoinAnswer {
     /// The ack of `enter_chat`, which waits for the replay.
     Enter { request: Option<RequestId> },
     /// The ack of `create_chat`.
-    Create { request: Option<RequestId>, chat: Box<Chat>, access: Standing },
+    Create { request: Option<RequestId>, chat: Box<Chat>, access: ChatAccess },
 }
 
 struct JoiningRoom {
     /// The number under which it was asked last; an answer to another one is late.
     number: u64,
-    access: Standing,
+    access: ChatAccess,
     after: Option<Seq>,
     /// The session was in the room before, and stays in it if this join fails.
     was_in: bool,
@@ -42,7 +42,7 @@ struct JoiningRoom {
 
 impl JoiningRoom {
     fn join(&self) -> JoinChat {
-        let Standing { chat_id: chat, last_seq, .. } = self.access;
+        let ChatAccess { chat_id: chat, last_seq, .. } = self.access;
         JoinChat { chat, after: self.after, last_seq }
     }
 }
@@ -95,7 +95,7 @@ impl<R: Clone> Session<R> {
     pub(super) fn enter(
         &mut self,
         entries: &[Entry],
-        chats: Vec<Standing>,
+        chats: Vec<ChatAccess>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {
@@ -118,7 +118,7 @@ impl<R: Clone> Session<R> {
     pub(super) fn enter_created(
         &mut self,
         chat: Box<Chat>,
-        access: Standing,
+        access: ChatAccess,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {

@@ -32,7 +32,7 @@ use self::join::Joining;
 use self::requests::Requests;
 use self::rooms::Rooms;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{ChatId, ChatKind, RateLimit, Role, SessionId, Standing, Streams, Timestamp};
+use crate::domain::{ChatAccess, ChatId, ChatKind, RateLimit, Role, SessionId, Streams, Timestamp};
 use crate::protocol::{
     AckData, Answer, Code, Control, Ending, Entry, Envelope, Exception, Rejected, RequestId,
     ServerEvent, Shared,
@@ -64,7 +64,7 @@ enum Phase<R> {
 struct Authenticated<R> {
     user: AuthenticatedUser,
     /// A customer's support chat.
-    own: Option<Standing>,
+    own: Option<ChatAccess>,
     streams: Streams,
     rooms: Rooms<R>,
     requests: Requests,
@@ -347,7 +347,7 @@ impl<R: Clone> Session<R> {
 }
 
 impl<R> Authenticated<R> {
-    fn new(user: AuthenticatedUser, chats: &[Standing], limit: RateLimit) -> Self {
+    fn new(user: AuthenticatedUser, chats: &[ChatAccess], limit: RateLimit) -> Self {
         let own = chats
             .iter()
             .find(|chat| user.role() == Role::Customer && chat.kind == ChatKind::Support)

@@ -129,10 +129,10 @@ async fn a_user_stands_to_a_chat_by_membership_and_mark(desk: Desk) {
     let mark = Mark { chat_id: chat, user_id: ada, seq: Seq(2) };
     raise(&mut writer, vec![mark]).await[0].unwrap();
 
-    let kims = desk.store.standings(kim, vec![chat, ChatId(999)]).await.unwrap();
+    let kims = desk.store.chat_access(kim, vec![chat, ChatId(999)]).await.unwrap();
     assert_eq!(kims.len(), 1);
     assert_eq!((kims[0].member, kims[0].last_seq, kims[0].read_seq), (true, Seq(3), Seq(3)));
-    let adas = desk.store.standings(ada, vec![chat]).await.unwrap();
+    let adas = desk.store.chat_access(ada, vec![chat]).await.unwrap();
     assert_eq!((adas[0].member, adas[0].last_seq, adas[0].read_seq), (false, Seq(3), Seq(2)));
 }
 

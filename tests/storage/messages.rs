@@ -65,7 +65,7 @@ async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
     let seqs: Vec<_> = log.iter().map(|message| message.seq.0).collect();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
     assert!(log.is_sorted_by_key(|message| message.created_at));
-    let standing = desk.store.standings(kim, vec![shared]).await.unwrap();
+    let standing = desk.store.chat_access(kim, vec![shared]).await.unwrap();
     assert_eq!(standing[0].last_seq, Seq(200));
 }
 
@@ -231,7 +231,7 @@ async fn sending_reads_up_to_it(desk: Desk) {
     fill(&mut writer, chat, kim, 3).await;
     let read = |user: UserId| {
         let store = desk.store.clone();
-        async move { store.standings(user, vec![chat]).await.unwrap()[0].read_seq }
+        async move { store.chat_access(user, vec![chat]).await.unwrap()[0].read_seq }
     };
     assert_eq!((read(kim).await, read(ada).await), (Seq(3), Seq(0)));
     let texts = vec![draft(chat, ada, "a", "hello"), note(chat, kim, "hello")];

@@ -103,26 +103,20 @@ impl RoomRequest {
         }
     }
 
-    /// Hands the request to a room.
-    ///
-    /// # Errors
-    /// The request itself, where the room's mailbox is full or the room has ended.
-    pub fn send_to(self, room: &Addr<RoomActor>) -> Result<(), SendError<Self>> {
-        fn back<M>(
-            error: SendError<M>,
-            request: impl FnOnce(M) -> RoomRequest,
-        ) -> SendError<RoomRequest> {
-            match error {
-                SendError::Full(message) => SendError::Full(request(message)),
-                SendError::Closed(message) => SendError::Closed(request(message)),
-            }
-        }
+    /// Hands the request to a room, or gives it back where the room has ended. One that finds the
+    /// mailbox full is dropped, which answers it `unavailable`.
+    pub fn send_to(self, room: &Addr<RoomActor>) -> Option<Self> {
         match self {
-            Self::Post(post) => room.try_send(post).map_err(|error| back(error, Self::Post)),
-            Self::MarkRead(mark) => {
-                room.try_send(mark).map_err(|error| back(error, Self::MarkRead))
-            }
+            Self::Post(post) => ended(room.try_send(post)).map(Self::Post),
+            Self::MarkRead(mark) => ended(room.try_send(mark)).map(Self::MarkRead),
         }
+    }
+}
+
+fn ended<M>(sent: Result<(), SendError<M>>) -> Option<M> {
+    match sent {
+        Err(SendError::Closed(message)) => Some(message),
+        Ok(()) | Err(SendError::Full(_)) => None,
     }
 }
 

@@ -7,7 +7,7 @@ use diesel::{ExpressionMethods, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::statements::{
-    ApplyClaims, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetSearch, StandingsOf,
+    ApplyClaims, ChatAccessOf, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetSearch,
 };
 use crate::db::Range;
 use crate::db::admission::{Name, StoredClaims};
@@ -60,7 +60,7 @@ pub async fn standings_of(
     users: &[UserId],
     limit: i64,
 ) -> QueryResult<Vec<OwnChatRow>> {
-    StandingsOf { users, limit }.load(connection).await
+    ChatAccessOf { users, limit }.load(connection).await
 }
 
 /// The members of each chat by id, at most `limit` of each.

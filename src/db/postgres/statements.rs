@@ -194,7 +194,7 @@ statement! {
 
 statement! {
     /// The chats of many users: the own support chat first, then the latest active.
-    StandingsOf { users: &'a [UserId] => Array<BigInt>, limit: i64 => BigInt }
+    ChatAccessOf { users: &'a [UserId] => Array<BigInt>, limit: i64 => BigInt }
         -> (BigInt, BigInt, Text, BigInt, BigInt, UtcTimestamp)
     "SELECT asked.id, chat.id, chat.kind, chat.last_seq, COALESCE(mark.seq, 0), chat.updated_at
      FROM unnest(?) AS asked (id)

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Waiting;
-use crate::domain::{Chat, Standing};
+use crate::domain::{Chat, ChatAccess};
 use crate::protocol::{
     AckData, Exception, Limits, NewChat, RequestId, WireChat, parse_data,
 };
@@ -34,7 +34,7 @@ impl Data {
 /// The chat was made, or found.
 pub(super) fn created<R: Clone>(
     session: &mut Session<R>,
-    created: Result<(Box<Chat>, Standing), Exception>,
+    created: Result<(Box<Chat>, ChatAccess), Exception>,
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {

@@ -2,7 +2,7 @@
 
 use super::{Action, Answered, Ask, Session, Turn};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatId, Seq, Standing, access};
+use crate::domain::{Chat, ChatAccess, ChatId, Seq, access};
 use crate::protocol::{Code, Entry, Envelope, Exception, Outgoing, RequestId};
 
 /// The table of commands.
@@ -122,7 +122,7 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    fn access_known(&mut self, access: Result<Vec<Standing>, Exception>, turn: &mut Turn<'_, R>) {
+    fn access_known(&mut self, access: Result<Vec<ChatAccess>, Exception>, turn: &mut Turn<'_, R>) {
         match (self.take_waiting(), access) {
             (Some(Waiting::Enter { entries, request }), Ok(chats)) => {
                 self.enter(&entries, chats, request, turn);
@@ -154,7 +154,7 @@ impl<R: Clone> Session<R> {
 
     fn chat_created(
         &mut self,
-        created: Result<(Box<Chat>, Standing), Exception>,
+        created: Result<(Box<Chat>, ChatAccess), Exception>,
         turn: &mut Turn<'_, R>,
     ) {
         if let Some(Waiting::Create { request }) = self.take_waiting() {

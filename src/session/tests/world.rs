@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    Author, Chat, ChatId, ChatKind, Draft, Fetch, Message, MessageId, MessageKind, Origin,
-    PostResult, Replay, Role, Seq, Sequenced, SessionId, Standing, Timestamp, User, UserId,
+    Author, Chat, ChatAccess, ChatId, ChatKind, Draft, Fetch, Message, MessageId, MessageKind,
+    Origin, PostResult, Replay, Role, Seq, Sequenced, SessionId, Timestamp, User, UserId,
 };
 use crate::protocol::{
     Codec, Ending, Entry, Exception, Limits, MarkView, Posted, Shared, SharedEvent, WelcomeLimits,
@@ -421,10 +421,10 @@ impl World {
         self.sessions[at].asked.push_back(answer);
     }
 
-    fn access(&self, user: UserId, chat: ChatId) -> Standing {
+    fn access(&self, user: UserId, chat: ChatId) -> ChatAccess {
         let member = self.members.get(&user).is_some_and(|chats| chats.contains(&chat));
         let last_seq = self.head(chat);
-        Standing { chat_id: chat, kind: ChatKind::Group, member, last_seq, read_seq: Seq::ZERO }
+        ChatAccess { chat_id: chat, kind: ChatKind::Group, member, last_seq, read_seq: Seq::ZERO }
     }
 
     fn attach(&mut self, chat: ChatId, at: usize, after: Option<Seq>, purpose: Purpose) {

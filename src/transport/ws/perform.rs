@@ -87,12 +87,10 @@ impl WsSession {
             }
         };
         if let Some(room) = room {
-            return match request.send_to(&room) {
-                Ok(()) => {}
-                // Dropped, a request that found the mailbox full is answered `unavailable`.
-                Err(SendError::Full(request)) => drop(request),
-                Err(SendError::Closed(request)) => request.moved(),
-            };
+            if let Some(request) = request.send_to(&room) {
+                request.moved();
+            }
+            return;
         }
         let route = Route { chat, request, learn: Learn::Session(session) };
         if let Err(SendError::Full(route) | SendError::Closed(route)) =
