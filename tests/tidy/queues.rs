@@ -67,9 +67,8 @@ fn do_sends(sources: &[Source], allowed: &[(&str, usize, &str)]) -> Vec<Finding>
             }
         }
     }
-    let known = |message: &str| {
-        allowed.iter().find(|known| known.0 == message).map_or(0, |known| known.1)
-    };
+    let known =
+        |message: &str| allowed.iter().find(|known| known.0 == message).map_or(0, |known| known.1);
     sent.iter()
         .filter(|(message, places)| places.len() != known(message))
         .map(|(message, places)| {
