@@ -1,6 +1,5 @@
 //! A database of its own for each test, and the people who appear in them.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
@@ -13,34 +12,15 @@ use frontdesk::db::{
 use frontdesk::domain::{
     Body, ChatId, ClientId, Draft, Identity, MessageKind, PostResult, Receipt, Role, Seq, UserId,
 };
-use tokio_postgres::{NoTls, SimpleQueryMessage};
-
-const URL: &str = "FRONTDESK_TEST_POSTGRES_URL";
+use testkit::Database;
+use testkit::database::{connect, execute};
+use tokio_postgres::SimpleQueryMessage;
 
 /// A migrated database, and a store on it. Gone when dropped.
 pub struct Desk {
     pub store: Store,
     pub config: Config,
-    place: Place,
-}
-
-enum Place {
-    Postgres { name: String },
-    Sqlite { _directory: tempfile::TempDir },
-}
-
-/// The maintenance database's URL.
-pub fn postgres_url() -> String {
-    std::env::var(URL).unwrap_or_else(|_| {
-        panic!("{URL} names no PostgreSQL to test with: run scripts/test, which starts one")
-    })
-}
-
-/// The same server, another database.
-fn database_url(name: &str) -> String {
-    let url = postgres_url();
-    let (server, _) = url.rsplit_once('/').expect("the URL ends with a database");
-    format!("{server}/{name}")
+    pub database: Database,
 }
 
 impl Desk {
@@ -57,23 +37,17 @@ impl Desk {
     }
 
     pub async fn empty_postgres() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("frontdesk_test_{}_{number}", std::process::id());
-        let maintenance = postgres_url();
-        execute(&maintenance, &format!("CREATE DATABASE {name}")).await;
-        Self::open(config(database_url(&name)), Place::Postgres { name }).await
+        Self::open(Database::postgres().await).await
     }
 
     pub async fn empty_sqlite() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let url = format!("sqlite://{}/frontdesk.db", directory.path().display());
-        Self::open(config(url), Place::Sqlite { _directory: directory }).await
+        Self::open(Database::sqlite()).await
     }
 
-    async fn open(config: Config, place: Place) -> Self {
+    async fn open(database: Database) -> Self {
+        let config = config(database.url());
         let store = Store::connect(&config).await.expect("connect");
-        Self { store, config, place }
+        Self { store, config, database }
     }
 
     /// A store of another process.
@@ -93,9 +67,9 @@ impl Desk {
 
     /// Runs SQL that the store has no method for.
     pub async fn execute(&self, sql: &str) {
-        match &self.place {
-            Place::Postgres { .. } => execute(&self.config.url, sql).await,
-            Place::Sqlite { .. } => self.sqlite_connection().batch_execute(sql).expect(sql),
+        match &self.database {
+            Database::Postgres { .. } => execute(&self.config.url, sql).await,
+            Database::Sqlite(_) => self.sqlite_connection().batch_execute(sql).expect(sql),
         }
     }
 
@@ -108,9 +82,9 @@ impl Desk {
 
     /// The rows of SQL with one text column, `line`.
     pub async fn lines(&self, sql: &str) -> Vec<String> {
-        match &self.place {
-            Place::Postgres { .. } => lines(&self.config.url, sql).await,
-            Place::Sqlite { .. } => {
+        match &self.database {
+            Database::Postgres { .. } => lines(&self.config.url, sql).await,
+            Database::Sqlite(_) => {
                 let rows: Vec<Line> =
                     diesel::sql_query(sql).load(&mut self.sqlite_connection()).expect(sql);
                 rows.into_iter().map(|row| row.line).collect()
@@ -127,14 +101,14 @@ impl Desk {
 
     /// Makes the database refuse every message that says `poison`.
     pub async fn refuse_poison(&self) {
-        self.execute(match &self.place {
-            Place::Postgres { .. } => {
+        self.execute(match &self.database {
+            Database::Postgres { .. } => {
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
                  $$ BEGIN RAISE EXCEPTION 'poison'; END $$; \
                  CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW \
                  WHEN (NEW.body = 'poison') EXECUTE FUNCTION refuse()"
             }
-            Place::Sqlite { .. } => {
+            Database::Sqlite(_) => {
                 "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.body = 'poison' \
                  BEGIN SELECT RAISE(ABORT, 'poison'); END"
             }
@@ -163,19 +137,6 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let Place::Postgres { name } = &self.place else { return };
-        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-        // A test's own runtime may be ending, so another one does this.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(execute(&postgres_url(), &drop));
-        });
-        dropped.join().expect("the database is dropped");
-    }
-}
-
 #[derive(QueryableByName)]
 struct Line {
     #[diesel(sql_type = Text)]
@@ -191,16 +152,6 @@ pub fn config(url: String) -> Config {
         outbox: false,
         create: true,
     }
-}
-
-async fn connect(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connect");
-    tokio::spawn(connection);
-    client
-}
-
-async fn execute(url: &str, sql: &str) {
-    connect(url).await.batch_execute(sql).await.expect(sql);
 }
 
 async fn lines(url: &str, sql: &str) -> Vec<String> {

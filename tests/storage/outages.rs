@@ -2,23 +2,14 @@
 
 use frontdesk::db::{Config, Mark, Refusal, Store, StoreError, WriteOp, WriteResult};
 use frontdesk::domain::{ChatId, PostResult, Seq, UserId};
+use testkit::{Cut, Proxy};
 
 use crate::desk::{Desk, config, draft, marked, new, note, posted, run, write};
-use crate::proxy::{Cut, Proxy};
-
-/// The server's `host:port`, and the URL's parts around it.
-fn split(url: &str) -> (String, String, String) {
-    let (head, rest) = url.split_once('@').expect("a user");
-    let (server, database) = rest.split_once('/').expect("a database");
-    (format!("{head}@"), server.to_owned(), format!("/{database}"))
-}
 
 /// A store behind a proxy, and a customer's chat.
 async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
-    let (head, server, tail) = split(&desk.config.url);
-    let proxy = Proxy::start(server).await;
-    let url = format!("{head}127.0.0.1:{}{tail}", proxy.port);
-    let config = Config { outbox: true, ..config(url) };
+    let proxy = Proxy::to(desk.database.server()).await;
+    let config = Config { outbox: true, ..config(desk.database.url_by_way_of(proxy.address())) };
     let store = Store::connect(&config).await.expect("connect");
     let (kim, chat) = desk.customer("kim").await;
     (proxy, store, kim, chat)

@@ -1,19 +1,28 @@
-//! A TCP proxy that can be cut: a database that goes away and comes back.
+//! TCP proxy that can be cut: a server that goes away and comes back.
+
+#![expect(clippy::disallowed_types, reason = "a test tells the proxy what to do")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Stands between an app and its PostgreSQL.
+/// Where the connection of the next COMMIT breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The server never sees it.
+    BeforeCommit,
+    /// The server does it, and nobody hears so.
+    AfterCommit,
+}
+
+/// Forwards a port of its own to a server's.
 pub struct Proxy {
     address: SocketAddr,
     up: watch::Sender<bool>,
-    /// Armed: the next `COMMIT` is passed on, and its connection cut before the answer.
-    cut_at_commit: Arc<AtomicBool>,
+    cut: Arc<Mutex<Option<Cut>>>,
 }
 
 impl Proxy {
@@ -22,8 +31,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (up, watching) = watch::channel(true);
-        let cut_at_commit = Arc::new(AtomicBool::new(false));
-        let armed = Arc::clone(&cut_at_commit);
+        let cut = Arc::new(Mutex::new(None));
+        let armed = Arc::clone(&cut);
         tokio::spawn(async move {
             while let Ok((downstream, _)) = listener.accept().await {
                 // While it is down, a connection is taken and dropped at once.
@@ -40,7 +49,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, up, cut_at_commit }
+        Self { address, up, cut }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -48,28 +57,32 @@ impl Proxy {
     }
 
     /// Ends every connection, and each new one at once.
-    pub fn cut(&self) {
+    pub fn down(&self) {
         self.up.send_replace(false);
     }
 
     /// Passes on again.
-    pub fn restore(&self) {
+    pub fn up(&self) {
         self.up.send_replace(true);
     }
 
-    /// The next transaction that commits does, and nobody is told.
-    pub fn cut_at_next_commit(&self) {
-        self.cut_at_commit.store(true, Ordering::SeqCst);
+    /// Breaks the connection over which the next COMMIT comes.
+    pub fn cut(&self, cut: Cut) {
+        *lock(&self.cut) = Some(cut);
     }
 
-    /// Whether the commit that [`cut_at_next_commit`](Self::cut_at_next_commit) waits for came.
-    pub fn has_cut_at_commit(&self) -> bool {
-        !self.cut_at_commit.load(Ordering::SeqCst)
+    /// Whether the cut has been made.
+    pub fn is_cut(&self) -> bool {
+        lock(&self.cut).is_none()
     }
 }
 
+fn lock(cut: &Mutex<Option<Cut>>) -> std::sync::MutexGuard<'_, Option<Cut>> {
+    cut.lock().expect("nobody panics with it")
+}
+
 /// Passes bytes both ways until one side ends, or a commit is to be cut.
-async fn pass(mut downstream: TcpStream, upstream: &str, armed: &AtomicBool) {
+async fn pass(mut downstream: TcpStream, upstream: &str, armed: &Mutex<Option<Cut>>) {
     let Ok(mut upstream) = TcpStream::connect(upstream).await else { return };
     let _ = (upstream.set_nodelay(true), downstream.set_nodelay(true));
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
@@ -77,10 +90,12 @@ async fn pass(mut downstream: TcpStream, upstream: &str, armed: &AtomicBool) {
         tokio::select! {
             read = downstream.read(&mut asked) => {
                 let Ok(n @ 1..) = read else { return };
-                if upstream.write_all(&asked[..n]).await.is_err() {
+                let commits = contains(&asked[..n], b"COMMIT\0");
+                let cut = if commits { lock(armed).take() } else { None };
+                if cut == Some(Cut::BeforeCommit) || upstream.write_all(&asked[..n]).await.is_err() {
                     return;
                 }
-                if contains(&asked[..n], b"COMMIT") && armed.swap(false, Ordering::SeqCst) {
+                if cut == Some(Cut::AfterCommit) {
                     // The answer proves that it committed; then nobody hears it.
                     let _ = upstream.read(&mut answered).await;
                     return;

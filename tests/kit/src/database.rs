@@ -1,11 +1,11 @@
-//! A database for one app, gone when the app is.
+//! Throw-away databases: a SQLite file, or a database on the PostgreSQL that the tests are given.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::Url;
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Error, NoTls};
+use url::Url;
 
 /// Where the maintenance database is that the others are made from.
 const VARIABLE: &str = "FRONTDESK_TEST_POSTGRES_URL";
@@ -22,12 +22,9 @@ impl Database {
     }
 
     pub async fn postgres() -> Self {
-        let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
-            panic!("{VARIABLE} is not set: run scripts/test, which starts a PostgreSQL and sets it")
-        });
-        let maintenance: Url = url.parse().unwrap_or_else(|e| panic!("{VARIABLE} is no URL: {e}"));
+        let maintenance = postgres_url();
         let name = format!("frontdesk_{}", uuid::Uuid::new_v4().simple());
-        execute(&maintenance, &format!("CREATE DATABASE {name}")).await;
+        execute(maintenance.as_str(), &format!("CREATE DATABASE {name}")).await;
         Self::Postgres { maintenance, name }
     }
 
@@ -68,7 +65,7 @@ impl Drop for Database {
         // A drop cannot wait for the scenario's own runtime, which may be what runs it.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(execute(&maintenance, &drop));
+            runtime.expect("a runtime").block_on(execute(maintenance.as_str(), &drop));
         });
         if dropping.join().is_err() && !std::thread::panicking() {
             panic!("the database {name} could not be dropped");
@@ -82,18 +79,31 @@ fn with_path(url: &Url, path: &str) -> Url {
     url
 }
 
-async fn connect(url: &str) -> Client {
-    let connecting = tokio_postgres::connect(url, NoTls);
-    let (client, connection) = tokio::time::timeout(Duration::from_secs(10), connecting)
-        .await
-        .expect("PostgreSQL answers in time")
-        .unwrap_or_else(|e| panic!("PostgreSQL cannot be reached, run scripts/test: {e}"));
-    // Ends with the client; what it has to report, the client's calls report.
-    tokio::spawn(connection);
-    client
+/// The maintenance database's URL.
+pub fn postgres_url() -> Url {
+    let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
+        panic!("{VARIABLE} is not set: run scripts/test, which starts a PostgreSQL and sets it")
+    });
+    url.parse().unwrap_or_else(|e| panic!("{VARIABLE} is no URL: {e}"))
 }
 
-async fn execute(url: &Url, statement: &str) {
-    let client = connect(url.as_str()).await;
+/// A client of PostgreSQL.
+pub async fn try_connect(url: &str) -> Result<Client, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    // Ends with the client; what it has to report, the client's calls report.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+pub async fn connect(url: &str) -> Client {
+    tokio::time::timeout(Duration::from_secs(10), try_connect(url))
+        .await
+        .expect("PostgreSQL answers in time")
+        .unwrap_or_else(|e| panic!("PostgreSQL cannot be reached, run scripts/test: {e}"))
+}
+
+/// Runs SQL on PostgreSQL.
+pub async fn execute(url: &str, statement: &str) {
+    let client = connect(url).await;
     client.batch_execute(statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
 }
