@@ -10,6 +10,7 @@
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
+//! - [`outbox`] delivers what the database holds for others, to each of its sinks.
 //! - [`cluster`], [`bus`] and [`http`] stand on the actors.
 //! - [`application`] sees all, and joins it.
 //!
@@ -43,7 +44,7 @@
 //! 7. Each session writes what follows its own position ([`domain::Streams`]): `receive_message` to
 //!    everybody, the ack to the session that sent it, at the message's place in the stream.
 //! 8. Other nodes find the chat's new end in the database ([`cluster`]), and their rooms read up to
-//!    it. Other services are told from the outbox ([`bus`]), which the transaction wrote as well.
+//!    it. Other services are told from the [`outbox`], which the transaction wrote as well.
 //!
 //! # Modules
 //! In the order in which they are best read.
@@ -56,6 +57,7 @@ pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod cluster; // What other nodes did, as the database tells it.
+pub mod outbox; // Delivers what the database's outbox holds, to each sink.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

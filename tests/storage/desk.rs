@@ -12,6 +12,9 @@ use frontdesk::domain::{
 };
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+/// The sink of a store that writes events.
+pub const SINK: &str = "rabbitmq";
+
 const URL: &str = "FRONTDESK_TEST_POSTGRES_URL";
 
 /// A migrated database, and a store on it. Gone when dropped.
@@ -80,7 +83,7 @@ impl Desk {
 
     /// A store of a process that tells other services what happens.
     pub async fn telling_store(&self) -> Store {
-        let config = Config { outbox: true, ..self.config.clone() };
+        let config = Config { sinks: vec![SINK.to_owned()], ..self.config.clone() };
         Store::connect(&config).await.expect("connect")
     }
 
@@ -176,7 +179,7 @@ pub fn config(url: String) -> Config {
         pool_size: 4,
         acquire_timeout: Duration::from_secs(5),
         ca_file: None,
-        outbox: false,
+        sinks: Vec::new(),
         create: true,
     }
 }

@@ -11,15 +11,16 @@
 mod admission;
 mod chats;
 mod desk;
+mod inbox;
 mod messages;
 mod migrations;
-mod news;
 mod outbox;
 mod outages;
 mod plans;
 mod pooler;
 mod proxy;
 mod settings;
+mod sinks;
 mod urls;
 
 /// Runs each test on a database of its own, once under PostgreSQL and once under SQLite.

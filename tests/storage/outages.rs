@@ -3,7 +3,7 @@
 use frontdesk::db::{Batch, Config, Mark, Refusal, Store, StoreError};
 use frontdesk::domain::{ChatId, Seq, Stored, UserId};
 
-use crate::desk::{Desk, config, draft, new, note, write};
+use crate::desk::{Desk, SINK, config, draft, new, note, write};
 use crate::proxy::{Cut, Proxy};
 
 /// The server's `host:port`, and the URL's parts around it.
@@ -18,7 +18,7 @@ async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
     let (head, server, tail) = split(&desk.config.url);
     let proxy = Proxy::start(server).await;
     let url = format!("{head}127.0.0.1:{}{tail}", proxy.port);
-    let config = Config { outbox: true, ..config(url) };
+    let config = Config { sinks: vec![SINK.to_owned()], ..config(url) };
     let store = Store::connect(&config).await.expect("connect");
     let (kim, chat) = desk.customer("kim").await;
     (proxy, store, kim, chat)

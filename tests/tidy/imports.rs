@@ -13,7 +13,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("auth", &["domain", "settings"]),
     ("actors", ACTORS),
     ("cluster", ABOVE_THE_ACTORS),
-    ("bus", ABOVE_THE_ACTORS),
+    // A sink of events needs no session and no room, and no broker.
+    ("outbox", &["domain", "metrics", "db"]),
+    ("bus", BUS),
     ("http", ABOVE_THE_ACTORS),
 ];
 
@@ -33,6 +35,9 @@ const ACTORS: &[&str] = &[
 
 const ABOVE_THE_ACTORS: &[&str] =
     &["domain", "settings", "metrics", "protocol", "db", "auth", "actors"];
+
+const BUS: &[&str] =
+    &["domain", "settings", "metrics", "protocol", "db", "auth", "actors", "outbox"];
 
 /// These put the rest together, and see all of it.
 const COMPOSITION: &[&str] = &["src/lib", "src/main", "src/application", "src/cli"];
