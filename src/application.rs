@@ -16,12 +16,13 @@ use crate::actors::{
 };
 use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
-use crate::bus::Bus;
+use crate::bus::{self, Bus};
 use crate::cluster::Neighbours;
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
+use crate::outbox;
 use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 
@@ -37,7 +38,7 @@ pub fn database(settings: &Settings) -> db::Config {
         pool_size: database.pool_size,
         acquire_timeout: database.acquire_timeout(),
         ca_file: database.ca_file.clone(),
-        outbox: settings.rabbitmq.is_on(),
+        sinks: settings.rabbitmq.is_on().then(|| bus::SINK.to_owned()).into_iter().collect(),
         create: true,
     }
 }
@@ -125,6 +126,7 @@ impl Application {
         let (workers, shutdown_timeout) =
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
+        let gauges = Arc::clone(&metrics);
         let heartbeat = settings.limits.heartbeat();
         let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
@@ -177,6 +179,7 @@ impl Application {
         );
         if let Some(bus) = &bus {
             bus.start(bus_parts);
+            reading.spawn(outbox::watch(store, gauges));
         }
         reading.spawn(neighbours.watch());
         Ok(Self {

@@ -11,6 +11,7 @@
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
 //! - [`app`] has the use cases: who may do what, whoever asks, over which way.
+//! - [`outbox`] delivers what the database holds for others, to each of its sinks.
 //! - [`cluster`] stands on the actors; [`bus`] and [`http`] parse and render for the use cases.
 //! - [`application`] sees all, and joins it.
 //!
@@ -44,7 +45,7 @@
 //! 7. Each session writes what follows its own position ([`domain::Streams`]): `receive_message` to
 //!    everybody, the ack to the session that sent it, at the message's place in the stream.
 //! 8. Other nodes find the chat's new end in the database ([`cluster`]), and their rooms read up to
-//!    it. Other services are told from the outbox ([`bus`]), which the transaction wrote as well.
+//!    it. Other services are told from the [`outbox`], which the transaction wrote as well.
 //!
 //! # Modules
 //! In the order in which they are best read.
@@ -60,6 +61,7 @@ pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod app; // Use cases: what somebody may do, checked and done once for all ways in.
 pub mod cluster; // What other nodes did, as the database tells it.
 pub mod transport; // Sessions on WebSockets.
+pub mod outbox; // Delivers what the database's outbox holds, to each sink.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

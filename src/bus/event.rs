@@ -1,11 +1,11 @@
-//! Events: what other services are told, as they are told it.
+//! Events, as they are encoded for other services.
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::actors::PresenceChanged;
 use crate::db::OutboxEntry;
-use crate::domain::{ChatId, News, Role, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, OutboxEvent, Role, Seq, Timestamp, UserId};
 use crate::protocol::{ChatView, MessageView, UserView};
 
 /// Of the payloads. What they lack may come without a new one; what they have stays.
@@ -14,9 +14,9 @@ const VERSION: u32 = 1;
 /// An event, ready to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// By what a repeat is known.
+    /// The id by which a repeat is known.
     pub id: String,
-    /// What it is: the routing key.
+    /// The routing key.
     pub name: &'static str,
     pub at: Timestamp,
     pub body: Vec<u8>,
@@ -63,18 +63,22 @@ enum Payload<'a> {
 }
 
 impl Event {
-    /// What the outbox has; with the same id however often it is asked for.
+    /// An event of the outbox, with the same id at every try.
     #[must_use]
-    pub fn of(entry: &OutboxEntry, source: &str) -> Self {
-        let payload = match &entry.news {
-            News::UserCreated(user) => Payload::User { user: UserView::from(user) },
-            News::ChatCreated(chat) => Payload::Chat { chat: ChatView::new(chat, Role::Admin) },
-            News::MessageCreated(message) => {
+    pub fn from_outbox(entry: &OutboxEntry, source: &str) -> Self {
+        let payload = match &entry.event {
+            OutboxEvent::UserCreated(user) => Payload::User { user: UserView::from(user) },
+            OutboxEvent::ChatCreated(chat) => {
+                Payload::Chat { chat: ChatView::new(chat, Role::Admin) }
+            }
+            OutboxEvent::MessageCreated(message) => {
                 Payload::Message { message: MessageView::from(message) }
             }
-            &News::MessageRead { chat_id, user_id, seq } => Payload::Read { chat_id, user_id, seq },
+            &OutboxEvent::MessageRead { chat_id, user_id, seq } => {
+                Payload::Read { chat_id, user_id, seq }
+            }
         };
-        Self::new(entry.event_id.clone(), entry.news.name(), entry.at, source, payload)
+        Self::new(entry.event_id.clone(), entry.event.name(), entry.at, source, payload)
     }
 
     /// That a user has come to this node, or has left it.
@@ -115,9 +119,9 @@ mod tests {
 
     const AT: Timestamp = Timestamp(1_795_168_800_123_456);
 
-    fn body(news: News) -> String {
-        let entry = OutboxEntry { id: 3, event_id: "e-1".to_owned(), at: AT, news };
-        let event = Event::of(&entry, "desk");
+    fn body(event: OutboxEvent) -> String {
+        let entry = OutboxEntry { id: 3, event_id: "e-1".to_owned(), at: AT, event };
+        let event = Event::from_outbox(&entry, "desk");
         assert_eq!((event.id.as_str(), event.at), ("e-1", AT));
         String::from_utf8(event.body).expect("UTF-8")
     }
@@ -144,7 +148,7 @@ mod tests {
     #[test]
     fn a_message_is_told_as_sessions_see_it() {
         assert_eq!(
-            body(News::MessageCreated(message())),
+            body(OutboxEvent::MessageCreated(message())),
             told(
                 "message.created",
                 r#"{"message":{"id":5,"chatId":10,"seq":2,"kind":"text","author":{"id":7,"nickname":null,"role":"bot"},"message":"say \"hi\"","clientId":"c-1","createdAt":"2026-11-20T10:00:00.123Z"}}"#
@@ -155,7 +159,7 @@ mod tests {
     #[test]
     fn an_entry_of_a_kind_to_come_is_told_as_that_kind() {
         let kind = MessageKind::from("status".to_owned());
-        let body = body(News::MessageCreated(Message { kind, ..message() }));
+        let body = body(OutboxEvent::MessageCreated(Message { kind, ..message() }));
         assert!(body.contains(r#""seq":2,"kind":"status","author""#), "{body}");
     }
 
@@ -177,7 +181,7 @@ mod tests {
             created_at: AT,
             updated_at: AT,
         };
-        let body = body(News::ChatCreated(chat));
+        let body = body(OutboxEvent::ChatCreated(chat));
         assert!(body.starts_with(r#"{"pattern":"chat.created","data":{"id":"e-1","#), "{body}");
         assert!(body.contains(r#""payload":{"chat":{"id":10,"kind":"support","#), "{body}");
         assert!(body.contains(r#""email":"a@example.org""#), "{body}");
@@ -196,7 +200,7 @@ mod tests {
             created_at: AT,
         };
         assert_eq!(
-            body(News::UserCreated(user)),
+            body(OutboxEvent::UserCreated(user)),
             told(
                 "user.created",
                 r#"{"user":{"id":7,"issuer":"https://id.example.org","subject":"ann","role":"customer","nickname":"Ann","email":null,"blocked":false,"createdAt":"2026-11-20T10:00:00.123Z"}}"#
@@ -206,8 +210,9 @@ mod tests {
 
     #[test]
     fn a_mark_is_told_by_its_place() {
-        let news = News::MessageRead { chat_id: ChatId(10), user_id: UserId(7), seq: Seq(2) };
-        assert_eq!(body(news), told("message.read", r#"{"chatId":10,"userId":7,"seq":2}"#));
+        let event =
+            OutboxEvent::MessageRead { chat_id: ChatId(10), user_id: UserId(7), seq: Seq(2) };
+        assert_eq!(body(event), told("message.read", r#"{"chatId":10,"userId":7,"seq":2}"#));
     }
 
     #[test]

@@ -15,10 +15,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::at;
 use super::broker::{Broker, BusError};
+use super::confirm_batch::{ConfirmBatch, PublishOutcome};
 use super::gateway::{Carried, Place, body};
 use super::packet::Reply;
 use super::trouble::Trouble;
-use super::wave::{Fate, Wave};
 use crate::actors::{Asker, Forward, Forwarded};
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
 use crate::protocol::{Code, Exception};
@@ -51,7 +51,7 @@ struct Open {
     replies: Consumer,
     /// Events behind the wave; each waits equally long, so the first ends first.
     unsent: VecDeque<Carried>,
-    wave: Wave,
+    wave: ConfirmBatch,
     /// When the wave must have been confirmed.
     wave_ends: Instant,
     /// What was published, by ids.
@@ -104,7 +104,7 @@ impl Line {
             channel,
             replies,
             unsent: VecDeque::new(),
-            wave: Wave::default(),
+            wave: ConfirmBatch::default(),
             wave_ends: Instant::now(),
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
@@ -133,8 +133,8 @@ impl Line {
             tokio::select! {
                 // What became of the old first: it makes room for the new.
                 biased;
-                fates = open.wave.end(), if is_sending => match fates {
-                    Ok(fates) => self.confirmed(&mut open, fates),
+                outcomes = open.wave.end(), if is_sending => match outcomes {
+                    Ok(outcomes) => self.confirmed(&mut open, outcomes),
                     Err(error) => break Some(error.into()),
                 },
                 delivery = open.replies.next() => match delivery {
@@ -213,11 +213,11 @@ impl Line {
     }
 
     /// The broker has the events of a wave, or has them not.
-    fn confirmed(&mut self, open: &mut Open, fates: Vec<(String, Fate)>) {
-        for (id, fate) in fates {
+    fn confirmed(&mut self, open: &mut Open, outcomes: Vec<(String, PublishOutcome)>) {
+        for (id, outcome) in outcomes {
             let Some(waiting) = open.waiting.get(&id) else { continue };
-            match fate {
-                Fate::Taken => {
+            match outcome {
+                PublishOutcome::Taken => {
                     if self.trouble.is_over(Instant::now()) {
                         log::info!("queue {} takes events of clients again", self.queue);
                     }
@@ -226,8 +226,8 @@ impl Line {
                     }
                     continue;
                 }
-                Fate::Refused => self.say(format!("queue {} takes nothing", self.queue)),
-                Fate::Returned => self.say(format!(
+                PublishOutcome::Refused => self.say(format!("queue {} takes nothing", self.queue)),
+                PublishOutcome::Returned => self.say(format!(
                     "there is no queue {}, which the gateway is to send to",
                     self.queue
                 )),

@@ -4,8 +4,8 @@
 //! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
 //! in the database.
 
-mod backlog;
 mod broker;
+mod confirm_batch;
 mod dead_letters;
 mod destination;
 mod dispatch;
@@ -17,11 +17,10 @@ mod nodes;
 mod packet;
 mod pattern;
 mod presence;
-mod relay;
 mod rpc;
+mod sink;
 mod trouble;
 mod users;
-mod wave;
 
 use std::sync::Arc;
 
@@ -30,14 +29,16 @@ use tokio::time::{Instant, sleep_until};
 
 pub use broker::{Broker, BusError};
 pub use nodes::Nodes;
+pub use sink::SINK;
 
 use self::gateway::Gateway;
 use self::intake::Intake;
 use self::presence::Presence;
-use self::relay::Relay;
+use self::sink::RabbitMqSink;
 use crate::actors::Outside;
 use crate::app::{AppParts, AppState};
 use crate::metrics::{ConnectionUse, Metrics};
+use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
 
 /// What all parts of the bus share; cheap to clone.
@@ -112,8 +113,9 @@ impl Bus {
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
         self.arbiter.spawn(parts.consumer.clone().keep_connected());
-        self.arbiter.spawn(backlog::watch(parts.app.store().clone(), Arc::clone(&parts.metrics)));
-        self.arbiter.spawn(Relay::new(&parts).run());
+        let (batch, poll) = (self.settings.outbox_batch, self.settings.outbox_poll());
+        let (sink, store) = (RabbitMqSink::new(&parts), parts.app.store().clone());
+        self.arbiter.spawn(Relay::new(sink, store, Pace { batch, poll }).run());
         let (nodes, meeting) = Nodes::new(parts.clone());
         self.arbiter.spawn(meeting);
         self.arbiter.spawn(users::forget_repeats(parts.app.store().clone()));

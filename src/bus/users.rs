@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::Parts;
 use crate::actors::UserChanged;
 use crate::db::{Store, StoreError};
-use crate::domain::{Applied, Role, Timestamp, UserNews};
+use crate::domain::{Role, Timestamp, UpdateOutcome, UserUpdate};
 use crate::metrics::UserOutcome;
 use crate::protocol::{Exception, Text, parse_data, storable};
 use crate::settings::RabbitMq;
@@ -84,7 +84,7 @@ impl UserEvent {
         data: Option<&RawValue>,
         message_id: Option<&str>,
         settings: &RabbitMq,
-    ) -> Result<Option<UserNews>, Exception> {
+    ) -> Result<Option<UserUpdate>, Exception> {
         // A payload that stands alone may have a field of any name and type that an envelope has.
         let fields: HashMap<String, IgnoredAny> = parse_data(data, "data")?;
         let (payload, at, event, source, time) = if fields.contains_key("payload") {
@@ -112,10 +112,10 @@ impl UserEvent {
         event.as_deref().map_or(Ok(()), |id| storable("data.id", id))?;
         let event = event.map(|id| (source, id));
         let issuer = settings.users_issuer.clone();
-        Ok(Some(UserNews { event, at: at_time, issuer, ..self.news(payload, at)? }))
+        Ok(Some(UserUpdate { event, at: at_time, issuer, ..self.news(payload, at)? }))
     }
 
-    fn news(self, payload: Payload, at: &str) -> Result<UserNews, Exception> {
+    fn news(self, payload: Payload, at: &str) -> Result<UserUpdate, Exception> {
         let path = |field: &str| format!("{at}.{field}");
         let named = [
             ("subject", payload.subject),
@@ -143,7 +143,7 @@ impl UserEvent {
             Role::parse(word)
                 .ok_or_else(|| Exception::bad_request(path("role"), "must be customer or admin"))
         });
-        Ok(UserNews {
+        Ok(UserUpdate {
             event: None,
             at: None,
             issuer: String::new(),
@@ -171,11 +171,11 @@ pub async fn forget_repeats(store: Store) {
 ///
 /// # Errors
 /// A failure of the database that has not passed.
-pub async fn apply(parts: &Parts, news: UserNews) -> Result<(), StoreError> {
+pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
     let (mut pause, longest) = PAUSES;
     let mut failing = None;
     let applied = loop {
-        let error = match parts.app.store().apply_user_news(news.clone()).await {
+        let error = match parts.app.store().apply_user_update(news.clone()).await {
             Ok(applied) => break applied,
             Err(error) => error,
         };
@@ -193,8 +193,8 @@ pub async fn apply(parts: &Parts, news: UserNews) -> Result<(), StoreError> {
         pause = pause.saturating_mul(2).min(longest);
     };
     match applied {
-        Applied::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),
-        Applied::Changed(user) => {
+        UpdateOutcome::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),
+        UpdateOutcome::Changed(user) => {
             parts.metrics.user_event(UserOutcome::Applied);
             let changed = UserChanged { user: user.id, role: user.role, blocked: user.blocked };
             // Bounded: news are applied one after the other.

@@ -9,7 +9,7 @@ use diesel::{
 
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
-use super::outbox::NewsRow;
+use super::outbox::NewOutboxRow;
 use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
 use super::{Store, StoreError, search};
@@ -244,7 +244,7 @@ impl Store {
         customers: Vec<UserId>,
     ) -> Result<HashMap<UserId, ChatId>, StoreError> {
         let horizon = self.horizon();
-        let tells = self.outbox.is_on();
+        let outbox_enabled = self.outbox.is_on();
         let created = transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
             if !newcomers.is_empty() {
@@ -268,9 +268,10 @@ impl Store {
                 let insert = diesel::insert_into(users::table).values(rows);
                 let insert = insert.on_conflict_do_nothing().returning(users::id);
                 let made: Vec<UserId> = run!(insert.get_results(connection))?;
-                if tells && !made.is_empty() {
-                    let news: Vec<_> = made.iter().map(|user| NewsRow::user(*user, now)).collect();
-                    run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+                if outbox_enabled && !made.is_empty() {
+                    let events: Vec<_> =
+                        made.iter().map(|user| NewOutboxRow::user(*user, now)).collect();
+                    run!(diesel::insert_into(outbox::table).values(events).execute(connection))?;
                 }
             }
 
@@ -345,9 +346,10 @@ impl Store {
             let notes: Vec<Note> =
                 created.values().map(|chat| Note::from(Change::ChatCreated(*chat))).collect();
             run!(dialect::note(connection, &notes))?;
-            if tells {
-                let news: Vec<_> = created.values().map(|chat| NewsRow::chat(*chat, now)).collect();
-                run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+            if outbox_enabled {
+                let events: Vec<_> =
+                    created.values().map(|chat| NewOutboxRow::chat(*chat, now)).collect();
+                run!(diesel::insert_into(outbox::table).values(events).execute(connection))?;
             }
             Ok(created)
         })?;

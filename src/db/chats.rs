@@ -9,7 +9,7 @@ use diesel::{
 
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
-use super::outbox::NewsRow;
+use super::outbox::NewOutboxRow;
 use super::rows::{ChatAccessRow, ChatRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
 use super::{Range, Store, StoreError, minute};
@@ -200,7 +200,7 @@ impl Store {
                 people.push(member);
             }
         }
-        let tells = self.outbox.is_on();
+        let outbox_enabled = self.outbox.is_on();
         let created = transact!(self, |connection| {
             let existing = users::table.filter(users::id.eq_any(&people)).select(users::id);
             let existing: Vec<UserId> = run!(existing.load(connection))?;
@@ -232,9 +232,9 @@ impl Store {
                 .collect();
             run!(diesel::insert_into(chat_members::table).values(rows).execute(connection))?;
             run!(dialect::note(connection, &[Note::from(Change::ChatCreated(chat))]))?;
-            if tells {
-                let news = NewsRow::chat(chat, now);
-                run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+            if outbox_enabled {
+                let event = NewOutboxRow::chat(chat, now);
+                run!(diesel::insert_into(outbox::table).values(event).execute(connection))?;
             }
             Ok(GroupResult::Created(chat))
         })?;

@@ -10,10 +10,10 @@ mod admission;
 mod backend;
 mod chats;
 mod error;
+mod inbox;
 mod journal;
 mod messages;
 mod migrations;
-mod news;
 mod outbox;
 mod plan;
 mod postgres;
@@ -57,8 +57,8 @@ pub struct Config {
     pub acquire_timeout: Duration,
     /// The only certificates that may vouch for the server; without it, those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Whether what happens is written down for other services.
-    pub outbox: bool,
+    /// The sinks of the outbox, by name. Without any, no events are written.
+    pub sinks: Vec<String>,
     /// Whether an SQLite file that does not exist is made.
     pub create: bool,
 }
@@ -105,7 +105,7 @@ impl Store {
                 Backend::Postgres(pool)
             }
         };
-        let store = Self { backend, outbox: Outbox::new(config.outbox), leeway: LEEWAY };
+        let store = Self { backend, outbox: Outbox::new(&config.sinks), leeway: LEEWAY };
         let one = diesel::dsl::sql::<diesel::sql_types::Integer>("1");
         let _: i32 =
             read!(store, |connection| { run!(diesel::select(one).get_result(connection)) })?;

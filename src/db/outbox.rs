@@ -1,81 +1,88 @@
-//! News on their way to other services: written with what they tell of, gone once they were told.
+//! Transactional outbox: events are written in the transaction of what they tell of, and each sink reads
+//! and deletes its own.
+//!
+//! An event starts as one row of `outbox`, due to every sink. The first sink that has published it
+//! deletes that row, and leaves a row in `outbox_deliveries` for each other sink: so a sink that is away
+//! keeps its own rows, and the others do not read past them. With one sink there is only `outbox`.
+//!
+//! No sink reads by "ids after the last one": ids are not in the order of commits, and a row that is
+//! committed late would be skipped. A row is due until it is deleted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use diesel::prelude::{Insertable, Queryable, Selectable};
-use diesel::sql_types::BigInt;
+use diesel::prelude::{Insertable, Queryable};
+use diesel::sql_types::{BigInt, Text};
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
+    BoolExpressionMethods, ExpressionMethods, IntoSql, JoinOnDsl, NullableExpressionMethods,
     OptionalExtension, QueryDsl, SelectableHelper,
 };
 use tokio::sync::Notify;
 
 use super::backend::{read, transact};
 use super::rows::{Authors, MessageRow, UserRow};
-use super::schema::{messages, outbox, users};
+use super::schema::{messages, outbox, outbox_deliveries, users};
 use super::{Store, StoreError};
-use crate::domain::{Chat, ChatId, News, Seq, Timestamp, User, UserId};
+use crate::domain::{
+    Chat, ChatId, OutboxEvent, OutboxEventKind as Kind, Seq, Timestamp, User, UserId,
+};
 
-/// The most news that one look brings.
-const MOST: i64 = 10_000;
+/// Events of one read.
+const MAX_EVENTS: i64 = 10_000;
 
-/// How many ids go into one query: SQLite takes 32,766 values at most.
+/// Ids of one query: SQLite takes 32,766 values at most.
 const IDS: usize = 10_000;
 
-const USER_CREATED: &str = "user.created";
-const CHAT_CREATED: &str = "chat.created";
-const MESSAGE_CREATED: &str = "message.created";
-const MESSAGE_READ: &str = "message.read";
-
-/// What this version can tell. Of another version's news it keeps its hands.
-const KINDS: [&str; 4] = [USER_CREATED, CHAT_CREATED, MESSAGE_CREATED, MESSAGE_READ];
-
-/// Something that is to be told.
+/// An event that is due to a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
-    /// The row, for [`Store::clear_outbox`].
+    /// The row, for [`Store::published`].
     pub id: i64,
-    /// By what a repeat is known, for ever.
+    /// The id by which receivers know a repeat.
     pub event_id: String,
     pub at: Timestamp,
-    pub news: News,
+    pub event: OutboxEvent,
 }
 
-/// How far behind other services are.
+/// How far behind the sinks are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxState {
-    /// News that wait; 1,000,000 stands for that many or more.
+    /// Rows that are due; counted up to 1,000,000 for each sink and for all of them.
     pub waiting: i64,
-    /// When the longest waiting of them happened.
+    /// When the oldest of them happened.
     pub oldest: Option<Timestamp>,
 }
 
-/// Whether news are written down, and whom to wake then. Shared by a store, its clones and writers.
+/// The sinks, and the wake-up of each. Shared by a store, its clones and writers.
 #[derive(Clone)]
-pub struct Outbox(Option<Arc<Notify>>);
+pub struct Outbox(Arc<[(String, Notify)]>);
 
 impl Outbox {
-    pub fn new(is_on: bool) -> Self {
-        Self(is_on.then(Arc::default))
+    pub fn new(sinks: &[String]) -> Self {
+        Self(sinks.iter().map(|sink| (sink.clone(), Notify::new())).collect())
     }
 
+    /// Whether events are written.
     pub fn is_on(&self) -> bool {
-        self.0.is_some()
+        !self.0.is_empty()
     }
 
-    /// To be called after a commit with news. Kept for who is looking just now and waits next.
+    /// To be called after a commit with events. Kept for a sink that reads just now and waits next.
     pub fn wake(&self) {
-        if let Some(written) = &self.0 {
+        for (_, written) in &*self.0 {
             written.notify_one();
         }
     }
+
+    fn sinks(&self) -> Vec<String> {
+        self.0.iter().map(|(sink, _)| sink.clone()).collect()
+    }
 }
 
-/// News as they are written down: what, and where to find it.
+/// A row to be inserted: the kind of the event, and where to find its subject.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = outbox, treat_none_as_default_value = false)]
-pub struct NewsRow {
+pub struct NewOutboxRow {
     at: Timestamp,
     kind: &'static str,
     chat_id: Option<ChatId>,
@@ -83,28 +90,37 @@ pub struct NewsRow {
     seq: Option<Seq>,
 }
 
-impl NewsRow {
+impl NewOutboxRow {
     pub fn user(user: UserId, at: Timestamp) -> Self {
-        Self { at, kind: USER_CREATED, chat_id: None, user_id: Some(user), seq: None }
+        Self::new(Kind::UserCreated, at, None, Some(user), None)
     }
 
     pub fn chat(chat: ChatId, at: Timestamp) -> Self {
-        Self { at, kind: CHAT_CREATED, chat_id: Some(chat), user_id: None, seq: None }
+        Self::new(Kind::ChatCreated, at, Some(chat), None, None)
     }
 
     pub fn message(chat: ChatId, seq: Seq, at: Timestamp) -> Self {
-        Self { at, kind: MESSAGE_CREATED, chat_id: Some(chat), user_id: None, seq: Some(seq) }
+        Self::new(Kind::MessageCreated, at, Some(chat), None, Some(seq))
     }
 
     pub fn read(chat: ChatId, reader: UserId, seq: Seq, at: Timestamp) -> Self {
-        Self { at, kind: MESSAGE_READ, chat_id: Some(chat), user_id: Some(reader), seq: Some(seq) }
+        Self::new(Kind::MessageRead, at, Some(chat), Some(reader), Some(seq))
+    }
+
+    fn new(
+        kind: Kind,
+        at: Timestamp,
+        chat_id: Option<ChatId>,
+        user_id: Option<UserId>,
+        seq: Option<Seq>,
+    ) -> Self {
+        Self { at, kind: kind.as_str(), chat_id, user_id, seq }
     }
 }
 
-/// The same, as they wait.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = outbox)]
-struct WaitingRow {
+/// A row that is due.
+#[derive(Debug, Queryable)]
+struct DueRow {
     id: i64,
     event_id: String,
     at: Timestamp,
@@ -114,7 +130,37 @@ struct WaitingRow {
     seq: Option<Seq>,
 }
 
-/// What the news of one look are of, but for messages, which come with their rows.
+/// The due rows of a table, each with its message where it tells of one. Rows of kinds that this version
+/// does not know are left alone.
+macro_rules! due {
+    ($table:ident, $limit:expr) => {
+        $table::table
+            .left_join(
+                messages::table.on($table::kind
+                    .eq(Kind::MessageCreated.as_str())
+                    .and(messages::chat_id.nullable().eq($table::chat_id))
+                    .and(messages::seq.nullable().eq($table::seq))),
+            )
+            .left_join(users::table.on(messages::author_id.nullable().eq(users::id.nullable())))
+            .filter($table::kind.eq_any(Kind::ALL.map(Kind::as_str)))
+            .order($table::id)
+            .limit($limit)
+            .select((
+                (
+                    $table::id,
+                    $table::event_id,
+                    $table::at,
+                    $table::kind,
+                    $table::chat_id,
+                    $table::user_id,
+                    $table::seq,
+                ),
+                Option::<MessageRow>::as_select(),
+            ))
+    };
+}
+
+/// The subjects of the events of one read, except messages, which come with their rows.
 struct Subjects {
     users: HashMap<UserId, User>,
     chats: HashMap<ChatId, Chat>,
@@ -122,103 +168,172 @@ struct Subjects {
 }
 
 impl Subjects {
-    /// The news, unless what they are of is not there.
-    fn news(&mut self, row: &WaitingRow, message: Option<MessageRow>) -> Option<News> {
-        Some(match row.kind.as_str() {
-            USER_CREATED => News::UserCreated(self.users.get(&row.user_id?)?.clone()),
-            CHAT_CREATED => News::ChatCreated(self.chats.get(&row.chat_id?)?.clone()),
-            MESSAGE_CREATED => News::MessageCreated(self.authors.message(message?)),
-            _ => News::MessageRead { chat_id: row.chat_id?, user_id: row.user_id?, seq: row.seq? },
+    /// The event, unless its subject is missing.
+    fn event(&mut self, row: &DueRow, message: Option<MessageRow>) -> Option<OutboxEvent> {
+        Some(match Kind::parse(&row.kind)? {
+            Kind::UserCreated => OutboxEvent::UserCreated(self.users.get(&row.user_id?)?.clone()),
+            Kind::ChatCreated => OutboxEvent::ChatCreated(self.chats.get(&row.chat_id?)?.clone()),
+            Kind::MessageCreated => OutboxEvent::MessageCreated(self.authors.message(message?)),
+            Kind::MessageRead => OutboxEvent::MessageRead {
+                chat_id: row.chat_id?,
+                user_id: row.user_id?,
+                seq: row.seq?,
+            },
         })
     }
 }
 
 impl Store {
-    /// The news that wait longest, at most `limit` and 10,000; those of one lane in the order in
-    /// which they happened. A user and a chat are told of as they are now.
+    /// The oldest events that are due to a sink, at most `limit` and 10,000; those of one key in the
+    /// order in which they happened. A user and a chat are described as they are now.
     ///
-    /// What was told must be cleared, and not passed over: news of a lower id may come later than
-    /// those of a higher one, though never in the same lane. News of something that is not there,
-    /// which cannot be, are logged and cleared, so that they hold up no others.
-    pub async fn outbox(&self, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
-        let rows: Vec<(WaitingRow, Option<MessageRow>)> = read!(self, |connection| {
-            let waiting = outbox::table
-                .left_join(
-                    messages::table.on(outbox::kind
-                        .eq(MESSAGE_CREATED)
-                        .and(messages::chat_id.nullable().eq(outbox::chat_id))
-                        .and(messages::seq.nullable().eq(outbox::seq))),
-                )
-                .left_join(users::table.on(messages::author_id.nullable().eq(users::id.nullable())))
-                .filter(outbox::kind.eq_any(KINDS))
-                .order(outbox::id)
-                .limit(limit.clamp(0, MOST))
-                .select((WaitingRow::as_select(), Option::<MessageRow>::as_select()));
-            run!(waiting.load(connection))
+    /// What a sink has published must be deleted by [`Store::published`]: a lower id may be committed
+    /// later than a higher one, though never of the same key. An event whose subject is missing, which
+    /// cannot be, is logged and deleted, so that it holds up no others.
+    pub async fn outbox(&self, sink: &str, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
+        let limit = limit.clamp(0, MAX_EVENTS);
+        let name = sink.to_owned();
+        let mut rows: Vec<(DueRow, Option<MessageRow>)> = read!(self, |connection| {
+            // In this order: another sink may move rows meanwhile, which are found twice then, and
+            // never missed.
+            let to_all = due!(outbox, limit);
+            let mut rows: Vec<(DueRow, Option<MessageRow>)> = run!(to_all.load(connection))?;
+            let to_this = due!(outbox_deliveries, limit).filter(outbox_deliveries::sink.eq(&name));
+            let late: Vec<(DueRow, Option<MessageRow>)> = run!(to_this.load(connection))?;
+            rows.extend(late);
+            Ok(rows)
         })?;
-        let of_kind = |kind| rows.iter().map(|(row, _)| row).filter(move |row| row.kind == kind);
-        let users = of_kind(USER_CREATED).filter_map(|row| row.user_id).collect();
-        let chats = of_kind(CHAT_CREATED).filter_map(|row| row.chat_id).collect();
+        rows.sort_by_key(|(row, _)| row.id);
+        rows.dedup_by_key(|(row, _)| row.id);
+        rows.truncate(usize::try_from(limit).unwrap_or_default());
+        let of_kind = |kind: Kind| {
+            rows.iter().map(|(row, _)| row).filter(move |row| row.kind == kind.as_str())
+        };
+        let users = of_kind(Kind::UserCreated).filter_map(|row| row.user_id).collect();
+        let chats = of_kind(Kind::ChatCreated).filter_map(|row| row.chat_id).collect();
         let mut subjects = Subjects {
             users: self.users_by_id(users).await?,
             chats: self.chats_by_id(chats).await?.into_iter().map(|chat| (chat.id, chat)).collect(),
             authors: Authors::default(),
         };
         let mut entries = Vec::with_capacity(rows.len());
-        let mut lost = Vec::new();
+        let mut orphans = Vec::new();
         for (row, message) in rows {
-            match subjects.news(&row, message) {
-                Some(news) => {
-                    let WaitingRow { id, event_id, at, .. } = row;
-                    entries.push(OutboxEntry { id, event_id, at, news });
+            match subjects.event(&row, message) {
+                Some(event) => {
+                    let DueRow { id, event_id, at, .. } = row;
+                    entries.push(OutboxEntry { id, event_id, at, event });
                 }
                 None => {
-                    log::error!("news of something that is not there are given up: {row:?}");
-                    lost.push(row.id);
+                    log::error!("an event whose subject is missing is deleted: {row:?}");
+                    orphans.push(row.id);
                 }
             }
         }
-        if !lost.is_empty() {
-            self.clear_outbox(lost).await?;
-        }
+        self.published(sink, orphans).await?;
         Ok(entries)
     }
 
-    /// Forgets what was told.
-    pub async fn clear_outbox(&self, ids: Vec<i64>) -> Result<(), StoreError> {
+    /// Deletes what a sink has published; the other sinks keep what they lack.
+    pub async fn published(&self, sink: &str, ids: Vec<i64>) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
+        let mut others = self.outbox.sinks();
+        others.retain(|other| other != sink);
+        let sink = sink.to_owned();
         transact!(self, |connection| {
             for ids in ids.chunks(IDS) {
-                let told = outbox::table.filter(outbox::id.eq_any(ids));
-                run!(diesel::delete(told).execute(connection))?;
+                if !others.is_empty() {
+                    // Locked, so that of two sinks at work one moves a row, and the other finds it moved.
+                    let moved = outbox::table
+                        .filter(outbox::id.eq_any(ids))
+                        .order(outbox::id)
+                        .select(outbox::id);
+                    let moved: Vec<i64> = run!(locked!(moved).load(connection))?;
+                    for other in &others {
+                        let rows = outbox::table.filter(outbox::id.eq_any(&moved)).select((
+                            other.as_str().into_sql::<Text>(),
+                            outbox::id,
+                            outbox::event_id,
+                            outbox::at,
+                            outbox::kind,
+                            outbox::chat_id,
+                            outbox::user_id,
+                            outbox::seq,
+                        ));
+                        let insert = diesel::insert_into(outbox_deliveries::table)
+                            .values(rows)
+                            .into_columns((
+                                outbox_deliveries::sink,
+                                outbox_deliveries::id,
+                                outbox_deliveries::event_id,
+                                outbox_deliveries::at,
+                                outbox_deliveries::kind,
+                                outbox_deliveries::chat_id,
+                                outbox_deliveries::user_id,
+                                outbox_deliveries::seq,
+                            ));
+                        run!(insert.execute(connection))?;
+                    }
+                }
+                let to_all = outbox::table.filter(outbox::id.eq_any(ids));
+                run!(diesel::delete(to_all).execute(connection))?;
+                let to_this = outbox_deliveries::table
+                    .filter(outbox_deliveries::sink.eq(&sink))
+                    .filter(outbox_deliveries::id.eq_any(ids));
+                run!(diesel::delete(to_this).execute(connection))?;
             }
             Ok(())
         })
     }
 
-    /// How much waits.
+    /// Deletes what sinks lack that are not configured any more.
+    pub async fn forget_removed_sinks(&self) -> Result<(), StoreError> {
+        let sinks = self.outbox.sinks();
+        transact!(self, |connection| {
+            let removed = outbox_deliveries::table.filter(outbox_deliveries::sink.ne_all(&sinks));
+            run!(diesel::delete(removed).execute(connection))?;
+            Ok(())
+        })
+    }
+
+    /// How much is due: to all sinks, and to each one.
     pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
+        let sinks = self.outbox.sinks();
         let (waiting, oldest) = read!(self, |connection| {
-            // A backlog must not make looking at it slow: it is counted as far as it matters.
-            let counted = "(SELECT count(*) FROM (SELECT id FROM outbox LIMIT 1000000) AS waiting)";
+            // Counting a backlog must not be slow: it is counted as far as it matters.
+            let counted = "(SELECT count(*) FROM (SELECT id FROM outbox LIMIT 1000000) AS due)";
             let counted = diesel::select(diesel::dsl::sql::<BigInt>(counted));
-            let waiting: i64 = run!(counted.get_result(connection))?;
-            let oldest = outbox::table.order(outbox::id).select(outbox::at);
-            let oldest: Option<Timestamp> = run!(oldest.first(connection)).optional()?;
+            let mut waiting: i64 = run!(counted.get_result(connection))?;
+            let first = outbox::table.order(outbox::id).select(outbox::at);
+            let mut oldest: Option<Timestamp> = run!(first.first(connection)).optional()?;
+            for sink in &sinks {
+                let counted = diesel::dsl::sql::<BigInt>(
+                    "(SELECT count(*) FROM (SELECT id FROM outbox_deliveries WHERE sink = ",
+                );
+                let counted = counted.bind::<Text, _>(sink).sql(" LIMIT 1000000) AS due)");
+                let late: i64 = run!(diesel::select(counted).get_result(connection))?;
+                let first = outbox_deliveries::table
+                    .filter(outbox_deliveries::sink.eq(sink))
+                    .order(outbox_deliveries::id)
+                    .select(outbox_deliveries::at);
+                let first: Option<Timestamp> = run!(first.first(connection)).optional()?;
+                waiting += late;
+                oldest = [oldest, first].into_iter().flatten().min();
+            }
             Ok((waiting, oldest))
         })?;
         Ok(OutboxState { waiting, oldest })
     }
 
-    /// Waits until this node has written news, or has since this was last waited for: so a look
-    /// that finds nothing is followed by this, and misses nothing that is written in between. One
-    /// waits at a time. It may end where nothing was written. What other nodes write, and a commit
-    /// whose answer was lost, wakes nobody: look from time to time as well.
-    pub async fn outbox_written(&self) {
-        match &self.outbox.0 {
-            Some(written) => written.notified().await,
+    /// Waits until this node has written events, or has since this sink last waited: so a read that
+    /// finds nothing is followed by this, and misses nothing that is written in between. It may end
+    /// where nothing was written. What other nodes write, and a commit whose answer was lost, wakes
+    /// nobody: read from time to time as well.
+    pub async fn outbox_written(&self, sink: &str) {
+        match self.outbox.0.iter().find(|(name, _)| name == sink) {
+            Some((_, written)) => written.notified().await,
             None => std::future::pending().await,
         }
     }

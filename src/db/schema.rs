@@ -82,6 +82,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    outbox_deliveries (sink, id) {
+        sink -> Text,
+        id -> BigInt,
+        event_id -> Text,
+        at -> crate::db::types::UtcTimestamp,
+        kind -> Text,
+        chat_id -> Nullable<BigInt>,
+        user_id -> Nullable<BigInt>,
+        seq -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     inbox (source, event_id) {
         source -> Text,
         event_id -> Text,
@@ -95,5 +108,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     chat_members,
     read_marks,
     messages,
-    outbox
+    outbox,
+    outbox_deliveries
 );

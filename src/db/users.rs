@@ -1,4 +1,6 @@
-//! Users, as the operator and the actors ask for them.
+//! Users, as the operator, the actors and services ask for them.
+
+use std::collections::BTreeSet;
 
 use diesel::{
     BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, NullableExpressionMethods,
@@ -7,11 +9,11 @@ use diesel::{
 
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
-use super::outbox::NewsRow;
+use super::outbox::NewOutboxRow;
 use super::rows::UserRow;
 use super::schema::{outbox, users};
 use super::{Store, StoreError, search};
-use crate::domain::{Created, Role, Timestamp, User, UserId};
+use crate::domain::{Created, OWN_ISSUER, Role, Timestamp, User, UserId};
 
 diesel::define_sql_function! {
     /// Lower case: of every letter in PostgreSQL, of ASCII's in SQLite.
@@ -96,7 +98,7 @@ impl Store {
         nickname: Option<String>,
         email: Option<String>,
     ) -> Result<Created<User>, StoreError> {
-        let tells = self.outbox.is_on();
+        let outbox_enabled = self.outbox.is_on();
         let searched = search::searched(nickname.as_deref(), email.as_deref(), &subject);
         let created: Created<UserRow> = transact!(self, |connection| {
             let now = run!(dialect::now(connection))?;
@@ -117,10 +119,10 @@ impl Store {
             )
             .optional()?;
             if let Some(id) = made
-                && tells
+                && outbox_enabled
             {
-                let news = NewsRow::user(id, now);
-                run!(diesel::insert_into(outbox::table).values(news).execute(connection))?;
+                let event = NewOutboxRow::user(id, now);
+                run!(diesel::insert_into(outbox::table).values(event).execute(connection))?;
             }
             let user = users::table
                 .filter(users::issuer.eq(&issuer))
@@ -149,5 +151,55 @@ impl Store {
             run!(user.first(connection)).optional()
         })?;
         Ok(row.map(User::from))
+    }
+    /// Finds or makes the user as whom a service speaks: `role` is `Bot` or `System`, `name` its name
+    /// among those of the role. Another nickname than the known one replaces it; without one the
+    /// known one stays. A user who is known already costs one read.
+    ///
+    /// # Errors
+    /// `Internal` where the role is no service's.
+    pub async fn service_user(
+        &self,
+        role: Role,
+        name: String,
+        nickname: Option<String>,
+    ) -> Result<User, StoreError> {
+        if !role.is_service() {
+            return Err(StoreError::Internal(format!("{} is no service's role", role.as_str())));
+        }
+        let subject = format!("{}:{name}", role.as_str());
+        let is_same =
+            |user: &User| user.role == role && (nickname.is_none() || user.nickname == nickname);
+        let known = self.find_identity(OWN_ISSUER.to_owned(), subject.clone()).await?;
+        if let Some(user) = known.filter(is_same) {
+            return Ok(user);
+        }
+        let row: UserRow = transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
+            let user = (
+                users::issuer.eq(OWN_ISSUER),
+                users::subject.eq(&subject),
+                users::role.eq(role),
+                users::nickname.eq(&nickname),
+                users::search.eq(search::searched(nickname.as_deref(), None, &subject)),
+                users::created_at.eq(now),
+            );
+            let insert = diesel::insert_into(users::table).values(user);
+            run!(insert.on_conflict_do_nothing().execute(connection))?;
+            let names = BTreeSet::from([(OWN_ISSUER.to_owned(), subject)]);
+            let found = run!(dialect::lock_users(connection, &names))?.pop();
+            let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
+            // An older version of the schema knows no services, and made a customer of this one.
+            row.role = role;
+            row.nickname = nickname.or(row.nickname);
+            let update = diesel::update(users::table.find(row.id)).set((
+                users::role.eq(row.role),
+                users::nickname.eq(&row.nickname),
+                users::search.eq(row.searched()),
+            ));
+            run!(update.execute(connection))?;
+            Ok(row)
+        })?;
+        Ok(row.into())
     }
 }

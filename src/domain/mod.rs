@@ -6,7 +6,8 @@ mod user;
 mod chat;
 mod created;
 mod message;
-mod news;
+mod outbox_event;
+mod user_update;
 mod event_names;
 pub mod access;
 mod room;
@@ -28,7 +29,7 @@ pub use message::{
     Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
     TextError,
 };
-pub use news::{Applied, Lane, News, UserNews};
+pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
 pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
@@ -37,3 +38,4 @@ pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
 pub use timings::Timings;
 pub use user::{Author, Identity, OWN_ISSUER, Role, User};
+pub use user_update::{UpdateOutcome, UserUpdate};

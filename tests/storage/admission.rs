@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frontdesk::db::{Change, Direction, UserFilter};
-use frontdesk::domain::{ChatKind, Created, Identity, Role, Timestamp, UserId, UserNews};
+use frontdesk::domain::{ChatKind, Created, Identity, Role, Timestamp, UserId, UserUpdate};
 
 use crate::contract;
 use crate::desk::{Desk, identity};
@@ -269,7 +269,7 @@ async fn users_are_found_in_any_case_however_they_came(desk: Desk) {
     assert_eq!(desk.found("hand-ж").await, ["BY-HAND-Ж"]);
     assert_eq!(desk.found("émail@").await, ["BY-HAND-Ж"]);
 
-    let news = |nickname: &str| UserNews {
+    let news = |nickname: &str| UserUpdate {
         issuer: "shop".into(),
         subject: "by-news".into(),
         role: None,
@@ -281,7 +281,7 @@ async fn users_are_found_in_any_case_however_they_came(desk: Desk) {
         is_first: false,
     };
     for (nickname, part) in [("ЖУК", "жук"), ("ÖRN", "örn")] {
-        desk.store.apply_user_news(news(nickname)).await.unwrap();
+        desk.store.apply_user_update(news(nickname)).await.unwrap();
         assert_eq!(desk.found(part).await, ["by-news"]);
     }
     for (nickname, part) in [("ÜBERSICHT", "über"), ("ÇA VA", "ça va")] {

@@ -16,6 +16,9 @@ use testkit::Database;
 use testkit::database::{connect, execute};
 use tokio_postgres::SimpleQueryMessage;
 
+/// The sink of a store that writes events.
+pub const SINK: &str = "rabbitmq";
+
 /// A migrated database, and a store on it. Gone when dropped.
 pub struct Desk {
     pub store: Store,
@@ -57,7 +60,7 @@ impl Desk {
 
     /// A store of a process that tells other services what happens.
     pub async fn telling_store(&self) -> Store {
-        let config = Config { outbox: true, ..self.config.clone() };
+        let config = Config { sinks: vec![SINK.to_owned()], ..self.config.clone() };
         Store::connect(&config).await.expect("connect")
     }
 
@@ -149,7 +152,7 @@ pub fn config(url: String) -> Config {
         pool_size: 4,
         acquire_timeout: Duration::from_secs(5),
         ca_file: None,
-        outbox: false,
+        sinks: Vec::new(),
         create: true,
     }
 }

@@ -11,14 +11,15 @@
 mod admission;
 mod chats;
 mod desk;
+mod inbox;
 mod messages;
 mod migrations;
-mod news;
 mod outbox;
 mod outages;
 mod plans;
 mod pooler;
 mod settings;
+mod sinks;
 mod urls;
 
 /// Runs each test on a database of its own, once under PostgreSQL and once under SQLite.

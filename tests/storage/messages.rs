@@ -6,11 +6,11 @@ use frontdesk::db::{
     ChatPage, HistoryPage, Mark, Marked, Range, Refusal, Scope, WriteOp, WriteResult,
 };
 use frontdesk::domain::{
-    ChatId, Draft, Identity, MessageKind, News, PostResult, Role, Seq, Timestamp, UserId,
+    ChatId, Draft, Identity, MessageKind, OutboxEvent, PostResult, Role, Seq, Timestamp, UserId,
 };
 
 use crate::contract;
-use crate::desk::{Desk, draft, fill, identity, new, note, posted, raise, run, write};
+use crate::desk::{Desk, SINK, draft, fill, identity, new, note, posted, raise, run, write};
 
 contract! {
     numbers_have_no_gap_whoever_writes,
@@ -376,10 +376,11 @@ async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
     assert!(log.iter().all(|message| message.author.nickname.as_deref() == Some("Kay")));
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(4) };
     assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
-    let told = store.outbox(100).await.unwrap().into_iter().filter_map(|entry| match entry.news {
-        News::MessageCreated(message) => Some(message),
-        _ => None,
-    });
+    let told =
+        store.outbox(SINK, 100).await.unwrap().into_iter().filter_map(|entry| match entry.event {
+            OutboxEvent::MessageCreated(message) => Some(message),
+            _ => None,
+        });
     assert_eq!(told.collect::<Vec<_>>(), log);
     let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
     assert_eq!(chats[0].last_message.as_ref(), log.last());
@@ -413,10 +414,11 @@ async fn a_message_has_its_kind_wherever_it_is_read(desk: Desk) {
     assert_eq!(log[0].kind, MessageKind::Text);
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(3) };
     assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
-    let told = store.outbox(100).await.unwrap().into_iter().filter_map(|entry| match entry.news {
-        News::MessageCreated(message) => Some(message),
-        _ => None,
-    });
+    let told =
+        store.outbox(SINK, 100).await.unwrap().into_iter().filter_map(|entry| match entry.event {
+            OutboxEvent::MessageCreated(message) => Some(message),
+            _ => None,
+        });
     assert_eq!(told.collect::<Vec<_>>(), log);
     let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
     assert_eq!(chats[0].last_message.as_ref(), log.last());

@@ -1,11 +1,11 @@
 //! The schema's history.
 
 use frontdesk::db::{Direction, Store, StoreError};
-use frontdesk::domain::Role;
+use frontdesk::domain::{Role, Seq};
 
-use crate::desk::{Desk, identity, note, write};
+use crate::desk::{Desk, fill, identity, note, write};
 
-const MIGRATIONS: usize = 10;
+const MIGRATIONS: usize = 12;
 
 /// The whole schema in words.
 async fn schema(desk: &Desk) -> Vec<String> {
@@ -42,12 +42,16 @@ async fn each_down_undoes_its_up(desk: Desk) {
         let rest = schema(&desk).await;
         let before = schemas.last().unwrap();
         // Each takes away what its up brought, or says anew what its table is.
-        assert!(rest.len() <= before.len() && rest != *before, "{name}");
+        assert!(rest != *before, "{name}");
         let other = rest.iter().filter(|line| !before.contains(line)).collect::<Vec<_>>();
-        assert!(
-            other.iter().all(|line| line.contains(" users ") || line.contains(" messages ")),
-            "{name}: {other:?}"
-        );
+        if name.ends_with("leave_words_to_the_program") {
+            assert_eq!(other.len(), 4, "{other:?}");
+            assert!(other.iter().all(|line| line.contains("CHECK")), "{other:?}");
+        } else {
+            assert!(rest.len() <= before.len(), "{name}");
+            let is_known = |line: &&String| line.contains(" users ") || line.contains(" messages ");
+            assert!(other.iter().all(is_known), "{name}: {other:?}");
+        }
         schemas.push(rest);
     }
     assert!(schemas.last().unwrap().is_empty());
@@ -141,6 +145,176 @@ async fn a_desk_at_work_goes_back_and_forth(desk: Desk) {
         assert_eq!(store.admit(vec![identity("kim")]).await.unwrap()[0].user.id, kim);
     }
     assert_eq!(desk.lines(said).await, before);
+}
+
+/// The rows of the tables that are made anew, and of those that refer to them.
+async fn rows(desk: &Desk) -> Vec<String> {
+    let row = |table: &str, columns: &[&str]| {
+        let columns = columns.iter().map(|column| format!("coalesce(CAST({column} AS TEXT), '-')"));
+        let columns = columns.collect::<Vec<_>>().join(" || ' ' || ");
+        format!("SELECT '{table} ' || {columns} AS line FROM {table}")
+    };
+    let tables = [
+        row("users", &["id", "issuer", "subject", "role", "nickname", "search", "created_at"]),
+        row("chats", &["id", "kind", "title", "customer_id", "last_seq", "updated_at"]),
+        row("chat_members", &["chat_id", "user_id", "joined_at"]),
+        row("read_marks", &["chat_id", "user_id", "seq"]),
+        row("messages", &["id", "chat_id", "seq", "author_id", "kind", "body", "author_role"]),
+        row("journal", &["id", "at", "kind", "subject_id"]),
+        row("outbox", &["id", "event_id", "at", "kind", "chat_id", "user_id", "seq"]),
+    ];
+    desk.lines(&format!("{} ORDER BY line", tables.join(" UNION ALL "))).await
+}
+
+/// Takes the newest migrations back, up to and with the one of this name.
+async fn back_before(desk: &Desk, migration: &str) {
+    while !desk.store.migrate(Direction::Down).await.unwrap()[0].ends_with(migration) {}
+}
+
+const WORDS: &str = "leave_words_to_the_program";
+
+async fn every_row_stays_while_words_are_left_to_the_program(desk: Desk) {
+    let store = desk.telling_store().await;
+    let admitted = store.admit(vec![identity("kim"), identity("lee")]).await.unwrap();
+    let (kim, chat) = (admitted[0].user.id, admitted[0].chats[0].chat_id);
+    let bot = store.service_user(Role::Bot, "guide".into(), None).await.unwrap();
+    let ada = desk.admin("ada").await;
+    store.create_group(ada, vec![kim], Some("a title".into())).await.unwrap();
+    let mut writer = store.writer().await.unwrap();
+    fill(&mut writer, chat, kim, 3).await;
+    write(&mut writer, vec![note(chat, bot.id, "hi"), note(chat, ada, "yes")]).await;
+    store.set_blocked(kim, true).await.unwrap();
+    // The ids that are given next are known by the last one, which is gone.
+    let last = "SELECT CAST(max(id) AS TEXT) AS line FROM outbox";
+    let newest: i64 = desk.lines(last).await[0].parse().unwrap();
+    desk.execute(&format!("DELETE FROM outbox WHERE id = {newest}")).await;
+    drop(writer);
+    let before = rows(&desk).await;
+    assert!(before.len() > 25, "{before:?}");
+
+    let mut newest = newest;
+    for direction in [Direction::Down, Direction::Up, Direction::Down, Direction::Up] {
+        match direction {
+            Direction::Down => back_before(&desk, WORDS).await,
+            Direction::Up => drop(desk.store.migrate(Direction::Up).await.unwrap()),
+        }
+        assert_eq!(rows(&desk).await, before, "{direction:?}");
+        desk.execute("INSERT INTO outbox (at, kind) SELECT at, kind FROM outbox LIMIT 1").await;
+        let given: i64 = desk.lines(last).await[0].parse().unwrap();
+        assert!(given > newest, "an id is given again: {given} after {newest}");
+        newest = given;
+        desk.execute(&format!("DELETE FROM outbox WHERE id = {given}")).await;
+        if !desk.store.is_postgres() {
+            let broken = "SELECT \"table\" AS line FROM pragma_foreign_key_check";
+            assert_eq!(desk.lines(broken).await, [""; 0]);
+        }
+    }
+    // And the program works on it.
+    let store = desk.telling_store().await;
+    let (moe, own) = desk.customer("moe").await;
+    let mut writer = store.writer().await.unwrap();
+    assert_eq!(fill(&mut writer, chat, kim, 1).await, Seq(6));
+    assert_eq!(fill(&mut writer, own, moe, 1).await, Seq(1));
+}
+
+async fn words_that_an_older_version_does_not_know_are_no_accident(desk: Desk) {
+    let (kim, _) = desk.customer("kim").await;
+    let refused = async |word: &str, insert: &str, delete: &str| {
+        desk.execute(insert).await;
+        let before = rows(&desk).await;
+        let down = desk.store.migrate(Direction::Down).await;
+        let Err(StoreError::Internal(said)) = down else { panic!("{word}: {down:?}") };
+        assert!(said.contains(word) && said.contains("the older version does not know"), "{said}");
+        assert_eq!(rows(&desk).await, before, "nothing is half done");
+        desk.execute(delete).await;
+    };
+    refused(
+        "users.role",
+        "INSERT INTO users (issuer, subject, role, created_at)
+         SELECT 'shop', 'agent', 'agent', created_at FROM users LIMIT 1",
+        "DELETE FROM users WHERE role = 'agent'",
+    )
+    .await;
+    refused(
+        "chats.kind",
+        "INSERT INTO chats (kind, created_at, updated_at, active_minute)
+         SELECT 'internal', created_at, created_at, 0 FROM users LIMIT 1",
+        "DELETE FROM chats WHERE kind = 'internal'",
+    )
+    .await;
+    refused(
+        "the outbox",
+        "INSERT INTO outbox (at, kind) SELECT created_at, 'chat.closed' FROM users LIMIT 1",
+        "DELETE FROM outbox WHERE kind = 'chat.closed'",
+    )
+    .await;
+    refused(
+        "the outbox",
+        "INSERT INTO outbox_deliveries (sink, id, event_id, at, kind)
+         SELECT 'rabbitmq', 1, 'e', created_at, 'chat.closed' FROM users LIMIT 1",
+        "DELETE FROM outbox_deliveries WHERE kind = 'chat.closed'",
+    )
+    .await;
+    // A hint is not worth an operator's time.
+    desk.execute(&format!(
+        "INSERT INTO journal (at, kind, subject_id)
+         SELECT created_at, 'chat_closed', {kim} FROM users LIMIT 1"
+    ))
+    .await;
+    let before = rows(&desk).await;
+    back_before(&desk, WORDS).await;
+    let after = rows(&desk).await;
+    let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    assert!(gone.len() == 1 && gone[0].contains("chat_closed"), "{gone:?}");
+}
+
+async fn what_rabbitmq_lacks_is_in_the_outbox_of_an_older_version(desk: Desk) {
+    desk.customer("kim").await;
+    desk.execute(
+        "INSERT INTO outbox (at, kind, user_id) SELECT created_at, 'user.created', id FROM users;
+         INSERT INTO outbox (at, kind, user_id) SELECT created_at, 'user.created', id FROM users;
+         DELETE FROM outbox WHERE id = 1;
+         INSERT INTO outbox_deliveries (sink, id, event_id, at, kind, user_id)
+         SELECT 'rabbitmq', 1, 'e-1', created_at, 'user.created', id FROM users;
+         INSERT INTO outbox_deliveries (sink, id, event_id, at, kind, user_id)
+         SELECT 'another', 1, 'e-1', created_at, 'user.created', id FROM users",
+    )
+    .await;
+    back_before(&desk, "keep_what_a_sink_lacks").await;
+    let ids =
+        "SELECT CAST(id AS TEXT) || ' ' || substr(event_id, 1, 2) AS line FROM outbox ORDER BY id";
+    let ids = desk.lines(ids).await;
+    assert!(ids.len() == 2 && ids[0] == "1 e-" && ids[1].starts_with("2 "), "{ids:?}");
+}
+
+#[tokio::test]
+async fn on_postgres_every_row_stays_while_words_are_left_to_the_program() {
+    every_row_stays_while_words_are_left_to_the_program(Desk::postgres().await).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_every_row_stays_while_words_are_left_to_the_program() {
+    every_row_stays_while_words_are_left_to_the_program(Desk::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn on_postgres_words_that_an_older_version_does_not_know_are_no_accident() {
+    words_that_an_older_version_does_not_know_are_no_accident(Desk::postgres().await).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_words_that_an_older_version_does_not_know_are_no_accident() {
+    words_that_an_older_version_does_not_know_are_no_accident(Desk::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn on_postgres_what_rabbitmq_lacks_is_in_the_outbox_of_an_older_version() {
+    what_rabbitmq_lacks_is_in_the_outbox_of_an_older_version(Desk::postgres().await).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_what_rabbitmq_lacks_is_in_the_outbox_of_an_older_version() {
+    what_rabbitmq_lacks_is_in_the_outbox_of_an_older_version(Desk::sqlite().await).await;
 }
 
 #[tokio::test]

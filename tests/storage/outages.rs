@@ -4,12 +4,13 @@ use frontdesk::db::{Config, Mark, Refusal, Store, StoreError, WriteOp, WriteResu
 use frontdesk::domain::{ChatId, PostResult, Seq, UserId};
 use testkit::{Cut, Proxy};
 
-use crate::desk::{Desk, config, draft, marked, new, note, posted, run, write};
+use crate::desk::{Desk, SINK, config, draft, marked, new, note, posted, run, write};
 
 /// A store behind a proxy, and a customer's chat.
 async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
     let proxy = Proxy::to(desk.database.server()).await;
-    let config = Config { outbox: true, ..config(desk.database.url_by_way_of(proxy.address())) };
+    let url = desk.database.url_by_way_of(proxy.address());
+    let config = Config { sinks: vec![SINK.to_owned()], ..config(url) };
     let store = Store::connect(&config).await.expect("connect");
     let (kim, chat) = desk.customer("kim").await;
     (proxy, store, kim, chat)

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use frontdesk::db::{GroupResult, HistoryPage, Mark, OutboxEntry, OutboxState, Store, WriteOp};
-use frontdesk::domain::{ChatId, Draft, Lane, Message, News, PostResult, Seq, Timestamp, UserId};
+use frontdesk::domain::{
+    ChatId, Draft, Message, OrderingKey, OutboxEvent, PostResult, Seq, Timestamp, UserId,
+};
 use tokio::time::timeout;
 
 use crate::contract;
-use crate::desk::{Desk, draft, fill, group, identity, marked, new, note, raise, run, write};
+use crate::desk::{Desk, SINK, draft, fill, group, identity, marked, new, note, raise, run, write};
 
 contract! {
     an_event_is_there_if_and_only_if_its_message_is,
@@ -27,32 +29,32 @@ contract! {
 
 /// Everything that waits.
 pub async fn waiting(store: &Store) -> Vec<OutboxEntry> {
-    store.outbox(10_000).await.expect("the outbox")
+    store.outbox(SINK, 10_000).await.expect("the outbox")
 }
 
-/// The news of each lane, in the order they are told in.
-fn lanes(entries: &[OutboxEntry]) -> BTreeMap<String, Vec<String>> {
-    let mut lanes: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for OutboxEntry { news, .. } in entries {
-        let line = match news {
-            News::MessageCreated(message) => format!("message {}", message.seq),
-            News::MessageRead { user_id, seq, .. } => format!("{user_id} read {seq}"),
-            News::UserCreated(_) | News::ChatCreated(_) => news.name().to_owned(),
+/// The events of each key, in their order.
+fn by_key(entries: &[OutboxEntry]) -> BTreeMap<String, Vec<String>> {
+    let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for OutboxEntry { event, .. } in entries {
+        let line = match event {
+            OutboxEvent::MessageCreated(message) => format!("message {}", message.seq),
+            OutboxEvent::MessageRead { user_id, seq, .. } => format!("{user_id} read {seq}"),
+            OutboxEvent::UserCreated(_) | OutboxEvent::ChatCreated(_) => event.name().to_owned(),
         };
-        let lane = match news.lane() {
-            Lane::Chat(chat) => format!("chat {chat}"),
-            Lane::User(user) => format!("user {user}"),
+        let key = match event.key() {
+            OrderingKey::Chat(chat) => format!("chat {chat}"),
+            OrderingKey::User(user) => format!("user {user}"),
         };
-        lanes.entry(lane).or_default().push(line);
+        keys.entry(key).or_default().push(line);
     }
-    lanes
+    keys
 }
 
 /// The news of one chat, but for its making.
 fn of_chat(entries: &[OutboxEntry], chat: ChatId) -> Vec<String> {
-    let mut lane = lanes(entries).remove(&format!("chat {chat}")).unwrap_or_default();
-    lane.retain(|line| line != "chat.created");
-    lane
+    let mut events = by_key(entries).remove(&format!("chat {chat}")).unwrap_or_default();
+    events.retain(|line| line != "chat.created");
+    events
 }
 
 async fn log(store: &Store, chat: ChatId) -> Vec<Message> {
@@ -82,8 +84,8 @@ async fn an_event_is_there_if_and_only_if_its_message_is(desk: Desk) {
         let told: Vec<Message> = waiting(&store)
             .await
             .into_iter()
-            .map(|entry| match entry.news {
-                News::MessageCreated(message) => message,
+            .map(|entry| match entry.event {
+                OutboxEvent::MessageCreated(message) => message,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -126,8 +128,8 @@ async fn the_events_of_a_chat_come_in_its_order_whoever_writes(desk: Desk) {
         let expected: Vec<_> = (1..=count).map(|seq| format!("message {seq}")).collect();
         assert_eq!(of_chat(&entries, chat), expected);
     }
-    let lane = lanes(&entries).remove(&format!("chat {shared}")).unwrap();
-    assert_eq!(lane[0], "chat.created", "told of before what is said in it");
+    let events = by_key(&entries).remove(&format!("chat {shared}")).unwrap();
+    assert_eq!(events[0], "chat.created", "told of before what is said in it");
 }
 
 /// All that can be news.
@@ -164,7 +166,7 @@ async fn a_read_mark_that_does_not_grow_is_no_news(desk: Desk) {
         let marks = seqs.iter().map(mark).collect();
         assert!(raise(&mut writer, marks).await.iter().all(Result::is_ok));
         let entries = waiting(&store).await;
-        store.clear_outbox(entries.iter().map(|entry| entry.id).collect()).await.unwrap();
+        store.published(SINK, entries.iter().map(|entry| entry.id).collect()).await.unwrap();
         of_chat(&entries, chat)
     };
     let read = |seq: i64| vec![format!("{ada} read {seq}")];
@@ -220,13 +222,13 @@ async fn users_and_chats_are_told_of_once_when_they_are_made(desk: Desk) {
     let mut customers = Vec::new();
     let mut groups = Vec::new();
     for entry in &entries {
-        match &entry.news {
-            News::UserCreated(user) => {
+        match &entry.event {
+            OutboxEvent::UserCreated(user) => {
                 assert!(users.insert(user.subject.clone()), "{} twice", user.subject);
                 assert_eq!(store.user(user.id).await.unwrap().as_ref(), Some(user));
             }
-            News::ChatCreated(chat) if chat.id == group => groups.push(chat.members.len()),
-            News::ChatCreated(chat) => {
+            OutboxEvent::ChatCreated(chat) if chat.id == group => groups.push(chat.members.len()),
+            OutboxEvent::ChatCreated(chat) => {
                 let customer = chat.members[0].id;
                 let user = store.user(customer).await.unwrap().unwrap();
                 assert!(users.contains(&user.subject), "a user is told of before the own chat");
@@ -247,18 +249,18 @@ async fn what_was_told_is_gone_and_the_rest_stays(desk: Desk) {
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 6).await;
     let all = waiting(&store).await;
-    assert_eq!(store.outbox(4).await.unwrap(), all[..4], "those that wait longest");
+    assert_eq!(store.outbox(SINK, 4).await.unwrap(), all[..4], "those that wait longest");
     let state = store.outbox_state().await.unwrap();
     assert_eq!((state.waiting, state.oldest), (6, Some(all[0].at)));
     assert!(all[0].at >= start);
 
-    store.clear_outbox(vec![all[0].id, all[2].id, all[5].id, 999_999]).await.unwrap();
-    store.clear_outbox(Vec::new()).await.unwrap();
+    store.published(SINK, vec![all[0].id, all[2].id, all[5].id, 999_999]).await.unwrap();
+    store.published(SINK, Vec::new()).await.unwrap();
     let rest = [all[1].clone(), all[3].clone(), all[4].clone()];
     assert_eq!(waiting(&store).await, rest);
     let other = desk.another_store().await;
     assert_eq!(waiting(&other).await, rest, "every node sees the same");
-    other.clear_outbox(rest.iter().map(|entry| entry.id).collect()).await.unwrap();
+    other.published(SINK, rest.iter().map(|entry| entry.id).collect()).await.unwrap();
     assert_eq!(store.outbox_state().await.unwrap(), OutboxState::default());
     assert_eq!(log(&store, chat).await.len(), 6, "what was told of stays");
 }
@@ -296,13 +298,13 @@ async fn what_is_told_is_as_it_is_now(desk: Desk) {
     };
     store.admit(vec![renamed]).await.unwrap();
     let entries = waiting(&store).await;
-    let user = entries.iter().find_map(|entry| match &entry.news {
-        News::UserCreated(user) if user.id == kim => Some(user.clone()),
+    let user = entries.iter().find_map(|entry| match &entry.event {
+        OutboxEvent::UserCreated(user) if user.id == kim => Some(user.clone()),
         _ => None,
     });
     assert_eq!(user, store.user(kim).await.unwrap());
-    let told = entries.iter().find_map(|entry| match &entry.news {
-        News::ChatCreated(told) if told.id == chat => Some(told.clone()),
+    let told = entries.iter().find_map(|entry| match &entry.event {
+        OutboxEvent::ChatCreated(told) if told.id == chat => Some(told.clone()),
         _ => None,
     });
     assert_eq!(told.as_ref(), store.chats_by_id(vec![chat]).await.unwrap().first());
@@ -317,14 +319,14 @@ async fn whoever_waits_for_news_misses_none(desk: Desk) {
     // A look that finds nothing, news, and then the wait: it ends at once.
     assert_eq!(waiting(&store).await, []);
     fill(&mut writer, chat, kim, 1).await;
-    timeout(patience, store.outbox_written()).await.expect("news came before the wait");
+    timeout(patience, store.outbox_written(SINK)).await.expect("news came before the wait");
     // The wait, and then news: of a message, of a mark, of people and of chats, by any clone.
     for round in 0..4 {
         let waits = store.clone();
         let (begun, begins) = tokio::sync::oneshot::channel();
         let wait = tokio::spawn(async move {
             begun.send(()).unwrap();
-            timeout(patience, waits.outbox_written()).await.expect("news came");
+            timeout(patience, waits.outbox_written(SINK)).await.expect("news came");
         });
         begins.await.unwrap();
         let clone = store.clone();
@@ -362,20 +364,9 @@ async fn news_of_what_is_not_there_hold_up_no_others(desk: Desk) {
 async fn news_of_another_version_stay_where_they_are(desk: Desk) {
     let (kim, chat) = desk.customer("kim").await;
     let store = desk.telling_store().await;
-    desk.execute(if store.is_postgres() {
-        "ALTER TABLE outbox DROP CONSTRAINT outbox_kind_check"
-    } else {
-        "PRAGMA ignore_check_constraints = ON"
-    })
-    .await;
-    let insert = "INSERT INTO outbox (at, kind) SELECT created_at, 'chat.closed' FROM users";
-    if store.is_postgres() {
-        desk.execute(insert).await;
-    } else {
-        desk.execute(&format!("PRAGMA ignore_check_constraints = ON; {insert}")).await;
-    }
+    desk.execute("INSERT INTO outbox (at, kind) SELECT created_at, 'chat.closed' FROM users").await;
     fill(&mut store.writer().await.unwrap(), chat, kim, 1).await;
-    assert_eq!(of_chat(&store.outbox(1).await.unwrap(), chat), ["message 1"]);
+    assert_eq!(of_chat(&store.outbox(SINK, 1).await.unwrap(), chat), ["message 1"]);
     assert_eq!(store.outbox_state().await.unwrap().waiting, 2);
 }
 
@@ -404,7 +395,7 @@ async fn a_lower_number_that_commits_later_is_still_seen() {
     let early = waiting(&store).await;
     assert_eq!(of_chat(&early, quick), ["message 1", "message 2", "message 3"]);
     assert_eq!(early.len(), 3, "what is not committed is not told");
-    store.clear_outbox(early.iter().map(|entry| entry.id).collect()).await.unwrap();
+    store.published(SINK, early.iter().map(|entry| entry.id).collect()).await.unwrap();
 
     client.batch_execute("COMMIT").await.unwrap();
     let late = waiting(&store).await;

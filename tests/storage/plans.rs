@@ -5,9 +5,9 @@ use std::time::Duration;
 use frontdesk::db::{
     ChatPage, HistoryPage, Mark, Range, Scope, Store, UserFilter, WriteOp, WriteResult, Writer,
 };
-use frontdesk::domain::{ChatId, Role, Seq, Timestamp, UserId, UserNews};
+use frontdesk::domain::{ChatId, Role, Seq, Timestamp, UserId, UserUpdate};
 
-use crate::desk::{Desk, identity, note, run};
+use crate::desk::{Desk, SINK, identity, note, run};
 
 /// Everything that nodes do all day, once.
 async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: ChatId) {
@@ -38,7 +38,7 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
     store.moved(vec![(chat, Seq(0))]).await.unwrap();
     store.active_since(Timestamp::now(), 100).await.unwrap();
     store.journal(Timestamp::now(), 100).await.unwrap();
-    let news = UserNews {
+    let news = UserUpdate {
         event: Some(("crm".to_owned(), format!("{chat} {}", Timestamp::now().0))),
         at: None,
         issuer: "shop".to_owned(),
@@ -49,11 +49,11 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
         blocked: None,
         is_first: false,
     };
-    store.apply_user_news(news).await.unwrap();
+    store.apply_user_update(news).await.unwrap();
     store.prune_inbox(Duration::from_secs(3_600)).await.unwrap();
     store.service_user(Role::Bot, "guide".to_owned(), None).await.unwrap();
-    let told = store.outbox(20).await.unwrap();
-    store.clear_outbox(told.iter().map(|entry| entry.id).collect()).await.unwrap();
+    let told = store.outbox(SINK, 20).await.unwrap();
+    store.published(SINK, told.iter().map(|entry| entry.id).collect()).await.unwrap();
 }
 
 /// Waits until no more than `left` such connections are open.

@@ -14,6 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("actors", ACTORS),
     ("app", ABOVE_THE_ACTORS),
     ("cluster", ABOVE_THE_ACTORS),
+    // A sink of events needs no session and no room, and no broker.
+    ("outbox", &["domain", "metrics", "db"]),
     ("bus", ABOVE_THE_USE_CASES),
     ("http", ABOVE_THE_USE_CASES),
 ];
@@ -33,8 +35,9 @@ const ACTORS: &[&str] = &[
 const ABOVE_THE_ACTORS: &[&str] =
     &["domain", "settings", "metrics", "protocol", "db", "auth", "actors"];
 
-const ABOVE_THE_USE_CASES: &[&str] =
-    &["domain", "settings", "metrics", "protocol", "db", "auth", "actors", "app"];
+const ABOVE_THE_USE_CASES: &[&str] = &[
+    "domain", "settings", "metrics", "protocol", "db", "auth", "session", "actors", "app", "outbox",
+];
 
 /// These put the rest together, and see all of it.
 const COMPOSITION: &[&str] = &["src/lib", "src/main", "src/application", "src/cli"];

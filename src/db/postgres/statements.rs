@@ -116,12 +116,13 @@ statement! {
 statement! {
     /// Writes down that messages were written.
     TellMessages {
+        kind: &'a str => Text,
         times: &'a [Timestamp] => Array<UtcTimestamp>,
         chats: &'a [ChatId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
     } -> ()
     "INSERT INTO outbox (kind, at, chat_id, seq)
-     SELECT 'message.created', * FROM unnest(?, ?, ?)"
+     SELECT ?, * FROM unnest(?, ?, ?)"
 }
 
 statement! {
@@ -129,12 +130,13 @@ statement! {
     /// moved.
     TellReads {
         now: Timestamp => UtcTimestamp,
+        kind: &'a str => Text,
         chats: &'a [ChatId] => Array<BigInt>,
         users: &'a [UserId] => Array<BigInt>,
         seqs: &'a [Seq] => Array<BigInt>,
     } -> ()
     "INSERT INTO outbox (at, kind, chat_id, user_id, seq)
-     SELECT ?, 'message.read', chat_id, user_id, asked.seq
+     SELECT ?, ?, chat_id, user_id, asked.seq
      FROM unnest(?, ?, ?) AS asked (chat_id, user_id, seq)
      LEFT JOIN read_marks mark USING (chat_id, user_id)
      WHERE asked.seq > COALESCE(mark.seq, 0)"

@@ -27,7 +27,9 @@ use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Sn
 use crate::db::write_op::Write;
 use crate::db::writer::{Attempt, WriterEvents};
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, Draft, MessageId, MessageKind, Receipt, Role, Seq, Timestamp, UserId};
+use crate::domain::{
+    ChatId, Draft, MessageId, MessageKind, OutboxEventKind, Receipt, Role, Seq, Timestamp, UserId,
+};
 
 /// How long a write waits for a connection before it answers that there is none.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -332,10 +334,12 @@ async fn apply(
     let insert = unless(chats.is_empty(), insert.load::<InsertedRow>(&mut first));
     let advance = MoveChats { times: &moved_at, minutes: &minutes, ids: &moved, seqs: &moved_to };
     let advance = unless(moved.is_empty(), advance.execute(&mut second));
-    let tell = TellMessages { times: &times, chats: &chats, seqs: &seqs };
+    let kind = OutboxEventKind::MessageCreated.as_str();
+    let tell = TellMessages { kind, times: &times, chats: &chats, seqs: &seqs };
     let tell = unless(!tells || chats.is_empty(), tell.execute(&mut third));
     // Before the marks are raised: it compares.
-    let tell_reads = TellReads { now, chats: &read_chats, users: &readers, seqs: &read_to };
+    let kind = OutboxEventKind::MessageRead.as_str();
+    let tell_reads = TellReads { now, kind, chats: &read_chats, users: &readers, seqs: &read_to };
     let tell_reads = unless(!tells || read_to.is_empty(), tell_reads.execute(&mut fourth));
     let raise = RaiseMarks { chats: &marked_chats, users: &marked_users, seqs: &marked_to };
     let raise = unless(marked_to.is_empty(), raise.load::<(ChatId, UserId, Seq)>(&mut fifth));

@@ -8,7 +8,7 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::File;
-use crate::db::outbox::NewsRow;
+use crate::db::outbox::NewOutboxRow;
 use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Snapshot};
 use crate::db::schema::{chats, messages, outbox, read_marks, users};
 use crate::db::write_op::Write;
@@ -168,9 +168,9 @@ fn nicknames(
 /// Writes the news down: before the marks are raised, as one that does not grow is no news.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
     let message = |&(draft, seq): &(&Draft, Seq)| {
-        NewsRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
+        NewOutboxRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
     };
-    let mut news: Vec<NewsRow> = plan.rows.iter().map(message).collect();
+    let mut news: Vec<NewOutboxRow> = plan.rows.iter().map(message).collect();
     for (&(chat, user), &seq) in &plan.reads {
         let stands: Option<Seq> = read_marks::table
             .find((chat, user))
@@ -178,7 +178,7 @@ fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
             .first(connection)
             .optional()?;
         if stands.is_none_or(|stands| stands < seq) {
-            news.push(NewsRow::read(chat, user, seq, plan.now));
+            news.push(NewOutboxRow::read(chat, user, seq, plan.now));
         }
     }
     for news in news.chunks(ROWS) {

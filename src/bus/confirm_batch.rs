@@ -1,4 +1,4 @@
-//! What was published together, and what the broker says of it.
+//! Publisher-confirm batch: messages that were published together, and their outcomes.
 
 use std::collections::HashSet;
 
@@ -8,32 +8,31 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::message::BasicReturnMessage;
 use lapin::{Confirmation, PublisherConfirm};
 
-/// Messages of one channel whose confirmations are waited for together. A message that is given back
-/// comes with whichever confirmation is the next, not with its own, so none of them is believed before
-/// each one is there.
+/// Messages of one channel whose confirmations are waited for together. A message that is returned comes
+/// with whichever confirmation is the next, not with its own, so no outcome is known before all are in.
 #[derive(Default)]
-pub(super) struct Wave {
+pub(super) struct ConfirmBatch {
     confirms: FuturesUnordered<LocalBoxFuture<'static, (String, lapin::Result<Confirmation>)>>,
-    heard: Heard,
+    received: Confirms,
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum PublishOutcome {
     Taken,
     Refused,
-    /// There is no such queue.
+    /// The queue is missing.
     Returned,
 }
 
 #[derive(Default)]
-struct Heard {
-    /// By the messages' ids, whether the broker said yes.
+struct Confirms {
+    /// The messages' ids, and whether the broker took each.
     confirmed: Vec<(String, bool)>,
     returned: HashSet<String>,
 }
 
-impl Wave {
+impl ConfirmBatch {
     /// One more message; its `message_id` must be this id.
     pub fn push(&mut self, id: String, confirm: PublisherConfirm) {
         self.confirms.push(confirm.map(|confirmation| (id, confirmation)).boxed_local());
@@ -43,7 +42,7 @@ impl Wave {
         self.confirms.len()
     }
 
-    /// Whether nothing is waited for.
+    /// Whether all confirmations are in.
     pub fn is_over(&self) -> bool {
         self.confirms.is_empty()
     }
@@ -52,34 +51,34 @@ impl Wave {
     ///
     /// # Errors
     /// The channel is lost.
-    pub async fn end(&mut self) -> lapin::Result<Vec<(String, Fate)>> {
+    pub async fn end(&mut self) -> lapin::Result<Vec<(String, PublishOutcome)>> {
         while let Some((id, confirmation)) = self.confirms.next().await {
             let confirmation = confirmation?;
             let is_ack = confirmation.is_ack();
             let returned = confirmation.take_message();
-            self.heard.note(id, is_ack, returned.as_ref().and_then(message_id));
+            self.received.note(id, is_ack, returned.as_ref().and_then(message_id));
         }
-        Ok(std::mem::take(&mut self.heard).fates())
+        Ok(std::mem::take(&mut self.received).outcomes())
     }
 }
 
-impl Heard {
+impl Confirms {
     fn note(&mut self, id: String, is_ack: bool, returned: Option<&str>) {
         self.confirmed.push((id, is_ack));
         self.returned.extend(returned.map(str::to_owned));
     }
 
-    fn fates(self) -> Vec<(String, Fate)> {
+    fn outcomes(self) -> Vec<(String, PublishOutcome)> {
         let Self { confirmed, returned } = self;
-        let fated = |(id, is_ack)| {
-            let fate = match is_ack {
-                _ if returned.contains(&id) => Fate::Returned,
-                true => Fate::Taken,
-                false => Fate::Refused,
+        let outcome = |(id, is_ack)| {
+            let outcome = match is_ack {
+                _ if returned.contains(&id) => PublishOutcome::Returned,
+                true => PublishOutcome::Taken,
+                false => PublishOutcome::Refused,
             };
-            (id, fate)
+            (id, outcome)
         };
-        confirmed.into_iter().map(fated).collect()
+        confirmed.into_iter().map(outcome).collect()
     }
 }
 
@@ -93,23 +92,23 @@ mod tests {
 
     #[test]
     fn a_message_that_came_back_is_known_by_its_own_id() {
-        let mut heard = Heard::default();
+        let mut received = Confirms::default();
         // Confirmed with what came back with another's, before it and after it.
-        heard.note("first".into(), true, None);
-        heard.note("second".into(), true, Some("third"));
-        heard.note("third".into(), true, None);
-        heard.note("fourth".into(), false, None);
-        heard.note("fifth".into(), true, Some("first"));
-        let fates = heard.fates();
-        let fates: Vec<_> = fates.iter().map(|(id, fate)| (&**id, *fate)).collect();
+        received.note("first".into(), true, None);
+        received.note("second".into(), true, Some("third"));
+        received.note("third".into(), true, None);
+        received.note("fourth".into(), false, None);
+        received.note("fifth".into(), true, Some("first"));
+        let outcomes = received.outcomes();
+        let outcomes: Vec<_> = outcomes.iter().map(|(id, outcome)| (&**id, *outcome)).collect();
         assert_eq!(
-            fates,
+            outcomes,
             [
-                ("first", Fate::Returned),
-                ("second", Fate::Taken),
-                ("third", Fate::Returned),
-                ("fourth", Fate::Refused),
-                ("fifth", Fate::Taken),
+                ("first", PublishOutcome::Returned),
+                ("second", PublishOutcome::Taken),
+                ("third", PublishOutcome::Returned),
+                ("fourth", PublishOutcome::Refused),
+                ("fifth", PublishOutcome::Taken),
             ]
         );
     }

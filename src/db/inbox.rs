@@ -1,4 +1,4 @@
-//! What other services tell: of their users, and by whom they speak here.
+//! Inbox: updates that other services send of their users, each applied once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::journal::{Change, Note};
 use super::rows::UserRow;
 use super::schema::{inbox, users};
 use super::{Store, StoreError, search};
-use crate::domain::{Applied, OWN_ISSUER, Role, Timestamp, User, UserNews};
+use crate::domain::{OWN_ISSUER, Role, Timestamp, UpdateOutcome, UserUpdate};
 
 /// What becomes of a user's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ enum Effect {
 fn apply(
     row: &mut UserRow,
     blocked_at: &mut Option<Timestamp>,
-    news: &UserNews,
+    news: &UserUpdate,
     at: Timestamp,
     horizon: i64,
 ) -> Effect {
@@ -65,7 +65,7 @@ fn apply(
 }
 
 /// The role that is told of, where it is one that a person may have.
-fn person(news: &UserNews) -> Option<Role> {
+fn person(news: &UserUpdate) -> Option<Role> {
     news.role.filter(|role| !role.is_service())
 }
 
@@ -75,10 +75,10 @@ impl Store {
     /// live sessions. Nobody is told of any of it: who told us knows.
     ///
     /// News that are to come count as of now. News of our own users change nothing.
-    pub async fn apply_user_news(&self, news: UserNews) -> Result<Applied, StoreError> {
+    pub async fn apply_user_update(&self, news: UserUpdate) -> Result<UpdateOutcome, StoreError> {
         if news.issuer == OWN_ISSUER {
             log::warn!("news of a user of our own, {:?}, change nothing", news.subject);
-            return Ok(Applied::Unchanged);
+            return Ok(UpdateOutcome::Unchanged);
         }
         let horizon = self.horizon();
         transact!(self, |connection| {
@@ -88,7 +88,7 @@ impl Store {
                     (inbox::source.eq(source), inbox::event_id.eq(event_id), inbox::at.eq(now));
                 let insert = diesel::insert_into(inbox::table).values(event);
                 if run!(insert.on_conflict_do_nothing().execute(connection))? == 0 {
-                    return Ok(Applied::Unchanged);
+                    return Ok(UpdateOutcome::Unchanged);
                 }
             }
             let at = news.at.map_or(now, |at| at.min(now));
@@ -118,16 +118,16 @@ impl Store {
             // Users are never deleted, so whoever was made, by whomever, is found.
             let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
             if is_made {
-                return Ok(Applied::Changed(row.into()));
+                return Ok(UpdateOutcome::Changed(row.into()));
             }
             if news.is_first || row.role.is_service() {
-                return Ok(Applied::Unchanged);
+                return Ok(UpdateOutcome::Unchanged);
             }
             let blocked_at = users::table.find(row.id).select(users::blocked_at);
             let mut blocked_at: Option<Timestamp> = run!(blocked_at.first(connection))?;
             let effect = apply(&mut row, &mut blocked_at, &news, at, horizon);
             if effect == Effect::Nothing {
-                return Ok(Applied::Unchanged);
+                return Ok(UpdateOutcome::Unchanged);
             }
             let update = diesel::update(users::table.find(row.id)).set((
                 users::search.eq(row.searched()),
@@ -144,8 +144,8 @@ impl Store {
                 run!(dialect::note(connection, &[Note::from(Change::UserChanged(row.id))]))?;
             }
             Ok(match effect {
-                Effect::Changed { .. } => Applied::Changed(row.into()),
-                Effect::Nothing | Effect::Confirmed => Applied::Unchanged,
+                Effect::Changed { .. } => UpdateOutcome::Changed(row.into()),
+                Effect::Nothing | Effect::Confirmed => UpdateOutcome::Unchanged,
             })
         })
     }
@@ -161,56 +161,5 @@ impl Store {
             run!(diesel::delete(old).execute(connection))?;
             Ok(())
         })
-    }
-
-    /// Finds or makes the user as whom a service speaks: `role` is `Bot` or `System`, `name` its name
-    /// among those of the role. Another nickname than the known one replaces it; without one the
-    /// known one stays. A user who is known already costs one read.
-    ///
-    /// # Errors
-    /// `Internal` where the role is no service's.
-    pub async fn service_user(
-        &self,
-        role: Role,
-        name: String,
-        nickname: Option<String>,
-    ) -> Result<User, StoreError> {
-        if !role.is_service() {
-            return Err(StoreError::Internal(format!("{} is no service's role", role.as_str())));
-        }
-        let subject = format!("{}:{name}", role.as_str());
-        let is_same =
-            |user: &User| user.role == role && (nickname.is_none() || user.nickname == nickname);
-        let known = self.find_identity(OWN_ISSUER.to_owned(), subject.clone()).await?;
-        if let Some(user) = known.filter(is_same) {
-            return Ok(user);
-        }
-        let row: UserRow = transact!(self, |connection| {
-            let now: Timestamp = run!(dialect::now(connection))?;
-            let user = (
-                users::issuer.eq(OWN_ISSUER),
-                users::subject.eq(&subject),
-                users::role.eq(role),
-                users::nickname.eq(&nickname),
-                users::search.eq(search::searched(nickname.as_deref(), None, &subject)),
-                users::created_at.eq(now),
-            );
-            let insert = diesel::insert_into(users::table).values(user);
-            run!(insert.on_conflict_do_nothing().execute(connection))?;
-            let names = BTreeSet::from([(OWN_ISSUER.to_owned(), subject)]);
-            let found = run!(dialect::lock_users(connection, &names))?.pop();
-            let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
-            // An older version of the schema knows no services, and made a customer of this one.
-            row.role = role;
-            row.nickname = nickname.or(row.nickname);
-            let update = diesel::update(users::table.find(row.id)).set((
-                users::role.eq(row.role),
-                users::nickname.eq(&row.nickname),
-                users::search.eq(row.searched()),
-            ));
-            run!(update.execute(connection))?;
-            Ok(row)
-        })?;
-        Ok(row.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Shows how far behind other services are.
+//! Outbox gauges: how far behind the sinks are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::db::Store;
 use crate::domain::Timestamp;
 use crate::metrics::Metrics;
 
-/// The time between two looks.
+/// The time between two reads.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks at the outbox again and again, whether the broker is there or not.
+/// Reads the state of the outbox from time to time, whether its sinks are there or not.
 pub async fn watch(store: Store, metrics: Arc<Metrics>) {
     loop {
         match store.outbox_state().await {
@@ -21,8 +21,8 @@ pub async fn watch(store: Store, metrics: Arc<Metrics>) {
                 metrics.outbox_waiting.set(state.waiting);
                 metrics.outbox_oldest_seconds.set(state.oldest.map_or(0, age).max(0));
             }
-            // The others say so, who cannot do without.
-            Err(error) => log::debug!("the outbox cannot be looked at: {error}"),
+            // Debug only: the parts that depend on the outbox log this themselves.
+            Err(error) => log::debug!("the state of the outbox cannot be read: {error}"),
         }
         sleep(EVERY).await;
     }

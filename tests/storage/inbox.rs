@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use frontdesk::db::{Change, Store};
 use frontdesk::domain::{
-    Applied, Draft, Identity, OWN_ISSUER, Role, Seq, Timestamp, User, UserId, UserNews,
+    Draft, Identity, OWN_ISSUER, Role, Seq, Timestamp, UpdateOutcome, User, UserId, UserUpdate,
 };
 
 use crate::contract;
-use crate::desk::{Desk, identity, new, note, write};
+use crate::desk::{Desk, SINK, identity, new, note, write};
 
 contract! {
     a_user_who_is_told_of_is_made_without_a_chat,
@@ -28,8 +28,8 @@ contract! {
     what_services_tell_is_not_told_again,
 }
 
-fn news(subject: &str, at: i64) -> UserNews {
-    UserNews {
+fn news(subject: &str, at: i64) -> UserUpdate {
+    UserUpdate {
         event: None,
         at: Some(Timestamp::from_seconds(at)),
         issuer: "shop".to_owned(),
@@ -42,19 +42,19 @@ fn news(subject: &str, at: i64) -> UserNews {
     }
 }
 
-fn named(nickname: &str, at: i64) -> UserNews {
-    UserNews { nickname: Some(nickname.to_owned()), ..news("kim", at) }
+fn named(nickname: &str, at: i64) -> UserUpdate {
+    UserUpdate { nickname: Some(nickname.to_owned()), ..news("kim", at) }
 }
 
-fn event(source: &str, id: &str, news: UserNews) -> UserNews {
-    UserNews { event: Some((source.to_owned(), id.to_owned())), ..news }
+fn event(source: &str, id: &str, news: UserUpdate) -> UserUpdate {
+    UserUpdate { event: Some((source.to_owned(), id.to_owned())), ..news }
 }
 
 #[track_caller]
-fn changed(applied: Applied) -> User {
+fn changed(applied: UpdateOutcome) -> User {
     match applied {
-        Applied::Changed(user) => user,
-        Applied::Unchanged => panic!("nothing changed"),
+        UpdateOutcome::Changed(user) => user,
+        UpdateOutcome::Unchanged => panic!("nothing changed"),
     }
 }
 
@@ -68,7 +68,7 @@ async fn nickname(store: &Store) -> Option<String> {
 
 async fn a_user_who_is_told_of_is_made_without_a_chat(desk: Desk) {
     for (subject, is_first) in [("kim", true), ("lee", false)] {
-        let told = UserNews {
+        let told = UserUpdate {
             nickname: Some("K".into()),
             email: Some("k@x".into()),
             role: Some(Role::Admin),
@@ -76,13 +76,13 @@ async fn a_user_who_is_told_of_is_made_without_a_chat(desk: Desk) {
             is_first,
             ..news(subject, 100)
         };
-        let user = changed(desk.store.apply_user_news(told).await.unwrap());
+        let user = changed(desk.store.apply_user_update(told).await.unwrap());
         assert_eq!((user.issuer.as_str(), user.subject.as_str()), ("shop", subject));
         assert_eq!((user.nickname.as_deref(), user.email.as_deref()), (Some("K"), Some("k@x")));
         assert_eq!((user.role, user.blocked), (Role::Admin, true));
         assert_eq!(desk.store.user(user.id).await.unwrap(), Some(user));
     }
-    let plain = changed(desk.store.apply_user_news(news("moe", 100)).await.unwrap());
+    let plain = changed(desk.store.apply_user_update(news("moe", 100)).await.unwrap());
     assert_eq!((plain.role, plain.blocked, plain.nickname), (Role::Customer, false, None));
     assert_eq!(desk.lines("SELECT 'a chat' AS line FROM chats").await, [""; 0]);
     // The own chat comes with the first token.
@@ -93,81 +93,84 @@ async fn a_user_who_is_told_of_is_made_without_a_chat(desk: Desk) {
 
 async fn a_repeat_is_applied_once(desk: Desk) {
     let store = &desk.store;
-    changed(store.apply_user_news(event("crm", "1", named("one", 100))).await.unwrap());
-    changed(store.apply_user_news(event("crm", "2", named("two", 101))).await.unwrap());
+    changed(store.apply_user_update(event("crm", "1", named("one", 100))).await.unwrap());
+    changed(store.apply_user_update(event("crm", "2", named("two", 101))).await.unwrap());
     for _ in 0..2 {
-        let again = store.apply_user_news(event("crm", "1", named("one", 102))).await.unwrap();
-        assert_eq!(again, Applied::Unchanged);
+        let again = store.apply_user_update(event("crm", "1", named("one", 102))).await.unwrap();
+        assert_eq!(again, UpdateOutcome::Unchanged);
     }
     assert_eq!(nickname(store).await.as_deref(), Some("two"));
     // Another's event of the same id is another event.
-    changed(store.apply_user_news(event("erp", "1", named("three", 103))).await.unwrap());
+    changed(store.apply_user_update(event("erp", "1", named("three", 103))).await.unwrap());
 
     // What is remembered for long enough is forgotten.
     store.prune_inbox(Duration::from_secs(3_600)).await.unwrap();
-    let again = store.apply_user_news(event("crm", "1", named("four", 104))).await.unwrap();
-    assert_eq!(again, Applied::Unchanged);
+    let again = store.apply_user_update(event("crm", "1", named("four", 104))).await.unwrap();
+    assert_eq!(again, UpdateOutcome::Unchanged);
     store.prune_inbox(Duration::from_secs(u64::MAX)).await.unwrap();
     assert_eq!(desk.lines("SELECT event_id AS line FROM inbox").await.len(), 3);
     store.prune_inbox(Duration::ZERO).await.unwrap();
-    changed(store.apply_user_news(event("crm", "1", named("four", 104))).await.unwrap());
+    changed(store.apply_user_update(event("crm", "1", named("four", 104))).await.unwrap());
 }
 
 async fn older_news_change_nothing(desk: Desk) {
     let store = &desk.store;
-    changed(store.apply_user_news(named("first", 100)).await.unwrap());
-    let older = UserNews { role: Some(Role::Admin), ..named("older", 99) };
-    assert_eq!(store.apply_user_news(older).await.unwrap(), Applied::Unchanged);
+    changed(store.apply_user_update(named("first", 100)).await.unwrap());
+    let older = UserUpdate { role: Some(Role::Admin), ..named("older", 99) };
+    assert_eq!(store.apply_user_update(older).await.unwrap(), UpdateOutcome::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("first"));
     // Of the same second, they come in the order in which they were told.
-    changed(store.apply_user_news(named("same", 100)).await.unwrap());
+    changed(store.apply_user_update(named("same", 100)).await.unwrap());
     // What says nothing new is newer all the same.
-    let confirmed = store.apply_user_news(named("same", 110)).await.unwrap();
-    assert_eq!(confirmed, Applied::Unchanged);
-    let older = store.apply_user_news(named("older", 109)).await.unwrap();
-    assert_eq!(older, Applied::Unchanged);
+    let confirmed = store.apply_user_update(named("same", 110)).await.unwrap();
+    assert_eq!(confirmed, UpdateOutcome::Unchanged);
+    let older = store.apply_user_update(named("older", 109)).await.unwrap();
+    assert_eq!(older, UpdateOutcome::Unchanged);
     assert_eq!(nickname(store).await.as_deref(), Some("same"));
     // News that do not say when they happened are of now.
-    let undated = UserNews { at: None, ..named("now", 0) };
-    changed(store.apply_user_news(undated).await.unwrap());
-    assert_eq!(store.apply_user_news(named("late", 111)).await.unwrap(), Applied::Unchanged);
+    let undated = UserUpdate { at: None, ..named("now", 0) };
+    changed(store.apply_user_update(undated).await.unwrap());
+    assert_eq!(
+        store.apply_user_update(named("late", 111)).await.unwrap(),
+        UpdateOutcome::Unchanged
+    );
     assert_eq!(nickname(store).await.as_deref(), Some("now"));
 }
 
 async fn news_from_the_future_are_of_now(desk: Desk) {
     let far = named("far", 253_402_300_799);
-    changed(desk.store.apply_user_news(far).await.unwrap());
-    let undated = UserNews { at: None, ..named("now", 0) };
-    changed(desk.store.apply_user_news(undated).await.unwrap());
+    changed(desk.store.apply_user_update(far).await.unwrap());
+    let undated = UserUpdate { at: None, ..named("now", 0) };
+    changed(desk.store.apply_user_update(undated).await.unwrap());
     assert_eq!(nickname(&desk.store).await.as_deref(), Some("now"));
 }
 
 async fn what_is_not_said_changes_nothing(desk: Desk) {
     let store = &desk.store;
-    let all = UserNews {
+    let all = UserUpdate {
         email: Some("k@x".into()),
         role: Some(Role::Admin),
         blocked: Some(true),
         ..named("Kim", 100)
     };
-    let first = changed(store.apply_user_news(all).await.unwrap());
-    assert_eq!(store.apply_user_news(news("kim", 101)).await.unwrap(), Applied::Unchanged);
+    let first = changed(store.apply_user_update(all).await.unwrap());
+    assert_eq!(store.apply_user_update(news("kim", 101)).await.unwrap(), UpdateOutcome::Unchanged);
     assert_eq!(kim(store).await, first);
-    let unblocked = UserNews { blocked: Some(false), ..news("kim", 102) };
-    let user = changed(store.apply_user_news(unblocked).await.unwrap());
+    let unblocked = UserUpdate { blocked: Some(false), ..news("kim", 102) };
+    let user = changed(store.apply_user_update(unblocked).await.unwrap());
     assert_eq!(user, User { blocked: false, ..first });
 }
 
 async fn the_creation_of_a_known_user_changes_nothing(desk: Desk) {
     desk.customer("kim").await;
     let before = kim(&desk.store).await;
-    let first = UserNews {
+    let first = UserUpdate {
         is_first: true,
         role: Some(Role::Admin),
         blocked: Some(true),
         ..named("other", 200)
     };
-    assert_eq!(desk.store.apply_user_news(first).await.unwrap(), Applied::Unchanged);
+    assert_eq!(desk.store.apply_user_update(first).await.unwrap(), UpdateOutcome::Unchanged);
     assert_eq!(kim(&desk.store).await, before);
 }
 
@@ -175,8 +178,11 @@ async fn news_and_tokens_count_by_their_time(desk: Desk) {
     let store = &desk.store;
     // The first token's time is 100.
     desk.customer("kim").await;
-    assert_eq!(store.apply_user_news(named("older", 99)).await.unwrap(), Applied::Unchanged);
-    changed(store.apply_user_news(named("news", 120)).await.unwrap());
+    assert_eq!(
+        store.apply_user_update(named("older", 99)).await.unwrap(),
+        UpdateOutcome::Unchanged
+    );
+    changed(store.apply_user_update(named("news", 120)).await.unwrap());
     let token = |issued_at, nickname: &str| Identity {
         nickname: Some(nickname.into()),
         issued_at: Some(issued_at),
@@ -192,40 +198,40 @@ async fn a_block_counts_whatever_tokens_say(desk: Desk) {
     let store = &desk.store;
     let token = Identity { issued_at: Some(200), ..identity("kim") };
     store.admit(vec![token.clone()]).await.unwrap();
-    let blocked = UserNews { blocked: Some(true), ..named("older", 150) };
-    let user = changed(store.apply_user_news(blocked).await.unwrap());
+    let blocked = UserUpdate { blocked: Some(true), ..named("older", 150) };
+    let user = changed(store.apply_user_update(blocked).await.unwrap());
     assert_eq!((user.blocked, user.nickname.as_deref()), (true, Some("kim")));
-    let older = UserNews { blocked: Some(false), ..news("kim", 149) };
-    assert_eq!(store.apply_user_news(older).await.unwrap(), Applied::Unchanged);
+    let older = UserUpdate { blocked: Some(false), ..news("kim", 149) };
+    assert_eq!(store.apply_user_update(older).await.unwrap(), UpdateOutcome::Unchanged);
     assert!(store.admit(vec![token]).await.unwrap()[0].user.blocked);
-    let newer = UserNews { blocked: Some(false), ..news("kim", 151) };
-    assert!(!changed(store.apply_user_news(newer).await.unwrap()).blocked);
+    let newer = UserUpdate { blocked: Some(false), ..news("kim", 151) };
+    assert!(!changed(store.apply_user_update(newer).await.unwrap()).blocked);
     // Nor does other news, however new, make a block old.
-    changed(store.apply_user_news(named("newest", 300)).await.unwrap());
-    let late = UserNews { blocked: Some(true), ..news("kim", 250) };
-    assert!(changed(store.apply_user_news(late).await.unwrap()).blocked);
-    let newest = UserNews { blocked: Some(false), ..news("kim", 251) };
-    assert!(!changed(store.apply_user_news(newest).await.unwrap()).blocked);
+    changed(store.apply_user_update(named("newest", 300)).await.unwrap());
+    let late = UserUpdate { blocked: Some(true), ..news("kim", 250) };
+    assert!(changed(store.apply_user_update(late).await.unwrap()).blocked);
+    let newest = UserUpdate { blocked: Some(false), ..news("kim", 251) };
+    assert!(!changed(store.apply_user_update(newest).await.unwrap()).blocked);
     // What comes once more, and does not say by what it is known, blocks nobody again.
-    let again = UserNews { blocked: Some(true), ..news("kim", 150) };
-    assert_eq!(store.apply_user_news(again).await.unwrap(), Applied::Unchanged);
+    let again = UserUpdate { blocked: Some(true), ..news("kim", 150) };
+    assert_eq!(store.apply_user_update(again).await.unwrap(), UpdateOutcome::Unchanged);
 }
 
 async fn a_role_and_a_block_stand_in_the_journal(desk: Desk) {
     let start = desk.store.now().await.unwrap();
     let (kim, chat) = desk.customer("kim").await;
-    let apply = |news: UserNews| {
+    let apply = |news: UserUpdate| {
         let store = desk.store.clone();
-        async move { store.apply_user_news(news).await.unwrap() }
+        async move { store.apply_user_update(news).await.unwrap() }
     };
-    let blocked = |blocked, at| UserNews { blocked: Some(blocked), ..news("kim", at) };
+    let blocked = |blocked, at| UserUpdate { blocked: Some(blocked), ..news("kim", at) };
     changed(apply(named("Kim", 101)).await);
     changed(apply(blocked(true, 102)).await);
-    assert_eq!(apply(blocked(true, 103)).await, Applied::Unchanged);
-    assert_eq!(apply(blocked(false, 102)).await, Applied::Unchanged);
+    assert_eq!(apply(blocked(true, 103)).await, UpdateOutcome::Unchanged);
+    assert_eq!(apply(blocked(false, 102)).await, UpdateOutcome::Unchanged);
     changed(apply(blocked(false, 104)).await);
-    changed(apply(UserNews { role: Some(Role::Admin), ..news("kim", 105) }).await);
-    changed(apply(UserNews { blocked: Some(true), ..news("lee", 105) }).await);
+    changed(apply(UserUpdate { role: Some(Role::Admin), ..news("kim", 105) }).await);
+    changed(apply(UserUpdate { blocked: Some(true), ..news("lee", 105) }).await);
     let changes: Vec<_> =
         desk.store.journal(start, 100).await.unwrap().iter().map(|entry| entry.change).collect();
     let of_kim = Change::UserChanged(kim);
@@ -240,7 +246,7 @@ async fn many_at_once_make_one_user(desk: Desk) {
             let store = store.clone();
             tasks.push(tokio::spawn(async move {
                 let told = event("crm", &format!("{}", m % 3), named(&format!("{n} {m}"), 100));
-                store.apply_user_news(told).await.expect("applied");
+                store.apply_user_update(told).await.expect("applied");
                 store.admit(vec![identity("kim")]).await.expect("admitted");
                 store.service_user(Role::Bot, "guide".into(), None).await.expect("a bot").id
             }));
@@ -276,7 +282,7 @@ async fn a_service_is_found_or_made(desk: Desk) {
     assert_eq!((system.role, system.nickname), (Role::System, None));
     assert!(service(Role::Admin, "guide", None).await.is_err());
     assert!(service(Role::Customer, "guide", None).await.is_err());
-    assert_eq!(store.outbox(10).await.unwrap(), [], "a service is no news");
+    assert_eq!(store.outbox(SINK, 10).await.unwrap(), [], "a service is no news");
 
     // It writes, and is listed, like anybody.
     let (kim, chat) = desk.customer("kim").await;
@@ -296,16 +302,16 @@ async fn a_service_is_found_or_made(desk: Desk) {
 async fn a_service_is_changed_by_nobody_else(desk: Desk) {
     let store = desk.telling_store().await;
     let bot = store.service_user(Role::Bot, "guide".into(), Some("Guide".into())).await.unwrap();
-    let told = UserNews {
+    let told = UserUpdate {
         issuer: OWN_ISSUER.into(),
         subject: "bot:guide".into(),
         role: Some(Role::Customer),
         blocked: Some(true),
         ..named("Mallory", 4_000_000_000)
     };
-    assert_eq!(store.apply_user_news(told.clone()).await.unwrap(), Applied::Unchanged);
-    let stranger = UserNews { subject: "bot:other".into(), ..told };
-    assert_eq!(store.apply_user_news(stranger).await.unwrap(), Applied::Unchanged);
+    assert_eq!(store.apply_user_update(told.clone()).await.unwrap(), UpdateOutcome::Unchanged);
+    let stranger = UserUpdate { subject: "bot:other".into(), ..told };
+    assert_eq!(store.apply_user_update(stranger).await.unwrap(), UpdateOutcome::Unchanged);
     let token = Identity {
         issuer: OWN_ISSUER.into(),
         subject: "bot:guide".into(),
@@ -319,26 +325,26 @@ async fn a_service_is_changed_by_nobody_else(desk: Desk) {
     assert_eq!(store.user(bot.id).await.unwrap(), Some(bot));
     assert_eq!(store.user(UserId(2)).await.unwrap(), None, "nobody was made");
     // No news make a service of a person.
-    let told = UserNews { role: Some(Role::System), ..news("kim", 100) };
-    assert_eq!(changed(store.apply_user_news(told.clone()).await.unwrap()).role, Role::Customer);
-    let told = UserNews { at: None, ..told };
-    assert_eq!(store.apply_user_news(told).await.unwrap(), Applied::Unchanged);
+    let told = UserUpdate { role: Some(Role::System), ..news("kim", 100) };
+    assert_eq!(changed(store.apply_user_update(told.clone()).await.unwrap()).role, Role::Customer);
+    let told = UserUpdate { at: None, ..told };
+    assert_eq!(store.apply_user_update(told).await.unwrap(), UpdateOutcome::Unchanged);
 }
 
 async fn what_services_tell_is_not_told_again(desk: Desk) {
     let store = desk.telling_store().await;
-    changed(store.apply_user_news(named("Kim", 100)).await.unwrap());
-    changed(store.apply_user_news(named("K", 101)).await.unwrap());
-    let blocked = UserNews { blocked: Some(true), ..news("kim", 102) };
-    changed(store.apply_user_news(blocked).await.unwrap());
-    assert_eq!(store.outbox(10).await.unwrap(), []);
+    changed(store.apply_user_update(named("Kim", 100)).await.unwrap());
+    changed(store.apply_user_update(named("K", 101)).await.unwrap());
+    let blocked = UserUpdate { blocked: Some(true), ..news("kim", 102) };
+    changed(store.apply_user_update(blocked).await.unwrap());
+    assert_eq!(store.outbox(SINK, 10).await.unwrap(), []);
 }
 
 async fn a_time_still_to_come_holds_up_no_news(desk: Desk) {
     desk.customer("kim").await;
     desk.execute("UPDATE users SET claims_at = 4102444800, role_set_at = 4102444800").await;
-    let told = UserNews { role: Some(Role::Admin), at: None, ..named("Kay", 0) };
-    let user = changed(desk.store.apply_user_news(told).await.unwrap());
+    let told = UserUpdate { role: Some(Role::Admin), at: None, ..named("Kay", 0) };
+    let user = changed(desk.store.apply_user_update(told).await.unwrap());
     assert_eq!((user.role, user.nickname.as_deref()), (Role::Admin, Some("Kay")));
     let kept = "SELECT subject AS line FROM users WHERE 4102444800 IN (claims_at, role_set_at)";
     assert!(desk.lines(kept).await.is_empty());

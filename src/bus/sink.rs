@@ -1,0 +1,239 @@
+//! RabbitMQ as a sink of the outbox: publisher-confirm batches to an exchange and to queues.
+//!
+//! The claim is a queue that only one connection can have: the broker deletes it together with the
+//! connection, so that a node that has lost it cannot publish any more, however late it finds out.
+
+mod topology;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Confirmation};
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::timeout;
+
+use self::topology::answer;
+use super::destination::{Destination, destinations};
+use super::event::Event;
+use super::{Broker, BusError, Parts};
+use crate::metrics::Metrics;
+use crate::outbox::{Outcome, Ready, RelayExit, Report, Sink};
+use crate::settings::RabbitMq;
+
+/// The name of this sink, under which its progress is stored.
+pub const SINK: &str = "rabbitmq";
+/// Whether the broker returns what has no queue.
+const MANDATORY: bool = true;
+
+/// Publishes to the exchange and to each event queue; each is an endpoint.
+pub struct RabbitMqSink {
+    settings: Arc<RabbitMq>,
+    broker: Broker,
+    metrics: Arc<Metrics>,
+    destinations: Vec<Destination>,
+    /// Present with the claim.
+    channel: Option<Channel>,
+}
+
+/// An event, and the destinations that lack it.
+struct Publish {
+    event: Event,
+    missing: Vec<usize>,
+}
+
+/// The broker's answer for each destination that lacked an event.
+type Answers = Vec<(usize, Result<Confirmation, PublishError>)>;
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum PublishError {
+    /// It may be taken yet, and is published again all the same.
+    Late,
+    Broken(lapin::Error),
+}
+
+impl From<BusError> for RelayExit {
+    fn from(error: BusError) -> Self {
+        match error.refusal() {
+            Some(_) => Self::Refused(error.to_string()),
+            None => Self::Lost(error.to_string()),
+        }
+    }
+}
+
+impl Sink for RabbitMqSink {
+    fn name(&self) -> &str {
+        SINK
+    }
+
+    async fn claim(&mut self) -> Result<(), RelayExit> {
+        let channel = self.broker.channel().await?;
+        self.lock(&channel).await?;
+        self.declare_exchange(&channel).await?;
+        self.declare_queues().await;
+        answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        self.channel = Some(channel);
+        Ok(())
+    }
+
+    async fn release(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            self.unlock(&channel).await;
+        }
+    }
+
+    async fn publish(&mut self, batch: &[Ready<'_>]) -> Report {
+        let Some(channel) = self.channel.clone() else {
+            return Report { exit: Some(BusError::Away.into()), ..Report::default() };
+        };
+        self.publish_on(&channel, batch).await
+    }
+
+    async fn repair(&mut self) {
+        self.declare_queues().await;
+    }
+
+    fn check(&self) -> Result<(), RelayExit> {
+        match &self.channel {
+            Some(channel) if channel.status().connected() => Ok(()),
+            _ => Err(BusError::Away.into()),
+        }
+    }
+
+    fn stalled(&self) -> String {
+        self.lock_is_elsewhere()
+    }
+}
+
+impl RabbitMqSink {
+    #[must_use]
+    pub fn new(parts: &Parts) -> Self {
+        Self {
+            settings: Arc::clone(&parts.settings),
+            broker: parts.broker.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            destinations: destinations(&parts.settings),
+            channel: None,
+        }
+    }
+
+    fn to_publish(&self, ready: &Ready<'_>) -> Publish {
+        let everyone: Vec<usize> = (0..self.destinations.len()).collect();
+        Publish {
+            event: Event::from_outbox(ready.entry, &self.settings.source),
+            missing: ready.missing.map_or(everyone, <[usize]>::to_vec),
+        }
+    }
+
+    /// Publishes, and waits until the broker has answered for all of it.
+    async fn publish_on(&self, channel: &Channel, batch: &[Ready<'_>]) -> Report {
+        let batch: Vec<Publish> = batch.iter().map(|ready| self.to_publish(ready)).collect();
+        count(&self.metrics.events_published, batch.len());
+        let posts: Vec<_> = batch.iter().map(|publish| self.post(channel, publish)).collect();
+        let most = posts.len().max(1);
+        let answers = stream::iter(posts).buffered(most).collect::<Vec<_>>().await;
+        let broken = answers.iter().flatten().find_map(|(_, answer)| match answer {
+            Err(PublishError::Broken(error)) => Some(error.clone()),
+            Ok(_) | Err(PublishError::Late) => None,
+        });
+        let returned: HashSet<_> = answers.iter().flatten().filter_map(returned).collect();
+        let (mut outcomes, mut confirmed) = (Vec::with_capacity(batch.len()), 0);
+        let mut any_is_late = false;
+        for (publish, answers) in batch.iter().zip(&answers) {
+            let (mut missing, mut why, mut is_late) = (Vec::new(), None, false);
+            for (to, answer) in answers {
+                let Some(destination) = self.destinations.get(*to) else { continue };
+                let has_returned = destination.queue().is_some_and(|queue| {
+                    // Where the channel broke, what came back may not have been handed on.
+                    broken.is_some() || returned.contains(&(&*publish.event.id, queue))
+                });
+                is_late |= matches!(answer, Err(PublishError::Late));
+                if has_returned || !answer.as_ref().is_ok_and(Confirmation::is_ack) {
+                    missing.push(*to);
+                    why = why.or_else(|| Some(destination.why_not(has_returned)));
+                }
+            }
+            any_is_late |= is_late;
+            outcomes.push(match why {
+                None => {
+                    confirmed += 1;
+                    Outcome::Published
+                }
+                Some(why) => {
+                    // A batch lasts as long as the slowest event in it: the others have most of the time.
+                    let timeout = self.settings.confirm_timeout();
+                    let rest = if is_late { timeout * 4 } else { Duration::ZERO };
+                    Outcome::Refused { missing, rest, why }
+                }
+            });
+        }
+        count(&self.metrics.events_confirmed, confirmed);
+        count(&self.metrics.events_retried, batch.len() - confirmed);
+        let exit = if let Some(error) = broken {
+            Some(BusError::from(error).into())
+        } else if any_is_late && confirmed == 0 {
+            self.broker.give_up();
+            Some(RelayExit::Refused("the broker confirms nothing".to_owned()))
+        } else {
+            None
+        };
+        Report { outcomes, exit }
+    }
+
+    /// Publishes to each destination that lacks the event, and only then waits for the answers.
+    async fn post(&self, channel: &Channel, publish: &Publish) -> Answers {
+        let mut confirms = Vec::with_capacity(publish.missing.len());
+        for &to in &publish.missing {
+            if let Some(destination) = self.destinations.get(to) {
+                let published = destination.publish(channel, &publish.event, MANDATORY);
+                confirms.push((to, self.in_time(published).await));
+            }
+        }
+        let mut answers = Vec::with_capacity(confirms.len());
+        for (to, confirm) in confirms {
+            let answer = match confirm {
+                Ok(confirm) => self.in_time(confirm).await,
+                Err(error) => Err(error),
+            };
+            answers.push((to, answer));
+        }
+        answers
+    }
+
+    /// The broker's answer, unless it takes too long. A broker that has blocked the connection is waited
+    /// for: another connection would fare no better.
+    async fn in_time<T>(
+        &self,
+        answering: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, PublishError> {
+        let mut answering = pin!(answering);
+        loop {
+            match timeout(self.settings.confirm_timeout(), &mut answering).await {
+                Ok(answer) => return answer.map_err(PublishError::Broken),
+                Err(_) if self.broker.is_blocked() => {}
+                Err(_) => return Err(PublishError::Late),
+            }
+        }
+    }
+}
+
+/// A message that was returned since its queue is missing, by its event and the queue. The client
+/// library hands it on with whichever confirm comes next, so that all of a batch have to be in before
+/// anything is known of one.
+fn returned((_, answer): &(usize, Result<Confirmation, PublishError>)) -> Option<(&str, &str)> {
+    let Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) = answer else {
+        return None;
+    };
+    let message = message.as_ref()?;
+    let id = message.properties.message_id().as_ref()?;
+    Some((id.as_str(), message.routing_key.as_str()))
+}
+
+fn count(counter: &Counter, more: usize) {
+    counter.inc_by(u64::try_from(more).unwrap_or(u64::MAX));
+}
