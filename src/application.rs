@@ -9,15 +9,17 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Hints, Outside,
     PageReader, Reception, RoomLimits,
 };
 use crate::auth::{Verifier, secret};
 use crate::bus::Bus;
-use crate::cluster::Neighbours;
+use crate::cluster::{
+    self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, publish_hints,
+};
 use crate::db::{self, Direction, Store};
 use crate::domain::NodeId;
 use crate::http::{self, State};
@@ -51,6 +53,7 @@ pub struct Application {
     shutdown_timeout: Duration,
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
+    nodes: Nodes,
 }
 
 /// Reaches a running [`Application`].
@@ -98,10 +101,15 @@ impl Application {
             false => None,
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
-        let outside = bus.as_ref().map(Bus::outside);
+        let (commits, committed) = mpsc::channel(COMMITS);
+        // Hints are for other nodes, and only the broker reaches them.
+        let outside = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
         let (reader, server) = (reading.handle(), control.handle());
         let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
         let chat_server = desk.chat_server().clone();
+        let (backplane, events, port) = Backplane::new(cluster::Limits::default());
+        let node = desk.node();
+        let nodes = Nodes::new(node, backplane, chat_server.clone(), Arc::clone(&metrics));
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
@@ -114,8 +122,8 @@ impl Application {
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
         let (workers, shutdown_timeout) =
             (settings.server.workers, settings.server.shutdown_timeout());
-        let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
-        let heartbeat = settings.limits.heartbeat();
+        let (poll, poll_metrics) = (settings.cluster.poll(), Arc::clone(&metrics));
+        let (heartbeat, rabbitmq) = (settings.limits.heartbeat(), settings.rabbitmq.clone());
         let bus_desk = desk.clone();
         let listed = settings.server.allowed_origins.clone();
         let state = web::Data::new(State {
@@ -127,7 +135,7 @@ impl Application {
             stopping: will_stop,
         });
         let worker_server = chat_server.clone();
-        let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
+        let poller = ChangePoller::new(store.clone(), chat_server, poll_metrics, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             worker_server.do_send(AddWorker(Arbiter::current()));
@@ -161,15 +169,28 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
-        log::info!("backplane: the database, looked at every {} ms", poll.as_millis());
+        let hints = if bus.is_some() { ", and hints over the broker" } else { "" };
+        log::info!("backplane: the database, looked at every {} ms{hints}", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
-        if let Some(bus) = &bus {
-            bus.start(bus_desk);
+        match &bus {
+            Some(bus) => {
+                let settings = Arc::new(rabbitmq);
+                let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
+                bus.start(bus_desk, &nodes);
+                let arbiter = bus.arbiter();
+                arbiter.spawn(driver.run(port));
+                arbiter.spawn(nodes.clone().run(events));
+                arbiter.spawn(publish_hints(nodes.clone(), committed));
+            }
+            None => {
+                reading.spawn(LocalNetwork::default().run(node, port));
+                reading.spawn(nodes.clone().run(events));
+            }
         }
-        reading.spawn(neighbours.watch());
+        reading.spawn(poller.run());
         Ok(Self {
             server: server.run(),
             port: address.port(),
@@ -177,6 +198,7 @@ impl Application {
             shutdown_timeout,
             arbiters: vec![reading, control],
             bus,
+            nodes,
         })
     }
 
@@ -196,10 +218,11 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, arbiters, bus, .. } = self;
+        let Self { server, handle, shutdown_timeout, arbiters, bus, nodes, .. } = self;
         let running = server.handle();
         actix::spawn(stop_when_told(handle, running, shutdown_timeout));
         server.await?;
+        nodes.leave().await;
         if let Some(bus) = &bus {
             bus.stop().await;
         }
@@ -252,8 +275,9 @@ fn desk(
     metrics: &Arc<Metrics>,
     reading: &ArbiterHandle,
     control: &ArbiterHandle,
-    outside: Option<Outside>,
+    outside: Option<(Outside, mpsc::Sender<Hints>)>,
 ) -> Desk {
+    let (outside, commits) = outside.unzip();
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
@@ -280,6 +304,7 @@ fn desk(
         messages_per_second: limits.messages_per_second,
         burst: limits.burst,
         presence: outside.as_ref().map(|outside| outside.presence.clone()),
+        commits,
     };
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
     Desk::new(DeskParts {

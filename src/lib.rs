@@ -10,7 +10,8 @@
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
-//! - [`cluster`], [`bus`] and [`http`] stand on the actors.
+//! - [`cluster`], [`bus`] and [`http`] stand on the actors; [`cluster`] and [`bus`] share the
+//!   connections of [`amqp`], and [`retry`].
 //! - [`application`] sees all, and joins it.
 //!
 //! A module uses only what lies below it; a test in `tests/tidy` reads the sources and says so.
@@ -55,7 +56,9 @@ pub mod metrics; // What `/metrics` counts.
 pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
-pub mod cluster; // What other nodes did, as the database tells it.
+pub mod retry; // Pauses that grow, and a log that does not repeat itself.
+pub mod amqp; // RabbitMQ's connections.
+pub mod cluster; // Node to node: a backplane for hints, and polling behind it.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

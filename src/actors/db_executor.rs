@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix::prelude::*;
+use tokio::sync::mpsc;
 
 use super::gather::Gather;
 use super::room_actor::{Answers, RoomActor};
-use super::{ChatServer, ExecutorDied};
+use super::{ChatServer, ExecutorDied, Hints};
 use crate::db::{Batch, Mark, Marked, Refusal, Store, StoreError, Writer, Written};
 use crate::domain::{ChatId, Draft, Seq, Stored};
 use crate::metrics::{Metrics, Part};
@@ -110,6 +111,8 @@ pub struct DbExecutor {
     backlog: Arc<Backlog>,
     metrics: Arc<Metrics>,
     chat_server: Addr<ChatServer>,
+    /// Takes the new ends of logs to other nodes.
+    commits: Option<mpsc::Sender<Hints>>,
 }
 
 impl DbExecutor {
@@ -121,9 +124,21 @@ impl DbExecutor {
         backlog: Arc<Backlog>,
         metrics: Arc<Metrics>,
         chat_server: Addr<ChatServer>,
+        commits: Option<mpsc::Sender<Hints>>,
     ) -> Self {
         let (queue, rooms) = (Gather::default(), HashMap::new());
-        Self { index, store, writer: None, queue, rooms, limits, backlog, metrics, chat_server }
+        Self {
+            index,
+            store,
+            writer: None,
+            queue,
+            rooms,
+            limits,
+            backlog,
+            metrics,
+            chat_server,
+            commits,
+        }
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {
@@ -180,6 +195,7 @@ impl DbExecutor {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
             self.metrics.batch_messages.observe(news as f64);
         }
+        self.hint(order, &written.drafts);
         let mut drafts = written.drafts.into_iter();
         let mut marks = written.marks.into_iter();
         let mut heads = written.heads.into_iter();
@@ -208,6 +224,22 @@ impl DbExecutor {
                 // Bounded by what the room submitted.
                 room.do_send(Answers(answers));
             }
+        }
+    }
+}
+
+impl DbExecutor {
+    /// Hands the new ends of logs on, in commit order.
+    fn hint(&self, order: &[Place], drafts: &[Stored]) {
+        let Some(commits) = &self.commits else { return };
+        let posts = order.iter().filter(|place| place.kind == Kind::Post).zip(drafts);
+        let ends = posts.filter_map(|(place, stored)| match stored {
+            Stored::New(receipt, _) => Some((place.room.0, receipt.seq)),
+            _ => None,
+        });
+        let hints = Hints(ends.collect());
+        if !hints.0.is_empty() && commits.try_send(hints).is_err() {
+            log::debug!("dropped hints: other nodes find these messages by polling");
         }
     }
 }

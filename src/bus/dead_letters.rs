@@ -8,6 +8,7 @@ use lapin::{BasicProperties, Confirmation};
 use tokio::time::timeout;
 
 use super::Parts;
+use crate::amqp::PERSISTENT;
 
 /// Why it is there, and from where it came.
 const REASON: &str = "x-frontdesk-reason";
@@ -16,8 +17,6 @@ const QUEUE: &str = "x-frontdesk-queue";
 const REASON_CHARS: usize = 500;
 /// The most bytes of headers that are kept: they must fit into one frame, with ours.
 const MOST_HEADERS: usize = 65_536;
-/// A message that outlives a restart of the broker.
-const PERSISTENT: u8 = 2;
 /// Headers by which the broker itself would deliver the message elsewhere, too.
 const DISTRIBUTION: [&str; 2] = ["CC", "BCC"];
 

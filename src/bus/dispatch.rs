@@ -1,21 +1,19 @@
 //! What a message of another service means, and what becomes of it.
 
-use std::time::Duration;
-
 use lapin::message::Delivery;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::packet::{self, Packet};
 use super::rpc::{Command, Question};
 use super::users::{self, UserEvent};
-use super::{Nodes, Parts, gateway};
+use super::{Parts, gateway};
 use crate::actors::Audience;
+use crate::cluster::Nodes;
 use crate::metrics::AnswerOutcome;
 use crate::protocol::{Code, Exception};
+use crate::retry::Backoff;
 
-/// The pauses before another try of what cannot be done now: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// The longest answer, in bytes: well below what a broker takes, which would close the channel.
 const MOST_REPLY: usize = 8 * 1024 * 1024;
 /// The answer to an event that was sent as a request, as NestJS has it: there is no value.
@@ -148,7 +146,7 @@ impl Dispatch {
     ) -> Verdict {
         let id = message_id.filter(|id| !id.is_empty());
         let id = id.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
-        let (mut pause, longest) = PAUSES;
+        let mut backoff = Backoff::default();
         loop {
             match self.question(Some(&id), packet).answer(command).await {
                 Ok(_) => return Verdict::Done,
@@ -159,9 +157,8 @@ impl Dispatch {
                     log::debug!("an emitted {} is dropped", command.name());
                     return Verdict::Done;
                 }
-                Err(_) => sleep(pause).await,
+                Err(_) => backoff.wait().await,
             }
-            pause = pause.saturating_mul(2).min(longest);
         }
     }
 
@@ -193,10 +190,9 @@ impl Dispatch {
             Err(reason) => return Verdict::Poison(reason),
         };
         let told = timeout(self.parts.settings.gateway_timeout(), async {
-            let (mut pause, longest) = PAUSES;
+            let mut backoff = Backoff::default();
             while self.nodes.tell(Audience::Session(session), frame.clone()).await.is_err() {
-                sleep(pause).await;
-                pause = pause.saturating_mul(2).min(longest);
+                backoff.wait().await;
             }
         });
         if told.await.is_err() {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::broker::Broker;
+use super::Broker;
 use super::line::Line;
 use super::{packet, pattern};
 use crate::actors::Forward;

@@ -19,12 +19,14 @@ use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Consumer};
 use tokio::sync::{OnceCell, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::dead_letters::DeadLetters;
 use super::dispatch::{Dispatch, Outcome, Verdict};
-use super::{BusError, Nodes, Parts};
+use super::{BusError, Parts};
+use crate::cluster::Nodes;
 use crate::metrics::Part;
+use crate::retry::LogOnce;
 
 /// The pause before a queue that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -84,19 +86,19 @@ impl Intake {
     }
 
     async fn read_again_and_again(&self) {
-        let mut said = None;
+        let mut log_once = LogOnce::default();
         loop {
-            if let Err(error) = self.try_read(&mut said).await {
-                self.say(&mut said, &error);
+            if let Err(error) = self.try_read(&mut log_once).await {
+                self.log(&mut log_once, &error);
             }
             sleep(AGAIN).await;
         }
     }
 
-    /// Says why the queue cannot be read: once, and not at every try until it is over.
-    fn say(&self, said: &mut Option<String>, error: &BusError) {
+    /// Logs why the queue cannot be read.
+    fn log(&self, log_once: &mut LogOnce, error: &BusError) {
         let why = error.to_string();
-        if matches!(error, BusError::Away) || said.as_ref() == Some(&why) {
+        if matches!(error, BusError::Away) || !log_once.is_new(&why, Instant::now()) {
             log::debug!("cannot read {}: {why}", self.queue);
             return;
         }
@@ -107,20 +109,19 @@ impl Intake {
         } else {
             log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
         }
-        *said = Some(why);
     }
 
     /// Reads as long as the channel lasts. What was not acknowledged by then is given up here, and
     /// delivered again: nothing is left to be done twice, or out of order.
-    async fn try_read(&self, said: &mut Option<String>) -> Result<(), BusError> {
+    async fn try_read(&self, log_once: &mut LogOnce) -> Result<(), BusError> {
         let channel = self.parts.consumer.channel().await?;
-        let end = self.read(&channel, said).await;
+        let end = self.read(&channel, log_once).await;
         // With it go the messages, and the lock.
         let _ = timeout(CLOSE_TIMEOUT, channel.close(200, "done".into())).await;
         end
     }
 
-    async fn read(&self, channel: &Channel, said: &mut Option<String>) -> Result<(), BusError> {
+    async fn read(&self, channel: &Channel, log_once: &mut LogOnce) -> Result<(), BusError> {
         let mut lock = match &self.lock {
             Some(name) => Some(lock(channel, name).await?),
             None => None,
@@ -135,7 +136,7 @@ impl Intake {
             .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default())
             .await?;
         log::info!("reads {}", self.queue);
-        *said = None;
+        log_once.is_over(Instant::now());
         let replies = OnceCell::new();
         // As long as the prefetch: the broker sends no more before one of them is acknowledged.
         let (in_order, mut line) = mpsc::channel::<Delivery>(prefetch.into());

@@ -14,14 +14,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::at;
-use super::broker::{Broker, BusError};
 use super::gateway::{Carried, Place, body};
 use super::packet::Reply;
-use super::trouble::Trouble;
 use super::wave::{Fate, Wave};
+use super::{Broker, BusError};
 use crate::actors::{Asker, Forward, Forwarded};
+use crate::amqp::PERSISTENT;
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
 use crate::protocol::{Code, Exception};
+use crate::retry::LogOnce;
 use crate::settings::{RabbitMq, RouteKind};
 
 /// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
@@ -41,7 +42,7 @@ pub(super) struct Line {
     settings: Arc<RabbitMq>,
     broker: Broker,
     metrics: Arc<Metrics>,
-    trouble: Trouble,
+    log_once: LogOnce,
 }
 
 /// An open channel, and what is under way there.
@@ -76,7 +77,7 @@ impl Line {
         broker: Broker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { queue, settings, broker, metrics, trouble: Trouble::default() }
+        Self { queue, settings, broker, metrics, log_once: LogOnce::default() }
     }
 
     /// Carries until nobody gives it anything any more.
@@ -86,7 +87,7 @@ impl Line {
             match opened.unwrap_or(Err(BusError::Late)) {
                 Ok(open) => self.serve(open, first, &mut events).await,
                 Err(error) => {
-                    self.say(format!("cannot reach queue {}: {error}", self.queue));
+                    self.log_once.warn(&format!("cannot reach queue {}: {error}", self.queue));
                     self.fail(first.forward.asker, ForwardOutcome::Unavailable);
                 }
             }
@@ -156,7 +157,7 @@ impl Line {
             self.fail(asker, ForwardOutcome::Unavailable);
         }
         if let Some(error) = broken {
-            self.say(format!("lost the way to queue {}: {error}", self.queue));
+            self.log_once.warn(&format!("lost the way to queue {}: {error}", self.queue));
         }
     }
 
@@ -183,8 +184,7 @@ impl Line {
             .with_message_id(id.as_str().into());
         let kind = forward.route.kind;
         let properties = match kind {
-            // It outlives a restart of the broker.
-            RouteKind::Event => properties.with_delivery_mode(2),
+            RouteKind::Event => properties.with_delivery_mode(PERSISTENT),
             // Its answer would find nobody later.
             RouteKind::Request => properties
                 .with_delivery_mode(1)
@@ -218,16 +218,15 @@ impl Line {
             let Some(waiting) = open.waiting.get(&id) else { continue };
             match fate {
                 Fate::Taken => {
-                    if self.trouble.is_over(Instant::now()) {
-                        log::info!("queue {} takes events of clients again", self.queue);
-                    }
+                    let recovered = format!("queue {} takes events of clients again", self.queue);
+                    self.log_once.recovered(&recovered);
                     if waiting.kind == RouteKind::Event {
                         self.conclude(open, &id, ForwardOutcome::Confirmed, Ok(None));
                     }
                     continue;
                 }
-                Fate::Refused => self.say(format!("queue {} takes nothing", self.queue)),
-                Fate::Returned => self.say(format!(
+                Fate::Refused => self.log_once.warn(&format!("queue {} takes nothing", self.queue)),
+                Fate::Returned => self.log_once.warn(&format!(
                     "there is no queue {}, which the gateway is to send to",
                     self.queue
                 )),
@@ -254,7 +253,8 @@ impl Line {
         let reply = match Reply::read(body) {
             Ok(reply) => reply,
             Err(error) => {
-                self.say(format!("an answer from queue {} cannot be read: {error}", self.queue));
+                self.log_once
+                    .warn(&format!("an answer from queue {} cannot be read: {error}", self.queue));
                 let problem = "the service's answer cannot be read";
                 let unreadable = Err(Exception::new(Code::Internal, problem));
                 return self.conclude(open, id, ForwardOutcome::Unreadable, unreadable);
@@ -308,13 +308,6 @@ impl Line {
     fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {
         let fits = asker.answer(answer);
         self.metrics.gateway_forward(if fits { outcome } else { ForwardOutcome::Unavailable });
-    }
-
-    /// Says what is wrong: once, and not with every event until it is over.
-    fn say(&mut self, problem: String) {
-        if self.trouble.is_news(&problem, Instant::now()) {
-            log::warn!("{problem}");
-        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! The company's other services, over RabbitMQ, in the words of NestJS.
 //!
-//! `broker` keeps the connections. Nothing here is the truth: what must not be lost stands in the
+//! Nothing here is the truth: what must not be lost stands in the
 //! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
 //! in the database.
 
 mod backlog;
-mod broker;
 mod dead_letters;
 mod destination;
 mod dispatch;
@@ -13,13 +12,11 @@ mod event;
 mod gateway;
 mod intake;
 mod line;
-mod nodes;
 mod packet;
 mod pattern;
 mod presence;
 mod relay;
 mod rpc;
-mod trouble;
 mod users;
 mod wave;
 
@@ -28,14 +25,13 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::time::{Instant, sleep_until};
 
-pub use broker::{Broker, BusError};
-pub use nodes::Nodes;
-
 use self::gateway::Gateway;
 use self::intake::Intake;
 use self::presence::Presence;
 use self::relay::Relay;
 use crate::actors::{Desk, Outside};
+use crate::amqp::{Broker, BusError};
+use crate::cluster::Nodes;
 use crate::metrics::{ConnectionUse, Metrics};
 use crate::settings::RabbitMq;
 
@@ -76,9 +72,9 @@ impl Bus {
         &self.broker
     }
 
-    /// What sessions need to reach other services.
+    /// Starts the actors that take events of sessions to other services.
     #[must_use]
-    pub fn outside(&self) -> Outside {
+    pub fn start_gateway(&self) -> Outside {
         let handle = self.arbiter.handle();
         let gateway = Gateway::start_in_arbiter(&handle, {
             let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
@@ -100,8 +96,14 @@ impl Bus {
         }
     }
 
-    /// Connects, and goes on until [`Bus::stop`]. A broker that is away is waited for.
-    pub fn start(&self, desk: Desk) {
+    /// The thread of all parts.
+    #[must_use]
+    pub fn arbiter(&self) -> ArbiterHandle {
+        self.arbiter.handle()
+    }
+
+    /// Connects, and runs until [`Bus::stop`], whether the broker is there or not.
+    pub fn start(&self, desk: Desk, nodes: &Nodes) {
         let parts = Parts {
             settings: Arc::clone(&self.settings),
             broker: self.broker.clone(),
@@ -113,10 +115,8 @@ impl Bus {
         self.arbiter.spawn(parts.consumer.clone().keep_connected());
         self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
         self.arbiter.spawn(Relay::new(&parts).run());
-        let (nodes, meeting) = Nodes::new(parts.clone());
-        self.arbiter.spawn(meeting);
         self.arbiter.spawn(users::forget_repeats(parts.desk.store().clone()));
-        for intake in Intake::all(&parts, &nodes) {
+        for intake in Intake::all(&parts, nodes) {
             self.arbiter.spawn(intake.run());
         }
     }

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{Instant, timeout};
 
-use super::{Nodes, Parts};
+use super::Parts;
+use crate::cluster::Nodes;
 use crate::metrics::RpcOutcome;
 use crate::protocol::{Code, Exception, parse_data};
 

@@ -14,13 +14,11 @@ use crate::db::{Store, StoreError};
 use crate::domain::{Applied, Role, Timestamp, UserNews};
 use crate::metrics::UserOutcome;
 use crate::protocol::{Exception, Text, parse_data, storable};
+use crate::retry::{Backoff, LogOnce};
 use crate::settings::RabbitMq;
 
-/// The pauses before another try while the database is away: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// How long a failure of the database may be one that passes, before the news are taken for its cause:
-/// what is wrong with the database would move all of them aside.
+/// How long a failure of the database may pass by itself, before the event counts as its cause: a
+/// database in trouble must not send every event to the dead letters.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a repeat is known as one, and how often what is older is forgotten.
@@ -172,7 +170,7 @@ pub async fn forget_repeats(store: Store) {
 /// # Errors
 /// A failure of the database that has not passed.
 pub async fn apply(parts: &Parts, news: UserNews) -> Result<(), StoreError> {
-    let (mut pause, longest) = PAUSES;
+    let (mut backoff, mut log_once) = (Backoff::default(), LogOnce::default());
     let mut failing = None;
     let applied = loop {
         let error = match parts.desk.store().apply_user_news(news.clone()).await {
@@ -184,13 +182,9 @@ pub async fn apply(parts: &Parts, news: UserNews) -> Result<(), StoreError> {
         } else if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return Err(error);
         }
-        // Said once, and not at every try until it is over.
-        if pause == PAUSES.0 {
-            log::warn!("what is told of users waits: {error}");
-        }
+        log_once.warn(&format!("events of users wait for the database: {error}"));
         parts.metrics.user_event(UserOutcome::Retried);
-        sleep(pause).await;
-        pause = pause.saturating_mul(2).min(longest);
+        backoff.wait().await;
     };
     match applied {
         Applied::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),

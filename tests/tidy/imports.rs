@@ -6,14 +6,16 @@ use crate::{Finding, nothing_breaks};
 /// What each module of the crate may use of the others, from the ground up. `auth::X` is one item.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("retry", &[]),
     ("settings", &["domain"]),
     ("metrics", &["domain"]),
     ("protocol", &["domain"]),
     ("db", &["domain"]),
     ("auth", &["domain", "settings"]),
     ("actors", ACTORS),
-    ("cluster", ABOVE_THE_ACTORS),
-    ("bus", ABOVE_THE_ACTORS),
+    ("amqp", &["domain", "settings", "metrics", "retry"]),
+    ("cluster", CLUSTER),
+    ("bus", BUS),
     ("http", ABOVE_THE_ACTORS),
 ];
 
@@ -33,6 +35,15 @@ const ACTORS: &[&str] = &[
 
 const ABOVE_THE_ACTORS: &[&str] =
     &["domain", "settings", "metrics", "protocol", "db", "auth", "actors"];
+
+/// Node to node: nothing of other services.
+const CLUSTER: &[&str] =
+    &["domain", "settings", "metrics", "protocol", "db", "actors", "retry", "amqp"];
+
+/// Other services: what a command does may concern sessions of other nodes.
+const BUS: &[&str] = &[
+    "domain", "settings", "metrics", "protocol", "db", "auth", "actors", "retry", "amqp", "cluster",
+];
 
 /// These put the rest together, and see all of it.
 const COMPOSITION: &[&str] = &["src/lib", "src/main", "src/application", "src/cli"];
@@ -58,7 +69,11 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         "the crate is deprecated: the day it must go, the session and its upgrade change",
     ),
     (&["jsonwebtoken"], &["src/auth"], "what a token proves is decided in one place"),
-    (&["lapin"], &["src/bus"], "the desk runs without a broker, and knows none"),
+    (
+        &["lapin"],
+        &["src/amqp", "src/bus", "src/cluster/amqp"],
+        "the desk runs without a broker, and knows none",
+    ),
 ];
 
 /// What the domain, which decides, has no use for.

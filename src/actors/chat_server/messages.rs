@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::mpsc;
 
 use crate::actors::db_executor::BatchLimits;
 use crate::actors::delivery::Link;
@@ -28,6 +29,8 @@ pub struct ChatServerParts {
     pub burst: u32,
     /// Who is told of users that come to this node and leave it.
     pub presence: Option<Recipient<PresenceChanged>>,
+    /// Takes the new ends of logs to other nodes, after each commit.
+    pub commits: Option<mpsc::Sender<Hints>>,
 }
 
 /// A chat to enter, with what the database says of it.
