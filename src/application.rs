@@ -6,30 +6,28 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Hints, Outside,
-    PageReader, Reception, RoomLimits,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Hints, Outside, PageReader,
+    RateSettings, RoomLimits, UserAdmission,
 };
+use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
 use crate::bus::Bus;
 use crate::cluster::{
     self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, publish_hints,
 };
 use crate::db::{self, Direction, Store};
-use crate::domain::NodeId;
+use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
-/// How long sessions have to get their close frames before the server ends.
-const CLOSING: Duration = Duration::from_millis(300);
 
 /// How the storage is reached, as the settings say.
 #[must_use]
@@ -51,6 +49,7 @@ pub struct Application {
     port: u16,
     handle: Handle,
     shutdown_timeout: Duration,
+    goodbye_grace: Duration,
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
     nodes: Nodes,
@@ -84,6 +83,14 @@ impl Application {
     /// # Errors
     /// Anything that would keep the server from working, with what to do about it.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        Self::build_with(settings, Timings::default()).await
+    }
+
+    /// Connects, migrates and binds, with other timers than a server in service has.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub async fn build_with(settings: Settings, timings: Timings) -> anyhow::Result<Self> {
         let database = database(&settings);
         // First, since the secret lies beside the database.
         if let Some(warning) = db::check(&database)? {
@@ -105,10 +112,12 @@ impl Application {
         // Hints are for other nodes, and only the broker reaches them.
         let outside = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
         let (reader, server) = (reading.handle(), control.handle());
-        let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
-        let chat_server = desk.chat_server().clone();
+        let arbiters = (&reader, &server);
+        let parts =
+            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
+        let chat_server = parts.chat_server.clone();
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
-        let node = desk.node();
+        let node = parts.node;
         let nodes = Nodes::new(node, backplane, chat_server.clone(), Arc::clone(&metrics));
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
@@ -124,26 +133,25 @@ impl Application {
             (settings.server.workers, settings.server.shutdown_timeout());
         let (poll, poll_metrics) = (settings.cluster.poll(), Arc::clone(&metrics));
         let (heartbeat, rabbitmq) = (settings.limits.heartbeat(), settings.rabbitmq.clone());
-        let bus_desk = desk.clone();
+        let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
-        let state = web::Data::new(State {
-            origins: Arc::new(http::Origins::new(listed, Arc::clone(&metrics))),
-            desk,
-            settings: Arc::new(settings),
-            metrics,
-            ready,
-            stopping: will_stop,
-        });
+        let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
+        let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let poller = ChangePoller::new(store.clone(), chat_server, poll_metrics, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
-            worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new()
-                .wrap(http::cors(Arc::clone(&state.origins)))
-                .wrap(from_fn(http::refuse_in_form))
-                .wrap(from_fn(http::drain))
-                .configure(http::configure(state.clone()))
+            let worker = Arbiter::current();
+            let state = web::Data::new(State {
+                app: AppState::on(&worker, Arc::clone(&parts)),
+                settings: Arc::clone(&settings),
+                metrics: Arc::clone(&metrics),
+                origins: Arc::clone(&origins),
+                ready: Arc::clone(&ready),
+                stopping: will_stop.clone(),
+            });
+            worker_server.do_send(AddWorker(worker));
+            App::new().configure(http::configure(state))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
@@ -157,7 +165,7 @@ impl Application {
         })
         // A connection ends as soon as its last answer is written: a client that waits for the end of a
         // closed WebSocket does not wait longer. What is left of a refused request's body is read before
-        // its answer (`http::drain`).
+        // its answer (`http::connection::drain`).
         .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
         .shutdown_timeout(shutdown_timeout.as_secs());
@@ -179,7 +187,7 @@ impl Application {
             Some(bus) => {
                 let settings = Arc::new(rabbitmq);
                 let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
-                bus.start(bus_desk, &nodes);
+                bus.start(bus_parts, &nodes);
                 let arbiter = bus.arbiter();
                 arbiter.spawn(driver.run(port));
                 arbiter.spawn(nodes.clone().run(events));
@@ -196,6 +204,7 @@ impl Application {
             port: address.port(),
             handle,
             shutdown_timeout,
+            goodbye_grace: timings.goodbye_grace,
             arbiters: vec![reading, control],
             bus,
             nodes,
@@ -218,9 +227,10 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, arbiters, bus, nodes, .. } = self;
+        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, bus, nodes, .. } =
+            self;
         let running = server.handle();
-        actix::spawn(stop_when_told(handle, running, shutdown_timeout));
+        actix::spawn(stop_when_told(handle, running, shutdown_timeout, goodbye_grace));
         server.await?;
         nodes.leave().await;
         if let Some(bus) = &bus {
@@ -234,7 +244,12 @@ impl Application {
     }
 }
 
-async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration) {
+async fn stop_when_told(
+    handle: Handle,
+    server: ServerHandle,
+    timeout: Duration,
+    goodbye_grace: Duration,
+) {
     tokio::select! {
         () = signal() => {}
         () = handle.stop.notified() => {}
@@ -245,7 +260,7 @@ async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration)
     handle.chat_server.do_send(EndAll);
     // So would a body that does not come.
     handle.stopping.send_replace(true);
-    actix::clock::sleep(CLOSING).await;
+    actix::clock::sleep(goodbye_grace).await;
     server.stop(true).await;
 }
 
@@ -268,24 +283,25 @@ async fn signal() {
     }
 }
 
-fn desk(
+fn parts(
     settings: &Settings,
+    timings: Timings,
     verifier: Verifier,
     store: &Store,
     metrics: &Arc<Metrics>,
-    reading: &ArbiterHandle,
-    control: &ArbiterHandle,
+    (reading, control): (&ArbiterHandle, &ArbiterHandle),
     outside: Option<(Outside, mpsc::Sender<Hints>)>,
-) -> Desk {
+) -> AppParts {
     let (outside, commits) = outside.unzip();
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
         move |_| PageReader::new(store, metrics)
     });
-    let reception = Reception::start_in_arbiter(reading, {
+    let user_admission = UserAdmission::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
-        move |_| Reception::new(store, metrics)
+        let rate = RateSettings { per_second: limits.messages_per_second, burst: limits.burst };
+        move |_| UserAdmission::new(store, metrics, rate)
     });
     let parts = ChatServerParts {
         store: store.clone(),
@@ -300,22 +316,22 @@ fn desk(
             session_events: limits.session_queue_events,
             session_bytes: limits.session_queue_bytes,
         },
+        timings,
         sessions_per_user: limits.sessions_per_user,
-        messages_per_second: limits.messages_per_second,
-        burst: limits.burst,
         presence: outside.as_ref().map(|outside| outside.presence.clone()),
         commits,
     };
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
-    Desk::new(DeskParts {
+    AppParts {
         node: NodeId::random(),
         store: store.clone(),
         verifier,
         chat_server,
-        reception,
+        user_admission,
         limits: limits.clone(),
+        timings,
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
-        outside,
-    })
+        integrations: outside,
+    }
 }

@@ -4,7 +4,7 @@
 mod messages;
 mod outside;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -13,21 +13,17 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, Entrance, ExecutorDied,
-    Hints, Interest, Interests, Join, Leave, Locate, Meter, RoomDied, RoomIdle, Unannounced,
-    Updated, UserChanged, Watch,
+    Hints, Interest, Interests, Join, Leave, Locate, RoomDied, RoomIdle, RoomIs, RoomRequest,
+    Route, Unannounced, Updated, UserChanged, Watch,
 };
 
-use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
+use super::db_executor::{DbExecutor, ExecutorLink, WritePermits};
 use super::delivery::Link;
 use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
 use super::ws_session::{Kick, Purpose, Push};
-use crate::domain::{
-    ChatId, ChatKind, Hub, RateLimit, Recent, Role, Seq, SessionId, Timestamp, UserId,
-};
+use crate::domain::{ChatId, ChatKind, Hub, Recent, Role, Seq, SessionId};
 use crate::protocol::{self, ChatView};
 
-/// Users whose rate is remembered before those at rest are forgotten.
-const RATES: usize = 10_000;
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
@@ -43,8 +39,6 @@ pub struct ChatServer {
     announced: Recent<ChatId>,
     /// Those of which nobody is to be told again.
     settled: Recent<ChatId>,
-    /// Of users who post over HTTP.
-    rates: HashMap<UserId, RateLimit>,
     /// The server stops: who comes now is sent away.
     ending: bool,
 }
@@ -61,7 +55,6 @@ impl ChatServer {
             workers: Vec::new(),
             announced,
             settled: Recent::new(ANNOUNCED),
-            rates: HashMap::new(),
             ending: false,
         }
     }
@@ -72,15 +65,15 @@ impl ChatServer {
         arbiter: &ArbiterHandle,
         ctx: &Context<Self>,
     ) -> Arc<ExecutorLink> {
-        let backlog = Arc::new(Backlog::new(self.parts.backlog));
+        let permits = Arc::new(WritePermits::new(self.parts.backlog));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
-        let (theirs, chat_server) = (Arc::clone(&backlog), ctx.address());
+        let (theirs, chat_server) = (Arc::clone(&permits), ctx.address());
         let commits = self.parts.commits.clone();
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server, commits)
         });
-        Arc::new(ExecutorLink { addr, backlog })
+        Arc::new(ExecutorLink { addr, permits })
     }
 
     fn executor_of(&self, chat: ChatId) -> usize {
@@ -110,6 +103,7 @@ impl ChatServer {
                 reader: parts.reader.clone(),
                 chat_server: ctx.address(),
                 limits: parts.room,
+                timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
             })
         });
@@ -272,17 +266,18 @@ impl Handler<Locate> for ChatServer {
     }
 }
 
-impl Handler<Meter> for ChatServer {
-    type Result = Result<(), u64>;
+impl Handler<Route> for ChatServer {
+    type Result = ();
 
-    fn handle(&mut self, Meter(user): Meter, _: &mut Self::Context) -> Self::Result {
-        let now = Timestamp::now();
-        if self.rates.len() >= RATES && !self.rates.contains_key(&user) {
-            // Who has rested long enough is as good as new.
-            self.rates.retain(|_, rate| !rate.is_full(now));
+    fn handle(&mut self, Route { chat, request, learn }: Route, ctx: &mut Self::Context) {
+        let room = self.room(chat, ctx);
+        let sent = request.send_to(&room);
+        if let (Ok(()), Some(learn)) = (&sent, learn) {
+            // Bounded: one for each request that was routed.
+            learn.do_send(RoomIs { chat, room });
         }
-        let (per_second, burst) = (self.parts.messages_per_second, self.parts.burst);
-        self.rates.entry(user).or_insert_with(|| RateLimit::new(per_second, burst, now)).take(now)
+        // Dropped, a request that found the mailbox full is answered `unavailable`.
+        drop(sent);
     }
 }
 

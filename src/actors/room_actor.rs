@@ -3,42 +3,41 @@
 mod life;
 mod messages;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::life::{FAREWELL, RETRY};
 pub use messages::{
     Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
     Retire, RoomLimits, RoomNode, RoomParts,
 };
 
 use super::chat_server::RoomDied;
-use super::db_executor::{Answer, Close, Submit};
+use super::db_executor::{CloseRoom, Submit};
 use super::delivery::{Deliver, Link, Origin, Posted};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
 use super::ws_session::{Attached, Kick, NotAttached, Page};
-use crate::db::{Mark, Marked, Range, Refusal};
-use crate::domain::{Author, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
+use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
+use crate::domain::{
+    Author, Draft, Idle, Message, PostResult, Receipt, Replay, Room, Seq, SessionId, Step,
+};
 use crate::metrics::Part;
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
 
-/// Submitted to the executor, and not answered.
+/// A write that the executor has not answered.
 enum InFlight {
     Open,
-    Post(Waiting),
+    Post(PendingPost),
     Mark(Reply<Result<Marked, Refusal>>),
 }
 
-/// What is left of a post while its draft is with the executor.
-struct Waiting {
+/// The room's part of a post while its draft is with the executor.
+struct PendingPost {
     author: Arc<Author>,
-    body: String,
-    client_id: String,
     origin: Option<Origin>,
     reply: Reply<PostOutcome>,
 }
@@ -66,13 +65,15 @@ pub struct RoomActor {
     parts: RoomParts,
     state: State,
     sessions: Vec<Link>,
-    in_flight: VecDeque<InFlight>,
+    /// By the number in their correlation ids.
+    in_flight: HashMap<u64, InFlight>,
+    last_write: u64,
     /// To the authors of what is stored and not delivered yet.
-    replies: HashMap<Seq, (Stored, Reply<PostOutcome>)>,
+    replies: HashMap<Seq, (PostResult, Reply<PostOutcome>)>,
     reads: HashMap<(Seq, Seq), Readers>,
     /// The question where the log ends is under way, or will be asked again soon.
     asking: bool,
-    lingering: bool,
+    idle: Idle,
 }
 
 impl RoomActor {
@@ -80,22 +81,26 @@ impl RoomActor {
     pub fn new(parts: RoomParts) -> Self {
         parts.node.metrics.rooms.inc();
         let state = State::Opening { attaching: Vec::new(), posting: Vec::new(), hint: Seq::ZERO };
-        let (sessions, in_flight, reads) = (Vec::new(), VecDeque::new(), HashMap::new());
+        let (sessions, in_flight, reads) = (Vec::new(), HashMap::new(), HashMap::new());
         Self {
             parts,
             state,
             sessions,
             in_flight,
+            last_write: 0,
             replies: HashMap::new(),
             reads,
             asking: false,
-            lingering: false,
+            idle: Idle::default(),
         }
     }
 
     /// A dead executor is replaced, and the room told; what it swallows is answered then.
-    fn submit(&self, submit: Submit) {
-        self.parts.executor.addr.do_send(submit);
+    fn submit(&mut self, op: WriteOp, in_flight: InFlight) {
+        self.last_write += 1;
+        self.in_flight.insert(self.last_write, in_flight);
+        let id = WriteId { source: self.parts.generation, number: self.last_write };
+        self.parts.executor.addr.do_send(Submit(Write { id, op }));
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
@@ -118,23 +123,14 @@ impl RoomActor {
 
     fn post(&mut self, post: Post) {
         let State::Open(room) = &mut self.state else { return };
-        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.backlog.reserve() {
+        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.permits.take() {
             self.parts.node.metrics.messages_unavailable.inc();
-            post.reply.send(PostOutcome::Stored(Stored::Unavailable));
+            post.reply.send(PostOutcome::Stored(PostResult::Unavailable));
             return;
         }
         room.posted();
         let Post { draft, author, origin, reply } = post;
-        let body = draft.body.as_str().to_owned();
-        let client_id = draft.client_id.as_str().to_owned();
-        self.in_flight.push_back(InFlight::Post(Waiting {
-            author,
-            body,
-            client_id,
-            origin,
-            reply,
-        }));
-        self.submit(Submit::Post { draft, generation: self.parts.generation });
+        self.submit(WriteOp::Post(draft), InFlight::Post(PendingPost { author, origin, reply }));
     }
 
     /// Does what the order of the chat asks for next.
@@ -196,11 +192,11 @@ impl RoomActor {
         self.parts.node.reader.do_send(ReadPage { range, room: ctx.address() });
     }
 
-    fn stored(&mut self, waiting: Waiting, stored: Stored) -> Option<Posted> {
-        let Waiting { author, body, client_id, origin, reply } = waiting;
+    fn stored(&mut self, post: PendingPost, draft: Draft, stored: PostResult) -> Option<Posted> {
+        let PendingPost { author, origin, reply } = post;
         let metrics = &self.parts.node.metrics;
         match stored {
-            Stored::New(Receipt { id, seq, created_at }, ref nickname) => {
+            PostResult::New(Receipt { id, seq, created_at }, ref nickname) => {
                 let author = named(author, nickname.as_deref());
                 metrics.messages_stored.inc();
                 if matches!(self.state, State::Retired) {
@@ -209,14 +205,21 @@ impl RoomActor {
                     return None;
                 }
                 self.replies.insert(seq, (stored, reply));
-                let chat_id = self.parts.chat;
-                let message = Message { id, chat_id, seq, author, body, client_id, created_at };
+                let message = Message {
+                    id,
+                    chat_id: draft.chat_id,
+                    seq,
+                    author,
+                    body: draft.body.into_string(),
+                    client_id: draft.client_id.into_string(),
+                    created_at,
+                };
                 Some(Posted::new(&message, origin))
             }
             other => {
                 match other {
-                    Stored::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
-                    Stored::Unavailable => drop(metrics.messages_unavailable.inc()),
+                    PostResult::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
+                    PostResult::Unavailable => drop(metrics.messages_unavailable.inc()),
                     _ => {}
                 }
                 reply.send(PostOutcome::Stored(other));
@@ -247,7 +250,7 @@ impl Drop for RoomActor {
     fn drop(&mut self) {
         let RoomParts { chat, generation, executor, node } = &self.parts;
         node.metrics.rooms.dec();
-        executor.addr.do_send(Close { chat: *chat, generation: *generation });
+        executor.addr.do_send(CloseRoom { generation: *generation });
         if std::thread::panicking() {
             node.metrics.panicked(Part::Room);
             log::error!("the room of chat {chat} died of a panic and is replaced");
@@ -298,7 +301,7 @@ impl Handler<Post> for RoomActor {
                 posting.push(post);
                 self.open(ctx);
             }
-            State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
+            State::Opening { .. } => post.reply.send(PostOutcome::Stored(PostResult::Unavailable)),
             State::Open(_) => self.post(post),
             State::Retired => post.reply.send(PostOutcome::Moved(Box::new(post.draft))),
         }
@@ -311,14 +314,13 @@ impl Handler<MarkRead> for RoomActor {
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
         let is_taken = !matches!(self.state, State::Retired)
             && self.in_flight.len() < self.parts.node.limits.posts
-            && self.parts.executor.backlog.reserve();
+            && self.parts.executor.permits.take();
         if !is_taken {
             reply.send(Err(Refusal::Unavailable));
             return;
         }
-        self.in_flight.push_back(InFlight::Mark(reply));
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
-        self.submit(Submit::Mark { mark, generation: self.parts.generation });
+        self.submit(WriteOp::Mark(mark), InFlight::Mark(reply));
     }
 }
 
@@ -346,24 +348,15 @@ impl Handler<Answers> for RoomActor {
         let mut answered = 0;
         let mut news = Vec::new();
         let mut opened = None;
-        for answer in answers {
-            // A room that is not open yet has submitted that question alone: all else is to a dead one.
-            let is_expected = matches!(
-                (self.in_flight.front(), &answer),
-                (Some(InFlight::Open), Answer::Opened(_))
-                    | (Some(InFlight::Post(_)), Answer::Posted(_))
-                    | (Some(InFlight::Mark(_)), Answer::Marked(_))
-            );
-            if !is_expected {
-                continue;
-            }
-            match (self.in_flight.pop_front(), answer) {
-                (Some(InFlight::Open), Answer::Opened(head)) => opened = Some(head),
-                (Some(InFlight::Post(waiting)), Answer::Posted(stored)) => {
+        for Written { id, result } in answers {
+            match (self.in_flight.remove(&id.number), result) {
+                (Some(InFlight::Open), WriteResult::LastSeq(_, head)) => opened = Some(head),
+                (Some(InFlight::Post(post)), WriteResult::Post(draft, stored)) => {
                     answered += 1;
-                    news.extend(self.stored(waiting, stored));
+                    news.extend(self.stored(post, draft, stored));
                 }
-                (Some(InFlight::Mark(reply)), Answer::Marked(marked)) => reply.send(marked),
+                (Some(InFlight::Mark(reply)), WriteResult::Mark(_, marked)) => reply.send(marked),
+                // Of an executor that was replaced: answered already.
                 _ => {}
             }
         }
@@ -374,7 +367,7 @@ impl Handler<Answers> for RoomActor {
             self.opened(head, ctx);
         }
         if matches!(self.state, State::Retired) && self.in_flight.is_empty() {
-            ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+            ctx.run_later(self.parts.node.timings.drain_grace, |_, ctx| ctx.stop());
         }
         self.linger(ctx);
     }
@@ -404,7 +397,8 @@ impl Handler<PageRead> for RoomActor {
                     if let State::Open(room) = &mut self.state {
                         room.read_failed();
                     }
-                    ctx.run_later(RETRY, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
+                    let retry = self.parts.node.timings.retry;
+                    ctx.run_later(retry, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
                 }
             }
         }

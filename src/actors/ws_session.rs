@@ -26,8 +26,8 @@ use self::frames::{Fragments, Incoming};
 use self::reading::{Reading, Request};
 use super::chat_server::Disconnect;
 use super::delivery::{Link, Meter};
-use super::desk::{Arrival, Desk, Stranger};
 use super::room_actor::RoomActor;
+use crate::app::{Admitted, AppState, HandshakePermit};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
     ChatId, RateLimit, Receipt, Role, Seq, SessionId, Standing, Streams, Timestamp,
@@ -112,7 +112,7 @@ enum Early {
 enum Phase {
     /// No token yet.
     Stranger {
-        _place: Stranger,
+        _permit: HandshakePermit,
         /// From the URL.
         resume: Vec<Entry>,
     },
@@ -125,18 +125,18 @@ enum Phase {
 /// How a connection begins.
 pub enum Beginning {
     /// The upgrade request had a token.
-    Known(Box<Arrival>),
+    Known(Box<Admitted>),
     /// The first frame must have one. The URL may have named chats to go on with.
-    Unknown(Stranger, Vec<Entry>),
+    Unknown(HandshakePermit, Vec<Entry>),
 }
 
 pub struct WsSession {
     id: SessionId,
-    desk: Desk,
+    desk: AppState,
     meter: Arc<Meter>,
     phase: Phase,
     /// Taken when the actor starts.
-    beginning: Option<Box<Arrival>>,
+    beginning: Option<Box<Admitted>>,
     fragments: Fragments,
     /// Held while a command waits for the database, or for rooms.
     reading: Rc<Reading>,
@@ -151,11 +151,13 @@ pub struct WsSession {
 
 impl WsSession {
     #[must_use]
-    pub fn new(desk: Desk, beginning: Beginning) -> Self {
+    pub fn new(desk: AppState, beginning: Beginning) -> Self {
         desk.metrics().sessions.inc();
         let (phase, beginning) = match beginning {
             Beginning::Known(arrival) => (Phase::Arriving(None), Some(arrival)),
-            Beginning::Unknown(place, resume) => (Phase::Stranger { _place: place, resume }, None),
+            Beginning::Unknown(permit, resume) => {
+                (Phase::Stranger { _permit: permit, resume }, None)
+            }
         };
         let limits = desk.limits();
         let fragments = Fragments::new(limits.frame_bytes);
@@ -222,7 +224,7 @@ impl WsSession {
 
     /// The first frame of a connection without a token.
     fn introduce(&mut self, envelope: &Envelope<'_>, ctx: &mut ws::WebsocketContext<Self>) {
-        let limits = protocol::Limits::from(self.desk.limits());
+        let limits = self.desk.request_limits();
         let exception = match Command::parse(envelope, &limits) {
             Ok(Command::Authenticate { token, resume }) => {
                 return self.authenticate(&token, resume, envelope.id.clone(), ctx);
@@ -235,7 +237,7 @@ impl WsSession {
     }
 
     fn obey(&mut self, envelope: &Envelope<'_>, ctx: &mut ws::WebsocketContext<Self>) {
-        let limits = protocol::Limits::from(self.desk.limits());
+        let limits = self.desk.request_limits();
         let id = envelope.id.as_ref();
         if let Err(exception) = self.count_frame() {
             return self.refuse(id, Some(&envelope.event), &exception, ctx);
@@ -424,16 +426,6 @@ impl Handler<Kick> for WsSession {
                 ctx.text(protocol::goodbye("shutdown", retry_after_ms));
                 self.close(1001, Ending::Shutdown, ctx);
             }
-        }
-    }
-}
-
-impl From<&crate::settings::Limits> for protocol::Limits {
-    fn from(limits: &crate::settings::Limits) -> Self {
-        Self {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
         }
     }
 }

@@ -29,8 +29,9 @@ use self::gateway::Gateway;
 use self::intake::Intake;
 use self::presence::Presence;
 use self::relay::Relay;
-use crate::actors::{Desk, Outside};
+use crate::actors::Outside;
 use crate::amqp::{Broker, BusError};
+use crate::app::{AppParts, AppState};
 use crate::cluster::Nodes;
 use crate::metrics::{ConnectionUse, Metrics};
 use crate::settings::RabbitMq;
@@ -43,7 +44,7 @@ pub struct Parts {
     pub broker: Broker,
     /// The one that takes in what other services say, and acknowledges it.
     pub consumer: Broker,
-    pub desk: Desk,
+    pub app: AppState,
     pub metrics: Arc<Metrics>,
 }
 
@@ -103,19 +104,19 @@ impl Bus {
     }
 
     /// Connects, and runs until [`Bus::stop`], whether the broker is there or not.
-    pub fn start(&self, desk: Desk, nodes: &Nodes) {
+    pub fn start(&self, app: Arc<AppParts>, nodes: &Nodes) {
         let parts = Parts {
             settings: Arc::clone(&self.settings),
             broker: self.broker.clone(),
             consumer: self.consumer.clone(),
-            desk,
+            app: AppState::on(&self.arbiter.handle(), app),
             metrics: Arc::clone(&self.metrics),
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
         self.arbiter.spawn(parts.consumer.clone().keep_connected());
-        self.arbiter.spawn(backlog::watch(parts.desk.store().clone(), Arc::clone(&parts.metrics)));
+        self.arbiter.spawn(backlog::watch(parts.app.store().clone(), Arc::clone(&parts.metrics)));
         self.arbiter.spawn(Relay::new(&parts).run());
-        self.arbiter.spawn(users::forget_repeats(parts.desk.store().clone()));
+        self.arbiter.spawn(users::forget_repeats(parts.app.store().clone()));
         for intake in Intake::all(&parts, nodes) {
             self.arbiter.spawn(intake.run());
         }

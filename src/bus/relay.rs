@@ -110,7 +110,7 @@ impl Relay {
         Self {
             settings: Arc::clone(&parts.settings),
             broker: parts.broker.clone(),
-            store: parts.desk.store().clone(),
+            store: parts.app.store().clone(),
             metrics: Arc::clone(&parts.metrics),
             destinations: destinations(&parts.settings),
             lanes: Lanes::default(),

@@ -18,39 +18,64 @@ pub fn is_less(after: Role, before: Role) -> bool {
     before == Role::Admin && after != Role::Admin
 }
 
-/// Whether the chat exists for this user. To anyone else it is `chat_not_found`, existing or not.
+/// Every chat exists for an admin, and for others those that they are a member of. To anyone else a
+/// chat is `chat_not_found`, existing or not.
 #[must_use]
-pub fn may_see(role: Role, standing: &Standing) -> bool {
-    role == Role::Admin || standing.member
+pub fn may_read(role: Role, access: &Standing) -> bool {
+    may_read_all(role) || access.member
 }
 
-/// Whether the user may leave the chat's room: a customer is always in the own support chat.
+/// An admin reads every chat, without a look at who is a member.
 #[must_use]
-pub fn may_leave(role: Role, standing: &Standing) -> bool {
-    !(role == Role::Customer && standing.kind == ChatKind::Support && standing.member)
-}
-
-/// Whether the user may make a chat of chosen people.
-#[must_use]
-pub fn may_create_group(role: Role) -> bool {
+pub fn may_read_all(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Whether the user may be told of every chat that is made or moves, and list them all.
+/// Who reads a chat may write in it.
+#[must_use]
+pub fn may_post(role: Role, access: &Standing) -> bool {
+    may_read(role, access)
+}
+
+/// A customer is always in the own support chat; every other room may be left.
+#[must_use]
+pub fn may_leave(role: Role, access: &Standing) -> bool {
+    !(role == Role::Customer && access.kind == ChatKind::Support && access.member)
+}
+
+/// Admins list every chat, others those that they are a member of.
+#[must_use]
+pub fn may_list_all(role: Role) -> bool {
+    role == Role::Admin
+}
+
+/// Admins may be told of every chat that is made or moves.
 #[must_use]
 pub fn may_watch(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Whether the user may list, make and block users, and see their addresses.
+/// Admins make chats of chosen people.
+#[must_use]
+pub fn may_create_group(role: Role) -> bool {
+    role == Role::Admin
+}
+
+/// Customers have exactly one chat of their own with the company.
+#[must_use]
+pub fn has_own_chat(role: Role) -> bool {
+    role == Role::Customer
+}
+
+/// Admins list, make and block users, and see their addresses.
 #[must_use]
 pub fn may_manage_users(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Whether the user may send what is meant for `wanted` alone; for everybody where it is none.
+/// An event for other services may be meant for one role alone.
 #[must_use]
-pub fn may_send(role: Role, wanted: Option<Role>) -> bool {
+pub fn may_forward(role: Role, wanted: Option<Role>) -> bool {
     wanted.is_none_or(|wanted| wanted == role)
 }
 
@@ -83,22 +108,57 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_sees_nothing_that_is_not_theirs() {
-        assert!(may_see(Role::Customer, &standing(ChatKind::Support, true)));
-        assert!(!may_see(Role::Customer, &standing(ChatKind::Support, false)));
-        assert!(!may_see(Role::Customer, &standing(ChatKind::Group, false)));
+    fn each_verb_is_open_to_these_roles_in_these_chats() {
+        use ChatKind::{Group, Support};
+        use Role::{Admin, Bot, Customer, System};
+        // Services do not sign in: as users, they may do what a customer may.
+        for (role, kind, member, verbs) in [
+            (Customer, Support, true, "read post"),
+            (Customer, Support, false, "leave"),
+            (Customer, Group, true, "read post leave"),
+            (Customer, Group, false, "leave"),
+            (Admin, Support, true, "read post leave"),
+            (Admin, Support, false, "read post leave"),
+            (Admin, Group, true, "read post leave"),
+            (Admin, Group, false, "read post leave"),
+            (Bot, Support, false, "leave"),
+            (Bot, Group, true, "read post leave"),
+            (System, Support, false, "leave"),
+            (System, Group, true, "read post leave"),
+        ] {
+            let access = standing(kind, member);
+            let open: Vec<&str> = [
+                ("read", may_read(role, &access)),
+                ("post", may_post(role, &access)),
+                ("leave", may_leave(role, &access)),
+            ]
+            .into_iter()
+            .filter_map(|(verb, is_open)| is_open.then_some(verb))
+            .collect();
+            assert_eq!(open.join(" "), verbs, "{role:?} {kind:?} {member}");
+        }
     }
 
     #[test]
-    fn an_admin_sees_every_chat() {
-        assert!(may_see(Role::Admin, &standing(ChatKind::Support, false)));
-        assert!(may_see(Role::Admin, &standing(ChatKind::Group, false)));
+    fn each_verb_without_a_chat_is_open_to_one_role() {
+        for (verb, role) in [
+            (may_read_all as fn(Role) -> bool, Role::Admin),
+            (may_list_all, Role::Admin),
+            (may_watch, Role::Admin),
+            (may_create_group, Role::Admin),
+            (may_manage_users, Role::Admin),
+            (has_own_chat, Role::Customer),
+        ] {
+            for other in [Role::Customer, Role::Admin, Role::Bot, Role::System] {
+                assert_eq!(verb(other), other == role, "{other:?}");
+            }
+        }
     }
 
     #[test]
-    fn a_customer_stays_in_the_own_chat_and_may_leave_a_group() {
-        assert!(!may_leave(Role::Customer, &standing(ChatKind::Support, true)));
-        assert!(may_leave(Role::Customer, &standing(ChatKind::Group, true)));
-        assert!(may_leave(Role::Admin, &standing(ChatKind::Support, false)));
+    fn an_event_is_forwarded_for_its_role_or_for_all() {
+        assert!(may_forward(Role::Customer, None));
+        assert!(may_forward(Role::Admin, Some(Role::Admin)));
+        assert!(!may_forward(Role::Customer, Some(Role::Admin)));
     }
 }

@@ -120,9 +120,9 @@ pub struct Draft {
     pub expect_seq: Option<Seq>,
 }
 
-/// What became of a [`Draft`].
+/// The result of posting a [`Draft`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
+pub enum PostResult {
     /// It is in the log, for the first time, and there its author has this nickname.
     New(Receipt, Option<String>),
     /// It was in the log before; nothing was stored.

@@ -13,16 +13,22 @@ mod stream;
 mod hub;
 mod rate_limit;
 mod recent;
+mod idle;
+mod timings;
 
 pub use chat::{Chat, ChatKind, Member, Standing};
 pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
+pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
-pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Receipt, Stored, TextError};
+pub use message::{
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, PostResult, Receipt, TextError,
+};
 pub use news::{Applied, Lane, News, UserNews};
-pub use rate_limit::RateLimit;
+pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
+pub use timings::Timings;
 pub use user::{Author, Identity, OWN_ISSUER, Role, User};

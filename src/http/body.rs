@@ -21,7 +21,7 @@ impl Body {
     /// What is not JSON, or not as it must be: the path is named.
     pub fn read<T: Request>(&self, state: &State) -> Result<T, Exception> {
         let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
-        parse_body(text, &state.limits())
+        parse_body(text, &state.app.request_limits())
     }
 }
 

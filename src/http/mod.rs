@@ -18,7 +18,8 @@ mod ws;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
@@ -27,22 +28,23 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
-pub use connection::{drain, watch_peer};
-pub use cors::{cors, refuse_in_form};
+pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
 
-use crate::actors::Desk;
+use crate::app::AppState;
 use crate::metrics::Metrics;
-use crate::protocol::{Code, Exception, Limits, Order};
+use crate::protocol::{Code, Exception, Order};
 use crate::settings::Settings;
 use body::Body;
+use connection::drain;
+use cors::{cors, refuse_in_form};
 use list::List;
 use query::{Query, id_in_path};
 
-/// What every handler may ask for. One for all workers.
+/// The state of all handlers, one for each worker thread.
 pub struct State {
-    pub desk: Desk,
+    pub app: AppState,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
@@ -52,30 +54,21 @@ pub struct State {
     pub stopping: watch::Receiver<bool>,
 }
 
-impl State {
-    /// The bounds that requests are held against.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        let limits = &self.settings.limits;
-        Limits {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
-        }
-    }
-}
-
 /// What a handler answers with.
 type Answer = Result<HttpResponse, Problem>;
 
-/// Every path and method that is answered. All else is a refusal in the same form.
+/// Every path and method that is answered, and the middleware around them. All else is a refusal in
+/// the same form.
 ///
-/// [`cors()`] is to be wrapped around the application, which is the only place for it.
+/// An upgrade has only [`cors()`] around it: a session's connection keeps the memory of what lies
+/// around its handler.
 pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {
-        routes
-            .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
-            .app_data(state)
+        let origins = Arc::clone(&state.origins);
+        let upgrades = guard::All(guard::Get())
+            .and(guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE)));
+        let upgrade = web::resource("/ws").guard(upgrades).route(web::to(ws::upgrade));
+        let rest = web::scope("")
             .service(at("/ws", [socket(ws::upgrade)]))
             .service(at("/chats", [get(chats::list), post(chats::create)]))
             .service(at("/chats/{id}", [get(chats::show)]))
@@ -89,6 +82,11 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
             .service(at("/readyz", [get(ops::ready)]))
             .service(at("/metrics", [get(ops::metrics)]))
             .default_service(web::to(problem::no_route));
+        routes
+            .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
+            .app_data(state)
+            .service(upgrade.wrap(cors(Arc::clone(&origins))))
+            .service(rest.wrap(cors(origins)).wrap(from_fn(refuse_in_form)).wrap(from_fn(drain)));
     }
 }
 
@@ -164,7 +162,6 @@ fn json(
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, web};
     use serde_json::Value;

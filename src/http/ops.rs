@@ -43,7 +43,7 @@ pub async fn ready(state: web::Data<State>) -> Answer {
             false => "away",
         }
     });
-    match timeout(PING_TIMEOUT, state.desk.store().ping()).await {
+    match timeout(PING_TIMEOUT, state.app.store().ping()).await {
         Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready", broker }, 0)?),
         Ok(Err(_)) | Err(_) => Err(not_ready("the database does not answer").into()),
     }

@@ -12,6 +12,8 @@ scenarios! {
     what_is_posted_is_heard_in_the_room,
     a_chat_is_made_or_found,
     a_read_mark_is_put,
+    a_post_follows_a_room_that_has_retired
+        ["server.workers" = 1, "limits.messages_per_second" = 1_000, "limits.burst" = 1_000],
     who_am_i,
     users_are_for_admins,
     a_user_may_be_known_before_the_first_token,
@@ -94,6 +96,28 @@ async fn a_read_mark_is_put(app: TestApp) {
     assert_eq!(put(1).await, json!({"readSeq": 2, "unread": 1}));
     assert_eq!(put(99).await, json!({"readSeq": 3, "unread": 0}));
     app.put(&agent, "/chats/999999/read", json!({"seq": 1})).await.problem(404, "chat_not_found");
+}
+
+async fn a_post_follows_a_room_that_has_retired(app: TestApp) {
+    let agent = admin("ada");
+    let chat = app.post(&customer("kim"), "/chats", json!({})).await.body["id"].clone();
+    let (posts, read) = (format!("/chats/{chat}/messages"), format!("/chats/{chat}/read"));
+    let post = async || app.post(&agent, &posts, json!({"message": "hello"})).await.is(201);
+    let rooms = async || app.metric("frontdesk_rooms").await;
+    let last = std::cell::Cell::new(0);
+    // An empty room retires, and is there for a while beside the one that follows it.
+    eventually("a second room", || async {
+        let receipt = post().await;
+        assert_eq!(receipt["seq"], last.get() + 1);
+        last.set(last.get() + 1);
+        (rooms().await == 2.0).then_some(())
+    })
+    .await;
+    let mark = app.put(&agent, &read, json!({"seq": last.get()})).await.is(200);
+    assert_eq!(mark, json!({"readSeq": last.get(), "unread": 0}));
+    // The thread still remembers the room that has ended.
+    eventually("no room", || async { (rooms().await == 0.0).then_some(()) }).await;
+    assert_eq!(post().await["seq"], last.get() + 1);
 }
 
 async fn who_am_i(app: TestApp) {

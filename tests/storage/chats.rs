@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use frontdesk::db::{Batch, ChatPage, Mark, Scope};
+use frontdesk::db::{ChatPage, Mark, Scope};
 use frontdesk::domain::{Chat, ChatId, ChatKind, Role, Seq, Timestamp, UserId};
 
 use crate::contract;
-use crate::desk::{Desk, fill, note, write};
+use crate::desk::{Desk, fill, note, raise, write};
 
 contract! {
     a_chat_shows_its_members_and_last_message,
@@ -126,7 +126,7 @@ async fn a_user_stands_to_a_chat_by_membership_and_mark(desk: Desk) {
     let mut writer = desk.writer().await;
     fill(&mut writer, chat, kim, 3).await;
     let mark = Mark { chat_id: chat, user_id: ada, seq: Seq(2) };
-    writer.write(Batch { marks: vec![mark], ..Batch::default() }).await;
+    raise(&mut writer, vec![mark]).await[0].unwrap();
 
     let kims = desk.store.standings(kim, vec![chat, ChatId(999)]).await.unwrap();
     assert_eq!(kims.len(), 1);

@@ -6,9 +6,12 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _};
-use frontdesk::db::{Batch, Config, Direction, Store, UserFilter, Writer, Written};
+use frontdesk::db::{
+    Config, Direction, Mark, Marked, Refusal, Store, UserFilter, Write, WriteId, WriteOp,
+    WriteResult, Writer,
+};
 use frontdesk::domain::{
-    Body, ChatId, ClientId, Draft, Identity, Receipt, Role, Seq, Stored, UserId,
+    Body, ChatId, ClientId, Draft, Identity, PostResult, Receipt, Role, Seq, UserId,
 };
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
@@ -228,16 +231,53 @@ pub fn note(chat_id: ChatId, author: UserId, text: &str) -> Draft {
     Draft { client_id: ClientId::random(), ..draft(chat_id, author, "x", text) }
 }
 
-pub async fn write(writer: &mut Writer, drafts: Vec<Draft>) -> Vec<Stored> {
-    let Written { drafts, .. } = writer.write(Batch { drafts, ..Batch::default() }).await;
-    drafts
+/// Runs one batch; answers the results in the order of `ops`.
+pub async fn run(writer: &mut Writer, ops: Vec<WriteOp>) -> Vec<WriteResult> {
+    let write = |(number, op)| Write { id: WriteId { source: 1, number }, op };
+    let batch: Vec<_> = (0..).zip(ops).map(write).collect();
+    let ids: Vec<_> = batch.iter().map(|write| write.id).collect();
+    let mut written = writer.write(batch).await;
+    written.sort_by_key(|written| written.id.number);
+    assert_eq!(written.iter().map(|written| written.id).collect::<Vec<_>>(), ids);
+    written.into_iter().map(|written| written.result).collect()
+}
+
+/// Posts the drafts, each of which comes back with its result.
+pub async fn write(writer: &mut Writer, drafts: Vec<Draft>) -> Vec<PostResult> {
+    let results = run(writer, drafts.iter().cloned().map(WriteOp::Post).collect()).await;
+    let of = |(draft, result): (Draft, WriteResult)| match result {
+        WriteResult::Post(back, result) if back == draft => result,
+        other => panic!("{draft:?} has {other:?}"),
+    };
+    drafts.into_iter().zip(results).map(of).collect()
+}
+
+pub async fn raise(writer: &mut Writer, marks: Vec<Mark>) -> Vec<Result<Marked, Refusal>> {
+    let results = run(writer, marks.into_iter().map(WriteOp::Mark).collect()).await;
+    results.iter().map(marked).collect()
+}
+
+#[track_caller]
+pub fn posted(result: &WriteResult) -> &PostResult {
+    match result {
+        WriteResult::Post(_, result) => result,
+        other => panic!("no post: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub fn marked(result: &WriteResult) -> Result<Marked, Refusal> {
+    match result {
+        WriteResult::Mark(_, marked) => *marked,
+        other => panic!("no mark: {other:?}"),
+    }
 }
 
 /// Where a message that was stored now stands.
 #[track_caller]
-pub fn new(stored: &Stored) -> Receipt {
+pub fn new(stored: &PostResult) -> Receipt {
     match stored {
-        Stored::New(receipt, _) => *receipt,
+        PostResult::New(receipt, _) => *receipt,
         other => panic!("not stored: {other:?}"),
     }
 }

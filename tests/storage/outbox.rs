@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use frontdesk::db::{Batch, HistoryPage, Mark, OutboxEntry, OutboxState, Store};
-use frontdesk::domain::{ChatId, Draft, Lane, Message, News, Seq, Stored, Timestamp, UserId};
+use frontdesk::db::{HistoryPage, Mark, OutboxEntry, OutboxState, Store, WriteOp};
+use frontdesk::domain::{ChatId, Draft, Lane, Message, News, PostResult, Seq, Timestamp, UserId};
 use tokio::time::timeout;
 
 use crate::contract;
-use crate::desk::{Desk, draft, fill, identity, new, note, write};
+use crate::desk::{Desk, draft, fill, identity, marked, new, note, raise, run, write};
 
 contract! {
     an_event_is_there_if_and_only_if_its_message_is,
@@ -78,7 +78,7 @@ async fn an_event_is_there_if_and_only_if_its_message_is(desk: Desk) {
     ];
     for _ in 0..2 {
         let stored = write(&mut writer, drafts.clone()).await;
-        assert_eq!(stored[4], Stored::Failed);
+        assert_eq!(stored[4], PostResult::Failed);
         let told: Vec<Message> = waiting(&store)
             .await
             .into_iter()
@@ -140,8 +140,7 @@ async fn a_busy_day(store: &Store) -> (UserId, ChatId) {
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 2).await;
     let marks = vec![Mark { chat_id: chat, user_id: lee.id, seq: Seq(1) }];
-    let written = writer.write(Batch { marks, ..Batch::default() }).await;
-    assert!(written.marks[0].is_ok());
+    assert!(raise(&mut writer, marks).await[0].is_ok());
     store.set_blocked(lee.id, true).await.unwrap();
     (kim, chat)
 }
@@ -162,8 +161,7 @@ async fn a_read_mark_that_does_not_grow_is_no_news(desk: Desk) {
     let mut told = async |seqs: &[i64]| {
         let mark = |seq: &i64| Mark { chat_id: chat, user_id: ada, seq: Seq(*seq) };
         let marks = seqs.iter().map(mark).collect();
-        let written = writer.write(Batch { marks, ..Batch::default() }).await;
-        assert!(written.marks.iter().all(Result::is_ok));
+        assert!(raise(&mut writer, marks).await.iter().all(Result::is_ok));
         let entries = waiting(&store).await;
         store.clear_outbox(entries.iter().map(|entry| entry.id).collect()).await.unwrap();
         of_chat(&entries, chat)
@@ -184,10 +182,11 @@ async fn what_ones_own_message_reads_is_no_news(desk: Desk) {
     let store = desk.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     let mark = |user_id, seq| Mark { chat_id: chat, user_id, seq: Seq(seq) };
-    let drafts = vec![note(chat, kim, "1"), note(chat, ada, "2"), note(chat, kim, "3")];
-    let marks = vec![mark(kim, 3), mark(kim, 1), mark(ada, 3)];
-    let written = writer.write(Batch { drafts, marks, heads: vec![] }).await;
-    assert!(written.marks.iter().all(Result::is_ok));
+    let drafts = [note(chat, kim, "1"), note(chat, ada, "2"), note(chat, kim, "3")];
+    let mut ops: Vec<_> = [mark(kim, 3), mark(kim, 1), mark(ada, 3)].map(WriteOp::Mark).into();
+    ops.extend(drafts.map(WriteOp::Post));
+    let results = run(&mut writer, ops).await;
+    assert!(results[..3].iter().all(|result| marked(result).is_ok()));
     let expected = ["message 1", "message 2", "message 3", &format!("{ada} read 3")];
     assert_eq!(of_chat(&waiting(&store).await, chat), expected);
 }

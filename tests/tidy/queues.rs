@@ -21,7 +21,7 @@ const DO_SEND: &[(&str, &str)] = &[
     ),
     ("src/actors/reply", "the one answer of a request"),
     (
-        "src/actors/desk",
+        "src/app",
         "one announcement for each chat that is made, one block for each that an admin asks for",
     ),
     ("src/bus/users", "one for each user that is told of, one after the other"),

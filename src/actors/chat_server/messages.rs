@@ -9,9 +9,9 @@ use crate::actors::db_executor::BatchLimits;
 use crate::actors::delivery::Link;
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
-use crate::actors::room_actor::{RoomActor, RoomLimits};
+use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits};
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Role, Seq, SessionId, UserId};
+use crate::domain::{Chat, ChatId, Role, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 
 /// What ChatServer is made with.
@@ -24,9 +24,8 @@ pub struct ChatServerParts {
     pub backlog: usize,
     pub batch: BatchLimits,
     pub room: RoomLimits,
+    pub timings: Timings,
     pub sessions_per_user: usize,
-    pub messages_per_second: u32,
-    pub burst: u32,
     /// Who is told of users that come to this node and leave it.
     pub presence: Option<Recipient<PresenceChanged>>,
     /// Takes the new ends of logs to other nodes, after each commit.
@@ -82,16 +81,59 @@ pub struct Watch {
     pub watching: bool,
 }
 
-/// Takes one of a user's posts that come over no session, whose rate is limited as a session's is.
-/// Answers with the milliseconds to wait where there are too many.
-#[derive(Message)]
-#[rtype(result = "Result<(), u64>")]
-pub struct Meter(pub UserId);
-
 /// Asks for a chat's room, which is started where there is none.
 #[derive(Message)]
 #[rtype(result = "Addr<RoomActor>")]
 pub struct Locate(pub ChatId);
+
+/// A request for a chat's room, which is started where there is none. Nobody waits for ChatServer:
+/// what finds a mailbox full is dropped, and its reply answers `unavailable`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Route {
+    pub chat: ChatId,
+    pub request: RoomRequest,
+    /// Told where the room is, so that it sends there itself the next time.
+    pub learn: Option<Recipient<RoomIs>>,
+}
+
+/// A request that a room answers through its `Reply`.
+pub enum RoomRequest {
+    Post(Post),
+    MarkRead(MarkRead),
+}
+
+impl RoomRequest {
+    /// Hands the request to a room.
+    ///
+    /// # Errors
+    /// The request itself, where the room's mailbox is full or the room has ended.
+    pub fn send_to(self, room: &Addr<RoomActor>) -> Result<(), SendError<Self>> {
+        fn back<M>(
+            error: SendError<M>,
+            request: impl FnOnce(M) -> RoomRequest,
+        ) -> SendError<RoomRequest> {
+            match error {
+                SendError::Full(message) => SendError::Full(request(message)),
+                SendError::Closed(message) => SendError::Closed(request(message)),
+            }
+        }
+        match self {
+            Self::Post(post) => room.try_send(post).map_err(|error| back(error, Self::Post)),
+            Self::MarkRead(mark) => {
+                room.try_send(mark).map_err(|error| back(error, Self::MarkRead))
+            }
+        }
+    }
+}
+
+/// The address of a chat's room, as it is now. A room that has retired answers `Moved`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomIs {
+    pub chat: ChatId,
+    pub room: Addr<RoomActor>,
+}
 
 /// A chat was made.
 #[derive(Message)]

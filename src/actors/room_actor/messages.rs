@@ -5,13 +5,13 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use crate::actors::chat_server::ChatServer;
-use crate::actors::db_executor::{Answer, ExecutorLink};
+use crate::actors::db_executor::ExecutorLink;
 use crate::actors::delivery::{Link, Origin};
 use crate::actors::page_reader::PageReader;
 use crate::actors::reply::Reply;
 use crate::actors::ws_session::{Purpose, WsSession};
-use crate::db::{Marked, Refusal};
-use crate::domain::{Author, ChatId, Draft, Message, Seq, SessionId, Stored, UserId};
+use crate::db::{Marked, Refusal, Written};
+use crate::domain::{Author, ChatId, Draft, Message, PostResult, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 
 /// What a room is made with.
@@ -27,6 +27,7 @@ pub struct RoomNode {
     pub reader: Addr<PageReader>,
     pub chat_server: Addr<ChatServer>,
     pub limits: RoomLimits,
+    pub timings: Timings,
     pub metrics: Arc<Metrics>,
 }
 
@@ -71,7 +72,7 @@ pub struct Post {
 /// What became of a post.
 #[derive(Debug)]
 pub enum PostOutcome {
-    Stored(Stored),
+    Stored(PostResult),
     /// The room has retired; the same goes to the one that ChatServer knows now.
     Moved(Box<Draft>),
 }
@@ -96,10 +97,10 @@ pub struct ReplayPage {
     pub up_to: Seq,
 }
 
-/// What the executor answers, in the order of what was submitted.
+/// The results of writes of one transaction.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Answers(pub Vec<Answer>);
+pub struct Answers(pub Vec<Written>);
 
 /// A page that was read, or not.
 #[derive(Message)]

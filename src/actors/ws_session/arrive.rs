@@ -1,22 +1,17 @@
 //! Getting in: the token, the rooms, and the answers that wait for them.
 
-use std::time::Duration;
-
 use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
 use super::{Attached, Early, Member, Phase, Purpose, WsSession};
 use crate::actors::chat_server::{Connect, Entrance, Join, Leave};
-use crate::actors::desk::Arrival;
+use crate::app::{Admitted, authenticate};
 use crate::domain::{Chat, ChatId, ChatKind, RateLimit, Role, Seq, Standing, Timestamp};
 use crate::metrics::Ending;
 use crate::protocol::{
     self, ChatState, ChatView, EnteredView, Entry, Exception, Expires, RequestId, Welcome,
     WelcomeLimits,
 };
-
-/// How long rooms may take to let a session in. A database that is away shows sooner.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Rooms that are being entered, and who is told once they have been.
 pub struct Entering {
@@ -64,7 +59,7 @@ impl WsSession {
         request: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) {
-        let claims = match self.desk.verify(token) {
+        let claims = match authenticate::verify(&self.desk, token) {
             Ok(claims) => claims,
             Err(exception) => return self.turn_away(request.as_ref(), &exception, ctx),
         };
@@ -75,7 +70,7 @@ impl WsSession {
         };
         let desk = self.desk.clone();
         let resume = resume.unwrap_or(from_url);
-        let arrival = async move { desk.arrive(claims, resume).await };
+        let arrival = async move { authenticate::connect(&desk, claims, resume).await };
         self.after(arrival, ctx, |this, arrival, ctx| match arrival {
             Ok(arrival) => this.arrive(arrival, Some(request), ctx),
             Err(exception) => this.turn_away(request.as_ref(), &exception, ctx),
@@ -105,7 +100,7 @@ impl WsSession {
     /// Enters the rooms of a user who was let in. `request` is there where it was a frame that asked.
     pub(super) fn arrive(
         &mut self,
-        Arrival { user, chats, resume }: Arrival,
+        Admitted { user, chats, resume }: Admitted,
         request: Option<Option<RequestId>>,
         ctx: &mut WebsocketContext<Self>,
     ) {
@@ -188,7 +183,7 @@ impl WsSession {
     /// Gives up an entry that a room leaves unanswered for too long.
     fn await_rooms(&self, ctx: &mut WebsocketContext<Self>) {
         let entry = self.entries;
-        ctx.run_later(ROOM_TIMEOUT, move |this, ctx| {
+        ctx.run_later(self.desk.timings().room_timeout, move |this, ctx| {
             let is_waiting =
                 |entering: &Entering| entering.rooms.iter().any(|room| room.state.is_none());
             if this.entries == entry && this.entering.as_deref().is_some_and(is_waiting) {

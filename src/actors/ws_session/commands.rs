@@ -8,6 +8,7 @@ use crate::actors::chat_server::{Leave, Watch};
 use crate::actors::delivery::Origin;
 use crate::actors::reply::Reply;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor};
+use crate::app::{Caller, authenticate, chat_access, create_chat};
 use crate::domain::{ChatId, ClientId, Draft, Role, Timestamp, access};
 use crate::protocol::{
     self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId,
@@ -114,8 +115,8 @@ impl WsSession {
         self.reading.hold();
         let desk = self.desk.clone();
         let visit = async move {
-            desk.standing(&user, chat).await?;
-            desk.locate(chat).await
+            chat_access::to_chat(&desk, &user, chat, access::may_post).await?;
+            super::stream::locate(&desk, chat).await
         };
         self.after(visit, ctx, move |this, room: Result<Addr<RoomActor>, Exception>, ctx| {
             let again = id.clone();
@@ -211,7 +212,7 @@ impl WsSession {
         let user = member.user.clone();
         let chats: Vec<ChatId> = entries.iter().map(|entry| entry.chat_id).collect();
         self.reading.hold();
-        let look = async move { desk.standings(&user, chats).await };
+        let look = async move { chat_access::to_chats(&desk, &user, chats).await };
         self.after(look, ctx, move |this, standings, ctx| match standings {
             Ok(standings) => this.enter(&entries, standings, id, ctx),
             Err(exception) => {
@@ -258,7 +259,7 @@ impl WsSession {
         let Some(member) = self.member() else { return Ok(()) };
         let user = member.user.clone();
         self.reading.hold();
-        let create = async move { desk.create_chat(&user, chat, Some(session)).await };
+        let create = async move { create_chat(&desk, &user, chat, Some(session)).await };
         self.after(create, ctx, move |this, created, ctx| match created {
             Ok((chat, standing, _))
                 if this.member().is_some_and(|member| member.streams.contains(chat.id)) =>
@@ -300,12 +301,12 @@ impl WsSession {
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
     ) -> Result<(), Exception> {
-        let claims = self.desk.verify(token)?;
+        let claims = authenticate::verify(&self.desk, token)?;
         self.reading.hold();
         let desk = self.desk.clone();
-        let admit = async move { desk.admit(claims).await };
+        let admit = async move { authenticate::admit(&desk, claims).await };
         self.after(admit, ctx, move |this, admitted, ctx| {
-            let renewed = admitted.and_then(|(user, _)| match this.member() {
+            let renewed = admitted.and_then(|Caller { user, .. }| match this.member() {
                 Some(member) if member.user.id() == user.id() => {
                     let expires_at = user.expires_at();
                     let is_less = access::is_less(user.role(), member.user.role());

@@ -8,6 +8,7 @@ use actix_web_actors::ws::WebsocketContext;
 use super::commands::{Done, answer};
 use super::{Member, WsSession};
 use crate::actors::gateway::{Answer, Asker, Forward};
+use crate::app::chat_access;
 use crate::domain::{ChatId, Role, access};
 use crate::metrics::ForwardOutcome;
 use crate::protocol::{Code, Envelope, Exception, Fields, RequestId};
@@ -47,7 +48,7 @@ impl WsSession {
         if refused.code != Code::UnknownEvent {
             return None;
         }
-        self.desk.outside()?.routes.get(event).cloned()
+        self.desk.integrations()?.routes.get(event).cloned()
     }
 
     /// Passes an event on; its answer comes when it comes, and holds nothing up.
@@ -76,7 +77,7 @@ impl WsSession {
         route: &Route,
         envelope: &Envelope<'_>,
     ) -> Result<(Option<ChatId>, bool, String), Exception> {
-        let most_bytes = self.desk.outside().map_or(0, |outside| outside.most_bytes);
+        let most_bytes = self.desk.integrations().map_or(0, |outside| outside.most_bytes);
         let metrics = Arc::clone(self.desk.metrics());
         let member = self.member().ok_or_else(Exception::unavailable)?;
         let wanted = match route.role {
@@ -84,7 +85,7 @@ impl WsSession {
             RouteRole::Customer => Some(Role::Customer),
             RouteRole::Admin => Some(Role::Admin),
         };
-        if !access::may_send(member.user.role(), wanted) {
+        if !access::may_forward(member.user.role(), wanted) {
             return Err(Exception::forbidden("this event is not for users of this role"));
         }
         let data = envelope.data.map_or("{}", |data| data.get());
@@ -117,7 +118,9 @@ impl WsSession {
                     member.forwards.looking = true;
                     let user = member.user.clone();
                     let desk = self.desk.clone();
-                    let look = async move { desk.standing(&user, chat).await };
+                    let look = async move {
+                        chat_access::to_chat(&desk, &user, chat, access::may_read).await
+                    };
                     self.after(look, ctx, move |this, standing, ctx| {
                         let Some(member) = this.member() else { return };
                         member.forwards.looking = false;
@@ -142,7 +145,7 @@ impl WsSession {
         let (asker, answer) = Asker::new(Arc::clone(&self.meter), most_events, most_bytes);
         let route = Arc::clone(&sent.route);
         let forward = Forward { route, session, user, chat, fields, asker };
-        let gateway = self.desk.outside().map(|outside| &outside.gateway);
+        let gateway = self.desk.integrations().map(|outside| &outside.gateway);
         if let Some(Err(refused)) = gateway.map(|gateway| gateway.try_send(forward)) {
             self.desk.metrics().gateway_forward(ForwardOutcome::Unavailable);
             // Its asker is dropped with it, which answers it `unavailable`.

@@ -7,13 +7,15 @@ use actix::prelude::*;
 use actix_web_actors::ws::WebsocketContext;
 
 use super::{Asked, Early, Pending, Phase, WsSession};
+use crate::actors::chat_server::Locate;
 use crate::actors::delivery::{Deliver, Origin, Posted, Tell};
-use crate::actors::desk::{mark_view, refused};
 use crate::actors::reply::Reply;
 use crate::actors::reply::{Answered, Unanswered};
 use crate::actors::room_actor::{Post, PostOutcome, ReplayPage, RoomActor};
+use crate::app::mark_read::mark_view;
+use crate::app::{AppState, refused};
 use crate::db::{Marked, Refusal};
-use crate::domain::{ChatId, Draft, Live, Receipt, Replay, Seq, Stored};
+use crate::domain::{ChatId, Draft, Live, PostResult, Receipt, Replay, Seq};
 use crate::protocol::{self, Exception, Frame, ReceiptView};
 
 /// How long a session waits before it asks again for a page that could not be read.
@@ -60,7 +62,7 @@ pub struct Page {
 
 impl Unanswered for PostOutcome {
     fn unanswered() -> Self {
-        Self::Stored(Stored::Unavailable)
+        Self::Stored(PostResult::Unavailable)
     }
 }
 
@@ -134,8 +136,8 @@ impl WsSession {
         };
         let Some(pending) = self.member().and_then(|member| member.answered(nonce)) else { return };
         match stored {
-            Stored::New(receipt, _) => Self::ack(&pending, receipt, false, ctx),
-            Stored::Duplicate(receipt) => Self::ack(&pending, receipt, true, ctx),
+            PostResult::New(receipt, _) => Self::ack(&pending, receipt, false, ctx),
+            PostResult::Duplicate(receipt) => Self::ack(&pending, receipt, true, ctx),
             refused => {
                 if let Some(exception) = Exception::of_stored(pending.chat, &refused) {
                     self.refuse(pending.request.as_ref(), Some("send_message"), &exception, ctx);
@@ -158,7 +160,7 @@ impl WsSession {
     /// answers it `unavailable`.
     pub(super) fn relocate(&mut self, chat: ChatId, post: Post, ctx: &mut WebsocketContext<Self>) {
         let desk = self.desk.clone();
-        let located = async move { desk.locate(chat).await };
+        let located = async move { locate(&desk, chat).await };
         // Nothing overtakes it meanwhile.
         ctx.wait(located.into_actor(self).map(move |room, this, _| {
             if let (Ok(room), Some(member)) = (room, this.member())
@@ -168,6 +170,14 @@ impl WsSession {
             }
         }));
     }
+}
+
+/// A chat's room on this node.
+///
+/// # Errors
+/// `unavailable` while the server stops.
+pub(super) async fn locate(app: &AppState, chat: ChatId) -> Result<Addr<RoomActor>, Exception> {
+    app.chat_server().send(Locate(chat)).await.map_err(|_| Exception::unavailable())
 }
 
 impl Handler<Attached> for WsSession {

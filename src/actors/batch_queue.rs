@@ -1,21 +1,21 @@
-//! What waits while something runs, to go together once it has: batching with no timer.
+//! Group-commit queue: items that come during a run go together into the next. No timer.
 
 use std::collections::VecDeque;
 
 /// A queue whose items are taken many at a time, one run after the other.
 #[derive(Debug)]
-pub struct Gather<T> {
+pub struct BatchQueue<T> {
     waiting: VecDeque<T>,
     busy: bool,
 }
 
-impl<T> Default for Gather<T> {
+impl<T> Default for BatchQueue<T> {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), busy: false }
     }
 }
 
-impl<T> Gather<T> {
+impl<T> BatchQueue<T> {
     pub fn push(&mut self, item: T) {
         self.waiting.push_back(item);
     }
@@ -25,8 +25,8 @@ impl<T> Gather<T> {
         self.waiting.len()
     }
 
-    /// Begins a run with what waits, as long as `fits` says so of each item, and at least one.
-    /// Nothing while a run is under way, or nothing waits.
+    /// Begins a run with the items that wait, as long as each `fits`, and at least one. Nothing
+    /// while a run is under way, or nothing waits.
     pub fn begin(&mut self, mut fits: impl FnMut(&T) -> bool) -> Option<Vec<T>> {
         if self.busy {
             return None;
@@ -55,27 +55,27 @@ mod tests {
 
     #[test]
     fn what_comes_during_a_run_goes_together_into_the_next() {
-        let mut gather = Gather::default();
-        gather.push(1);
-        assert_eq!(gather.begin(|_| true), Some(vec![1]));
-        gather.push(2);
-        gather.push(3);
-        assert_eq!(gather.begin(|_| true), None);
-        gather.end();
-        assert_eq!(gather.begin(|_| true), Some(vec![2, 3]));
+        let mut queue = BatchQueue::default();
+        queue.push(1);
+        assert_eq!(queue.begin(|_| true), Some(vec![1]));
+        queue.push(2);
+        queue.push(3);
+        assert_eq!(queue.begin(|_| true), None);
+        queue.end();
+        assert_eq!(queue.begin(|_| true), Some(vec![2, 3]));
     }
 
     #[test]
     fn a_run_is_bounded_and_takes_at_least_one() {
-        let mut gather = Gather::default();
-        [5, 5, 5].into_iter().for_each(|item| gather.push(item));
+        let mut queue = BatchQueue::default();
+        [5, 5, 5].into_iter().for_each(|item| queue.push(item));
         let mut room = 10;
         let mut fits = |item: &i32| {
             room -= item;
             room >= 0
         };
-        assert_eq!(gather.begin(&mut fits), Some(vec![5, 5]));
-        gather.end();
-        assert_eq!(gather.begin(|_| false), Some(vec![5]));
+        assert_eq!(queue.begin(&mut fits), Some(vec![5, 5]));
+        queue.end();
+        assert_eq!(queue.begin(|_| false), Some(vec![5]));
     }
 }

@@ -1,0 +1,79 @@
+//! Chat access: how a user stands to chats, and whether that allows what is asked for.
+
+use super::{AppState, Caller};
+use crate::auth::AuthenticatedUser;
+use crate::domain::{ChatId, Role, Standing, access};
+use crate::protocol::Exception;
+
+/// What may be done in a chat: one of the verbs of [`access`].
+pub type Verb = fn(Role, &Standing) -> bool;
+
+/// The access to one chat, if it allows `verb`.
+///
+/// # Errors
+/// `chat_not_found` where the chat does not exist, for anybody or for this user; `forbidden` where it
+/// may be read, and no more.
+pub async fn to_chat(
+    app: &AppState,
+    user: &AuthenticatedUser,
+    chat: ChatId,
+    verb: Verb,
+) -> Result<Standing, Exception> {
+    let found = readable(app, user, vec![chat]).await?.pop();
+    allowed(user.role(), chat, found.as_ref(), verb)
+}
+
+/// The access to each of several chats that may be read, in their order.
+///
+/// # Errors
+/// `chat_not_found` for the first that does not exist, for anybody or for this user.
+pub async fn to_chats(
+    app: &AppState,
+    user: &AuthenticatedUser,
+    chats: Vec<ChatId>,
+) -> Result<Vec<Standing>, Exception> {
+    let found = readable(app, user, chats.clone()).await?;
+    let access = |chat| found.iter().find(|access| access.chat_id == chat).copied();
+    chats
+        .into_iter()
+        .map(|chat| access(chat).ok_or_else(|| Exception::chat_not_found(chat)))
+        .collect()
+}
+
+/// The access to those of the chats that the user may read, in any order.
+pub(super) async fn readable(
+    app: &AppState,
+    user: &AuthenticatedUser,
+    chats: Vec<ChatId>,
+) -> Result<Vec<Standing>, Exception> {
+    let mut found = app.store().standings(user.id(), chats).await?;
+    found.retain(|access| access::may_read(user.role(), access));
+    Ok(found)
+}
+
+/// The same as [`to_chat`], for a caller whose own chats are known.
+pub(super) async fn of_caller(
+    app: &AppState,
+    caller: &Caller,
+    chat: ChatId,
+    verb: Verb,
+) -> Result<Standing, Exception> {
+    match caller.chats.iter().find(|access| access.chat_id == chat) {
+        known @ Some(_) => allowed(caller.role(), chat, known, verb),
+        // Not among those that came with the user: an admin's, or one that is long quiet.
+        None => to_chat(app, &caller.user, chat, verb).await,
+    }
+}
+
+fn allowed(
+    role: Role,
+    chat: ChatId,
+    access: Option<&Standing>,
+    verb: Verb,
+) -> Result<Standing, Exception> {
+    match access.filter(|access| access::may_read(role, access)) {
+        None => Err(Exception::chat_not_found(chat)),
+        Some(access) if verb(role, access) => Ok(*access),
+        Some(_) => Err(Exception::forbidden("this may not be done in this chat")),
+    }
+}
