@@ -1,23 +1,17 @@
 //! The company's other services, over RabbitMQ, in the words of NestJS.
 //!
-//! Nothing here is the truth: what must not be lost stands in the
-//! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
-//! in the database.
+//! Nothing here is the truth: what must not be lost stays in the database's outbox until the broker
+//! has confirmed it, and what comes in is acknowledged once it is in the database.
 
 mod backlog;
-mod dead_letters;
 mod destination;
-mod dispatch;
 mod event;
 mod gateway;
-mod intake;
-mod line;
+mod inbound;
 mod packet;
 mod pattern;
 mod presence;
 mod relay;
-mod rpc;
-mod users;
 mod wave;
 
 use std::sync::Arc;
@@ -26,7 +20,7 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep_until};
 
 use self::gateway::Gateway;
-use self::intake::Intake;
+use self::inbound::QueueConsumer;
 use self::presence::Presence;
 use self::relay::Relay;
 use crate::actors::Outside;
@@ -116,9 +110,9 @@ impl Bus {
         self.arbiter.spawn(parts.consumer.clone().keep_connected());
         self.arbiter.spawn(backlog::watch(parts.app.store().clone(), Arc::clone(&parts.metrics)));
         self.arbiter.spawn(Relay::new(&parts).run());
-        self.arbiter.spawn(users::forget_repeats(parts.app.store().clone()));
-        for intake in Intake::all(&parts, nodes) {
-            self.arbiter.spawn(intake.run());
+        self.arbiter.spawn(inbound::forget_repeats(parts.app.store().clone()));
+        for consumer in QueueConsumer::all(&parts, nodes) {
+            self.arbiter.spawn(consumer.run());
         }
     }
 

@@ -24,7 +24,7 @@ const DO_SEND: &[(&str, &str)] = &[
         "src/app",
         "one announcement for each chat that is made, one block for each that an admin asks for",
     ),
-    ("src/bus/users", "one for each user that is told of, one after the other"),
+    ("src/bus/inbound/users", "one for each user that is told of, one after the other"),
     ("src/cluster", "at most what one look at the database brought"),
     ("src/application", "one message for each worker, and one at the end"),
 ];

@@ -1,5 +1,5 @@
-//! The way to one queue of another service: a channel of its own, so that what goes wrong with one
-//! queue leaves the others alone.
+//! Queue publisher: forwards events to one queue of another service, on a channel of its own, so that
+//! a failure of one queue leaves the others alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::at;
-use super::gateway::{Carried, Place, body};
-use super::packet::Reply;
-use super::wave::{Fate, Wave};
-use super::{Broker, BusError};
+use super::{Place, QueuedForward, body};
 use crate::actors::{Asker, Forward, Forwarded};
 use crate::amqp::PERSISTENT;
+use crate::amqp::{Broker, BusError};
+use crate::bus::at;
+use crate::bus::packet::Reply;
+use crate::bus::wave::{Fate, Wave};
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
 use crate::protocol::{Code, Exception};
 use crate::retry::LogOnce;
@@ -37,7 +37,7 @@ const MOST_TOGETHER: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Carries events to one queue, in their order.
-pub(super) struct Line {
+pub(super) struct QueuePublisher {
     queue: String,
     settings: Arc<RabbitMq>,
     broker: Broker,
@@ -51,7 +51,7 @@ struct Open {
     channel: Channel,
     replies: Consumer,
     /// Events behind the wave; each waits equally long, so the first ends first.
-    unsent: VecDeque<Carried>,
+    unsent: VecDeque<QueuedForward>,
     wave: Wave,
     /// When the wave must have been confirmed.
     wave_ends: Instant,
@@ -70,7 +70,7 @@ struct Waiting {
     _place: Place,
 }
 
-impl Line {
+impl QueuePublisher {
     pub fn new(
         queue: String,
         settings: Arc<RabbitMq>,
@@ -81,7 +81,7 @@ impl Line {
     }
 
     /// Carries until nobody gives it anything any more.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Carried>) {
+    pub async fn run(mut self, mut events: mpsc::Receiver<QueuedForward>) {
         while let Some(first) = events.recv().await {
             let opened = timeout_at(first.deadline, self.open()).await;
             match opened.unwrap_or(Err(BusError::Late)) {
@@ -117,8 +117,8 @@ impl Line {
     async fn serve(
         &mut self,
         mut open: Open,
-        first: Carried,
-        events: &mut mpsc::Receiver<Carried>,
+        first: QueuedForward,
+        events: &mut mpsc::Receiver<QueuedForward>,
     ) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -172,8 +172,8 @@ impl Line {
         Ok(())
     }
 
-    async fn publish_one(&self, open: &mut Open, carried: Carried) -> Result<(), BusError> {
-        let Carried { forward, id, deadline, place } = carried;
+    async fn publish_one(&self, open: &mut Open, carried: QueuedForward) -> Result<(), BusError> {
+        let QueuedForward { forward, id, deadline, place } = carried;
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             self.fail(forward.asker, ForwardOutcome::Timeout);

@@ -1,4 +1,4 @@
-//! What other services tell of their users.
+//! User events: what other services tell of their users.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
-use super::Parts;
 use crate::actors::UserChanged;
+use crate::bus::Parts;
 use crate::db::{Store, StoreError};
 use crate::domain::{Applied, Role, Timestamp, UserNews};
 use crate::metrics::UserOutcome;
@@ -58,10 +58,8 @@ struct Payload {
 
 impl UserEvent {
     #[must_use]
-    pub fn of(pattern: &str) -> Option<Self> {
-        [Self::Created, Self::Updated, Self::Blocked]
-            .into_iter()
-            .find(|event| event.name() == pattern)
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Created, Self::Updated, Self::Blocked].into_iter().find(|event| event.name() == name)
     }
 
     #[must_use]
@@ -104,7 +102,7 @@ impl UserEvent {
             .transpose()?;
         let source = source.unwrap_or_else(|| self.name().to_owned());
         let event = event.map(|Text(id)| id).or_else(|| message_id.map(str::to_owned));
-        // Without a word in it, it tells nothing apart.
+        // An empty id identifies nothing.
         let event = event.filter(|id| !id.is_empty());
         storable("data.source", &source)?;
         event.as_deref().map_or(Ok(()), |id| storable("data.id", id))?;
