@@ -80,7 +80,7 @@ impl Outcome {
     #[must_use]
     pub fn failed() -> Self {
         let failed = Exception::new(Code::Internal, "something went wrong here");
-        let disposition = Disposition::Poison("its handler failed".to_owned());
+        let disposition = Disposition::Poison("the desk failed at it".to_owned());
         Self { reply: written(packet::refusal(&failed)), disposition }
     }
 
