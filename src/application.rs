@@ -24,6 +24,7 @@ use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
+use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 
 /// Connections that the kernel holds until they are accepted.
@@ -313,14 +314,16 @@ fn parts(
         room: RoomLimits {
             posts: limits.room_posts,
             replay: i64::try_from(limits.replay).unwrap_or(i64::MAX),
-            session_events: limits.session_queue_events,
-            session_bytes: limits.session_queue_bytes,
         },
         timings,
         sessions_per_user: limits.sessions_per_user,
         presence: outside.as_ref().map(|outside| outside.presence.clone()),
         commits,
     };
+    let routes = outside.as_ref().map(|outside| Routes {
+        by_event: Arc::clone(&outside.routes),
+        most_bytes: outside.most_bytes,
+    });
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
     AppParts {
         node: NodeId::random(),
@@ -328,6 +331,7 @@ fn parts(
         verifier,
         chat_server,
         user_admission,
+        sessions: SessionConfig::new(limits, &timings, routes),
         limits: limits.clone(),
         timings,
         metrics: Arc::clone(metrics),

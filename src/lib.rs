@@ -56,11 +56,13 @@ pub mod protocol; // Frames and bodies: commands in, events out, one table of re
 pub mod metrics; // What `/metrics` counts.
 pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
+pub mod session; // A session's state machine: frames and facts in, actions out.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod app; // Use cases: what somebody may do, checked and done once for all ways in.
 pub mod retry; // Pauses that grow, and a log that does not repeat itself.
 pub mod amqp; // RabbitMQ's connections.
 pub mod cluster; // Node to node: a backplane for hints, and polling behind it.
+pub mod transport; // Sessions on WebSockets.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Builds all of it, runs it, and ends it.

@@ -25,30 +25,9 @@ pub struct Of {
     pub part: Part,
 }
 
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Ending {
-    /// The client closed it.
-    Closed,
-    /// The connection broke off without a close.
-    Gone,
-    BrokenFrame,
-    NotUtf8,
-    TooLarge,
-    Unauthenticated,
-    SlowReader,
-    Blocked,
-    RoleChanged,
-    Refused,
-    /// The user's newer sessions took its place.
-    Replaced,
-    Shutdown,
-    Panicked,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Ended {
-    pub reason: Ending,
+    pub reason: &'static str,
 }
 
 /// What a connection to the broker is for.
@@ -249,7 +228,7 @@ impl Metrics {
     }
 
     /// Counts a session that ended.
-    pub fn ended(&self, reason: Ending) {
+    pub fn ended(&self, reason: &'static str) {
         self.sessions_ended.get_or_create(&Ended { reason }).inc();
     }
 

@@ -7,20 +7,20 @@ mod batch_queue;
 mod caught;
 mod chat_server;
 mod db_executor;
-mod delivery;
 mod gateway;
 mod page_reader;
 mod reply;
 mod room_actor;
 mod room_directory;
+mod session_handle;
 mod user_admission;
-mod ws_session;
 
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
-    Interests, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged,
+    AddWorker, Announce, ChatServer, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied,
+    Hints, Interest, Interests, Join, Learn, Leave, RoomIs, RoomRequest, Route, Unannounced,
+    Updated, UserChanged, Watch,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
 pub use gateway::{
@@ -28,10 +28,10 @@ pub use gateway::{
 };
 pub use page_reader::PageReader;
 pub use reply::Reply;
-pub use room_actor::{MarkRead, Post, PostOutcome, RoomActor, RoomLimits};
+pub use room_actor::{MarkRead, Post, ReplayPage, RoomActor, RoomLimits};
 pub use room_directory::{RoomDirectory, ToRoom};
+pub use session_handle::{SessionHandle, ToSession};
 pub use user_admission::{AdmitUser, RateSettings, UserAdmission, UserRate};
-pub use ws_session::{Beginning, WsSession};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

@@ -9,21 +9,23 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 pub use messages::{
-    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
-    Retire, RoomLimits, RoomNode, RoomParts,
+    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, Reopen, ReplayPage, Retire,
+    RoomLimits, RoomNode, RoomParts,
 };
 
 use super::chat_server::RoomDied;
 use super::db_executor::{CloseRoom, Submit};
-use super::delivery::{Deliver, Link, Origin, Posted};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
-use super::ws_session::{Attached, Kick, NotAttached, Page};
+use super::session_handle::{SessionHandle, ToSession};
 use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
 use crate::domain::{
-    Author, Draft, Idle, Message, PostResult, Receipt, Replay, Room, Seq, SessionId, Step,
+    Author, ChatId, Draft, Idle, Message, Origin, PostResult, Receipt, Replay, Room, Seq,
+    Sequenced, Step,
 };
 use crate::metrics::Part;
+use crate::protocol::{Exception, MarkView, Posted};
+use crate::session::{Attached, MarkOutcome, PostOutcome};
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
@@ -32,7 +34,7 @@ const MAILBOX: usize = 1024;
 enum InFlight {
     Open,
     Post(PendingPost),
-    Mark(Reply<Result<Marked, Refusal>>),
+    Mark(Reply<MarkOutcome>),
 }
 
 /// The room's part of a post while its draft is with the executor.
@@ -46,7 +48,7 @@ struct PendingPost {
 #[derive(Default)]
 struct Readers {
     room: bool,
-    sessions: Vec<(SessionId, Addr<super::WsSession>)>,
+    sessions: Vec<SessionHandle>,
 }
 
 enum State {
@@ -64,7 +66,7 @@ enum State {
 pub struct RoomActor {
     parts: RoomParts,
     state: State,
-    sessions: Vec<Link>,
+    sessions: Vec<SessionHandle>,
     /// By the number in their correlation ids.
     in_flight: HashMap<u64, InFlight>,
     last_write: u64,
@@ -104,19 +106,20 @@ impl RoomActor {
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
-        let Attach { link, after, known, purpose } = attach;
+        let Attach { session, after, known, purpose } = attach;
         let State::Open(room) = &self.state else { return };
         // What other nodes stored is missing here only until it is read.
         let head = room.head().max(known);
         let replay = Replay::plan(head, after, self.parts.node.limits.replay);
-        self.sessions.retain(|other| other.session != link.session);
+        self.sessions.retain(|other| other.id() != session.id());
         let (chat, room) = (self.parts.chat, ctx.address());
         // Bounded: one answer for each attach, which ChatServer alone sends.
-        link.addr.do_send(Attached { chat, room, head, replay, purpose });
+        let attached = Attached { chat, room, head, replay, purpose };
+        session.send(ToSession::Attached(Box::new(attached)));
         if !replay.truncated {
             // Most rooms have one session, and there are many rooms.
             self.sessions.reserve_exact(usize::from(self.sessions.is_empty()));
-            self.sessions.push(link);
+            self.sessions.push(session);
         }
         self.step(|room| room.hinted(known), ctx);
     }
@@ -158,26 +161,22 @@ impl RoomActor {
     }
 
     fn deliver(&mut self, messages: Vec<Posted>) {
-        let deliver = Deliver::new(self.parts.chat, messages);
-        let limits = self.parts.node.limits;
+        let (chat, messages) = (self.parts.chat, Arc::<[Posted]>::from(messages));
+        let weight = messages.iter().map(Posted::weight).sum();
         let mut delivered = 0;
-        self.sessions.retain(|link| {
-            let keeps_up = link.meter.charge(&deliver, limits.session_events, limits.session_bytes)
-                && link.addr.try_send(deliver.clone()).is_ok();
+        self.sessions.retain(|session| {
+            let keeps_up = session.deliver(chat, &messages, weight);
             if keeps_up {
-                delivered += deliver.messages.len() as u64;
-            } else {
-                // Once: it is not in the room after this.
-                link.addr.do_send(Kick::TooSlow);
+                delivered += messages.len() as u64;
             }
             keeps_up
         });
         self.parts.node.metrics.deliveries.inc_by(delivered);
-        for posted in &*deliver.messages {
-            let Some((stored, reply)) = self.replies.remove(&posted.receipt.seq) else { continue };
+        for posted in &*messages {
+            let Some((stored, reply)) = self.replies.remove(&posted.seq()) else { continue };
             let attached =
-                |origin: Origin| self.sessions.iter().any(|link| link.session == origin.session);
-            if posted.origin.is_some_and(attached) {
+                |origin: Origin| self.sessions.iter().any(|other| other.id() == origin.session);
+            if posted.origin().is_some_and(attached) {
                 // The message itself is the answer, at its place in the author's stream.
                 reply.forget();
             } else {
@@ -209,12 +208,13 @@ impl RoomActor {
                     id,
                     chat_id: draft.chat_id,
                     seq,
+                    kind: draft.kind,
                     author,
-                    body: draft.body.into_string(),
+                    content: draft.content.into_string(),
                     client_id: draft.client_id.into_string(),
                     created_at,
                 };
-                Some(Posted::new(&message, origin))
+                Some(Posted::new(message, origin))
             }
             other => {
                 match other {
@@ -226,6 +226,18 @@ impl RoomActor {
                 None
             }
         }
+    }
+}
+
+/// A read mark as the wire shows it, or why there is none.
+fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, Exception> {
+    match marked {
+        Ok(Marked { read_seq, last_seq }) => {
+            Ok(MarkView { read_seq, unread: read_seq.until(last_seq) })
+        }
+        Err(Refusal::NoChat) => Err(Exception::chat_not_found(chat)),
+        Err(Refusal::Unavailable) => Err(Exception::unavailable()),
+        Err(Refusal::Failed) => Err(Exception::internal()),
     }
 }
 
@@ -273,8 +285,8 @@ impl Handler<Attach> for RoomActor {
             State::Open(_) => self.attach(attach, ctx),
             // ChatServer took this room out before it said so, and sends nobody here any more.
             State::Retired => {
-                let chat = self.parts.chat;
-                attach.link.addr.do_send(NotAttached { chat, purpose: attach.purpose });
+                let (chat, Attach { session, purpose, .. }) = (self.parts.chat, attach);
+                session.send(ToSession::NotAttached { chat, purpose });
             }
         }
     }
@@ -284,9 +296,9 @@ impl Handler<Detach> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, Detach(session): Detach, ctx: &mut Self::Context) {
-        self.sessions.retain(|link| link.session != session);
+        self.sessions.retain(|other| other.id() != session);
         if let State::Opening { attaching, .. } = &mut self.state {
-            attaching.retain(|attach| attach.link.session != session);
+            attaching.retain(|attach| attach.session.id() != session);
         }
         self.linger(ctx);
     }
@@ -312,12 +324,13 @@ impl Handler<MarkRead> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
-        let is_taken = !matches!(self.state, State::Retired)
-            && self.in_flight.len() < self.parts.node.limits.posts
+        if matches!(self.state, State::Retired) {
+            return reply.send(MarkOutcome::Moved);
+        }
+        let is_taken = self.in_flight.len() < self.parts.node.limits.posts
             && self.parts.executor.permits.take();
         if !is_taken {
-            reply.send(Err(Refusal::Unavailable));
-            return;
+            return reply.send(MarkOutcome::Done(Err(Exception::unavailable())));
         }
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
         self.submit(WriteOp::Mark(mark), InFlight::Mark(reply));
@@ -329,12 +342,12 @@ impl Handler<ReplayPage> for RoomActor {
 
     fn handle(
         &mut self,
-        ReplayPage { session, to, after, up_to }: ReplayPage,
+        ReplayPage { session, after, up_to }: ReplayPage,
         ctx: &mut Self::Context,
     ) {
         let known = self.reads.contains_key(&(after, up_to));
         // Many who miss the same are answered by one read.
-        self.reads.entry((after, up_to)).or_default().sessions.push((session, to));
+        self.reads.entry((after, up_to)).or_default().sessions.push(session);
         if !known {
             self.read(after, up_to, ctx);
         }
@@ -355,7 +368,9 @@ impl Handler<Answers> for RoomActor {
                     answered += 1;
                     news.extend(self.stored(post, draft, stored));
                 }
-                (Some(InFlight::Mark(reply)), WriteResult::Mark(_, marked)) => reply.send(marked),
+                (Some(InFlight::Mark(reply)), WriteResult::Mark(_, marked)) => {
+                    reply.send(MarkOutcome::Done(mark_view(self.parts.chat, marked)));
+                }
                 // Of an executor that was replaced: answered already.
                 _ => {}
             }
@@ -380,14 +395,14 @@ impl Handler<PageRead> for RoomActor {
         let Some(readers) = self.reads.remove(&(after, up_to)) else { return };
         let chat = self.parts.chat;
         let posted = messages.map(|messages| {
-            messages.iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
+            messages.into_iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
         });
         if !readers.sessions.is_empty() {
             let page: Option<Arc<[Posted]>> =
                 posted.as_ref().map(|posted| posted.iter().cloned().collect());
-            for (_, to) in readers.sessions {
+            for session in readers.sessions {
                 // Bounded: a session has asked for one page, and waits for it.
-                to.do_send(Page { chat, after, messages: page.clone() });
+                session.send(ToSession::Page { chat, after, messages: page.clone() });
             }
         }
         if readers.room {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix::prelude::*;
 
-use super::chat_server::{ChatServer, RoomIs, RoomRequest, Route};
+use super::chat_server::{ChatServer, Learn, RoomIs, RoomRequest, Route};
 use super::room_actor::RoomActor;
 use crate::domain::ChatId;
 
@@ -40,14 +40,11 @@ impl RoomDirectory {
     /// Sends a request to the room that is remembered, or gives it back where there is none.
     fn send(&mut self, chat: ChatId, request: RoomRequest) -> Option<RoomRequest> {
         let Some(room) = self.rooms.get(&chat) else { return Some(request) };
-        match request.send_to(room) {
-            Err(SendError::Closed(request)) => {
-                self.rooms.remove(&chat);
-                Some(request)
-            }
-            // Dropped, a request that found the mailbox full is answered `unavailable`.
-            Ok(()) | Err(SendError::Full(_)) => None,
+        let left = request.send_to(room);
+        if left.is_some() {
+            self.rooms.remove(&chat);
         }
+        left
     }
 }
 
@@ -65,7 +62,7 @@ impl Handler<ToRoom> for RoomDirectory {
     fn handle(&mut self, ToRoom { chat, request, cached }: ToRoom, ctx: &mut Self::Context) {
         let left = if cached { self.send(chat, request) } else { Some(request) };
         let Some(request) = left else { return };
-        let route = Route { chat, request, learn: Some(ctx.address().recipient()) };
+        let route = Route { chat, request, learn: Learn::Directory(ctx.address().recipient()) };
         // Dropped where ChatServer's mailbox is full, the request is answered `unavailable`.
         self.chat_server.try_send(route).unwrap_or_else(drop);
     }

@@ -7,22 +7,16 @@ use tokio::sync::oneshot;
 use super::{AppState, chat_access};
 use crate::actors::{AdmitUser, Announce, UserRate};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims};
-use crate::domain::{Author, ChatId, Role, Standing, Timestamp};
+use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp};
 use crate::protocol::{Entry, Exception};
+pub use crate::session::Admitted;
 
 /// A user who was let in for one request, with what was read along with them.
 pub struct Caller {
     pub user: AuthenticatedUser,
     /// The access to the user's own chats: most requests need no second look.
-    pub(super) chats: Vec<Standing>,
+    pub(super) chats: Vec<ChatAccess>,
     rate: Arc<UserRate>,
-}
-
-/// A user who was let in for a session, with the chats whose rooms it joins first.
-pub struct Admitted {
-    pub user: AuthenticatedUser,
-    pub chats: Vec<Standing>,
-    pub resume: Vec<Entry>,
 }
 
 /// A service's user, who is not blocked.

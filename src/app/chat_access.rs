@@ -2,11 +2,9 @@
 
 use super::{AppState, Caller};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{ChatId, Role, Standing, access};
+use crate::domain::access::{self, Verb};
+use crate::domain::{ChatAccess, ChatId, Role};
 use crate::protocol::Exception;
-
-/// What may be done in a chat: one of the verbs of [`access`].
-pub type Verb = fn(Role, &Standing) -> bool;
 
 /// The access to one chat, if it allows `verb`.
 ///
@@ -18,26 +16,24 @@ pub async fn to_chat(
     user: &AuthenticatedUser,
     chat: ChatId,
     verb: Verb,
-) -> Result<Standing, Exception> {
+) -> Result<ChatAccess, Exception> {
     let found = readable(app, user, vec![chat]).await?.pop();
     allowed(user.role(), chat, found.as_ref(), verb)
 }
 
-/// The access to each of several chats that may be read, in their order.
+/// The access to each of several chats, in their order, if all allow `verb`.
 ///
 /// # Errors
-/// `chat_not_found` for the first that does not exist, for anybody or for this user.
+/// Those of [`to_chat`], for the first chat that has one.
 pub async fn to_chats(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<Standing>, Exception> {
+    verb: Verb,
+) -> Result<Vec<ChatAccess>, Exception> {
     let found = readable(app, user, chats.clone()).await?;
-    let access = |chat| found.iter().find(|access| access.chat_id == chat).copied();
-    chats
-        .into_iter()
-        .map(|chat| access(chat).ok_or_else(|| Exception::chat_not_found(chat)))
-        .collect()
+    let access = |chat| found.iter().find(|access| access.chat_id == chat);
+    chats.into_iter().map(|chat| allowed(user.role(), chat, access(chat), verb)).collect()
 }
 
 /// The access to those of the chats that the user may read, in any order.
@@ -45,8 +41,8 @@ pub(super) async fn readable(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<Standing>, Exception> {
-    let mut found = app.store().standings(user.id(), chats).await?;
+) -> Result<Vec<ChatAccess>, Exception> {
+    let mut found = app.store().chat_access(user.id(), chats).await?;
     found.retain(|access| access::may_read(user.role(), access));
     Ok(found)
 }
@@ -57,7 +53,7 @@ pub(super) async fn of_caller(
     caller: &Caller,
     chat: ChatId,
     verb: Verb,
-) -> Result<Standing, Exception> {
+) -> Result<ChatAccess, Exception> {
     match caller.chats.iter().find(|access| access.chat_id == chat) {
         known @ Some(_) => allowed(caller.role(), chat, known, verb),
         // Not among those that came with the user: an admin's, or one that is long quiet.
@@ -68,9 +64,9 @@ pub(super) async fn of_caller(
 fn allowed(
     role: Role,
     chat: ChatId,
-    access: Option<&Standing>,
+    access: Option<&ChatAccess>,
     verb: Verb,
-) -> Result<Standing, Exception> {
+) -> Result<ChatAccess, Exception> {
     match access.filter(|access| access::may_read(role, access)) {
         None => Err(Exception::chat_not_found(chat)),
         Some(access) if verb(role, access) => Ok(*access),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::AppState;
 use crate::actors::Announce;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, SessionId, Standing, access};
+use crate::db::GroupResult;
+use crate::domain::{Chat, ChatAccess, Created, SessionId, access};
 use crate::protocol::{Exception, NewChat};
 
 /// Makes a group chat for an admin, or finds a customer's own. A new chat is announced to all
-/// sessions but the one whose ack carries it. `true` with a new one.
+/// sessions but the one whose ack carries it.
 ///
 /// # Errors
 /// `forbidden`, `bad_request` without users, `user_not_found`, `unavailable`.
@@ -18,25 +19,26 @@ pub async fn create_chat(
     user: &AuthenticatedUser,
     wanted: NewChat,
     session: Option<SessionId>,
-) -> Result<(Chat, Standing, bool), Exception> {
+) -> Result<Created<(Chat, ChatAccess)>, Exception> {
     let may_create_group = access::may_create_group(user.role());
-    let (id, is_new) = match wanted.user_ids {
+    let created = match wanted.user_ids {
         Some(_) if !may_create_group => {
             return Err(Exception::forbidden("only admins make chats of chosen people"));
         }
         Some(users) => match app.store().create_group(user.id(), users, wanted.title).await? {
-            Ok(id) => (id, true),
-            Err(missing) => return Err(Exception::user_not_found(missing)),
+            GroupResult::Created(id) => Created::New(id),
+            GroupResult::NoUser(missing) => return Err(Exception::user_not_found(missing)),
         },
         None if may_create_group => return Err(Exception::bad_request("userIds", "is missing")),
         None => app.store().own_chat(user.id()).await?,
     };
+    let id = *created.get();
     let found = app.store().chat(id, user.id()).await?;
     let (chat, access) = found.ok_or_else(|| Exception::chat_not_found(id))?;
-    if is_new {
+    if created.is_new() {
         announce(app, chat.clone(), session).await?;
     }
-    Ok((chat, access, is_new))
+    Ok(created.map(|_| (chat, access)))
 }
 
 /// Tells sessions of a chat that was made. Bounded: one for each.

@@ -1,14 +1,13 @@
 //! Error conversions. Which error where:
 //!
-//! - The layers below answer with errors of their own: [`StoreError`], [`TokenError`], [`Refusal`],
+//! - The layers below answer with errors of their own: [`StoreError`], [`TokenError`], `Refusal`,
 //!   `PostResult`. They say what happened, for the operator and for code that decides.
 //! - Use cases answer with [`Exception`]: a code of the protocol, and words for the client. All
 //!   conversions into it stand here, and a failure is logged where it is converted, once.
 //! - Transports render an [`Exception`], as a frame, a problem or a packet, and add nothing.
 
 use crate::auth::TokenError;
-use crate::db::{Refusal, StoreError};
-use crate::domain::ChatId;
+use crate::db::StoreError;
 use crate::protocol::{Code, Exception};
 
 impl From<StoreError> for Exception {
@@ -33,15 +32,5 @@ impl From<TokenError> for Exception {
             TokenError::Invalid(_) => Code::Unauthenticated,
         };
         Exception::new(code, error.to_string())
-    }
-}
-
-/// The reason why a read mark was not raised.
-#[must_use]
-pub fn refused(chat: ChatId, refusal: &Refusal) -> Exception {
-    match refusal {
-        Refusal::NoChat => Exception::chat_not_found(chat),
-        Refusal::Unavailable => Exception::unavailable(),
-        Refusal::Failed => Exception::internal(),
     }
 }

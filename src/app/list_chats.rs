@@ -2,7 +2,7 @@
 
 use super::{Actor, AppState};
 use crate::db::{ChatPage, Scope};
-use crate::domain::{Chat, Standing, UserId, access};
+use crate::domain::{Chat, ChatAccess, UserId, access};
 use crate::protocol::Exception;
 
 /// The user id of nobody, who has read nothing and is a member nowhere.
@@ -18,7 +18,7 @@ pub async fn list_chats(
     actor: Actor<'_>,
     of: Option<UserId>,
     page: ChatPage,
-) -> Result<Vec<(Chat, Standing)>, Exception> {
+) -> Result<Vec<(Chat, ChatAccess)>, Exception> {
     let (reader, scope) = match (actor, of) {
         (Actor::User(caller), _) if access::may_list_all(caller.role()) => {
             (caller.user.id(), Scope::All)

@@ -36,7 +36,7 @@ async fn exists(app: &AppState, actor: Actor<'_>, chat: ChatId) -> Result<(), Ex
     if let Actor::User(caller) = actor {
         return chat_access::of_caller(app, caller, chat, access::may_read).await.map(drop);
     }
-    match app.store().standings(NOBODY, vec![chat]).await?.is_empty() {
+    match app.store().chat_access(NOBODY, vec![chat]).await?.is_empty() {
         true => Err(Exception::chat_not_found(chat)),
         false => Ok(()),
     }

@@ -3,7 +3,7 @@
 use super::{Actor, AppState};
 use crate::actors::UserChanged;
 use crate::db::UserFilter;
-use crate::domain::{User, UserId, access};
+use crate::domain::{Created, User, UserId, access};
 use crate::protocol::{Exception, NewUser};
 
 /// The proof that somebody may manage users, which each of these use cases asks for.
@@ -40,7 +40,7 @@ impl<'a> UserManager<'a> {
         Ok(self.0.store().users(filter, after, limit).await?)
     }
 
-    /// Creates a user who may show a token of `issuer` later. `true` with a new one.
+    /// Creates a user who may show a token of `issuer` later, or finds them.
     ///
     /// # Errors
     /// `unavailable`.
@@ -48,7 +48,7 @@ impl<'a> UserManager<'a> {
         &self,
         issuer: String,
         new: NewUser,
-    ) -> Result<(User, bool), Exception> {
+    ) -> Result<Created<User>, Exception> {
         let NewUser { subject, nickname, email } = new;
         Ok(self.0.store().create_user(issuer, subject, nickname, email).await?)
     }

@@ -1,10 +1,11 @@
 //! Mark a chat as read, up to a message.
 
-use super::{AppState, Caller, chat_access, refused};
+use super::post_message::MOVES;
+use super::{AppState, Caller, chat_access};
 use crate::actors::{MarkRead, Reply, RoomRequest, ToRoom};
-use crate::db::Marked;
 use crate::domain::{ChatId, Seq, access};
 use crate::protocol::{Exception, MarkView};
+use crate::session::MarkOutcome;
 
 /// Raises a user's read mark.
 ///
@@ -17,16 +18,15 @@ pub async fn mark_read(
     seq: Seq,
 ) -> Result<MarkView, Exception> {
     chat_access::of_caller(app, caller, chat, access::may_read).await?;
-    let (reply, answer) = Reply::to_caller();
-    let mark = MarkRead { user: caller.user.id(), seq, reply };
-    let request = ToRoom { chat, request: RoomRequest::MarkRead(mark), cached: false };
-    app.rooms().try_send(request).map_err(|_| Exception::unavailable())?;
-    let marked = answer.await.map_err(|_| Exception::unavailable())?;
-    marked.map(mark_view).map_err(|refusal| refused(chat, &refusal))
-}
-
-/// A read mark as it stands.
-#[must_use]
-pub fn mark_view(marked: Marked) -> MarkView {
-    MarkView { read_seq: marked.read_seq, unread: marked.read_seq.until(marked.last_seq) }
+    for attempt in 0..MOVES {
+        let (reply, answer) = Reply::to_caller();
+        let mark = MarkRead { user: caller.user.id(), seq, reply };
+        let request = ToRoom { chat, request: RoomRequest::MarkRead(mark), cached: attempt == 0 };
+        app.rooms().try_send(request).map_err(|_| Exception::unavailable())?;
+        match answer.await.map_err(|_| Exception::unavailable())? {
+            MarkOutcome::Done(marked) => return marked,
+            MarkOutcome::Moved => {}
+        }
+    }
+    Err(Exception::unavailable())
 }

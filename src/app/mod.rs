@@ -20,7 +20,6 @@ mod state;
 
 pub use authenticate::{Admitted, Caller, ServiceAuthor};
 pub use create_chat::create_chat;
-pub use error::refused;
 pub use handshake::HandshakePermit;
 pub use list_chats::list_chats;
 pub use list_messages::list_messages;
@@ -32,7 +31,7 @@ pub use show_chat::show_chat;
 pub use show_user::{UserKey, show_user};
 pub use state::{AppParts, AppState};
 
-/// Who acts.
+/// The one who acts.
 #[derive(Clone, Copy)]
 pub enum Actor<'a> {
     /// A user whose token was verified.

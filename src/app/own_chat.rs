@@ -2,7 +2,7 @@
 
 use super::create_chat::announce;
 use super::{Actor, AppState};
-use crate::domain::{ChatId, UserId, access};
+use crate::domain::{ChatId, Created, UserId, access};
 use crate::protocol::{Code, Exception};
 
 /// Finds a customer's own chat. One that is missing is made and announced for a service that has
@@ -29,11 +29,13 @@ pub async fn own_chat(
     if !access::has_own_chat(user.role) {
         return Err(no_own_chat(customer));
     }
-    let (id, is_new) = app.store().own_chat(customer).await?;
-    if is_new && let Some(chat) = app.store().chats_by_id(vec![id]).await?.pop() {
+    let created = app.store().own_chat(customer).await?;
+    if let Created::New(id) = created
+        && let Some(chat) = app.store().chats_by_id(vec![id]).await?.pop()
+    {
         announce(app, chat, None).await?;
     }
-    Ok(id)
+    Ok(created.into_inner())
 }
 
 fn no_own_chat(user: UserId) -> Exception {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{Actor, AppState, chat_access};
-use crate::actors::{Post, PostOutcome, Reply, RoomRequest, ToRoom};
-use crate::domain::{Author, ChatId, ClientId, Draft, PostResult, Receipt, access};
+use crate::actors::{Post, Reply, RoomRequest, ToRoom};
+use crate::domain::{ChatId, PostResult, Receipt, access};
 use crate::protocol::{Exception, Outgoing};
+use crate::session::PostOutcome;
 
-/// How often a post follows a room that has retired, before it is `unavailable`.
-const MOVES: usize = 3;
+/// How often a request follows a room that has retired, before it is `unavailable`.
+pub(super) const MOVES: usize = 3;
 
 /// A message that is in the log.
 #[derive(Debug)]
@@ -16,19 +17,6 @@ pub struct PostedMessage {
     pub receipt: Receipt,
     pub client_id: String,
     pub duplicate: bool,
-}
-
-/// The draft of an author's message. A `clientId` is made for one that has none.
-#[must_use]
-pub fn draft(author: &Author, chat: ChatId, message: Outgoing) -> Draft {
-    Draft {
-        chat_id: chat,
-        author: author.id,
-        role: author.role,
-        body: message.body,
-        client_id: message.client_id.unwrap_or_else(ClientId::random),
-        expect_seq: message.expect_seq,
-    }
 }
 
 /// Posts a message that comes over no session, and waits until it is in the log.
@@ -51,7 +39,7 @@ pub async fn post_message(
         Actor::Service(service) => service.author(),
         Actor::System => return Err(Exception::forbidden("a message needs an author")),
     };
-    let mut draft = draft(&author, chat, message);
+    let mut draft = message.into_draft(&author, chat);
     let client_id = draft.client_id.as_str().to_owned();
     for attempt in 0..MOVES {
         let (reply, answer) = Reply::to_caller();

@@ -2,7 +2,7 @@
 
 use super::list_chats::NOBODY;
 use super::{Actor, AppState};
-use crate::domain::{Chat, ChatId, Standing, access};
+use crate::domain::{Chat, ChatAccess, ChatId, access};
 use crate::protocol::Exception;
 
 /// A chat with the reader's access to it.
@@ -13,7 +13,7 @@ pub async fn show_chat(
     app: &AppState,
     actor: Actor<'_>,
     id: ChatId,
-) -> Result<(Chat, Standing), Exception> {
+) -> Result<(Chat, ChatAccess), Exception> {
     let found = match actor {
         Actor::User(caller) => {
             let found = app.store().chat(id, caller.user.id()).await?;

@@ -11,6 +11,7 @@ use crate::db::Store;
 use crate::domain::{NodeId, Timings};
 use crate::metrics::Metrics;
 use crate::protocol;
+use crate::session::SessionConfig;
 use crate::settings::Limits;
 
 /// The handles that all threads share.
@@ -23,6 +24,7 @@ pub struct AppParts {
     pub user_admission: Addr<UserAdmission>,
     pub limits: Limits,
     pub timings: Timings,
+    pub sessions: Arc<SessionConfig>,
     pub metrics: Arc<Metrics>,
     /// Sockets that have shown no token yet.
     pub unauthenticated: AtomicUsize,
@@ -71,15 +73,15 @@ impl AppState {
         &self.0.parts.timings
     }
 
+    #[must_use]
+    pub fn sessions(&self) -> &Arc<SessionConfig> {
+        &self.0.parts.sessions
+    }
+
     /// The bounds that requests are held against.
     #[must_use]
     pub fn request_limits(&self) -> protocol::Limits {
-        let limits = self.limits();
-        protocol::Limits {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
-        }
+        self.0.parts.sessions.requests
     }
 
     #[must_use]

@@ -32,7 +32,7 @@ use std::time::Duration;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 
 pub use admission::Admission;
-pub use chats::{ChatPage, Scope};
+pub use chats::{ChatPage, GroupResult, Scope};
 pub use error::StoreError;
 pub use journal::{Change, Entry};
 pub use messages::{HistoryPage, Range};

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::write_op::{Mark, Marked, Refusal, Write, WriteOp, WriteResult, Written};
-use crate::domain::{ChatId, Draft, MessageId, PostResult, Receipt, Seq, Timestamp, UserId};
+use crate::domain::{
+    ChatId, Draft, MessageId, MessageKind, PostResult, Receipt, Seq, Timestamp, UserId,
+};
 
 /// Identifies a message: chat, author and the author's name for it.
 pub type Key<'a> = (ChatId, UserId, &'a str);
@@ -16,9 +18,16 @@ pub fn key(draft: &Draft) -> Key<'_> {
 #[derive(Debug, Clone)]
 pub struct Found {
     pub receipt: Receipt,
-    pub body: String,
+    pub kind: MessageKind,
+    pub content: String,
     /// The author's, as it is stored; needed where the message may be [`MaybeCommitted`].
     pub nickname: Option<String>,
+}
+
+impl Found {
+    fn is(&self, draft: &Draft) -> bool {
+        self.content == draft.content.as_str() && self.kind == draft.kind
+    }
 }
 
 /// The database's answer for an inserted row: its id, and the author's nickname.
@@ -157,7 +166,7 @@ impl<'a> Plan<'a> {
             return PlannedPost::Done(PostResult::NoChat);
         };
         match known.get_mut(&key(draft)) {
-            Some(Known::InLog { found, .. }) if found.body != draft.body.as_str() => {
+            Some(Known::InLog { found, .. }) if !found.is(draft) => {
                 PlannedPost::Done(PostResult::ClientIdReused)
             }
             Some(Known::InLog { found, ours }) => PlannedPost::Done(if std::mem::take(ours) {
@@ -165,7 +174,9 @@ impl<'a> Plan<'a> {
             } else {
                 PostResult::Duplicate(found.receipt)
             }),
-            Some(Known::InBatch { first, .. }) if first.body != draft.body => {
+            Some(Known::InBatch { first, .. })
+                if first.content != draft.content || first.kind != draft.kind =>
+            {
                 PlannedPost::Done(PostResult::ClientIdReused)
             }
             Some(Known::InBatch { seq, .. }) => row(*seq, false),
@@ -293,7 +304,8 @@ mod tests {
             chat_id: ChatId(chat),
             author: KIM,
             role: Role::Customer,
-            body: Body::parse(text.to_owned(), 100).unwrap(),
+            kind: MessageKind::Text,
+            content: Body::parse(text.to_owned(), 100).unwrap(),
             client_id: ClientId::parse(client_id.to_owned()).unwrap(),
             expect_seq: None,
         }
@@ -310,7 +322,8 @@ mod tests {
     fn decide(drafts: Vec<Draft>, ours: &MaybeCommitted) -> Vec<PostResult> {
         let batch = batch(drafts, Vec::new());
         let receipt = Receipt { id: MessageId(103), seq: Seq(3), created_at: Timestamp(500) };
-        let found = Found { receipt, body: "hello".to_owned(), nickname: kim() };
+        let kind = MessageKind::Text;
+        let found = Found { receipt, kind, content: "hello".to_owned(), nickname: kim() };
         let snapshot = Snapshot {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
             times: BTreeMap::new(),
@@ -385,6 +398,19 @@ mod tests {
                 PostResult::NoChat,
                 new(1, 7),
             ]
+        );
+    }
+
+    #[test]
+    fn a_client_id_stands_for_one_kind() {
+        let of_kind = |client_id, text| Draft {
+            kind: MessageKind::Other("status".into()),
+            ..draft(1, client_id, text)
+        };
+        let drafts = vec![of_kind("known", "hello"), draft(1, "a", "x"), of_kind("a", "x")];
+        assert_eq!(
+            decide(drafts, &MaybeCommitted::new()),
+            [PostResult::ClientIdReused, new(1, 6), PostResult::ClientIdReused]
         );
     }
 

@@ -93,7 +93,7 @@ impl WriteOp {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Post(draft) => draft.body.as_str().len(),
+            Self::Post(draft) => draft.content.as_str().len(),
             Self::Mark(_) | Self::LastSeq(_) => 0,
         }
     }

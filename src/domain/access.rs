@@ -1,9 +1,12 @@
-//! What may be done, by whom: the one place where that is decided.
+//! Access rules, by verb. Nothing else decides what may be done.
 
-use super::{ChatKind, Role, Standing};
+use super::{ChatAccess, ChatKind, Role};
 
-/// What a bearer may be: what is stored, and never more than their own token says. A token that says
-/// nothing leaves it at what is stored.
+/// A verb: what may be done in a chat, by a user of this role with this access.
+pub type Verb = fn(Role, &ChatAccess) -> bool;
+
+/// A bearer's role: the lesser of the stored one and the token's. A token without a role leaves the
+/// stored one.
 #[must_use]
 pub fn role_of(token: Option<Role>, stored: Role) -> Role {
     match (token, stored) {
@@ -12,7 +15,7 @@ pub fn role_of(token: Option<Role>, stored: Role) -> Role {
     }
 }
 
-/// Whether who was `before` may do less as `after`.
+/// True if `after` may do less than `before`.
 #[must_use]
 pub fn is_less(after: Role, before: Role) -> bool {
     before == Role::Admin && after != Role::Admin
@@ -21,7 +24,7 @@ pub fn is_less(after: Role, before: Role) -> bool {
 /// Every chat exists for an admin, and for others those that they are a member of. To anyone else a
 /// chat is `chat_not_found`, existing or not.
 #[must_use]
-pub fn may_read(role: Role, access: &Standing) -> bool {
+pub fn may_read(role: Role, access: &ChatAccess) -> bool {
     may_read_all(role) || access.member
 }
 
@@ -31,15 +34,15 @@ pub fn may_read_all(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Who reads a chat may write in it.
+/// Readers of a chat may write in it.
 #[must_use]
-pub fn may_post(role: Role, access: &Standing) -> bool {
+pub fn may_post(role: Role, access: &ChatAccess) -> bool {
     may_read(role, access)
 }
 
 /// A customer is always in the own support chat; every other room may be left.
 #[must_use]
-pub fn may_leave(role: Role, access: &Standing) -> bool {
+pub fn may_leave(role: Role, access: &ChatAccess) -> bool {
     !(role == Role::Customer && access.kind == ChatKind::Support && access.member)
 }
 
@@ -84,8 +87,8 @@ mod tests {
     use super::*;
     use crate::domain::{ChatId, Seq};
 
-    fn standing(kind: ChatKind, member: bool) -> Standing {
-        Standing { chat_id: ChatId(1), kind, member, last_seq: Seq(0), read_seq: Seq(0) }
+    fn standing(kind: ChatKind, member: bool) -> ChatAccess {
+        ChatAccess { chat_id: ChatId(1), kind, member, last_seq: Seq(0), read_seq: Seq(0) }
     }
 
     #[test]

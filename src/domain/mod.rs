@@ -4,11 +4,13 @@ mod ids;
 mod time;
 mod user;
 mod chat;
+mod created;
 mod message;
 mod news;
 mod event_names;
 pub mod access;
 mod room;
+mod route;
 mod stream;
 mod hub;
 mod rate_limit;
@@ -16,18 +18,21 @@ mod recent;
 mod idle;
 mod timings;
 
-pub use chat::{Chat, ChatKind, Member, Standing};
+pub use chat::{Chat, ChatAccess, ChatKind, Member};
+pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
 pub use message::{
-    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, PostResult, Receipt, TextError,
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
+    TextError,
 };
 pub use news::{Applied, Lane, News, UserNews};
 pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
+pub use route::{Route, RouteKind, RouteRole};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
 pub use timings::Timings;

@@ -50,7 +50,7 @@ impl FromRequest for Authenticated {
     }
 }
 
-/// What the token in the `Authorization` header says; `None` where there is no such header.
+/// Claims of the token in the `Authorization` header; `None` without such a header.
 ///
 /// # Errors
 /// `unauthenticated` for another scheme or a bad token, `token_expired` for an old one.

@@ -36,8 +36,8 @@ pub async fn show(state: web::Data<State>, who: Authenticated, request: HttpRequ
 /// `POST /chats`: a group by an admin, or a customer's own chat.
 pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> Answer {
     let new: NewChat = body.read(&state)?;
-    let (chat, access, is_new) =
-        app::create_chat(&state.app, &who.caller().user, new, None).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let created = app::create_chat(&state.app, &who.caller().user, new, None).await?;
+    let status = if created.is_new() { StatusCode::CREATED } else { StatusCode::OK };
+    let (chat, access) = created.into_inner();
     Ok(json(status, &ChatView::new(&chat, who.role()).read_by(&access), 1)?)
 }

@@ -48,13 +48,13 @@ pub struct State {
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
-    /// Whether new work is welcome; no longer once the server is going away.
+    /// True until the server is going away.
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: what is still arriving is given up.
     pub stopping: watch::Receiver<bool>,
 }
 
-/// What a handler answers with.
+/// A handler's answer.
 type Answer = Result<HttpResponse, Problem>;
 
 /// Every path and method that is answered, and the middleware around them. All else is a refusal in
@@ -90,7 +90,7 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// What is answered under one path; any other method is told which there are.
+/// The routes of one path; any other method is told which there are.
 fn at<const N: usize>(path: &str, routes: [(&'static str, Route); N]) -> Resource {
     let methods: Vec<&str> = routes.iter().map(|(methods, _)| *methods).collect();
     let allow: Arc<str> = methods.join(", ").into();
@@ -112,7 +112,7 @@ where
     ("GET, HEAD", web::route().guard(reads).to(handler))
 }
 
-/// What is upgraded: there is nothing to ask for by HEAD.
+/// A route that is upgraded: there is nothing to ask for by HEAD.
 fn socket<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
@@ -141,7 +141,7 @@ where
 fn state(request: &HttpRequest) -> Result<web::Data<State>, Exception> {
     request.app_data::<web::Data<State>>().cloned().ok_or_else(|| {
         log::error!("the application has no state");
-        Exception::new(Code::Internal, "the desk is not set up")
+        Exception::new(Code::Internal, "the server is not set up")
     })
 }
 

@@ -41,9 +41,9 @@ pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> 
     let manager = UserManager::check(&state.app, who.actor())?;
     let new: NewUser = body.read(&state)?;
     let issuer = state.settings.auth.issuer.clone().unwrap_or_default();
-    let (user, is_new) = manager.create_user(issuer, new).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(json(status, &UserView::from(&user), 1)?)
+    let user = manager.create_user(issuer, new).await?;
+    let status = if user.is_new() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &UserView::from(user.get()), 1)?)
 }
 
 /// `POST /users/{id}/block`: ends the user's live sessions, too.
@@ -67,7 +67,7 @@ async fn set_blocked(
     Ok(json(StatusCode::OK, &UserView::from(&user), 1)?)
 }
 
-/// What to look for; nothing where nothing stands.
+/// The search text; an empty one counts as missing.
 fn search(query: &Query) -> Result<Option<&str>, Exception> {
     let text = query.text("q")?.filter(|text| !text.is_empty());
     if text.is_some_and(|text| text.chars().count() > SEARCH_CHARS) {

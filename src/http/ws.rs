@@ -1,14 +1,13 @@
 //! `GET /ws`: who may open a socket, and what it begins with.
 
 use actix_web::{HttpRequest, web};
-use actix_web_actors::ws::WsResponseBuilder;
 
 use super::query::Query;
-use super::upgrade::{SUBPROTOCOL, check_upgrade};
+use super::upgrade::check_upgrade;
 use super::{Answer, State, authenticated};
-use crate::actors::{Beginning, WsSession};
 use crate::app::{HandshakePermit, authenticate};
 use crate::protocol::{Code, Exception, resume_from_query};
+use crate::transport::ws::{Handshake, start};
 
 /// Lets a session in with its token, or without one for the few seconds until it shows it.
 pub async fn upgrade(
@@ -23,25 +22,19 @@ pub async fn upgrade(
     let claims = authenticated::claims(&request, &state.app)?;
     let resume = Query::of(&request)?.text("resume")?.map(resume_from_query).transpose()?;
     let resume = resume.unwrap_or_default();
-    let beginning = match claims {
+    let handshake = match claims {
         Some(claims) => {
-            Beginning::Known(Box::new(authenticate::connect(&state.app, claims, resume).await?))
+            let admitted = authenticate::connect(&state.app, claims, resume).await?;
+            Handshake::Authenticated(Box::new(admitted))
         }
         None => {
             let permit = HandshakePermit::take(&state.app);
             let full =
                 || Exception::new(Code::Unavailable, "too many sockets without a token, try again");
-            Beginning::Unknown(permit.ok_or_else(full)?, resume)
+            Handshake::Unauthenticated(permit.ok_or_else(full)?, resume)
         }
     };
-    let most = state.settings.limits.frame_bytes;
-    let session = WsSession::new(state.app.clone(), beginning);
-    let payload = session.reader(payload.into_inner());
-    let started = WsResponseBuilder::new(session, &request, payload)
-        .frame_size(most)
-        .protocols(&[SUBPROTOCOL])
-        .start();
-    started.map_err(|error| {
+    start(&request, payload.into_inner(), state.app.clone(), handshake).map_err(|error| {
         Exception::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

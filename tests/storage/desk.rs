@@ -7,11 +7,11 @@ use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _};
 use frontdesk::db::{
-    Config, Direction, Mark, Marked, Refusal, Store, UserFilter, Write, WriteId, WriteOp,
-    WriteResult, Writer,
+    Config, Direction, GroupResult, Mark, Marked, Refusal, Store, UserFilter, Write, WriteId,
+    WriteOp, WriteResult, Writer,
 };
 use frontdesk::domain::{
-    Body, ChatId, ClientId, Draft, Identity, PostResult, Receipt, Role, Seq, UserId,
+    Body, ChatId, ClientId, Draft, Identity, MessageKind, PostResult, Receipt, Role, Seq, UserId,
 };
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
@@ -148,6 +148,15 @@ impl Desk {
         (admitted[0].user.id, admitted[0].chats[0].chat_id)
     }
 
+    pub async fn user(&self, subject: &str) -> UserId {
+        let created = self.store.create_user("shop".into(), subject.into(), None, None).await;
+        created.expect("a user").into_inner().id
+    }
+
+    pub async fn group(&self, creator: UserId, members: Vec<UserId>) -> ChatId {
+        group(&self.store, creator, members).await
+    }
+
     pub async fn admin(&self, subject: &str) -> UserId {
         let token = Identity { role: Some(Role::Admin), ..identity(subject) };
         self.store.admit(vec![token]).await.expect("admit")[0].user.id
@@ -203,6 +212,13 @@ async fn lines(url: &str, sql: &str) -> Vec<String> {
     messages.into_iter().filter_map(line).collect()
 }
 
+pub async fn group(store: &Store, creator: UserId, members: Vec<UserId>) -> ChatId {
+    match store.create_group(creator, members, None).await.expect("a group") {
+        GroupResult::Created(chat) => chat,
+        GroupResult::NoUser(user) => panic!("no user {user}"),
+    }
+}
+
 /// What a first token of a customer says.
 pub fn identity(subject: &str) -> Identity {
     Identity {
@@ -220,7 +236,8 @@ pub fn draft(chat_id: ChatId, author: UserId, client_id: &str, text: &str) -> Dr
         chat_id,
         author,
         role: Role::Customer,
-        body: Body::parse(text.to_owned(), 100_000).expect("a body"),
+        kind: MessageKind::Text,
+        content: Body::parse(text.to_owned(), 100_000).expect("a body"),
         client_id: ClientId::parse(client_id.to_owned()).expect("a client id"),
         expect_seq: None,
     }

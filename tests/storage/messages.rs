@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use frontdesk::db::{
     ChatPage, HistoryPage, Mark, Marked, Range, Refusal, Scope, WriteOp, WriteResult,
 };
-use frontdesk::domain::{ChatId, Draft, Identity, News, PostResult, Role, Seq, Timestamp, UserId};
+use frontdesk::domain::{
+    ChatId, Draft, Identity, MessageKind, News, PostResult, Role, Seq, Timestamp, UserId,
+};
 
 use crate::contract;
 use crate::desk::{Desk, draft, fill, identity, new, note, posted, raise, run, write};
@@ -26,6 +28,7 @@ contract! {
     an_empty_batch_is_nothing,
     texts_come_back_as_they_were,
     a_message_shows_the_stored_name_and_the_role_of_its_time,
+    a_message_has_its_kind_wherever_it_is_read,
 }
 
 fn last_seq(chat: ChatId, seq: i64) -> WriteResult {
@@ -62,7 +65,7 @@ async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
     let seqs: Vec<_> = log.iter().map(|message| message.seq.0).collect();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
     assert!(log.is_sorted_by_key(|message| message.created_at));
-    let standing = desk.store.standings(kim, vec![shared]).await.unwrap();
+    let standing = desk.store.chat_access(kim, vec![shared]).await.unwrap();
     assert_eq!(standing[0].last_seq, Seq(200));
 }
 
@@ -228,7 +231,7 @@ async fn sending_reads_up_to_it(desk: Desk) {
     fill(&mut writer, chat, kim, 3).await;
     let read = |user: UserId| {
         let store = desk.store.clone();
-        async move { store.standings(user, vec![chat]).await.unwrap()[0].read_seq }
+        async move { store.chat_access(user, vec![chat]).await.unwrap()[0].read_seq }
     };
     assert_eq!((read(kim).await, read(ada).await), (Seq(3), Seq(0)));
     let texts = vec![draft(chat, ada, "a", "hello"), note(chat, kim, "hello")];
@@ -334,7 +337,7 @@ async fn texts_come_back_as_they_were(desk: Desk) {
     write(&mut writer, texts.iter().map(|text| note(chat, kim, text)).collect()).await;
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 100 };
     let log = desk.store.history(chat, page).await.unwrap();
-    assert_eq!(log.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), texts);
+    assert_eq!(log.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), texts);
 }
 
 async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
@@ -372,6 +375,43 @@ async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
     assert_eq!(log.iter().map(|message| message.author.role).collect::<Vec<_>>(), roles);
     assert!(log.iter().all(|message| message.author.nickname.as_deref() == Some("Kay")));
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(4) };
+    assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
+    let told = store.outbox(100).await.unwrap().into_iter().filter_map(|entry| match entry.news {
+        News::MessageCreated(message) => Some(message),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), log);
+    let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
+    assert_eq!(chats[0].last_message.as_ref(), log.last());
+}
+
+async fn a_message_has_its_kind_wherever_it_is_read(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let store = desk.telling_store().await;
+    let mut writer = store.writer().await.unwrap();
+    let of_kind = |kind: &str, client_id| Draft {
+        kind: MessageKind::from(kind.to_owned()),
+        ..draft(chat, kim, client_id, "hello")
+    };
+    let drafts = vec![of_kind("text", "a"), of_kind("status", "b"), of_kind("text", "c")];
+    let stored = write(&mut writer, drafts).await;
+    // As a later version writes.
+    desk.execute("UPDATE messages SET kind = 'whisper' WHERE seq = 3").await;
+
+    let again = vec![of_kind("status", "b"), of_kind("text", "b"), of_kind("whisper", "c")];
+    let repeated = [
+        PostResult::Duplicate(new(&stored[1])),
+        PostResult::ClientIdReused,
+        PostResult::Duplicate(new(&stored[2])),
+    ];
+    assert_eq!(write(&mut writer, again).await, repeated);
+
+    let page = HistoryPage { after: None, before: None, newest_first: false, limit: 10 };
+    let log = desk.store.history(chat, page).await.unwrap();
+    let kinds: Vec<_> = log.iter().map(|message| message.kind.as_str()).collect();
+    assert_eq!(kinds, ["text", "status", "whisper"]);
+    assert_eq!(log[0].kind, MessageKind::Text);
+    let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(3) };
     assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
     let told = store.outbox(100).await.unwrap().into_iter().filter_map(|entry| match entry.news {
         News::MessageCreated(message) => Some(message),

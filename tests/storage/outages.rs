@@ -189,7 +189,7 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
                     for (draft, stored) in drafts.into_iter().zip(stored) {
                         match stored {
                             PostResult::New(receipt, _) => {
-                                acked.push((receipt.seq.0, draft.body.into_string()));
+                                acked.push((receipt.seq.0, draft.content.into_string()));
                             }
                             PostResult::Unavailable => left.push(draft),
                             other => panic!("{other:?}"),

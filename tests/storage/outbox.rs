@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use frontdesk::db::{HistoryPage, Mark, OutboxEntry, OutboxState, Store, WriteOp};
+use frontdesk::db::{GroupResult, HistoryPage, Mark, OutboxEntry, OutboxState, Store, WriteOp};
 use frontdesk::domain::{ChatId, Draft, Lane, Message, News, PostResult, Seq, Timestamp, UserId};
 use tokio::time::timeout;
 
 use crate::contract;
-use crate::desk::{Desk, draft, fill, identity, marked, new, note, raise, run, write};
+use crate::desk::{Desk, draft, fill, group, identity, marked, new, note, raise, run, write};
 
 contract! {
     an_event_is_there_if_and_only_if_its_message_is,
@@ -134,9 +134,10 @@ async fn the_events_of_a_chat_come_in_its_order_whoever_writes(desk: Desk) {
 async fn a_busy_day(store: &Store) -> (UserId, ChatId) {
     let admitted = store.admit(vec![identity("kim")]).await.unwrap().remove(0);
     let (kim, chat) = (admitted.user.id, admitted.chats[0].chat_id);
-    let (lee, _) = store.create_user("shop".into(), "lee".into(), None, None).await.unwrap();
+    let lee = store.create_user("shop".into(), "lee".into(), None, None).await.unwrap();
+    let lee = lee.into_inner();
     store.own_chat(lee.id).await.unwrap();
-    store.create_group(kim, vec![lee.id], None).await.unwrap().unwrap();
+    group(store, kim, vec![lee.id]).await;
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 2).await;
     let marks = vec![Mark { chat_id: chat, user_id: lee.id, seq: Seq(1) }];
@@ -203,16 +204,16 @@ async fn users_and_chats_are_told_of_once_when_they_are_made(desk: Desk) {
         task.await.unwrap().expect("admitted");
     }
     for _ in 0..2 {
-        let (made, _) = store.create_user("shop".into(), "moe".into(), None, None).await.unwrap();
-        store.own_chat(made.id).await.unwrap();
+        let made = store.create_user("shop".into(), "moe".into(), None, None).await.unwrap();
+        store.own_chat(made.get().id).await.unwrap();
         // Known, so no news of the user.
         store.admit(vec![identity("moe")]).await.unwrap();
     }
     store.admit(vec![identity("kim"), identity("nora")]).await.unwrap();
     let moe = store.find_identity("shop".into(), "moe".into()).await.unwrap().unwrap();
-    let group = store.create_group(moe.id, vec![], None).await.unwrap().unwrap();
+    let group = group(&store, moe.id, vec![]).await;
     let lost = store.create_group(moe.id, vec![UserId(999)], None).await.unwrap();
-    assert_eq!(lost, Err(UserId(999)));
+    assert_eq!(lost, GroupResult::NoUser(UserId(999)));
 
     let entries = waiting(&store).await;
     let mut users = HashSet::new();

@@ -22,7 +22,7 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
     store.admit(vec![identity("kim"), identity(&format!("new {chat} {user}"))]).await.unwrap();
     store.user(user).await.unwrap();
     store.users(UserFilter::default(), None, 20).await.unwrap();
-    store.standings(user, vec![chat]).await.unwrap();
+    store.chat_access(user, vec![chat]).await.unwrap();
     store.chat(chat, user).await.unwrap();
     store.member_ids(chat).await.unwrap();
     store.own_chat(user).await.unwrap();

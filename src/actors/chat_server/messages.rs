@@ -6,13 +6,14 @@ use actix::prelude::*;
 use tokio::sync::mpsc;
 
 use crate::actors::db_executor::BatchLimits;
-use crate::actors::delivery::Link;
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits};
+use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
 use crate::domain::{Chat, ChatId, Role, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
+use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
 /// What ChatServer is made with.
 pub struct ChatServerParts {
@@ -32,33 +33,24 @@ pub struct ChatServerParts {
     pub commits: Option<mpsc::Sender<Hints>>,
 }
 
-/// A chat to enter, with what the database says of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Entrance {
-    pub chat: ChatId,
-    /// Where the session goes on from; `None` is the end.
-    pub after: Option<Seq>,
-    pub last_seq: Seq,
-}
-
 /// A session begins, in the rooms of these chats. Each room answers the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Connect {
-    pub link: Link,
+    pub session: SessionHandle,
     pub user: UserId,
-    /// The session's number of this entry; the rooms' answers carry it back.
-    pub entry: u64,
-    pub chats: Vec<Entrance>,
+    /// The session's number of this join; the rooms' answers carry it back.
+    pub join: u64,
+    pub chats: Vec<JoinChat>,
 }
 
 /// A session enters more chats. Each room answers the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Join {
-    pub link: Link,
-    pub entry: u64,
-    pub chats: Vec<Entrance>,
+    pub session: SessionHandle,
+    pub join: u64,
+    pub chats: Vec<JoinChat>,
 }
 
 #[derive(Message)]
@@ -81,11 +73,6 @@ pub struct Watch {
     pub watching: bool,
 }
 
-/// Asks for a chat's room, which is started where there is none.
-#[derive(Message)]
-#[rtype(result = "Addr<RoomActor>")]
-pub struct Locate(pub ChatId);
-
 /// A request for a chat's room, which is started where there is none. Nobody waits for ChatServer:
 /// what finds a mailbox full is dropped, and its reply answers `unavailable`.
 #[derive(Message)]
@@ -93,8 +80,13 @@ pub struct Locate(pub ChatId);
 pub struct Route {
     pub chat: ChatId,
     pub request: RoomRequest,
-    /// Told where the room is, so that it sends there itself the next time.
-    pub learn: Option<Recipient<RoomIs>>,
+    pub learn: Learn,
+}
+
+/// The asker, who is told the room's address and sends there itself the next time.
+pub enum Learn {
+    Directory(Recipient<RoomIs>),
+    Session(SessionHandle),
 }
 
 /// A request that a room answers through its `Reply`.
@@ -104,26 +96,30 @@ pub enum RoomRequest {
 }
 
 impl RoomRequest {
-    /// Hands the request to a room.
-    ///
-    /// # Errors
-    /// The request itself, where the room's mailbox is full or the room has ended.
-    pub fn send_to(self, room: &Addr<RoomActor>) -> Result<(), SendError<Self>> {
-        fn back<M>(
-            error: SendError<M>,
-            request: impl FnOnce(M) -> RoomRequest,
-        ) -> SendError<RoomRequest> {
-            match error {
-                SendError::Full(message) => SendError::Full(request(message)),
-                SendError::Closed(message) => SendError::Closed(request(message)),
-            }
-        }
+    /// Answers that the room has ended, and where the request stands: it is to be routed again.
+    pub fn moved(self) {
         match self {
-            Self::Post(post) => room.try_send(post).map_err(|error| back(error, Self::Post)),
-            Self::MarkRead(mark) => {
-                room.try_send(mark).map_err(|error| back(error, Self::MarkRead))
+            Self::Post(Post { draft, reply, .. }) => {
+                reply.send(PostOutcome::Moved(Box::new(draft)));
             }
+            Self::MarkRead(MarkRead { reply, .. }) => reply.send(MarkOutcome::Moved),
         }
+    }
+
+    /// Hands the request to a room, or gives it back where the room has ended. One that finds the
+    /// mailbox full is dropped, which answers it `unavailable`.
+    pub fn send_to(self, room: &Addr<RoomActor>) -> Option<Self> {
+        match self {
+            Self::Post(post) => ended(room.try_send(post)).map(Self::Post),
+            Self::MarkRead(mark) => ended(room.try_send(mark)).map(Self::MarkRead),
+        }
+    }
+}
+
+fn ended<M>(sent: Result<(), SendError<M>>) -> Option<M> {
+    match sent {
+        Err(SendError::Closed(message)) => Some(message),
+        Ok(()) | Err(SendError::Full(_)) => None,
     }
 }
 

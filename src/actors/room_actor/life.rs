@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::{Attach, InFlight, PostOutcome, Reopen, Retire, RoomActor, RoomParts, State};
+use super::{Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, State};
 use crate::actors::chat_server::RoomIdle;
 use crate::actors::db_executor::OpenRoom;
-use crate::actors::ws_session::{NotAttached, Purpose};
+use crate::actors::session_handle::ToSession;
 use crate::db::{Refusal, WriteOp};
 use crate::domain::{PostResult, Room, Seq, Timings};
+use crate::session::{PostOutcome, Purpose};
 
 impl RoomActor {
     /// Asks where the log ends, unless that is being asked.
@@ -53,10 +54,10 @@ impl RoomActor {
     pub(super) fn not_opened(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
         let chat = self.parts.chat;
         if let State::Opening { attaching, posting, .. } = &mut self.state {
-            for Attach { link, purpose, .. } in
-                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Entry(_)))
+            for Attach { session, purpose, .. } in
+                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Join(_)))
             {
-                link.addr.do_send(NotAttached { chat, purpose });
+                session.send(ToSession::NotAttached { chat, purpose });
             }
             let stored = PostResult::from(refusal);
             for post in posting.drain(..) {

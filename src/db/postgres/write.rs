@@ -27,7 +27,7 @@ use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Sn
 use crate::db::write_op::Write;
 use crate::db::writer::{Attempt, WriterEvents};
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, Draft, MessageId, Receipt, Role, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Draft, MessageId, MessageKind, Receipt, Role, Seq, Timestamp, UserId};
 
 /// How long a write waits for a connection before it answers that there is none.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -275,19 +275,20 @@ async fn look<'a>(
 
     // Without a chat nothing is written, and there is no time to write it at.
     let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
-    let found = found.into_iter().filter_map(|(n, id, seq, created_at, body, nickname)| {
-        // The database counts from 1.
-        let draft = drafts.get(usize::try_from(n - 1).ok()?)?;
-        let receipt = Receipt { id, seq, created_at };
-        Some((plan::key(draft), Found { receipt, body, nickname }))
-    });
+    let found =
+        found.into_iter().filter_map(|(n, id, seq, created_at, kind, content, nickname)| {
+            // The database counts from 1.
+            let draft = drafts.get(usize::try_from(n - 1).ok()?)?;
+            let receipt = Receipt { id, seq, created_at };
+            Some((plan::key(draft), Found { receipt, kind, content, nickname }))
+        });
     let found = found.collect();
     let times = locked.iter().map(|(chat, _, at, _)| (*chat, *at)).collect();
     let ends = locked.into_iter().map(|(chat, seq, ..)| (chat, seq)).collect();
     Ok((Snapshot { heads: ends, times, found, now }, heads.into_iter().collect()))
 }
 
-type FoundRow = (i64, MessageId, Seq, Timestamp, String, Option<String>);
+type FoundRow = (i64, MessageId, Seq, Timestamp, MessageKind, String, Option<String>);
 
 type InsertedRow = (ChatId, Seq, MessageId, Option<String>);
 
@@ -304,7 +305,8 @@ async fn apply(
     let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
     let roles: Vec<Role> = drafts.iter().map(|draft| draft.role).collect();
-    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
+    let kinds: Vec<&str> = drafts.iter().map(|draft| draft.kind.as_str()).collect();
+    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.content.as_str()).collect();
     let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
     let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved().into_iter().unzip();
     let (marked, marked_to): (Vec<_>, Vec<Seq>) = plan.marks.iter().map(|(k, v)| (*k, *v)).unzip();
@@ -323,6 +325,7 @@ async fn apply(
         seqs: &seqs,
         authors: &authors,
         roles: &roles,
+        kinds: &kinds,
         bodies: &bodies,
         client_ids: &client_ids,
     };

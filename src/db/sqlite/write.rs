@@ -14,9 +14,9 @@ use crate::db::schema::{chats, messages, outbox, read_marks, users};
 use crate::db::write_op::Write;
 use crate::db::writer::Attempt;
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Draft, MessageId, MessageKind, Receipt, Seq, Timestamp, UserId};
 
-/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has seven.
+/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has eight.
 const ROWS: usize = 1_000;
 
 /// How many ids go into one query.
@@ -94,17 +94,24 @@ fn find<'a>(
 ) -> QueryResult<HashMap<plan::Key<'a>, Found>> {
     let mut found = HashMap::new();
     for draft in plan::drafts(batch) {
-        let row: Option<(MessageId, Seq, Timestamp, String)> = messages::table
+        let row: Option<(MessageId, Seq, Timestamp, MessageKind, String)> = messages::table
             .filter(messages::chat_id.eq(draft.chat_id))
             .filter(messages::author_id.eq(draft.author))
             .filter(messages::client_id.eq(draft.client_id.as_str()))
-            .select((messages::id, messages::seq, messages::created_at, messages::body))
+            .select((
+                messages::id,
+                messages::seq,
+                messages::created_at,
+                messages::kind,
+                messages::body,
+            ))
             .first(connection)
             .optional()?;
-        if let Some((id, seq, created_at, body)) = row {
+        if let Some((id, seq, created_at, kind, content)) = row {
             let receipt = Receipt { id, seq, created_at };
-            // Asked for where a message may be ours, which none is here.
-            found.insert(plan::key(draft), Found { receipt, body, nickname: None });
+            // The nickname is for a message that may be ours, which none is here.
+            let nickname = None;
+            found.insert(plan::key(draft), Found { receipt, kind, content, nickname });
         }
     }
     Ok(found)
@@ -125,7 +132,8 @@ fn insert(
                     messages::seq.eq(seq),
                     messages::author_id.eq(draft.author),
                     messages::author_role.eq(draft.role),
-                    messages::body.eq(draft.body.as_str()),
+                    messages::kind.eq(draft.kind.as_str()),
+                    messages::body.eq(draft.content.as_str()),
                     messages::client_id.eq(draft.client_id.as_str()),
                     messages::created_at.eq(plan.at(draft.chat_id)),
                 )

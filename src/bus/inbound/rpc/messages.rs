@@ -132,8 +132,8 @@ impl Author {
     }
 }
 
-/// What a request's `id` makes of a message without a name of its own: the `id` itself, or its hash
-/// where that cannot be a name.
+/// `clientId` of a message that has none, made from its request's `id`: the `id` itself, or its hash
+/// where that is no valid `clientId`.
 fn client_id(id: &str) -> Option<ClientId> {
     let name = ClientId::parse(format!("rpc-{id}")).or_else(|_| {
         let hash: String = digest(&SHA256, id.as_bytes()).as_ref().iter().map(hex).collect();

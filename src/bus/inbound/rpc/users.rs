@@ -51,7 +51,7 @@ impl RpcRequest<'_> {
         answer(&UserView::from(&user))
     }
 
-    /// Whether a user has a session on any node.
+    /// True if a user has a session on any node.
     pub(super) async fn is_online(&self) -> Answer {
         let IsOnline { id, user_id } = self.read()?;
         let user_id = UserId(either((user_id, "userId"), (id, "id"))?.0);

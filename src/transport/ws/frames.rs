@@ -1,4 +1,4 @@
-//! Frames as RFC 6455 has them: fragments put together, and what ends a session.
+//! Frames of RFC 6455: fragments joined to messages, and errors that end a session.
 
 use std::io;
 
@@ -7,9 +7,9 @@ use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
-use crate::metrics::Ending;
+use crate::protocol::Ending;
 
-/// What a message from the client comes to.
+/// A message from the client.
 pub enum Incoming {
     Text(ByteString),
     Binary,
@@ -19,24 +19,23 @@ pub enum Incoming {
     Nothing,
 }
 
-/// A stream of frames that is none any more.
+/// The reason for which a stream of frames cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
     Frame,
     Utf8,
     TooLarge,
-    /// Nobody is there any more.
+    /// The connection broke.
     Gone,
 }
 
-impl Broken {
-    /// The close code, and what the ending is counted as; `None` where nobody would read it.
-    pub fn close(self) -> Option<(u16, Ending)> {
-        match self {
-            Self::Frame => Some((1002, Ending::BrokenFrame)),
-            Self::Utf8 => Some((1007, Ending::NotUtf8)),
-            Self::TooLarge => Some((1009, Ending::TooLarge)),
-            Self::Gone => None,
+impl From<Broken> for Ending {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Frame => Self::BrokenFrame,
+            Broken::Utf8 => Self::NotUtf8,
+            Broken::TooLarge => Self::TooLarge,
+            Broken::Gone => Self::Gone,
         }
     }
 }
@@ -45,7 +44,7 @@ impl From<ProtocolError> for Broken {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::Overflow => Self::TooLarge,
-            // The crate has no variants of its own for what a [`FrameReader`](super::FrameReader) has
+            // The crate has no variants of its own for what a [`FrameReader`](super::reading::FrameReader) has
             // refused, for a text that is no UTF-8, and for a connection that broke.
             ProtocolError::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Frame,
             ProtocolError::Io(error) => match error.to_string() {

@@ -15,43 +15,26 @@ const HEADER: usize = 14;
 /// The most bytes in a control frame (RFC 6455, section 5.5).
 const CONTROL: u64 = 125;
 
-/// Whether a session reads on. Shared by the session, which decides, and its [`FrameReader`].
+/// The gate between a connection and its session. Shared by the session's actor, which opens and shuts
+/// it, and the [`FrameReader`].
 pub struct Reading {
-    /// A command must be finished before the next one begins.
-    held: Cell<bool>,
+    open: Cell<bool>,
     /// The session has ended: what still comes is dropped, up to the peer's close frame.
     discards: Cell<bool>,
-    /// Requests that wait for their answer, and the bytes in them.
-    requests: Cell<usize>,
-    bytes: Cell<usize>,
-    most_requests: usize,
-    most_bytes: usize,
     /// Woken when reading may go on.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Reading {
-    /// Reads on while fewer than `most_requests` wait for their answers, with fewer than `most_bytes`.
     #[must_use]
-    pub fn new(most_requests: usize, most_bytes: usize) -> Rc<Self> {
-        Rc::new(Self {
-            held: Cell::new(false),
-            discards: Cell::new(false),
-            requests: Cell::new(0),
-            bytes: Cell::new(0),
-            most_requests,
-            most_bytes,
-            waker: RefCell::new(None),
-        })
+    pub fn new(open: bool) -> Rc<Self> {
+        let (open, discards) = (Cell::new(open), Cell::new(false));
+        Rc::new(Self { open, discards, waker: RefCell::new(None) })
     }
 
-    /// Reads no further frame until [`Reading::go_on`].
-    pub fn hold(&self) {
-        self.held.set(true);
-    }
-
-    pub fn go_on(&self) {
-        self.held.set(false);
+    /// Reads on, or hands no further frame on.
+    pub fn set_open(&self, open: bool) {
+        self.open.set(open);
         self.wake();
     }
 
@@ -61,23 +44,9 @@ impl Reading {
         self.wake();
     }
 
-    /// Counts a request of `bytes` until what is returned is dropped.
-    #[must_use]
-    pub fn begin(self: &Rc<Self>, bytes: usize) -> Request {
-        self.requests.set(self.requests.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes);
-        Request { reading: Rc::clone(self), bytes }
-    }
-
-    fn is_open(&self) -> bool {
-        !self.held.get()
-            && self.requests.get() < self.most_requests
-            && self.bytes.get() < self.most_bytes
-    }
-
-    /// Only a reader that found it closed has left a waker.
+    /// Only a reader that found the gate shut has left a waker.
     fn wake(&self) {
-        if (self.discards.get() || self.is_open())
+        if (self.discards.get() || self.open.get())
             && let Some(waker) = self.waker.take()
         {
             waker.wake();
@@ -86,21 +55,6 @@ impl Reading {
 
     fn wait(&self, cx: &Context<'_>) {
         self.waker.replace(Some(cx.waker().clone()));
-    }
-}
-
-/// A request in work.
-pub struct Request {
-    reading: Rc<Reading>,
-    bytes: usize,
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        let reading = &self.reading;
-        reading.requests.set(reading.requests.get() - 1);
-        reading.bytes.set(reading.bytes.get() - self.bytes);
-        reading.wake();
     }
 }
 
@@ -268,7 +222,7 @@ where
                 return Poll::Pending;
             }
             let is_between_frames = this.filled == 0 && this.payload == 0;
-            if !discards && is_between_frames && !this.reading.is_open() {
+            if !discards && is_between_frames && !this.reading.open.get() {
                 this.reading.wait(cx);
                 return Poll::Pending;
             }
@@ -319,7 +273,7 @@ mod tests {
     fn reader(bytes: &[u8], chunk: usize, most: usize) -> FrameReader<Chunks> {
         let chunks: Vec<_> =
             bytes.chunks(chunk).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        FrameReader::new(stream::iter(chunks), Reading::new(2, 100), most)
+        FrameReader::new(stream::iter(chunks), Reading::new(true), most)
     }
 
     /// All that can be read now: whole frames, the rest of one, and how it ended.
@@ -387,24 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn no_frame_is_read_while_the_session_is_busy_or_has_enough_in_work() {
+    fn no_frame_is_read_while_the_session_takes_none() {
         let frames = [frame(0x81, 1), frame(0x81, 2), frame(0x81, 3)];
         let mut reader = reader(&frames.concat(), 1000, 1000);
         let reading = Rc::clone(&reader.reading);
-        reading.hold();
+        reading.set_open(false);
         assert!(read(&mut reader).0.is_empty());
-        reading.go_on();
-        let first = reading.begin(1);
-        let large = reading.begin(0);
-        assert!(read(&mut reader).0.is_empty(), "two requests are in work");
-        drop(large);
-        let large = reading.begin(99);
-        drop(first);
+        reading.set_open(true);
         assert_eq!(read(&mut reader).0.len(), 3);
-        let more = reading.begin(1);
-        assert!(!reading.is_open(), "they are too large together");
-        drop((large, more));
-        assert!(reading.is_open());
     }
 
     #[test]
