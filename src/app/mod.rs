@@ -12,7 +12,6 @@ mod list_chats;
 mod list_messages;
 pub mod manage_users;
 pub mod mark_read;
-pub mod notify;
 mod own_chat;
 pub mod post_message;
 mod show_chat;

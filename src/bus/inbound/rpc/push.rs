@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, DATA, Question, answer};
+use super::{Answer, DATA, RpcRequest, answer};
 use crate::actors::Audience;
 use crate::domain::{PROTOCOL_EVENTS, SessionId, UserId};
 use crate::protocol::{self, Code, Exception, Frame, Number};
@@ -24,7 +24,7 @@ struct Push {
 #[derive(Serialize)]
 struct Nothing {}
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// To one user, to one session, or to everybody. Not stored: who is not there does not get it.
     pub(super) async fn push(&self) -> Answer {
         let wanted: Push = self.read()?;

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
 
-use super::{Answer, DATA, Question, answer, either};
+use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor, ServiceAuthor};
 use crate::db::HistoryPage;
 use crate::domain::{CLIENT_ID_CHARS, ChatId, ClientId, Role, Seq, UserId};
@@ -46,7 +46,7 @@ struct Author {
     nickname: Option<String>,
 }
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// The newest first, unless asked otherwise.
     pub(super) async fn get_messages(&self) -> Answer {
         let wanted: GetMessages = self.read()?;

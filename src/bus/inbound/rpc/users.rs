@@ -1,8 +1,8 @@
-//! Questions about users.
+//! Commands about users.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, DATA, Question, answer, either};
+use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor, UserKey};
 use crate::domain::UserId;
 use crate::protocol::{Exception, Number, Text, UserView, storable};
@@ -30,7 +30,7 @@ struct Online {
     online: bool,
 }
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// `{id}`, or `{subject, issuer?}`; without an issuer it is that of other services' users.
     pub(super) async fn get_user(&self) -> Answer {
         let wanted: GetUser = self.read()?;

@@ -1,8 +1,8 @@
-//! Questions about chats. A service sees what an admin sees.
+//! Commands about chats. A service sees what an admin sees.
 
 use serde::Deserialize;
 
-use super::{Answer, DATA, Question, answer, either};
+use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor};
 use crate::db::ChatPage;
 use crate::domain::{ChatId, Role, Timestamp, UserId};
@@ -28,7 +28,7 @@ struct ListChats {
     user_id: Option<Number>,
 }
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// `{id}`, or `{userId}` for a customer's own.
     pub(super) async fn get_chat(&self) -> Answer {
         let GetChat { id, chat_id, user_id } = self.read()?;
