@@ -239,10 +239,11 @@ impl Store {
     }
 
     /// Deletes what a sink has published; the other sinks keep what they lack.
-    pub async fn published(&self, sink: &str, ids: Vec<i64>) -> Result<(), StoreError> {
+    pub async fn published(&self, sink: &str, mut ids: Vec<i64>) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
+        ids.sort_unstable();
         let mut others = self.outbox.sinks();
         others.retain(|other| other != sink);
         let sink = sink.to_owned();
@@ -285,7 +286,10 @@ impl Store {
                 run!(diesel::delete(to_all).execute(connection))?;
                 let to_this = outbox_deliveries::table
                     .filter(outbox_deliveries::sink.eq(&sink))
-                    .filter(outbox_deliveries::id.eq_any(ids));
+                    .filter(outbox_deliveries::id.eq_any(ids))
+                    // As in `outbox`: so that no plan reads the whole backlog.
+                    .filter(outbox_deliveries::id.ge(ids.first().copied().unwrap_or_default()))
+                    .filter(outbox_deliveries::id.le(ids.last().copied().unwrap_or_default()));
                 run!(diesel::delete(to_this).execute(connection))?;
             }
             Ok(())
