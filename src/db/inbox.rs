@@ -12,12 +12,12 @@ use super::schema::{inbox, users};
 use super::{Store, StoreError, search};
 use crate::domain::{OWN_ISSUER, Role, Timestamp, UpdateOutcome, UserUpdate};
 
-/// What becomes of a user's row.
+/// The effect of an update on a user's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
-    /// The news are older than what is known.
+    /// None: it is older than what is known.
     Nothing,
-    /// What is known is now known to be newer.
+    /// The row is as it was, and known to be newer.
     Confirmed,
     Changed {
         /// Whether open sessions must learn of it: of another role, or of a block.
@@ -25,34 +25,34 @@ enum Effect {
     },
 }
 
-/// Takes over what the news say, as far as it is not older than what is known. What a token says, too,
-/// is held against the newest token or news, by the second, as tokens count. A block is said by no
-/// token, and held against when it was last said (`blocked_at`). News of the same time come in the
-/// order in which they were told.
+/// Applies an update as far as it is not older than what is known. Compared are the times of the newest
+/// token and the newest update, by the second, as tokens count. No token speaks of a block, so a block is
+/// compared with the last update that did (`blocked_at`). Updates of the same time count in the order in
+/// which they came.
 fn apply(
     row: &mut UserRow,
     blocked_at: &mut Option<Timestamp>,
-    news: &UserUpdate,
+    update: &UserUpdate,
     at: Timestamp,
     horizon: i64,
 ) -> Effect {
     let before = row.clone();
-    let block = news.blocked.filter(|_| blocked_at.is_none_or(|known| at >= known));
+    let block = update.blocked.filter(|_| blocked_at.is_none_or(|known| at >= known));
     if let Some(blocked) = block {
         row.blocked = blocked;
         *blocked_at = Some(at);
     }
-    // A known time that is still to come was never right, and holds nothing up.
+    // A known time in the future was never right, and holds nothing up.
     let known = row.claims_at.filter(|known| *known <= horizon);
     let is_newest = known.is_none_or(|known| at.seconds() >= known);
     if is_newest {
-        if person(news).is_some() {
+        if person(update).is_some() {
             row.role_set_at = Some(at.seconds());
         }
         row.claims_at = Some(at.seconds());
-        row.role = person(news).unwrap_or(row.role);
-        row.nickname = news.nickname.clone().or(row.nickname.take());
-        row.email = news.email.clone().or(row.email.take());
+        row.role = person(update).unwrap_or(row.role);
+        row.nickname = update.nickname.clone().or(row.nickname.take());
+        row.email = update.email.clone().or(row.email.take());
     }
     let matters = row.role != before.role || row.blocked != before.blocked;
     if matters || row.nickname != before.nickname || row.email != before.email {
@@ -64,26 +64,26 @@ fn apply(
     }
 }
 
-/// The role that is told of, where it is one that a person may have.
-fn person(news: &UserUpdate) -> Option<Role> {
-    news.role.filter(|role| !role.is_service())
+/// The role of an update, if a person may have it.
+fn person(update: &UserUpdate) -> Option<Role> {
+    update.role.filter(|role| !role.is_service())
 }
 
 impl Store {
-    /// Brings the table of users in step with what another service tells, once: a user who is not
-    /// known is made, without a chat. A role or a block that changes is written into the journal, for
-    /// live sessions. Nobody is told of any of it: who told us knows.
+    /// Applies an update of another service, once: an unknown user is made, without a chat. A role or a
+    /// block that changes is written into the journal, for live sessions. No event is written: the
+    /// service knows.
     ///
-    /// News that are to come count as of now. News of our own users change nothing.
-    pub async fn apply_user_update(&self, news: UserUpdate) -> Result<UpdateOutcome, StoreError> {
-        if news.issuer == OWN_ISSUER {
-            log::warn!("news of a user of our own, {:?}, change nothing", news.subject);
+    /// An update from the future counts as of now. Updates of our own users are ignored.
+    pub async fn apply_user_update(&self, update: UserUpdate) -> Result<UpdateOutcome, StoreError> {
+        if update.issuer == OWN_ISSUER {
+            log::warn!("an update of a user of our own, {:?}, is ignored", update.subject);
             return Ok(UpdateOutcome::Unchanged);
         }
         let horizon = self.horizon();
         transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
-            if let Some((source, event_id)) = &news.event {
+            if let Some((source, event_id)) = &update.event {
                 let event =
                     (inbox::source.eq(source), inbox::event_id.eq(event_id), inbox::at.eq(now));
                 let insert = diesel::insert_into(inbox::table).values(event);
@@ -91,24 +91,24 @@ impl Store {
                     return Ok(UpdateOutcome::Unchanged);
                 }
             }
-            let at = news.at.map_or(now, |at| at.min(now));
-            let names = BTreeSet::from([(news.issuer.clone(), news.subject.clone())]);
+            let at = update.at.map_or(now, |at| at.min(now));
+            let names = BTreeSet::from([(update.issuer.clone(), update.subject.clone())]);
             let mut found = run!(dialect::lock_users(connection, &names))?.pop();
             let mut is_made = false;
             if found.is_none() {
-                let (nickname, email) = (news.nickname.as_deref(), news.email.as_deref());
-                let searched = search::searched(nickname, email, &news.subject);
+                let (nickname, email) = (update.nickname.as_deref(), update.email.as_deref());
+                let searched = search::searched(nickname, email, &update.subject);
                 let user = (
                     users::search.eq(searched),
-                    users::issuer.eq(&news.issuer),
-                    users::subject.eq(&news.subject),
-                    users::role.eq(person(&news).unwrap_or(Role::Customer)),
-                    users::nickname.eq(&news.nickname),
-                    users::email.eq(&news.email),
+                    users::issuer.eq(&update.issuer),
+                    users::subject.eq(&update.subject),
+                    users::role.eq(person(&update).unwrap_or(Role::Customer)),
+                    users::nickname.eq(&update.nickname),
+                    users::email.eq(&update.email),
                     users::claims_at.eq(at.seconds()),
-                    users::role_set_at.eq(person(&news).map(|_| at.seconds())),
-                    users::blocked_at.eq(news.blocked.map(|_| at)),
-                    users::blocked.eq(news.blocked.unwrap_or(false)),
+                    users::role_set_at.eq(person(&update).map(|_| at.seconds())),
+                    users::blocked_at.eq(update.blocked.map(|_| at)),
+                    users::blocked.eq(update.blocked.unwrap_or(false)),
                     users::created_at.eq(now),
                 );
                 let insert = diesel::insert_into(users::table).values(user);
@@ -120,16 +120,16 @@ impl Store {
             if is_made {
                 return Ok(UpdateOutcome::Changed(row.into()));
             }
-            if news.is_first || row.role.is_service() {
+            if update.is_first || row.role.is_service() {
                 return Ok(UpdateOutcome::Unchanged);
             }
             let blocked_at = users::table.find(row.id).select(users::blocked_at);
             let mut blocked_at: Option<Timestamp> = run!(blocked_at.first(connection))?;
-            let effect = apply(&mut row, &mut blocked_at, &news, at, horizon);
+            let effect = apply(&mut row, &mut blocked_at, &update, at, horizon);
             if effect == Effect::Nothing {
                 return Ok(UpdateOutcome::Unchanged);
             }
-            let update = diesel::update(users::table.find(row.id)).set((
+            let change = diesel::update(users::table.find(row.id)).set((
                 users::search.eq(row.searched()),
                 users::role.eq(row.role),
                 users::nickname.eq(&row.nickname),
@@ -139,7 +139,7 @@ impl Store {
                 users::blocked.eq(row.blocked),
                 users::blocked_at.eq(blocked_at),
             ));
-            run!(update.execute(connection))?;
+            run!(change.execute(connection))?;
             if effect == (Effect::Changed { matters: true }) {
                 run!(dialect::note(connection, &[Note::from(Change::UserChanged(row.id))]))?;
             }
@@ -150,7 +150,7 @@ impl Store {
         })
     }
 
-    /// Forgets by what repeats are known, of what was applied longer ago than `age`.
+    /// Deletes the ids of events that were applied longer ago than `age`: a repeat is no longer known.
     pub async fn prune_inbox(&self, age: Duration) -> Result<(), StoreError> {
         let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         transact!(self, |connection| {

@@ -142,7 +142,7 @@ macro_rules! due {
                     .and(messages::seq.nullable().eq($table::seq))),
             )
             .left_join(users::table.on(messages::author_id.nullable().eq(users::id.nullable())))
-            .filter($table::kind.eq_any(Kind::ALL.map(Kind::as_str)))
+            .filter($table::kind.eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
             .order($table::id)
             .limit($limit)
             .select((
@@ -198,7 +198,11 @@ impl Store {
             // never missed.
             let to_all = due!(outbox, limit);
             let mut rows: Vec<(DueRow, Option<MessageRow>)> = run!(to_all.load(connection))?;
-            let to_this = due!(outbox_deliveries, limit).filter(outbox_deliveries::sink.eq(&name));
+            // The range is all there is. It makes PostgreSQL walk the index in its order, also with a plan
+            // of when the table was empty, and not read and sort a whole backlog for its first rows.
+            let to_this = due!(outbox_deliveries, limit)
+                .filter(outbox_deliveries::sink.eq(&name))
+                .filter(outbox_deliveries::id.gt(i64::MIN));
             let late: Vec<(DueRow, Option<MessageRow>)> = run!(to_this.load(connection))?;
             rows.extend(late);
             Ok(rows)
@@ -235,10 +239,11 @@ impl Store {
     }
 
     /// Deletes what a sink has published; the other sinks keep what they lack.
-    pub async fn published(&self, sink: &str, ids: Vec<i64>) -> Result<(), StoreError> {
+    pub async fn published(&self, sink: &str, mut ids: Vec<i64>) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
+        ids.sort_unstable();
         let mut others = self.outbox.sinks();
         others.retain(|other| other != sink);
         let sink = sink.to_owned();
@@ -281,7 +286,10 @@ impl Store {
                 run!(diesel::delete(to_all).execute(connection))?;
                 let to_this = outbox_deliveries::table
                     .filter(outbox_deliveries::sink.eq(&sink))
-                    .filter(outbox_deliveries::id.eq_any(ids));
+                    .filter(outbox_deliveries::id.eq_any(ids))
+                    // As in `outbox`: so that no plan reads the whole backlog.
+                    .filter(outbox_deliveries::id.ge(ids.first().copied().unwrap_or_default()))
+                    .filter(outbox_deliveries::id.le(ids.last().copied().unwrap_or_default()));
                 run!(diesel::delete(to_this).execute(connection))?;
             }
             Ok(())

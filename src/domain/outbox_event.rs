@@ -16,13 +16,33 @@ pub enum OutboxEvent {
     },
 }
 
-/// The name of an [`OutboxEvent`]: in the table, on the wire, and as a routing key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OutboxEventKind {
-    UserCreated,
-    ChatCreated,
-    MessageCreated,
-    MessageRead,
+/// The kinds of events, each with its name: in the table, on the wire, and as a routing key.
+macro_rules! kinds {
+    ($($kind:ident: $name:literal),+ $(,)?) => {
+        /// The kind of an [`OutboxEvent`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum OutboxEventKind {
+            $($kind),+
+        }
+
+        impl OutboxEventKind {
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name),+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    UserCreated: "user.created",
+    ChatCreated: "chat.created",
+    MessageCreated: "message.created",
+    MessageRead: "message.read",
 }
 
 /// Events of one key are delivered in their order: those of one chat, or of one user.
@@ -33,23 +53,10 @@ pub enum OrderingKey {
 }
 
 impl OutboxEventKind {
-    pub const ALL: [Self; 4] =
-        [Self::UserCreated, Self::ChatCreated, Self::MessageCreated, Self::MessageRead];
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UserCreated => "user.created",
-            Self::ChatCreated => "chat.created",
-            Self::MessageCreated => "message.created",
-            Self::MessageRead => "message.read",
-        }
-    }
-
     /// Reads what [`OutboxEventKind::as_str`] wrote.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use frontdesk::db::{
-    ChatPage, HistoryPage, Mark, Range, Scope, Store, UserFilter, WriteOp, WriteResult, Writer,
+    ChatPage, Config, HistoryPage, Mark, Range, Scope, Store, UserFilter, WriteOp, WriteResult,
+    Writer,
 };
 use frontdesk::domain::{ChatId, Role, Seq, Timestamp, UserId, UserUpdate};
 
@@ -52,8 +53,10 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
     store.apply_user_update(news).await.unwrap();
     store.prune_inbox(Duration::from_secs(3_600)).await.unwrap();
     store.service_user(Role::Bot, "guide".to_owned(), None).await.unwrap();
-    let told = store.outbox(SINK, 20).await.unwrap();
-    store.published(SINK, told.iter().map(|entry| entry.id).collect()).await.unwrap();
+    for sink in [SINK, "another"] {
+        let due = store.outbox(sink, 20).await.unwrap();
+        store.published(sink, due.iter().map(|entry| entry.id).collect()).await.unwrap();
+    }
 }
 
 /// Waits until no more than `left` such connections are open.
@@ -70,7 +73,8 @@ async fn ended(desk: &Desk, which: &str, left: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_table_is_ever_scanned() {
     let desk = Desk::postgres().await;
-    let store = desk.telling_store().await;
+    let sinks = vec![SINK.to_owned(), "another".to_owned()];
+    let store = Store::connect(&Config { sinks, ..desk.config.clone() }).await.unwrap();
     // Every statement is planned while the tables are empty …
     let mut writer = store.writer().await.unwrap();
     let (kim, chat) = desk.customer("kim").await;
@@ -89,6 +93,9 @@ async fn no_table_is_ever_scanned() {
          FROM chats, generate_series(1, 5) AS n WHERE last_seq = 5;
          INSERT INTO outbox (at, kind, chat_id, seq)
          SELECT now(), 'message.created', chat_id, seq FROM messages LIMIT 20000;
+         INSERT INTO outbox_deliveries (sink, id, event_id, at, kind, chat_id, seq)
+         SELECT sink, -n, n::text, now(), 'message.created', 1, 1
+         FROM generate_series(1, 20000) AS n, unnest(ARRAY['another', 'a third']) AS sink;
          INSERT INTO inbox SELECT 'crm', 'crowd ' || n, now() FROM generate_series(1, 20000) AS n;
          INSERT INTO journal (kind, subject_id)
          SELECT 'chat_created', n FROM generate_series(1, 20000) AS n",
