@@ -105,6 +105,7 @@ impl RoomRequest {
     ///
     /// # Errors
     /// The request itself, where the room's mailbox is full or the room has ended.
+    #[expect(clippy::result_large_err, reason = "the request goes on to another room")]
     pub fn send_to(self, room: &Addr<RoomActor>) -> Result<(), SendError<Self>> {
         fn back<M>(
             error: SendError<M>,
