@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::actors::Audience;
 use crate::domain::{ChatId, NodeId, Seq, SessionId, UserId};
-use crate::protocol::{Exception, Frame};
+use crate::protocol::{ApiError, Frame};
 
 /// A message of one node to another, or to all.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,10 +54,10 @@ pub fn read(bytes: &[u8]) -> Option<(NodeId, PeerMessage<'_>)> {
 
 /// # Errors
 /// None that anything from outside could cause.
-pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, Exception> {
+pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(&Envelope { from: from.to_string(), word: message }).map_err(|error| {
         log::error!("cannot encode a message to other nodes: {error}");
-        Exception::unavailable()
+        ApiError::unavailable()
     })
 }
 
@@ -65,7 +65,7 @@ pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, Exceptio
 ///
 /// # Errors
 /// None that anything from outside could cause.
-pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, Exception> {
+pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, ApiError> {
     let to = match audience {
         Audience::Session(session) => To::Session(session.to_string()),
         Audience::User(user) => To::User(user),
@@ -73,7 +73,7 @@ pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, 
     };
     let frame = serde_json::from_str(frame).map_err(|error| {
         log::error!("cannot encode a frame for other nodes: {error}");
-        Exception::unavailable()
+        ApiError::unavailable()
     })?;
     write(from, PeerMessage::Tell { to, frame })
 }

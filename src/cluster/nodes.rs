@@ -16,7 +16,7 @@ use super::peers::Peers;
 use crate::actors::{Audience, Broadcast, ChatServer, Hints, IsHere};
 use crate::domain::{NodeId, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
-use crate::protocol::{Code, Exception, Frame};
+use crate::protocol::{ApiError, Code, Frame};
 
 /// The time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ struct Search {
     found: oneshot::Sender<bool>,
 }
 
-impl From<PublishError> for Exception {
+impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::TooLarge { .. } => Self::new(Code::TooLarge, error.to_string()),
@@ -83,7 +83,7 @@ impl Nodes {
     ///
     /// # Errors
     /// `unavailable` while other nodes cannot be reached; nobody was told then.
-    pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), Exception> {
+    pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
         let target = match audience {
             Audience::Session(session) if session.node() == self.here => {
                 return self.tell_here(audience, frame).await;
@@ -102,7 +102,7 @@ impl Nodes {
             Delivery::Sent => AnswerOutcome::Elsewhere,
             // It reconnects, or is forgotten soon.
             Delivery::NoReceiver if self.state().peers.knows(node) => {
-                return Err(Exception::unavailable());
+                return Err(ApiError::unavailable());
             }
             Delivery::NoReceiver => AnswerOutcome::Unknown,
         });
@@ -114,18 +114,18 @@ impl Nodes {
     /// # Errors
     /// `unavailable` where the user is not on this node, and others cannot be asked: all of them, or
     /// one that has not come back since the connection was lost.
-    pub async fn is_online(&self, user: UserId) -> Result<bool, Exception> {
+    pub async fn is_online(&self, user: UserId) -> Result<bool, ApiError> {
         let here = self.chat_server.send(IsHere(user)).await;
-        if here.map_err(|_| Exception::unavailable())? {
+        if here.map_err(|_| ApiError::unavailable())? {
             return Ok(true);
         }
         let Some((find, found)) = self.begin_search()? else { return Ok(false) };
         let message = self.message(PeerMessage::Find { find, user });
         self.backplane.publish(Target::All, message).await?;
         match timeout(FIND_TIMEOUT, found).await {
-            Ok(answer) => answer.map_err(|_| Exception::unavailable()),
+            Ok(answer) => answer.map_err(|_| ApiError::unavailable()),
             Err(_) if self.end_search(find) => Ok(false),
-            Err(_) => Err(Exception::unavailable()),
+            Err(_) => Err(ApiError::unavailable()),
         }
     }
 
@@ -223,9 +223,9 @@ impl Nodes {
         }
     }
 
-    async fn tell_here(&self, audience: Audience, frame: Frame) -> Result<(), Exception> {
+    async fn tell_here(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
         let told = self.chat_server.send(Broadcast { audience, frame }).await;
-        let told = told.map_err(|_| Exception::unavailable())?;
+        let told = told.map_err(|_| ApiError::unavailable())?;
         if let Audience::Session(session) = audience {
             self.metrics.gateway_answer(match told {
                 0 => AnswerOutcome::Unknown,
@@ -239,7 +239,7 @@ impl Nodes {
     }
 
     /// Registers a search; none where no other node exists.
-    fn begin_search(&self) -> Result<Option<(u64, oneshot::Receiver<bool>)>, Exception> {
+    fn begin_search(&self) -> Result<Option<(u64, oneshot::Receiver<bool>)>, ApiError> {
         let mut state = self.state();
         let awaited = state.awaited(self.here);
         if awaited.is_empty() && state.is_connected {
@@ -249,7 +249,7 @@ impl Nodes {
             state.searches.retain(|_, search| !search.found.is_closed());
         }
         if state.searches.len() >= MAX_SEARCHES {
-            return Err(Exception::unavailable());
+            return Err(ApiError::unavailable());
         }
         state.last_search += 1;
         let (id, (found, answer)) = (state.last_search, oneshot::channel());

@@ -21,7 +21,7 @@ use crate::bus::at;
 use crate::bus::confirm_batch::{ConfirmBatch, PublishOutcome};
 use crate::bus::packet::Reply;
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 use crate::retry::LogOnce;
 use crate::settings::{RabbitMq, RouteKind};
 
@@ -233,7 +233,7 @@ impl QueuePublisher {
                     self.queue
                 )),
             }
-            let unavailable = Err(Exception::unavailable());
+            let unavailable = Err(ApiError::unavailable());
             self.conclude(open, &id, ForwardOutcome::Unavailable, unavailable);
         }
     }
@@ -249,7 +249,7 @@ impl QueuePublisher {
         if body.len() > MOST_ANSWER {
             let problem =
                 format!("the answer has {} bytes, the most are {MOST_ANSWER}", body.len());
-            let too_large = Err(Exception::new(Code::TooLarge, problem));
+            let too_large = Err(ApiError::new(Code::TooLarge, problem));
             return self.conclude(open, id, ForwardOutcome::Refused, too_large);
         }
         let reply = match Reply::read(body) {
@@ -258,13 +258,13 @@ impl QueuePublisher {
                 self.log_once
                     .warn(&format!("an answer from queue {} cannot be read: {error}", self.queue));
                 let problem = "the service's answer cannot be read";
-                let unreadable = Err(Exception::new(Code::Internal, problem));
+                let unreadable = Err(ApiError::new(Code::Internal, problem));
                 return self.conclude(open, id, ForwardOutcome::Unreadable, unreadable);
             }
         };
         if let Some(message) = reply.error {
             let message: String = message.chars().take(MOST_MESSAGE).collect();
-            let refused = Err(Exception::new(Code::BadRequest, message));
+            let refused = Err(ApiError::new(Code::BadRequest, message));
             return self.conclude(open, id, ForwardOutcome::Refused, refused);
         }
         // Of several values the last one counts.
@@ -282,7 +282,7 @@ impl QueuePublisher {
             self.fail(late.forward.asker, ForwardOutcome::Timeout);
         }
         while let Some((_, id)) = open.deadlines.pop_front_if(|(at, _)| *at <= now) {
-            self.conclude(open, &id, ForwardOutcome::Timeout, Err(Exception::unavailable()));
+            self.conclude(open, &id, ForwardOutcome::Timeout, Err(ApiError::unavailable()));
         }
     }
 
@@ -304,7 +304,7 @@ impl QueuePublisher {
     }
 
     fn fail(&self, asker: Asker, outcome: ForwardOutcome) {
-        self.end(asker, outcome, Err(Exception::unavailable()));
+        self.end(asker, outcome, Err(ApiError::unavailable()));
     }
 
     fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {

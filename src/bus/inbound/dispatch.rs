@@ -12,7 +12,7 @@ use crate::bus::pattern::Pattern;
 use crate::bus::{Parts, gateway};
 use crate::cluster::Nodes;
 use crate::metrics::AnswerOutcome;
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 use crate::retry::Backoff;
 
 /// The longest answer, in bytes: well below what a broker takes, which would close the channel.
@@ -79,7 +79,7 @@ impl Outcome {
     /// Of a message whose handler panicked.
     #[must_use]
     pub fn failed() -> Self {
-        let failed = Exception::new(Code::Internal, "something went wrong here");
+        let failed = ApiError::new(Code::Internal, "something went wrong here");
         let disposition = Disposition::Poison("the desk failed at it".to_owned());
         Self { reply: written(packet::refusal(&failed)), disposition }
     }
@@ -220,7 +220,7 @@ fn answered(packet: &Packet, disposition: Disposition) -> Outcome {
     let reply = packet.id.as_ref().and_then(|_| match &disposition {
         Disposition::Done | Disposition::Refused => Some(DISPOSED.to_vec()),
         Disposition::Poison(reason) => {
-            written(packet::refusal(&Exception::new(Code::BadRequest, reason.clone())))
+            written(packet::refusal(&ApiError::new(Code::BadRequest, reason.clone())))
         }
     });
     Outcome { reply, disposition }
@@ -233,7 +233,7 @@ fn written(body: serde_json::Result<Vec<u8>>) -> Option<Vec<u8>> {
 
 fn too_large() -> serde_json::Result<Vec<u8>> {
     let said = format!("the answer has more than {MOST_REPLY} bytes: ask for less");
-    packet::refusal(&Exception::new(Code::TooLarge, said))
+    packet::refusal(&ApiError::new(Code::TooLarge, said))
 }
 
 /// Fails at a message that a test has sent for it.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::bus::Parts;
 use crate::cluster::Nodes;
 use crate::metrics::RpcOutcome;
-use crate::protocol::{Code, Exception, parse_data};
+use crate::protocol::{ApiError, Code, parse_data};
 
 /// All commands. Each must be documented in `docs/RABBITMQ.md`.
 const COMMANDS: [Command; 7] = [
@@ -29,7 +29,7 @@ const COMMANDS: [Command; 7] = [
 ];
 
 /// The answer to a command.
-pub type Answer = Result<Box<RawValue>, Exception>;
+pub type Answer = Result<Box<RawValue>, ApiError>;
 
 type Run = for<'a> fn(&'a RpcRequest<'a>) -> BoxFuture<'a, Answer>;
 
@@ -75,7 +75,7 @@ impl RpcRequest<'_> {
         let deadline = self.parts.settings.rpc_timeout();
         let answer = timeout(deadline, (command.run)(self)).await.unwrap_or_else(|_| {
             log::warn!("{} took longer than {deadline:?}", command.name);
-            Err(Exception::unavailable())
+            Err(ApiError::unavailable())
         });
         let outcome = match &answer {
             Ok(_) => RpcOutcome::Answered,
@@ -88,7 +88,7 @@ impl RpcRequest<'_> {
         answer
     }
 
-    fn read<T: DeserializeOwned>(&self) -> Result<T, Exception> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse_data(self.data, DATA)
     }
 }
@@ -99,7 +99,7 @@ const DATA: &str = "data";
 fn answer(view: &impl Serialize) -> Answer {
     to_raw_value(view).map_err(|error| {
         log::error!("cannot encode an answer: {error}");
-        Exception::new(Code::Internal, "the answer cannot be written")
+        ApiError::new(Code::Internal, "the answer cannot be written")
     })
 }
 
@@ -110,14 +110,14 @@ fn answer(view: &impl Serialize) -> Answer {
 fn either<T>(
     (first, first_name): (Option<T>, &str),
     (second, second_name): (Option<T>, &str),
-) -> Result<T, Exception> {
+) -> Result<T, ApiError> {
     match (first, second) {
         (Some(value), None) | (None, Some(value)) => Ok(value),
-        (Some(_), Some(_)) => Err(Exception::bad_request(
+        (Some(_), Some(_)) => Err(ApiError::bad_request(
             format!("{DATA}.{second_name}"),
             format!("stands beside {DATA}.{first_name}, one is allowed"),
         )),
-        (None, None) => Err(Exception::bad_request(
+        (None, None) => Err(ApiError::bad_request(
             format!("{DATA}.{first_name}"),
             format!("is missing (or {DATA}.{second_name})"),
         )),
