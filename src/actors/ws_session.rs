@@ -33,7 +33,7 @@ use crate::domain::{
     ChatAccess, ChatId, RateLimit, Receipt, Role, Seq, SessionId, Streams, Timestamp,
 };
 use crate::metrics::{Ending, Part};
-use crate::protocol::{self, Command, Entry, Envelope, Exception, Frame, Rejected, RequestId};
+use crate::protocol::{self, ApiError, Command, Entry, Envelope, Frame, Rejected, RequestId};
 
 /// How long the peer has to answer a close frame before the connection ends without it.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -230,7 +230,7 @@ impl WsSession {
                 return self.authenticate(&token, resume, envelope.id.clone(), ctx);
             }
             Err(exception) if envelope.event == "authenticate" => exception,
-            _ => Exception::new(protocol::Code::Unauthenticated, "authenticate first"),
+            _ => ApiError::new(protocol::Code::Unauthenticated, "authenticate first"),
         };
         self.refuse(envelope.id.as_ref(), Some(&envelope.event), &exception, ctx);
         self.close(4401, Ending::Unauthenticated, ctx);
@@ -256,7 +256,7 @@ impl WsSession {
         &mut self,
         id: Option<&RequestId>,
         event: Option<&str>,
-        exception: Exception,
+        exception: ApiError,
         ctx: &mut ws::WebsocketContext<Self>,
     ) {
         let exception = self.count_frame().err().unwrap_or(exception);
@@ -267,7 +267,7 @@ impl WsSession {
     }
 
     /// Counts a frame, whatever is in it, against the session's rate.
-    fn count_frame(&mut self) -> Result<(), Exception> {
+    fn count_frame(&mut self) -> Result<(), ApiError> {
         self.member().map_or(Ok(()), Member::rate).inspect_err(|_| {
             self.desk.metrics().requests_limited.inc();
         })
@@ -277,7 +277,7 @@ impl WsSession {
         &self,
         id: Option<&RequestId>,
         event: Option<&str>,
-        exception: &Exception,
+        exception: &ApiError,
         ctx: &mut ws::WebsocketContext<Self>,
     ) {
         ctx.text(protocol::exception(id, event, exception));
@@ -355,7 +355,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
         match self.fragments.take(message) {
             Ok(Incoming::Text(text)) => self.text(&text, ctx),
             Ok(Incoming::Binary) => {
-                let exception = Exception::new(
+                let exception = ApiError::new(
                     protocol::Code::BadRequest,
                     "a binary frame: the envelope is a text frame",
                 );
@@ -490,7 +490,7 @@ impl Member {
         self.pending.remove(at)
     }
 
-    fn rate(&mut self) -> Result<(), Exception> {
-        self.limit.take(Timestamp::now()).map_err(Exception::rate_limited)
+    fn rate(&mut self) -> Result<(), ApiError> {
+        self.limit.take(Timestamp::now()).map_err(ApiError::rate_limited)
     }
 }

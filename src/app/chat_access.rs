@@ -3,7 +3,7 @@
 use super::{AppState, Caller};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{ChatAccess, ChatId, Role, access};
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// A verb of [`access`] about one chat.
 pub type Verb = fn(Role, &ChatAccess) -> bool;
@@ -18,7 +18,7 @@ pub async fn to_chat(
     user: &AuthenticatedUser,
     chat: ChatId,
     verb: Verb,
-) -> Result<ChatAccess, Exception> {
+) -> Result<ChatAccess, ApiError> {
     let found = readable(app, user, vec![chat]).await?.pop();
     allowed(user.role(), chat, found.as_ref(), verb)
 }
@@ -31,12 +31,12 @@ pub async fn to_chats(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<ChatAccess>, Exception> {
+) -> Result<Vec<ChatAccess>, ApiError> {
     let found = readable(app, user, chats.clone()).await?;
     let access = |chat| found.iter().find(|access| access.chat_id == chat).copied();
     chats
         .into_iter()
-        .map(|chat| access(chat).ok_or_else(|| Exception::chat_not_found(chat)))
+        .map(|chat| access(chat).ok_or_else(|| ApiError::chat_not_found(chat)))
         .collect()
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn readable(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<ChatAccess>, Exception> {
+) -> Result<Vec<ChatAccess>, ApiError> {
     let mut found = app.store().chat_access(user.id(), chats).await?;
     found.retain(|access| access::may_read(user.role(), access));
     Ok(found)
@@ -57,7 +57,7 @@ pub(super) async fn of_caller(
     caller: &Caller,
     chat: ChatId,
     verb: Verb,
-) -> Result<ChatAccess, Exception> {
+) -> Result<ChatAccess, ApiError> {
     match caller.chats.iter().find(|access| access.chat_id == chat) {
         known @ Some(_) => allowed(caller.role(), chat, known, verb),
         // Not among those that came with the user: an admin's, or one that is long quiet.
@@ -70,10 +70,10 @@ fn allowed(
     chat: ChatId,
     access: Option<&ChatAccess>,
     verb: Verb,
-) -> Result<ChatAccess, Exception> {
+) -> Result<ChatAccess, ApiError> {
     match access.filter(|access| access::may_read(role, access)) {
-        None => Err(Exception::chat_not_found(chat)),
+        None => Err(ApiError::chat_not_found(chat)),
         Some(access) if verb(role, access) => Ok(*access),
-        Some(_) => Err(Exception::forbidden("this may not be done in this chat")),
+        Some(_) => Err(ApiError::forbidden("this may not be done in this chat")),
     }
 }

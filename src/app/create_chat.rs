@@ -6,7 +6,7 @@ use super::AppState;
 use crate::actors::Announce;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Chat, ChatAccess, SessionId, access};
-use crate::protocol::{Exception, NewChat};
+use crate::protocol::{ApiError, NewChat};
 
 /// Makes a group chat for an admin, or finds a customer's own. A new chat is announced to all
 /// sessions but the one whose ack carries it. `true` with a new one.
@@ -18,21 +18,21 @@ pub async fn create_chat(
     user: &AuthenticatedUser,
     wanted: NewChat,
     session: Option<SessionId>,
-) -> Result<(Chat, ChatAccess, bool), Exception> {
+) -> Result<(Chat, ChatAccess, bool), ApiError> {
     let may_create_group = access::may_create_group(user.role());
     let (id, is_new) = match wanted.user_ids {
         Some(_) if !may_create_group => {
-            return Err(Exception::forbidden("only admins make chats of chosen people"));
+            return Err(ApiError::forbidden("only admins make chats of chosen people"));
         }
         Some(users) => match app.store().create_group(user.id(), users, wanted.title).await? {
             Ok(id) => (id, true),
-            Err(missing) => return Err(Exception::user_not_found(missing)),
+            Err(missing) => return Err(ApiError::user_not_found(missing)),
         },
-        None if may_create_group => return Err(Exception::bad_request("userIds", "is missing")),
+        None if may_create_group => return Err(ApiError::bad_request("userIds", "is missing")),
         None => app.store().own_chat(user.id()).await?,
     };
     let found = app.store().chat(id, user.id()).await?;
-    let (chat, access) = found.ok_or_else(|| Exception::chat_not_found(id))?;
+    let (chat, access) = found.ok_or_else(|| ApiError::chat_not_found(id))?;
     if is_new {
         announce(app, chat.clone(), session).await?;
     }
@@ -44,7 +44,7 @@ pub(super) async fn announce(
     app: &AppState,
     chat: Chat,
     except: Option<SessionId>,
-) -> Result<(), Exception> {
+) -> Result<(), ApiError> {
     let members = app.store().member_ids(chat.id).await?;
     app.chat_server().do_send(Announce { chat: Arc::new(chat), members, except });
     Ok(())

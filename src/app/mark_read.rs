@@ -4,7 +4,7 @@ use super::{AppState, Caller, chat_access, refused};
 use crate::actors::{MarkRead, Reply, RoomRequest, ToRoom};
 use crate::db::Marked;
 use crate::domain::{ChatId, Seq, access};
-use crate::protocol::{Exception, MarkView};
+use crate::protocol::{ApiError, MarkView};
 
 /// Raises a user's read mark.
 ///
@@ -15,13 +15,13 @@ pub async fn mark_read(
     caller: &Caller,
     chat: ChatId,
     seq: Seq,
-) -> Result<MarkView, Exception> {
+) -> Result<MarkView, ApiError> {
     chat_access::of_caller(app, caller, chat, access::may_read).await?;
     let (reply, answer) = Reply::to_caller();
     let mark = MarkRead { user: caller.user.id(), seq, reply };
     let request = ToRoom { chat, request: RoomRequest::MarkRead(mark), cached: false };
-    app.rooms().try_send(request).map_err(|_| Exception::unavailable())?;
-    let marked = answer.await.map_err(|_| Exception::unavailable())?;
+    app.rooms().try_send(request).map_err(|_| ApiError::unavailable())?;
+    let marked = answer.await.map_err(|_| ApiError::unavailable())?;
     marked.map(mark_view).map_err(|refusal| refused(chat, &refusal))
 }
 

@@ -12,7 +12,7 @@ use super::users::{self, UserEvent};
 use super::{Nodes, Parts, gateway};
 use crate::actors::Audience;
 use crate::metrics::AnswerOutcome;
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
 /// The pauses before another try of what cannot be done now: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -74,7 +74,7 @@ impl Outcome {
     /// Of a message that made the desk fail.
     #[must_use]
     pub fn failed() -> Self {
-        let failed = Exception::new(Code::Internal, "something went wrong here");
+        let failed = ApiError::new(Code::Internal, "something went wrong here");
         let verdict = Verdict::Poison("the desk failed at it".to_owned());
         Self { reply: written(packet::refusal(&failed)), verdict }
     }
@@ -212,7 +212,7 @@ fn answered(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
     let reply = packet.id.and_then(|_| match &verdict {
         Verdict::Done | Verdict::Refused => Some(DISPOSED.to_vec()),
         Verdict::Poison(reason) => {
-            written(packet::refusal(&Exception::new(Code::BadRequest, reason.clone())))
+            written(packet::refusal(&ApiError::new(Code::BadRequest, reason.clone())))
         }
     });
     Outcome { reply, verdict }
@@ -225,7 +225,7 @@ fn written(body: serde_json::Result<Vec<u8>>) -> Option<Vec<u8>> {
 
 fn too_large() -> serde_json::Result<Vec<u8>> {
     let said = format!("the answer has more than {MOST_REPLY} bytes: ask for less");
-    packet::refusal(&Exception::new(Code::TooLarge, said))
+    packet::refusal(&ApiError::new(Code::TooLarge, said))
 }
 
 /// Fails at a message that a test has sent for it.

@@ -21,7 +21,7 @@ use super::trouble::Trouble;
 use super::wave::{Fate, Wave};
 use crate::actors::{Asker, Forward, Forwarded};
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 use crate::settings::{RabbitMq, RouteKind};
 
 /// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
@@ -232,7 +232,7 @@ impl Line {
                     self.queue
                 )),
             }
-            let unavailable = Err(Exception::unavailable());
+            let unavailable = Err(ApiError::unavailable());
             self.conclude(open, &id, ForwardOutcome::Unavailable, unavailable);
         }
     }
@@ -248,7 +248,7 @@ impl Line {
         if body.len() > MOST_ANSWER {
             let problem =
                 format!("the answer has {} bytes, the most are {MOST_ANSWER}", body.len());
-            let too_large = Err(Exception::new(Code::TooLarge, problem));
+            let too_large = Err(ApiError::new(Code::TooLarge, problem));
             return self.conclude(open, id, ForwardOutcome::Refused, too_large);
         }
         let reply = match Reply::read(body) {
@@ -256,13 +256,13 @@ impl Line {
             Err(error) => {
                 self.say(format!("an answer from queue {} cannot be read: {error}", self.queue));
                 let problem = "the service's answer cannot be read";
-                let unreadable = Err(Exception::new(Code::Internal, problem));
+                let unreadable = Err(ApiError::new(Code::Internal, problem));
                 return self.conclude(open, id, ForwardOutcome::Unreadable, unreadable);
             }
         };
         if let Some(message) = reply.error {
             let message: String = message.chars().take(MOST_MESSAGE).collect();
-            let refused = Err(Exception::new(Code::BadRequest, message));
+            let refused = Err(ApiError::new(Code::BadRequest, message));
             return self.conclude(open, id, ForwardOutcome::Refused, refused);
         }
         // Of several values the last one counts.
@@ -280,7 +280,7 @@ impl Line {
             self.fail(late.forward.asker, ForwardOutcome::Timeout);
         }
         while let Some((_, id)) = open.deadlines.pop_front_if(|(at, _)| *at <= now) {
-            self.conclude(open, &id, ForwardOutcome::Timeout, Err(Exception::unavailable()));
+            self.conclude(open, &id, ForwardOutcome::Timeout, Err(ApiError::unavailable()));
         }
     }
 
@@ -302,7 +302,7 @@ impl Line {
     }
 
     fn fail(&self, asker: Asker, outcome: ForwardOutcome) {
-        self.end(asker, outcome, Err(Exception::unavailable()));
+        self.end(asker, outcome, Err(ApiError::unavailable()));
     }
 
     fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {

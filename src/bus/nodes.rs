@@ -24,7 +24,7 @@ use crate::actors::{Audience, Broadcast};
 use crate::app::{AppState, notify};
 use crate::domain::{NodeId, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
-use crate::protocol::{Exception, Frame};
+use crate::protocol::{ApiError, Frame};
 
 /// How often a node says that it is there.
 const HERE_EVERY: Duration = Duration::from_secs(2);
@@ -87,7 +87,7 @@ impl Nodes {
     ///
     /// # Errors
     /// `unavailable` while other nodes cannot be reached; nobody was told then.
-    pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), Exception> {
+    pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
         let here = self.app.node();
         match audience {
             Audience::Session(session) if session.node() == here => {}
@@ -109,7 +109,7 @@ impl Nodes {
     /// # Errors
     /// `unavailable` where the user is not on this node, and others cannot be asked: all of them, or
     /// one that has not come back since the broker was away.
-    pub async fn is_online(&self, user: UserId) -> Result<bool, Exception> {
+    pub async fn is_online(&self, user: UserId) -> Result<bool, ApiError> {
         if notify::is_here(&self.app, user).await? {
             return Ok(true);
         }
@@ -119,10 +119,10 @@ impl Nodes {
     async fn errand<T>(
         &self,
         errand: impl FnOnce(oneshot::Sender<T>) -> Errand,
-    ) -> Result<T, Exception> {
+    ) -> Result<T, ApiError> {
         let (done, outcome) = oneshot::channel();
-        self.errands.send(errand(done)).await.map_err(|_| Exception::unavailable())?;
-        outcome.await.map_err(|_| Exception::unavailable())
+        self.errands.send(errand(done)).await.map_err(|_| ApiError::unavailable())?;
+        outcome.await.map_err(|_| ApiError::unavailable())
     }
 }
 
@@ -131,7 +131,7 @@ async fn tell_here(
     metrics: &Metrics,
     audience: Audience,
     frame: Frame,
-) -> Result<(), Exception> {
+) -> Result<(), ApiError> {
     let told = notify::broadcast(app, Broadcast { audience, frame }).await?;
     if let Audience::Session(session) = audience {
         metrics.gateway_answer(match told {

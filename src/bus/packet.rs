@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::pattern::Pattern;
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// What a service sends: an event, or a request where there is an `id`.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ pub fn response<R: Serialize + ?Sized>(value: &R) -> serde_json::Result<Vec<u8>>
 ///
 /// # Errors
 /// None.
-pub fn refusal(exception: &Exception) -> serde_json::Result<Vec<u8>> {
+pub fn refusal(exception: &ApiError) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Body<'a> {
         err: Error<'a>,

@@ -68,7 +68,7 @@ fn what_is_sent_is_byte_for_byte_what_nestjs_sends() {
     assert_eq!(text(response(&json!({"id": 1}))), r#"{"response":{"id":1},"isDisposed":true}"#);
     assert_eq!(text(response(&())), r#"{"response":null,"isDisposed":true}"#);
     assert_eq!(
-        text(refusal(&Exception::new(Code::ChatNotFound, "there is no such chat"))),
+        text(refusal(&ApiError::new(Code::ChatNotFound, "there is no such chat"))),
         r#"{"err":{"status":"error","code":"chat_not_found","message":"there is no such chat"},"isDisposed":true}"#,
     );
     let id: &RawValue = serde_json::from_str(r#""15190a75b8e5bf33bd073""#).expect("JSON");

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Nodes, Parts};
 use crate::metrics::RpcOutcome;
-use crate::protocol::{Code, Exception, parse_data};
+use crate::protocol::{ApiError, Code, parse_data};
 
 /// A command, by the name that it has in `{cmd: …}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Command {
 }
 
 /// What a command is answered with.
-pub type Answer = Result<Box<RawValue>, Exception>;
+pub type Answer = Result<Box<RawValue>, ApiError>;
 
 impl Command {
     const ALL: [Self; 7] = [
@@ -81,7 +81,7 @@ impl Question<'_> {
         let deadline = self.parts.settings.rpc_timeout();
         let answer = timeout(deadline, self.run(command)).await.unwrap_or_else(|_| {
             log::warn!("{} took longer than {deadline:?}", command.name());
-            Err(Exception::unavailable())
+            Err(ApiError::unavailable())
         });
         let outcome = match &answer {
             Ok(_) => RpcOutcome::Answered,
@@ -106,7 +106,7 @@ impl Question<'_> {
         }
     }
 
-    fn read<T: DeserializeOwned>(&self) -> Result<T, Exception> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse_data(self.data, DATA)
     }
 }
@@ -117,7 +117,7 @@ const DATA: &str = "data";
 fn answer(view: &impl Serialize) -> Answer {
     to_raw_value(view).map_err(|error| {
         log::error!("cannot encode an answer: {error}");
-        Exception::new(Code::Internal, "the answer cannot be written")
+        ApiError::new(Code::Internal, "the answer cannot be written")
     })
 }
 
@@ -128,14 +128,14 @@ fn answer(view: &impl Serialize) -> Answer {
 fn either<T>(
     (first, first_name): (Option<T>, &str),
     (second, second_name): (Option<T>, &str),
-) -> Result<T, Exception> {
+) -> Result<T, ApiError> {
     match (first, second) {
         (Some(value), None) | (None, Some(value)) => Ok(value),
-        (Some(_), Some(_)) => Err(Exception::bad_request(
+        (Some(_), Some(_)) => Err(ApiError::bad_request(
             format!("{DATA}.{second_name}"),
             format!("stands beside {DATA}.{first_name}, one is allowed"),
         )),
-        (None, None) => Err(Exception::bad_request(
+        (None, None) => Err(ApiError::bad_request(
             format!("{DATA}.{first_name}"),
             format!("is missing (or {DATA}.{second_name})"),
         )),

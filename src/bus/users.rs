@@ -13,7 +13,7 @@ use crate::actors::UserChanged;
 use crate::db::{Store, StoreError};
 use crate::domain::{Applied, Role, Timestamp, UserNews};
 use crate::metrics::UserOutcome;
-use crate::protocol::{Exception, Text, parse_data, storable};
+use crate::protocol::{ApiError, Text, parse_data, storable};
 use crate::settings::RabbitMq;
 
 /// The pauses before another try while the database is away: the first, and the longest.
@@ -84,7 +84,7 @@ impl UserEvent {
         data: Option<&RawValue>,
         message_id: Option<&str>,
         settings: &RabbitMq,
-    ) -> Result<Option<UserNews>, Exception> {
+    ) -> Result<Option<UserNews>, ApiError> {
         // A payload that stands alone may have a field of any name and type that an envelope has.
         let fields: HashMap<String, IgnoredAny> = parse_data(data, "data")?;
         let (payload, at, event, source, time) = if fields.contains_key("payload") {
@@ -100,7 +100,7 @@ impl UserEvent {
         let at_time = time
             .map(|text| {
                 Timestamp::parse(&text).ok_or_else(|| {
-                    Exception::bad_request("data.time", "must be RFC 3339, as 2026-11-20T10:00:00Z")
+                    ApiError::bad_request("data.time", "must be RFC 3339, as 2026-11-20T10:00:00Z")
                 })
             })
             .transpose()?;
@@ -115,7 +115,7 @@ impl UserEvent {
         Ok(Some(UserNews { event, at: at_time, issuer, ..self.news(payload, at)? }))
     }
 
-    fn news(self, payload: Payload, at: &str) -> Result<UserNews, Exception> {
+    fn news(self, payload: Payload, at: &str) -> Result<UserNews, ApiError> {
         let path = |field: &str| format!("{at}.{field}");
         let named = [
             ("subject", payload.subject),
@@ -125,10 +125,10 @@ impl UserEvent {
         ];
         let named = named.into_iter().find_map(|(name, text)| Some((name, text?.0)));
         let (field, subject) = named.ok_or_else(|| {
-            Exception::bad_request(path("subject"), "is missing (or sub, userId or id)")
+            ApiError::bad_request(path("subject"), "is missing (or sub, userId or id)")
         })?;
         if subject.is_empty() {
-            return Err(Exception::bad_request(path(field), "must not be empty"));
+            return Err(ApiError::bad_request(path(field), "must not be empty"));
         }
         let nickname = payload.nickname.or(payload.name);
         let texts = [
@@ -141,7 +141,7 @@ impl UserEvent {
         }
         let role = payload.role.as_deref().map(|word| {
             Role::parse(word)
-                .ok_or_else(|| Exception::bad_request(path("role"), "must be customer or admin"))
+                .ok_or_else(|| ApiError::bad_request(path("role"), "must be customer or admin"))
         });
         Ok(UserNews {
             event: None,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::object::Object;
 use super::read::{join, parse_data, read};
-use super::{Code, Envelope, Exception};
+use super::{ApiError, Code, Envelope};
 use crate::domain::{Body, ChatId, ClientId, Seq, UserId};
 
 /// The most chats that one request may name.
@@ -78,7 +78,7 @@ impl Command {
     ///
     /// # Errors
     /// An unknown event, or `data` that is not as the event needs it: the message names the path.
-    pub fn parse(envelope: &Envelope<'_>, limits: &Limits) -> Result<Self, Exception> {
+    pub fn parse(envelope: &Envelope<'_>, limits: &Limits) -> Result<Self, ApiError> {
         let data = Data(envelope.data);
         Ok(match &*envelope.event {
             "send_message" => {
@@ -114,7 +114,7 @@ impl Command {
             "watch_chats" => Self::WatchChats(data.read::<WatchChats>()?.watch),
             event => {
                 let event: String = event.chars().take(64).collect();
-                return Err(Exception::new(
+                return Err(ApiError::new(
                     Code::UnknownEvent,
                     format!("there is no event {event:?}"),
                 ));
@@ -127,7 +127,7 @@ impl Command {
 ///
 /// # Errors
 /// A body that is not JSON, or not as it must be: the message names the path.
-pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, Exception> {
+pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, ApiError> {
     let wire: T::Wire = read(body, "")?;
     T::check(wire, limits)
 }
@@ -135,19 +135,19 @@ pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, Excepti
 /// What can be read from an HTTP body.
 pub trait Request: Sized {
     type Wire: DeserializeOwned;
-    fn check(wire: Self::Wire, limits: &Limits) -> Result<Self, Exception>;
+    fn check(wire: Self::Wire, limits: &Limits) -> Result<Self, ApiError>;
 }
 
 impl Request for Outgoing {
     type Wire = WireMessage;
-    fn check(wire: WireMessage, limits: &Limits) -> Result<Self, Exception> {
+    fn check(wire: WireMessage, limits: &Limits) -> Result<Self, ApiError> {
         wire.check("", limits)
     }
 }
 
 impl Request for NewChat {
     type Wire = CreateChat;
-    fn check(wire: CreateChat, limits: &Limits) -> Result<Self, Exception> {
+    fn check(wire: CreateChat, limits: &Limits) -> Result<Self, ApiError> {
         wire.check("", limits)
     }
 }
@@ -155,7 +155,7 @@ impl Request for NewChat {
 /// A read mark whose chat stands in the path.
 impl Request for Seq {
     type Wire = ReadTo;
-    fn check(wire: ReadTo, _: &Limits) -> Result<Self, Exception> {
+    fn check(wire: ReadTo, _: &Limits) -> Result<Self, ApiError> {
         not_negative(wire.seq, "seq")
     }
 }
@@ -164,9 +164,9 @@ impl Request for Seq {
 ///
 /// # Errors
 /// Anything else, or more chats than one request may name.
-pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, Exception> {
+pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, ApiError> {
     let malformed = || {
-        Exception::bad_request(
+        ApiError::bad_request(
             "resume",
             "must be chatId:seq pairs separated by commas, as 10:55,12:3",
         )
@@ -184,7 +184,7 @@ pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, Exception> {
             let after_seq = Some(Seq(digits(seq).ok_or_else(malformed)?));
             Ok(WireEntry { chat_id, after_seq })
         })
-        .collect::<Result<Vec<_>, Exception>>()?;
+        .collect::<Result<Vec<_>, ApiError>>()?;
     entries(wire, "resume")
 }
 
@@ -200,7 +200,7 @@ pub struct WireMessage {
 }
 
 impl WireMessage {
-    fn check(self, at: &str, limits: &Limits) -> Result<Outgoing, Exception> {
+    fn check(self, at: &str, limits: &Limits) -> Result<Outgoing, ApiError> {
         Outgoing::check_parts(self.message, self.client_id, self.expect_seq, at, limits)
     }
 }
@@ -216,7 +216,7 @@ impl Outgoing {
         expect_seq: Option<Seq>,
         at: &str,
         limits: &Limits,
-    ) -> Result<Self, Exception> {
+    ) -> Result<Self, ApiError> {
         let expect_seq =
             expect_seq.map(|seq| not_negative(seq, &join(at, "expectSeq"))).transpose()?;
         let client_id = client_id
@@ -226,14 +226,14 @@ impl Outgoing {
             })
             .transpose()?;
         let body = Body::parse(message, limits.message_chars)
-            .map_err(|error| Exception::text(&join(at, "message"), &error))?;
+            .map_err(|error| ApiError::text(&join(at, "message"), &error))?;
         Ok(Self { body, client_id, expect_seq })
     }
 }
 
 /// A `clientId` of the wrong length is a wrong value, not a body that is too large.
-pub(crate) fn client_id_refused(path: &str, error: &crate::domain::TextError) -> Exception {
-    Exception::bad_request(path, format!("{error}; 1 to 64 characters are allowed"))
+pub(crate) fn client_id_refused(path: &str, error: &crate::domain::TextError) -> ApiError {
+    ApiError::bad_request(path, format!("{error}; 1 to 64 characters are allowed"))
 }
 
 #[derive(Deserialize)]
@@ -270,7 +270,7 @@ struct EnterChat {
 }
 
 impl EnterChat {
-    fn check(self) -> Result<Vec<Entry>, Exception> {
+    fn check(self) -> Result<Vec<Entry>, ApiError> {
         match (self.chat_ids, self.chats) {
             (Some(ids), None) => {
                 counted(&ids, "data.chatIds")?;
@@ -283,9 +283,9 @@ impl EnterChat {
                 entries(chats.into_iter().map(|Object(entry)| entry).collect(), "data.chats")
             }
             (None, None) => {
-                Err(Exception::bad_request("data.chatIds", "is missing (or data.chats)"))
+                Err(ApiError::bad_request("data.chatIds", "is missing (or data.chats)"))
             }
-            (Some(_), Some(_)) => Err(Exception::bad_request(
+            (Some(_), Some(_)) => Err(ApiError::bad_request(
                 "data.chats",
                 "stands beside data.chatIds, one is allowed",
             )),
@@ -313,15 +313,15 @@ pub struct CreateChat {
 }
 
 impl CreateChat {
-    fn check(self, at: &str, limits: &Limits) -> Result<NewChat, Exception> {
+    fn check(self, at: &str, limits: &Limits) -> Result<NewChat, ApiError> {
         if let Some(ids) = &self.user_ids {
             let path = join(at, "userIds");
             if ids.is_empty() {
-                return Err(Exception::bad_request(path, "must name at least one user"));
+                return Err(ApiError::bad_request(path, "must name at least one user"));
             }
             if ids.len() > limits.group_members {
                 let most = limits.group_members;
-                return Err(Exception::bad_request(
+                return Err(ApiError::bad_request(
                     path,
                     format!("names {} users, {most} are allowed", ids.len()),
                 ));
@@ -329,14 +329,14 @@ impl CreateChat {
         }
         let title = self.title.map(|title| {
             Body::parse(title, limits.title_chars)
-                .map_err(|error| Exception::text(&join(at, "title"), &error))
+                .map_err(|error| ApiError::text(&join(at, "title"), &error))
         });
         Ok(NewChat { user_ids: self.user_ids, title: title.transpose()?.map(Body::into_string) })
     }
 }
 
 /// Checks each entry, and keeps the last of each chat.
-fn entries(wire: Vec<WireEntry>, path: &str) -> Result<Vec<Entry>, Exception> {
+fn entries(wire: Vec<WireEntry>, path: &str) -> Result<Vec<Entry>, ApiError> {
     if wire.len() > CHATS_NAMED {
         return Err(too_many(path, wire.len()));
     }
@@ -353,21 +353,21 @@ fn entries(wire: Vec<WireEntry>, path: &str) -> Result<Vec<Entry>, Exception> {
     Ok(entries)
 }
 
-fn counted<T>(items: &[T], path: &str) -> Result<(), Exception> {
+fn counted<T>(items: &[T], path: &str) -> Result<(), ApiError> {
     match items.len() {
-        0 => Err(Exception::bad_request(path, "must name at least one chat")),
+        0 => Err(ApiError::bad_request(path, "must name at least one chat")),
         1..=CHATS_NAMED => Ok(()),
         count => Err(too_many(path, count)),
     }
 }
 
-fn too_many(path: &str, count: usize) -> Exception {
-    Exception::bad_request(path, format!("names {count} chats, {CHATS_NAMED} are allowed"))
+fn too_many(path: &str, count: usize) -> ApiError {
+    ApiError::bad_request(path, format!("names {count} chats, {CHATS_NAMED} are allowed"))
 }
 
-fn not_negative(seq: Seq, path: &str) -> Result<Seq, Exception> {
+fn not_negative(seq: Seq, path: &str) -> Result<Seq, ApiError> {
     if seq < Seq::ZERO {
-        return Err(Exception::bad_request(path, "must not be negative"));
+        return Err(ApiError::bad_request(path, "must not be negative"));
     }
     Ok(seq)
 }
@@ -376,7 +376,7 @@ fn not_negative(seq: Seq, path: &str) -> Result<Seq, Exception> {
 struct Data<'a>(Option<&'a RawValue>);
 
 impl Data<'_> {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, Exception> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse_data(self.0, "data")
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 
 const LIMITS: Limits = Limits { message_chars: 10, title_chars: 5, group_members: 3 };
 
-fn parse(event: &str, data: &str) -> Result<Command, Exception> {
+fn parse(event: &str, data: &str) -> Result<Command, ApiError> {
     let text = format!(r#"{{"event":"{event}","data":{data}}}"#);
     Command::parse(&Envelope::parse(&text).expect("an envelope"), &LIMITS)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::view::entered;
-use super::{ChatState, ChatView, Exception, Fields, MessageView, RequestId, Welcome};
+use super::{ApiError, ChatState, ChatView, Fields, MessageView, RequestId, Welcome};
 use crate::domain::{Message, Seq};
 
 /// An encoded text frame's payload: cheap to clone, shared by all that it goes to.
@@ -56,7 +56,7 @@ const EVENT_CHARS: usize = 64;
 
 /// The answer to a request that was refused. `event` is what was asked for, where that could be read.
 #[must_use]
-pub fn exception(id: Option<&RequestId>, event: Option<&str>, exception: &Exception) -> Frame {
+pub fn exception(id: Option<&RequestId>, event: Option<&str>, exception: &ApiError) -> Frame {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire<'a> {

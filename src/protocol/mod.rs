@@ -13,7 +13,7 @@ mod new_user;
 mod read;
 mod view;
 
-pub use code::{Code, Exception};
+pub use code::{ApiError, Code};
 pub(crate) use command::client_id_refused;
 pub use command::{
     Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, resume_from_query,

@@ -9,7 +9,7 @@ use crate::app::{Admitted, authenticate};
 use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, RateLimit, Role, Seq, Timestamp};
 use crate::metrics::Ending;
 use crate::protocol::{
-    self, ChatState, ChatView, EnteredView, Entry, Exception, Expires, RequestId, Welcome,
+    self, ApiError, ChatState, ChatView, EnteredView, Entry, Expires, RequestId, Welcome,
     WelcomeLimits,
 };
 
@@ -80,7 +80,7 @@ impl WsSession {
     fn turn_away(
         &mut self,
         request: Option<&RequestId>,
-        exception: &Exception,
+        exception: &ApiError,
         ctx: &mut WebsocketContext<Self>,
     ) {
         use protocol::Code::{Forbidden, TokenExpired, Unauthenticated, Unavailable};
@@ -358,7 +358,7 @@ impl WsSession {
             Answer::Enter { request } => (request, "enter_chat"),
             Answer::Create { request, .. } => (request, "create_chat"),
         };
-        self.refuse(request.as_ref(), Some(event), &Exception::unavailable(), ctx);
+        self.refuse(request.as_ref(), Some(event), &ApiError::unavailable(), ctx);
         let (stays, leaves): (Vec<Room>, Vec<Room>) =
             entering.rooms.into_iter().partition(|room| room.was_in);
         if let Some(member) = self.member() {
@@ -385,7 +385,7 @@ impl WsSession {
         };
         let Some(entering) = self.entering.take_if(concerns) else { return };
         if let Answer::Enter { request } = &entering.answer {
-            self.refuse(request.as_ref(), Some("enter_chat"), &Exception::unavailable(), ctx);
+            self.refuse(request.as_ref(), Some("enter_chat"), &ApiError::unavailable(), ctx);
         }
         if let Some(member) = self.member() {
             for room in &entering.rooms {

@@ -11,7 +11,7 @@ use crate::actors::room_actor::{MarkRead, Post, RoomActor};
 use crate::app::{Caller, authenticate, chat_access, create_chat};
 use crate::domain::{ChatId, ClientId, Draft, Role, Timestamp, access};
 use crate::protocol::{
-    self, ChatView, Command, Entry, Exception, Expires, NewChat, Outgoing, ReadMark, RequestId,
+    self, ApiError, ChatView, Command, Entry, Expires, NewChat, Outgoing, ReadMark, RequestId,
     ServerTime,
 };
 
@@ -40,7 +40,7 @@ impl WsSession {
         command: Command,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         match command {
             Command::Authenticate { token, .. } => self.renew(&token, id, ctx),
             Command::SendMessage { chat_id, message } => {
@@ -64,11 +64,11 @@ impl WsSession {
         message: Outgoing,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Some(member) = self.member() else { return Ok(()) };
         let chat = chat
             .or_else(|| member.own.map(|own| own.chat_id))
-            .ok_or_else(|| Exception::bad_request("data.chatId", "is missing"))?;
+            .ok_or_else(|| ApiError::bad_request("data.chatId", "is missing"))?;
         if member.rooms.contains_key(&chat) {
             return self.post(chat, message, id, ctx);
         }
@@ -83,7 +83,7 @@ impl WsSession {
         mark: ReadMark,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Some(member) = self.member() else { return Ok(()) };
         // A room that has retired takes no marks: it is asked for again.
         if member.rooms.get(&mark.chat_id).is_some_and(Addr::connected)
@@ -108,7 +108,7 @@ impl WsSession {
             &mut Self,
             Option<RequestId>,
             &mut WebsocketContext<Self>,
-        ) -> Result<(), Exception>
+        ) -> Result<(), ApiError>
         + 'static,
     ) {
         let Some(user) = self.member().map(|member| member.user.clone()) else { return };
@@ -118,7 +118,7 @@ impl WsSession {
             chat_access::to_chat(&desk, &user, chat, access::may_post).await?;
             super::stream::locate(&desk, chat).await
         };
-        self.after(visit, ctx, move |this, room: Result<Addr<RoomActor>, Exception>, ctx| {
+        self.after(visit, ctx, move |this, room: Result<Addr<RoomActor>, ApiError>, ctx| {
             let again = id.clone();
             let done = room.and_then(|room| {
                 if let Some(member) = this.member() {
@@ -143,7 +143,7 @@ impl WsSession {
         message: Outgoing,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let session = self.id;
         let in_work = self.reading.begin(message.body.as_str().len());
         let Some(member) = self.member() else { return Ok(()) };
@@ -177,7 +177,7 @@ impl WsSession {
         ReadMark { chat_id: chat, seq }: ReadMark,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let in_work = self.reading.begin(0);
         let Some(member) = self.member() else { return Ok(()) };
         let user = member.user.id();
@@ -198,14 +198,14 @@ impl WsSession {
         entries: Vec<Entry>,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let desk = self.desk.clone();
         let most = desk.limits().chats_entered;
         let Some(member) = self.member() else { return Ok(()) };
         let further =
             entries.iter().filter(|entry| !member.streams.contains(entry.chat_id)).count();
         if member.streams.len() + further > most {
-            return Err(Exception::forbidden(format!(
+            return Err(ApiError::forbidden(format!(
                 "a session may be in {most} chats, leave some first"
             )));
         }
@@ -228,7 +228,7 @@ impl WsSession {
         chats: Vec<ChatId>,
         id: Option<&RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Some(member) = self.member() else { return Ok(()) };
         let role = member.user.role();
         let may_leave = |chat: &ChatId| {
@@ -238,7 +238,7 @@ impl WsSession {
                 .is_none_or(|own| own.chat_id != *chat || access::may_leave(role, own))
         };
         if !chats.iter().all(may_leave) {
-            return Err(Exception::forbidden("a customer is always in the own chat"));
+            return Err(ApiError::forbidden("a customer is always in the own chat"));
         }
         for chat in &chats {
             self.forget(*chat, ctx);
@@ -254,7 +254,7 @@ impl WsSession {
         chat: NewChat,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let (desk, session) = (self.desk.clone(), self.id);
         let Some(member) = self.member() else { return Ok(()) };
         let user = member.user.clone();
@@ -284,10 +284,10 @@ impl WsSession {
         watching: bool,
         id: Option<&RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Some(member) = self.member() else { return Ok(()) };
         if !access::may_watch(member.user.role()) {
-            return Err(Exception::forbidden("only admins watch chats"));
+            return Err(ApiError::forbidden("only admins watch chats"));
         }
         self.desk.chat_server().do_send(Watch { session: self.id, watching });
         answer(id, Done {}, ctx);
@@ -300,7 +300,7 @@ impl WsSession {
         token: &str,
         id: Option<RequestId>,
         ctx: &mut WebsocketContext<Self>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let claims = authenticate::verify(&self.desk, token)?;
         self.reading.hold();
         let desk = self.desk.clone();
@@ -316,7 +316,7 @@ impl WsSession {
                     member.user = user;
                     Ok((expires_at, is_less))
                 }
-                _ => Err(Exception::forbidden("the token is of another user than the session's")),
+                _ => Err(ApiError::forbidden("the token is of another user than the session's")),
             });
             match renewed {
                 Ok((expires_at, is_less)) => {

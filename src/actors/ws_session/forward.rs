@@ -11,7 +11,7 @@ use crate::actors::gateway::{Answer, Asker, Forward};
 use crate::app::chat_access;
 use crate::domain::{ChatId, Role, access};
 use crate::metrics::ForwardOutcome;
-use crate::protocol::{Code, Envelope, Exception, Fields, RequestId};
+use crate::protocol::{ApiError, Code, Envelope, Fields, RequestId};
 use crate::settings::{Route, RouteKind, RouteRole};
 
 /// Events of one session that wait for the database, the broker or an answer; one more is
@@ -44,7 +44,7 @@ struct Sent {
 
 impl WsSession {
     /// Where an event goes that is none of the protocol's.
-    pub(super) fn route(&self, refused: &Exception, event: &str) -> Option<Arc<Route>> {
+    pub(super) fn route(&self, refused: &ApiError, event: &str) -> Option<Arc<Route>> {
         if refused.code != Code::UnknownEvent {
             return None;
         }
@@ -76,32 +76,32 @@ impl WsSession {
         &mut self,
         route: &Route,
         envelope: &Envelope<'_>,
-    ) -> Result<(Option<ChatId>, bool, String), Exception> {
+    ) -> Result<(Option<ChatId>, bool, String), ApiError> {
         let most_bytes = self.desk.integrations().map_or(0, |outside| outside.most_bytes);
         let metrics = Arc::clone(self.desk.metrics());
-        let member = self.member().ok_or_else(Exception::unavailable)?;
+        let member = self.member().ok_or_else(ApiError::unavailable)?;
         let wanted = match route.role {
             RouteRole::Any => None,
             RouteRole::Customer => Some(Role::Customer),
             RouteRole::Admin => Some(Role::Admin),
         };
         if !access::may_forward(member.user.role(), wanted) {
-            return Err(Exception::forbidden("this event is not for users of this role"));
+            return Err(ApiError::forbidden("this event is not for users of this role"));
         }
         let data = envelope.data.map_or("{}", |data| data.get());
         if data.len() > most_bytes {
             let problem = format!("has {} bytes, the most are {most_bytes}", data.len());
-            return Err(Exception::at(Code::TooLarge, "data", problem));
+            return Err(ApiError::at(Code::TooLarge, "data", problem));
         }
         let mut fields = Fields::parse(data)
-            .map_err(|problem| Exception::bad_request("data", problem.to_string()))?;
+            .map_err(|problem| ApiError::bad_request("data", problem.to_string()))?;
         // Only the gateway says who a service is to answer.
         fields.take("metadata");
         let named = chat_of(&fields)?;
         let fields = fields.to_string();
         if !member.forwards.have_room_for(&fields, most_bytes) {
             metrics.gateway_forward(ForwardOutcome::Unavailable);
-            return Err(Exception::unavailable());
+            return Err(ApiError::unavailable());
         }
         let chat = named.or_else(|| member.own.map(|own| own.chat_id));
         let unseen = named.is_some_and(|chat| !member.may_see_at_once(chat));
@@ -152,7 +152,7 @@ impl WsSession {
             drop(refused);
         }
         self.after(answer, ctx, move |this, outcome, ctx| {
-            let outcome = outcome.unwrap_or_else(|_| Err(Exception::unavailable()));
+            let outcome = outcome.unwrap_or_else(|_| Err(ApiError::unavailable()));
             this.forwarded(&sent, outcome, ctx);
         });
     }
@@ -160,7 +160,7 @@ impl WsSession {
     fn forwarded(
         &mut self,
         sent: &Sent,
-        outcome: Result<Option<Answer>, Exception>,
+        outcome: Result<Option<Answer>, ApiError>,
         ctx: &mut WebsocketContext<Self>,
     ) {
         // Who has gone is not answered.
@@ -175,7 +175,7 @@ impl WsSession {
         }
     }
 
-    fn refuse_forward(&self, sent: &Sent, exception: &Exception, ctx: &mut WebsocketContext<Self>) {
+    fn refuse_forward(&self, sent: &Sent, exception: &ApiError, ctx: &mut WebsocketContext<Self>) {
         self.refuse(sent.request.as_ref(), Some(&sent.route.event), exception, ctx);
     }
 }
@@ -197,11 +197,11 @@ impl Member {
 }
 
 /// The chat that the client names. Given twice it is refused: the service might read the other one.
-fn chat_of(fields: &Fields<'_>) -> Result<Option<ChatId>, Exception> {
+fn chat_of(fields: &Fields<'_>) -> Result<Option<ChatId>, ApiError> {
     let Some((value, is_twice)) = fields.get("chatId") else { return Ok(None) };
     if is_twice {
-        return Err(Exception::bad_request("data.chatId", "is given twice"));
+        return Err(ApiError::bad_request("data.chatId", "is given twice"));
     }
     serde_json::from_str::<Option<ChatId>>(value.get())
-        .map_err(|_| Exception::bad_request("data.chatId", "must be a whole number of 64 bits"))
+        .map_err(|_| ApiError::bad_request("data.chatId", "must be a whole number of 64 bits"))
 }

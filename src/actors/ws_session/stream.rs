@@ -16,7 +16,7 @@ use crate::app::mark_read::mark_view;
 use crate::app::{AppState, refused};
 use crate::db::{Marked, Refusal};
 use crate::domain::{ChatId, Draft, Live, PostResult, Receipt, Replay, Seq};
-use crate::protocol::{self, Exception, Frame, ReceiptView};
+use crate::protocol::{self, ApiError, Frame, ReceiptView};
 
 /// How long a session waits before it asks again for a page that could not be read.
 const RETRY: Duration = Duration::from_millis(500);
@@ -139,7 +139,7 @@ impl WsSession {
             PostResult::New(receipt, _) => Self::ack(&pending, receipt, false, ctx),
             PostResult::Duplicate(receipt) => Self::ack(&pending, receipt, true, ctx),
             refused => {
-                if let Some(exception) = Exception::of_stored(pending.chat, &refused) {
+                if let Some(exception) = ApiError::of_stored(pending.chat, &refused) {
                     self.refuse(pending.request.as_ref(), Some("send_message"), &exception, ctx);
                 }
             }
@@ -176,8 +176,8 @@ impl WsSession {
 ///
 /// # Errors
 /// `unavailable` while the server stops.
-pub(super) async fn locate(app: &AppState, chat: ChatId) -> Result<Addr<RoomActor>, Exception> {
-    app.chat_server().send(Locate(chat)).await.map_err(|_| Exception::unavailable())
+pub(super) async fn locate(app: &AppState, chat: ChatId) -> Result<Addr<RoomActor>, ApiError> {
+    app.chat_server().send(Locate(chat)).await.map_err(|_| ApiError::unavailable())
 }
 
 impl Handler<Attached> for WsSession {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::actors::Audience;
 use crate::domain::{NodeId, SessionId, UserId};
-use crate::protocol::{Exception, Frame};
+use crate::protocol::{ApiError, Frame};
 
 /// What one node says to another, or to all.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,10 +52,10 @@ pub fn read(letter: &[u8]) -> Option<(NodeId, Word<'_>)> {
 
 /// # Errors
 /// None that anything from outside could cause.
-pub fn write(from: NodeId, word: Word<'_>) -> Result<Vec<u8>, Exception> {
+pub fn write(from: NodeId, word: Word<'_>) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(&Letter { from: from.to_string(), word }).map_err(|error| {
         log::error!("a word to other nodes cannot be written: {error}");
-        Exception::unavailable()
+        ApiError::unavailable()
     })
 }
 
@@ -63,7 +63,7 @@ pub fn write(from: NodeId, word: Word<'_>) -> Result<Vec<u8>, Exception> {
 ///
 /// # Errors
 /// None that anything from outside could cause.
-pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, Exception> {
+pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, ApiError> {
     let to = match audience {
         Audience::Session(session) => To::Session(session.to_string()),
         Audience::User(user) => To::User(user),
@@ -71,7 +71,7 @@ pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, 
     };
     let frame = serde_json::from_str(frame).map_err(|error| {
         log::error!("a frame for other nodes cannot be read: {error}");
-        Exception::unavailable()
+        ApiError::unavailable()
     })?;
     write(from, Word::Tell { to, frame })
 }
