@@ -12,8 +12,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("protocol", &["domain"]),
     ("db", &["domain"]),
     ("auth", &["domain", "settings"]),
+    // The state machine of a session: pure but for whom it is of.
+    ("session", &["domain", "settings", "protocol", "auth::AuthenticatedUser"]),
     ("actors", ACTORS),
     ("app", ABOVE_THE_ACTORS),
+    ("transport", TRANSPORT),
     ("amqp", &["domain", "settings", "metrics", "retry"]),
     ("cluster", CLUSTER),
     // A sink of events needs no session and no room, and no broker.
@@ -30,12 +33,15 @@ const ACTORS: &[&str] = &[
     "db",
     // Who somebody is, and how it is found out; not how tokens and passwords are made.
     "auth::AuthenticatedUser",
-    // The session, which parses and renders as HTTP does.
-    "app",
+    "session",
 ];
 
 const ABOVE_THE_ACTORS: &[&str] =
-    &["domain", "settings", "metrics", "protocol", "db", "auth", "actors"];
+    &["domain", "settings", "metrics", "protocol", "db", "auth", "session", "actors"];
+
+/// Hosts of sessions, on one kind of connection each.
+const TRANSPORT: &[&str] =
+    &["domain", "settings", "metrics", "protocol", "auth", "session", "actors", "app"];
 
 const ABOVE_THE_USE_CASES: &[&str] = &[
     "domain",
@@ -80,8 +86,8 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["actix_web_actors"],
-        &["src/actors/ws_session", "src/http/ws"],
-        "the crate is deprecated: the day it must go, the session and its upgrade change",
+        &["src/transport/ws"],
+        "the crate is deprecated: the day it must go, one transport changes",
     ),
     (&["jsonwebtoken"], &["src/auth"], "what a token proves is decided in one place"),
     (

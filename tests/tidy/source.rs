@@ -17,7 +17,7 @@ pub struct Source {
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
         let mut code = blank_comments_and_strings(text);
-        if path.ends_with("_tests.rs") || path.ends_with("/tests.rs") {
+        if path.ends_with("_tests.rs") || path.ends_with("/tests.rs") || path.contains("/tests/") {
             code = blank(&code);
         }
         blank_test_modules(&mut code);

@@ -15,13 +15,13 @@ use crate::session::{Action, Ask, Phase, Session, Turn};
 pub const NAME: &str = "authenticate";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data {
+pub struct Authenticate {
     token: String,
     /// Counts instead of the URL's where it is there.
     resume: Option<Vec<Entry>>,
 }
 
-impl Data {
+impl Authenticate {
     pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         struct Wire {
@@ -53,12 +53,12 @@ impl<R: Clone> Session<R> {
         turn: &mut Turn<'_, R>,
     ) {
         let parsed = match &*envelope.event {
-            NAME => Data::parse(envelope.data, &self.config.requests),
+            NAME => Authenticate::parse(envelope.data, &self.config.requests),
             _ => Err(ApiError::new(Code::Unauthenticated, "authenticate first")),
         };
         let request = envelope.id.clone();
         match (parsed, &mut self.phase) {
-            (Ok(Data { token, resume }), Phase::Unauthenticated { resume: from_url }) => {
+            (Ok(Authenticate { token, resume }), Phase::Unauthenticated { resume: from_url }) => {
                 let resume = resume.unwrap_or_else(|| std::mem::take(from_url));
                 self.phase = Phase::Authenticating { request };
                 turn.act(Action::Ask(Ask::Authenticate { token, resume }));

@@ -12,9 +12,9 @@ use crate::session::{Ask, Session, Turn};
 pub const NAME: &str = "create_chat";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data(NewChat);
+pub struct CreateChat(NewChat);
 
-impl Data {
+impl CreateChat {
     pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, ApiError> {
         let wire: WireChat = parse_data(data, "data")?;
         wire.check("data", limits).map(Self)

@@ -13,9 +13,9 @@ use crate::session::{Ask, Session, Turn};
 pub const NAME: &str = "enter_chat";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data(Vec<Entry>);
+pub struct EnterChat(Vec<Entry>);
 
-impl Data {
+impl EnterChat {
     pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

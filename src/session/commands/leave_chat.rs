@@ -10,9 +10,9 @@ use crate::session::{Action, Session, Turn};
 pub const NAME: &str = "leave_chat";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data(Vec<ChatId>);
+pub struct LeaveChat(Vec<ChatId>);
 
-impl Data {
+impl LeaveChat {
     pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

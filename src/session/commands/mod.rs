@@ -7,7 +7,7 @@ use crate::protocol::{ApiError, Code, Entry, Envelope, Outgoing, RequestId};
 
 /// The table of commands.
 macro_rules! commands {
-    ($($command:ident),+ $(,)?) => {
+    ($($command:ident :: $Command:ident),+ $(,)?) => {
         $(pub mod $command;)+
 
         /// The names of all commands.
@@ -25,7 +25,7 @@ macro_rules! commands {
             let limits = session.config.requests;
             match &*envelope.event {
                 $($command::NAME => {
-                    let data = $command::Data::parse(envelope.data, &limits)?;
+                    let data = $command::$Command::parse(envelope.data, &limits)?;
                     data.act(session, envelope.id.clone(), turn)
                 })+
                 event => {
@@ -38,14 +38,14 @@ macro_rules! commands {
 }
 
 commands![
-    authenticate,
-    enter_chat,
-    leave_chat,
-    create_chat,
-    watch_chats,
-    send_message,
-    read_message,
-    ping,
+    authenticate::Authenticate,
+    enter_chat::EnterChat,
+    leave_chat::LeaveChat,
+    create_chat::CreateChat,
+    watch_chats::WatchChats,
+    send_message::SendMessage,
+    read_message::ReadMessage,
+    ping::Ping,
 ];
 
 /// The command that waits for a use case; no further frame is read meanwhile.

@@ -8,9 +8,9 @@ use crate::session::{Session, Turn};
 pub const NAME: &str = "ping";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data;
+pub struct Ping;
 
-impl Data {
+impl Ping {
     /// Takes anything.
     pub fn parse(_: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         Ok(Self)

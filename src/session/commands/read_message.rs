@@ -12,12 +12,12 @@ use crate::session::{Action, RoomCall, Session, Turn};
 pub const NAME: &str = "read_message";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data {
+pub struct ReadMessage {
     chat: ChatId,
     seq: Seq,
 }
 
-impl Data {
+impl ReadMessage {
     pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

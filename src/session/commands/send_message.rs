@@ -11,13 +11,13 @@ use crate::session::{Action, NewPost, RoomCall, Session, Turn};
 pub const NAME: &str = "send_message";
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Data {
+pub struct SendMessage {
     /// Missing, it is a customer's own chat.
     chat: Option<ChatId>,
     message: Outgoing,
 }
 
-impl Data {
+impl SendMessage {
     pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, ApiError> {
         let wire: WireMessage = parse_data(data, "data")?;
         Ok(Self { chat: wire.chat_id, message: wire.check("data", limits)? })

@@ -1,3 +1,10 @@
+use super::authenticate::Authenticate;
+use super::create_chat::CreateChat;
+use super::enter_chat::EnterChat;
+use super::leave_chat::LeaveChat;
+use super::read_message::ReadMessage;
+use super::send_message::SendMessage;
+use super::watch_chats::WatchChats;
 use super::*;
 use crate::domain::{Body, ClientId};
 use crate::protocol::Limits;
@@ -7,7 +14,7 @@ const LIMITS: Limits = Limits { message_chars: 10, title_chars: 5, group_members
 /// Reads the data of a command by its name.
 macro_rules! parse {
     ($command:ident, $data:expr) => {
-        $command::Data::parse(Some(&raw($data)), &LIMITS)
+        $command::parse(Some(&raw($data)), &LIMITS)
     };
 }
 
@@ -29,48 +36,48 @@ fn a_refusal_names_the_path() {
             );
         };
     }
-    refused!(send_message, "{}", BadRequest, "data.message");
-    refused!(send_message, "null", BadRequest, "data.message");
-    refused!(send_message, r#"{"message":null}"#, BadRequest, "data.message");
-    refused!(send_message, r#"{"message":7}"#, BadRequest, "data.message");
-    refused!(send_message, r#"{"message":"  "}"#, BadRequest, "data.message");
-    refused!(send_message, r#"{"message":"a\u0000"}"#, BadRequest, "data.message");
-    refused!(send_message, r#"{"message":"12345678901"}"#, TooLarge, "data.message");
-    refused!(send_message, r#"{"message":"a","chatId":"1"}"#, BadRequest, "data.chatId");
+    refused!(SendMessage, "{}", BadRequest, "data.message");
+    refused!(SendMessage, "null", BadRequest, "data.message");
+    refused!(SendMessage, r#"{"message":null}"#, BadRequest, "data.message");
+    refused!(SendMessage, r#"{"message":7}"#, BadRequest, "data.message");
+    refused!(SendMessage, r#"{"message":"  "}"#, BadRequest, "data.message");
+    refused!(SendMessage, r#"{"message":"a\u0000"}"#, BadRequest, "data.message");
+    refused!(SendMessage, r#"{"message":"12345678901"}"#, TooLarge, "data.message");
+    refused!(SendMessage, r#"{"message":"a","chatId":"1"}"#, BadRequest, "data.chatId");
     refused!(
-        send_message,
+        SendMessage,
         r#"{"message":"a","chatId":9223372036854775808}"#,
         BadRequest,
         "data.chatId"
     );
-    refused!(send_message, r#"{"message":"a","clientId":""}"#, BadRequest, "data.clientId");
-    refused!(send_message, r#"{"message":"a","clientId":7}"#, BadRequest, "data.clientId");
-    refused!(send_message, r#"{"message":"a","expectSeq":-1}"#, BadRequest, "data.expectSeq");
-    refused!(send_message, r#"{"message":"a","expectSeq":1.5}"#, BadRequest, "data.expectSeq");
-    refused!(send_message, "[]", BadRequest, "data");
-    refused!(read_message, r#"{"chatId":1}"#, BadRequest, "data.seq");
-    refused!(read_message, r#"{"seq":1}"#, BadRequest, "data.chatId");
-    refused!(read_message, r#"{"chatId":1,"seq":-1}"#, BadRequest, "data.seq");
-    refused!(enter_chat, "{}", BadRequest, "data.chatIds");
-    refused!(enter_chat, r#"{"chatIds":[]}"#, BadRequest, "data.chatIds");
-    refused!(enter_chat, r#"{"chatIds":[1,"a"]}"#, BadRequest, "data.chatIds[1]");
-    refused!(enter_chat, r#"{"chats":[{"afterSeq":1}]}"#, BadRequest, "data.chats[0].chatId");
+    refused!(SendMessage, r#"{"message":"a","clientId":""}"#, BadRequest, "data.clientId");
+    refused!(SendMessage, r#"{"message":"a","clientId":7}"#, BadRequest, "data.clientId");
+    refused!(SendMessage, r#"{"message":"a","expectSeq":-1}"#, BadRequest, "data.expectSeq");
+    refused!(SendMessage, r#"{"message":"a","expectSeq":1.5}"#, BadRequest, "data.expectSeq");
+    refused!(SendMessage, "[]", BadRequest, "data");
+    refused!(ReadMessage, r#"{"chatId":1}"#, BadRequest, "data.seq");
+    refused!(ReadMessage, r#"{"seq":1}"#, BadRequest, "data.chatId");
+    refused!(ReadMessage, r#"{"chatId":1,"seq":-1}"#, BadRequest, "data.seq");
+    refused!(EnterChat, "{}", BadRequest, "data.chatIds");
+    refused!(EnterChat, r#"{"chatIds":[]}"#, BadRequest, "data.chatIds");
+    refused!(EnterChat, r#"{"chatIds":[1,"a"]}"#, BadRequest, "data.chatIds[1]");
+    refused!(EnterChat, r#"{"chats":[{"afterSeq":1}]}"#, BadRequest, "data.chats[0].chatId");
     refused!(
-        enter_chat,
+        EnterChat,
         r#"{"chats":[{"chatId":1,"afterSeq":-1}]}"#,
         BadRequest,
         "data.chats[0].afterSeq"
     );
-    refused!(enter_chat, r#"{"chats":[[1,2]]}"#, BadRequest, "data.chats[0]");
-    refused!(leave_chat, "{}", BadRequest, "data.chatIds");
-    refused!(create_chat, r#"{"userIds":[]}"#, BadRequest, "data.userIds");
-    refused!(create_chat, r#"{"userIds":[1,2,3,4]}"#, BadRequest, "data.userIds");
-    refused!(create_chat, r#"{"userIds":[1],"title":"123456"}"#, TooLarge, "data.title");
-    refused!(watch_chats, r#"{"watch":"yes"}"#, BadRequest, "data.watch");
-    refused!(watch_chats, "[true]", BadRequest, "data");
-    refused!(authenticate, "{}", BadRequest, "data.token");
+    refused!(EnterChat, r#"{"chats":[[1,2]]}"#, BadRequest, "data.chats[0]");
+    refused!(LeaveChat, "{}", BadRequest, "data.chatIds");
+    refused!(CreateChat, r#"{"userIds":[]}"#, BadRequest, "data.userIds");
+    refused!(CreateChat, r#"{"userIds":[1,2,3,4]}"#, BadRequest, "data.userIds");
+    refused!(CreateChat, r#"{"userIds":[1],"title":"123456"}"#, TooLarge, "data.title");
+    refused!(WatchChats, r#"{"watch":"yes"}"#, BadRequest, "data.watch");
+    refused!(WatchChats, "[true]", BadRequest, "data");
+    refused!(Authenticate, "{}", BadRequest, "data.token");
     refused!(
-        authenticate,
+        Authenticate,
         r#"{"token":"t","resume":[{"chatId":true}]}"#,
         BadRequest,
         "data.resume[0].chatId"
@@ -85,10 +92,10 @@ fn a_message_is_read_with_all_that_may_stand_beside_it() {
         client_id: ClientId::parse("c".into()).ok(),
         expect_seq: Some(Seq(0)),
     };
-    let read = parse!(send_message, data).expect(data);
+    let read = parse!(SendMessage, data).expect(data);
     assert_eq!(
         format!("{read:?}"),
-        format!("Data {{ chat: Some(ChatId(3)), message: {message:?} }}")
+        format!("SendMessage {{ chat: Some(ChatId(3)), message: {message:?} }}")
     );
 }
 
@@ -99,14 +106,14 @@ fn the_same_chat_twice_counts_once_the_last_one() {
         Entry { chat_id: ChatId(1), after_seq: Some(Seq(3)) },
         Entry { chat_id: ChatId(2), after_seq: None },
     ];
-    assert_eq!(format!("{:?}", parse!(enter_chat, data)), format!("Ok(Data({entries:?}))"));
+    assert_eq!(format!("{:?}", parse!(EnterChat, data)), format!("Ok(EnterChat({entries:?}))"));
 }
 
 #[test]
 fn at_most_a_hundred_chats_are_named_at_once() {
     let ids = |count: usize| format!(r#"{{"chatIds":{:?}}}"#, (0..count).collect::<Vec<_>>());
-    assert!(parse!(enter_chat, &ids(100)).is_ok());
-    assert!(parse!(enter_chat, &ids(101)).is_err());
+    assert!(parse!(EnterChat, &ids(100)).is_ok());
+    assert!(parse!(EnterChat, &ids(101)).is_err());
 }
 
 #[test]

@@ -10,11 +10,11 @@ use crate::session::{Action, Session, Turn};
 pub const NAME: &str = "watch_chats";
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct Data {
+pub struct WatchChats {
     watch: bool,
 }
 
-impl Data {
+impl WatchChats {
     pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         parse_data(data, "data")
     }
