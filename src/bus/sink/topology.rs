@@ -1,7 +1,6 @@
 //! Topology of the sink: the lock, the exchange and the queues.
 
 use std::future::Future;
-use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::protocol::AMQPSoftError;
@@ -10,14 +9,12 @@ use lapin::{Channel, ExchangeKind};
 use tokio::time::timeout;
 
 use super::RabbitMqSink;
-use crate::bus::BusError;
+use crate::amqp::{ANSWER_TIMEOUT, BusError};
 use crate::bus::destination::Destination;
 use crate::outbox::RelayExit;
 
 /// The exclusive queue of the node that publishes.
 const LOCK: &str = "frontdesk.relay";
-/// How long the broker may take to answer a declaration.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl RabbitMqSink {
     /// Idempotent for the current holder.
