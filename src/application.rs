@@ -6,29 +6,28 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{Notify, watch};
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, Desk, DeskParts, EndAll, Outside,
-    PageReader, Reception, RoomLimits,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Outside, PageReader, RateSettings,
+    RoomLimits, UserAdmission,
 };
+use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::Neighbours;
 use crate::db::{self, Direction, Store};
-use crate::domain::NodeId;
+use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
 use crate::outbox;
+use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
-/// How long sessions have to get their close frames before the server ends.
-const CLOSING: Duration = Duration::from_millis(300);
 
 /// How the storage is reached, as the settings say.
 #[must_use]
@@ -50,6 +49,7 @@ pub struct Application {
     port: u16,
     handle: Handle,
     shutdown_timeout: Duration,
+    goodbye_grace: Duration,
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
 }
@@ -82,6 +82,14 @@ impl Application {
     /// # Errors
     /// Anything that would keep the server from working, with what to do about it.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        Self::build_with(settings, Timings::default()).await
+    }
+
+    /// Connects, migrates and binds, with other timers than a server in service has.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub async fn build_with(settings: Settings, timings: Timings) -> anyhow::Result<Self> {
         let database = database(&settings);
         // First, since the secret lies beside the database.
         if let Some(warning) = db::check(&database)? {
@@ -101,8 +109,10 @@ impl Application {
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let outside = bus.as_ref().map(Bus::outside);
         let (reader, server) = (reading.handle(), control.handle());
-        let desk = desk(&settings, verifier, &store, &metrics, &reader, &server, outside);
-        let chat_server = desk.chat_server().clone();
+        let arbiters = (&reader, &server);
+        let parts =
+            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
+        let chat_server = parts.chat_server.clone();
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
@@ -118,26 +128,25 @@ impl Application {
         let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
         let gauges = Arc::clone(&metrics);
         let heartbeat = settings.limits.heartbeat();
-        let bus_desk = desk.clone();
+        let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
-        let state = web::Data::new(State {
-            origins: Arc::new(http::Origins::new(listed, Arc::clone(&metrics))),
-            desk,
-            settings: Arc::new(settings),
-            metrics,
-            ready,
-            stopping: will_stop,
-        });
+        let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
+        let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
-            worker_server.do_send(AddWorker(Arbiter::current()));
-            App::new()
-                .wrap(http::cors(Arc::clone(&state.origins)))
-                .wrap(from_fn(http::refuse_in_form))
-                .wrap(from_fn(http::drain))
-                .configure(http::configure(state.clone()))
+            let worker = Arbiter::current();
+            let state = web::Data::new(State {
+                app: AppState::on(&worker, Arc::clone(&parts)),
+                settings: Arc::clone(&settings),
+                metrics: Arc::clone(&metrics),
+                origins: Arc::clone(&origins),
+                ready: Arc::clone(&ready),
+                stopping: will_stop.clone(),
+            });
+            worker_server.do_send(AddWorker(worker));
+            App::new().configure(http::configure(state))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
@@ -151,7 +160,7 @@ impl Application {
         })
         // A connection ends as soon as its last answer is written: a client that waits for the end of a
         // closed WebSocket does not wait longer. What is left of a refused request's body is read before
-        // its answer (`http::drain`).
+        // its answer (`http::connection::drain`).
         .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
         .shutdown_timeout(shutdown_timeout.as_secs());
@@ -169,7 +178,7 @@ impl Application {
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
         if let Some(bus) = &bus {
-            bus.start(bus_desk);
+            bus.start(bus_parts);
             reading.spawn(outbox::watch(store, gauges));
         }
         reading.spawn(neighbours.watch());
@@ -178,6 +187,7 @@ impl Application {
             port: address.port(),
             handle,
             shutdown_timeout,
+            goodbye_grace: timings.goodbye_grace,
             arbiters: vec![reading, control],
             bus,
         })
@@ -199,9 +209,9 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, arbiters, bus, .. } = self;
+        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, bus, .. } = self;
         let running = server.handle();
-        actix::spawn(stop_when_told(handle, running, shutdown_timeout));
+        actix::spawn(stop_when_told(handle, running, shutdown_timeout, goodbye_grace));
         server.await?;
         if let Some(bus) = &bus {
             bus.stop().await;
@@ -214,7 +224,12 @@ impl Application {
     }
 }
 
-async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration) {
+async fn stop_when_told(
+    handle: Handle,
+    server: ServerHandle,
+    timeout: Duration,
+    goodbye_grace: Duration,
+) {
     tokio::select! {
         () = signal() => {}
         () = handle.stop.notified() => {}
@@ -225,7 +240,7 @@ async fn stop_when_told(handle: Handle, server: ServerHandle, timeout: Duration)
     handle.chat_server.do_send(EndAll);
     // So would a body that does not come.
     handle.stopping.send_replace(true);
-    actix::clock::sleep(CLOSING).await;
+    actix::clock::sleep(goodbye_grace).await;
     server.stop(true).await;
 }
 
@@ -248,23 +263,24 @@ async fn signal() {
     }
 }
 
-fn desk(
+fn parts(
     settings: &Settings,
+    timings: Timings,
     verifier: Verifier,
     store: &Store,
     metrics: &Arc<Metrics>,
-    reading: &ArbiterHandle,
-    control: &ArbiterHandle,
+    (reading, control): (&ArbiterHandle, &ArbiterHandle),
     outside: Option<Outside>,
-) -> Desk {
+) -> AppParts {
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
         move |_| PageReader::new(store, metrics)
     });
-    let reception = Reception::start_in_arbiter(reading, {
+    let user_admission = UserAdmission::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
-        move |_| Reception::new(store, metrics)
+        let rate = RateSettings { per_second: limits.messages_per_second, burst: limits.burst };
+        move |_| UserAdmission::new(store, metrics, rate)
     });
     let parts = ChatServerParts {
         store: store.clone(),
@@ -276,24 +292,27 @@ fn desk(
         room: RoomLimits {
             posts: limits.room_posts,
             replay: i64::try_from(limits.replay).unwrap_or(i64::MAX),
-            session_events: limits.session_queue_events,
-            session_bytes: limits.session_queue_bytes,
         },
+        timings,
         sessions_per_user: limits.sessions_per_user,
-        messages_per_second: limits.messages_per_second,
-        burst: limits.burst,
         presence: outside.as_ref().map(|outside| outside.presence.clone()),
     };
+    let routes = outside.as_ref().map(|outside| Routes {
+        by_event: Arc::clone(&outside.routes),
+        most_bytes: outside.most_bytes,
+    });
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
-    Desk::new(DeskParts {
+    AppParts {
         node: NodeId::random(),
         store: store.clone(),
         verifier,
         chat_server,
-        reception,
+        user_admission,
+        sessions: SessionConfig::new(limits, &timings, routes),
         limits: limits.clone(),
+        timings,
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
-        outside,
-    })
+        integrations: outside,
+    }
 }

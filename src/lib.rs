@@ -10,8 +10,9 @@
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] says who
 //!   is asking (and alone knows `jsonwebtoken`); [`settings`] and [`metrics`] are for the operator.
 //! - [`actors`] move: each owns what it has, and typed messages join them.
+//! - [`app`] has the use cases: who may do what, whoever asks, over which way.
 //! - [`outbox`] delivers what the database holds for others, to each of its sinks.
-//! - [`cluster`], [`bus`] and [`http`] stand on the actors.
+//! - [`cluster`] stands on the actors; [`bus`] and [`http`] parse and render for the use cases.
 //! - [`application`] sees all, and joins it.
 //!
 //! A module uses only what lies below it; a test in `tests/tidy` reads the sources and says so.
@@ -34,9 +35,9 @@
 //!    [`Command`](protocol::Command), of which every field is valid.
 //! 2. The session notes the request under a number, and hands a `Post` to the chat's
 //!    [`RoomActor`](actors::RoomActor). A full mailbox is `unavailable`.
-//! 3. The room keeps the answer's address, and submits the draft to the chat's
+//! 3. The room keeps the answer's address, and submits the draft as a [`db::WriteOp`] to the chat's
 //!    [`DbExecutor`](actors::DbExecutor), always the same one.
-//! 4. What gathered there while the last transaction ran, from all rooms, is one [`db::Batch`]. The
+//! 4. The [`db::Write`]s that came while the last transaction ran, from all rooms, are one batch. The
 //!    [`db::Writer`] locks the chats, finds duplicates, numbers the rest, inserts and commits.
 //! 5. Only then each room is answered. [`domain::Room`] says what is next in `seq` order, and what
 //!    must be read from the log before it.
@@ -55,8 +56,11 @@ pub mod protocol; // Frames and bodies: commands in, events out, one table of re
 pub mod metrics; // What `/metrics` counts.
 pub mod auth; // A token becomes claims, and claims a user.
 pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
+pub mod session; // A session's state machine: frames and facts in, actions out.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
+pub mod app; // Use cases: what somebody may do, checked and done once for all ways in.
 pub mod cluster; // What other nodes did, as the database tells it.
+pub mod transport; // Sessions on WebSockets.
 pub mod outbox; // Delivers what the database's outbox holds, to each sink.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.
 pub mod http; // The route table, and a file per resource.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use testkit::websocket::upgrade;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -30,12 +31,7 @@ impl Connection {
     pub async fn open(address: SocketAddr, path: &str, token: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Authorization: Bearer {token}\r\n\r\n"
-        );
-        write(&stream, request.as_bytes())?;
+        write(&stream, upgrade(address, path, Some(token)).as_bytes())?;
 
         let mut head = Vec::with_capacity(2048);
         let end = loop {

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use tokio_postgres::{Client, NoTls};
+use testkit::database::try_connect;
+use tokio_postgres::Client;
 
 use crate::process::Cluster;
 
@@ -108,9 +109,5 @@ fn grown(messages: usize, now: &str) -> String {
 
 /// A client of PostgreSQL.
 pub async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) =
-        tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
-    // It ends with its client, or with an error that the client's next query has, too.
-    tokio::spawn(connection);
-    Ok(client)
+    try_connect(url).await.context("cannot connect to PostgreSQL")
 }

@@ -50,7 +50,7 @@ pub async fn connect_all(
 }
 
 /// Tokens of customers that nobody else has the names of.
-pub fn customers(prefix: &str, count: usize) -> Result<Vec<String>> {
+pub fn customers(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| token::customer(&format!("{prefix}-{number}"))).collect()
 }
 
@@ -58,11 +58,11 @@ pub fn customers(prefix: &str, count: usize) -> Result<Vec<String>> {
 pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
     let mut heads = Vec::with_capacity(chats);
     let mut sessions = Vec::with_capacity(2 * chats);
-    for (room, token) in customers("customer", chats)?.iter().enumerate() {
+    for (room, token) in customers("customer", chats).iter().enumerate() {
         let customer = connect(target.address, "/ws", token).await?;
         let chat = customer.chats.first().context("a customer without a chat")?.id;
         let (admin, head) =
-            enter(target, &token::admin(&format!("admin-{}", room % ADMINS))?, chat).await?;
+            enter(target, &token::admin(&format!("admin-{}", room % ADMINS)), chat).await?;
         heads.push(head);
         sessions.push((room, customer.connection));
         sessions.push((room, admin));
@@ -83,8 +83,8 @@ async fn enter(target: &Target, token: &str, chat: i64) -> Result<(Connection, C
 
 /// A group chat of so many sessions, each another user's; the last one is the admin's who made it.
 pub async fn group(target: &Target, size: usize) -> Result<Rc<Traffic>> {
-    let customers = connect_all(target.address, "/ws", &customers("member", size - 1)?).await?;
-    let mut admin = connect(target.address, "/ws", &token::admin("admin")?).await?.connection;
+    let customers = connect_all(target.address, "/ws", &customers("member", size - 1)).await?;
+    let mut admin = connect(target.address, "/ws", &token::admin("admin")).await?.connection;
     let users: Vec<String> = customers.iter().map(|customer| customer.user.to_string()).collect();
     let create = format!(
         r#"{{"event":"create_chat","id":1,"data":{{"userIds":[{}],"title":"a group of {size}"}}}}"#,
@@ -124,7 +124,7 @@ pub async fn bare_rooms(
 /// Reads all that was written since the ledger began, page by page, and holds it against the
 /// ledger.
 pub async fn compare_history(target: &Target, ledger: &mut Ledger) -> Result<()> {
-    let mut http = Http::connect(target.address, &token::admin("auditor")?).await?;
+    let mut http = Http::connect(target.address, &token::admin("auditor")).await?;
     for (room, chat) in ledger.chats().into_iter().enumerate() {
         let mut stored: Vec<(i64, String)> = Vec::new();
         let mut next = Some(format!(

@@ -4,41 +4,16 @@
 use std::ops::Range;
 
 use anyhow::{Result, bail};
-
-/// A mask keeps browsers from smuggling requests past proxies; any constant will do between a bench
-/// and its server, which has the same work with it.
-const MASK: [u8; 4] = [0x5a, 0xc3, 0x3c, 0xa5];
-
-const TEXT: u8 = 0x1;
-const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
-const PONG: u8 = 0xa;
+use testkit::websocket::{CLOSE, FINAL, PING, PONG, TEXT, push_masked};
 
 /// Appends a masked text frame.
 pub fn push_text(out: &mut Vec<u8>, payload: &[u8]) {
-    push(out, TEXT, payload);
+    push_masked(out, FINAL | TEXT, payload);
 }
 
 /// Appends the answer to a ping.
 pub fn push_pong(out: &mut Vec<u8>, payload: &[u8]) {
-    push(out, PONG, payload);
-}
-
-fn push(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    out.push(0x80 | opcode);
-    match payload.len() {
-        short @ 0..126 => out.push(0x80 | short as u8),
-        medium @ 126..=0xffff => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(medium as u16).to_be_bytes());
-        }
-        long => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(long as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&MASK);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    push_masked(out, FINAL | PONG, payload);
 }
 
 /// A whole frame in an [`Inbox`], its payload by place.

@@ -65,8 +65,7 @@ pub async fn history(bench: &mut Bench) -> Result<()> {
         let database = engine.fresh("history").await?;
         let chat = {
             let server = bench.server(&database).await?;
-            let customer =
-                desk::connect(server.address, "/ws", &token::customer("talker")?).await?;
+            let customer = desk::connect(server.address, "/ws", &token::customer("talker")).await?;
             customer.chats.first().context("a customer without a chat")?.id
         };
         database.grow(total).await?;
@@ -108,7 +107,7 @@ pub async fn history(bench: &mut Bench) -> Result<()> {
 
 /// Has all readers read their share of so many pages.
 async fn read(target: &Target, way: impl Fn(usize) -> Way, pages: usize) -> Result<Reading> {
-    let token = token::admin("reader")?;
+    let token = token::admin("reader");
     let mut readers = Vec::new();
     for reader in 0..READERS {
         readers.push((Http::connect(target.address, &token).await?, way(reader)));

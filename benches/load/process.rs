@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::ops::Sub;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -105,43 +103,5 @@ impl Sub for Usage {
             server: self.server - before.server,
             database: self.database.saturating_sub(before.database),
         }
-    }
-}
-
-/// A child process that ends with its owner; what it prints goes to a file.
-pub struct Daemon {
-    child: Child,
-}
-
-impl Daemon {
-    /// Starts it, its output appended to `log`.
-    pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
-        let output = fs::File::options().create(true).append(true).open(log)?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("cannot start {:?}", command.get_program()))?;
-        Ok(Self { child })
-    }
-
-    /// The process, to be measured.
-    pub fn process(&self) -> Process {
-        Process(self.child.id())
-    }
-
-    /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Killed, not asked: its database is thrown away after it. Both fail only where it has
-        // ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -58,7 +58,7 @@ pub async fn resume(bench: &mut Bench) -> Result<()> {
     for engine in bench.engines.clone() {
         let database = engine.fresh("resume").await?;
         let server = bench.server(&database).await?;
-        let tokens = desk::customers("sleeper", count)?;
+        let tokens = desk::customers("sleeper", count);
         let sessions = desk::connect_all(server.address, "/ws", &tokens).await?;
         let chats: Vec<i64> = sessions
             .iter()
@@ -86,7 +86,7 @@ pub async fn resume(bench: &mut Bench) -> Result<()> {
 /// order.
 async fn write(address: SocketAddr, chats: &[i64]) -> Result<()> {
     let writers = (0..WRITERS).map(|writer| async move {
-        let token = token::admin(&format!("writer-{writer}"))?;
+        let token = token::admin(&format!("writer-{writer}"));
         let mut admin = desk::connect(address, "/ws", &token).await?.connection;
         let sender = admin.sender();
         let mut outstanding = 0;

@@ -1,16 +1,17 @@
 //! What is put under load: a server process, and the database behind it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use testkit::{Daemon, free_address};
 use tokio::time::sleep;
 
 use crate::database::Database;
 use crate::http::Http;
-use crate::process::{Cluster, Daemon, Usage};
+use crate::process::{Cluster, Process, Usage};
 use crate::token;
 
 /// How long a server may take until it is ready; a grown database has nothing to migrate.
@@ -84,7 +85,7 @@ impl Target {
     /// CPU used so far by the server and by the database's own processes.
     pub fn usage(&self) -> Result<Usage> {
         Ok(Usage {
-            server: self.daemon.process().cpu()?,
+            server: Process(self.daemon.id()).cpu()?,
             database: self.cluster.map_or(Ok(Duration::ZERO), Cluster::cpu)?,
         })
     }
@@ -109,7 +110,7 @@ impl Target {
 
     /// The server's resident memory, in KiB.
     pub fn resident(&self) -> Result<f64> {
-        self.daemon.process().resident()
+        Process(self.daemon.id()).resident()
     }
 }
 
@@ -123,9 +124,4 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
 async fn is_ready(address: SocketAddr) -> bool {
     let Ok(mut http) = Http::connect(address, "").await else { return false };
     http.get("/readyz").await.is_ok()
-}
-
-fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?)
 }

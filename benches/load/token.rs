@@ -1,10 +1,7 @@
 //! Tokens as a host application signs them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use anyhow::Result;
-use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
+use testkit::tokens;
 
 /// The secret that the servers under load are started with.
 pub const SECRET: &str = "a secret of thirty-two bytes at least, for the bench alone";
@@ -14,26 +11,22 @@ struct Claims<'a> {
     sub: &'a str,
     role: &'a str,
     nickname: &'a str,
-    iat: u64,
-    exp: u64,
+    iat: i64,
+    exp: i64,
 }
 
 /// A customer's token, good for a day.
-pub fn customer(sub: &str) -> Result<String> {
+pub fn customer(sub: &str) -> String {
     sign(sub, "customer")
 }
 
 /// An admin's token, good for a day.
-pub fn admin(sub: &str) -> Result<String> {
+pub fn admin(sub: &str) -> String {
     sign(sub, "admin")
 }
 
-fn sign(sub: &str, role: &str) -> Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let claims = Claims { sub, role, nickname: sub, iat: now, exp: now + 24 * 3600 };
-    Ok(jsonwebtoken::encode(
-        &Header::default(),
-        &claims,
-        &EncodingKey::from_secret(SECRET.as_bytes()),
-    )?)
+fn sign(sub: &str, role: &str) -> String {
+    let iat = tokens::now();
+    let claims = Claims { sub, role, nickname: sub, iat, exp: iat + 24 * 3600 };
+    tokens::sign(&claims, SECRET)
 }

@@ -4,7 +4,7 @@
 mod messages;
 mod outside;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -12,22 +12,18 @@ use actix::prelude::*;
 #[cfg(feature = "faults")]
 pub use messages::CrashOf;
 pub use messages::{
-    AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, Entrance, ExecutorDied,
-    Hints, Interest, Interests, Join, Leave, Locate, Meter, RoomDied, RoomIdle, Unannounced,
-    Updated, UserChanged, Watch,
+    AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied, Hints,
+    Interest, Interests, Join, Learn, Leave, RoomDied, RoomIdle, RoomIs, RoomRequest, Route,
+    Unannounced, Updated, UserChanged, Watch,
 };
 
-use super::db_executor::{Backlog, DbExecutor, ExecutorLink};
-use super::delivery::Link;
+use super::db_executor::{DbExecutor, ExecutorLink, WritePermits};
 use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
-use super::ws_session::{Kick, Purpose, Push};
-use crate::domain::{
-    ChatId, ChatKind, Hub, RateLimit, Recent, Role, Seq, SessionId, Timestamp, UserId,
-};
-use crate::protocol::{self, ChatView};
+use super::session_handle::{SessionHandle, ToSession};
+use crate::domain::{ChatId, ChatKind, Hub, Recent, Role, Seq, SessionId};
+use crate::protocol::{Ending, Shared, SharedEvent};
+use crate::session::{JoinChat, Purpose};
 
-/// Users whose rate is remembered before those at rest are forgotten.
-const RATES: usize = 10_000;
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
@@ -35,7 +31,7 @@ const ANNOUNCED: usize = 16_384;
 
 pub struct ChatServer {
     parts: ChatServerParts,
-    hub: Hub<Link, Addr<RoomActor>>,
+    hub: Hub<SessionHandle, Addr<RoomActor>>,
     executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
     /// What all rooms share; there once the actor has started.
     node: Option<Arc<RoomNode>>,
@@ -43,8 +39,6 @@ pub struct ChatServer {
     announced: Recent<ChatId>,
     /// Those of which nobody is to be told again.
     settled: Recent<ChatId>,
-    /// Of users who post over HTTP.
-    rates: HashMap<UserId, RateLimit>,
     /// The server stops: who comes now is sent away.
     ending: bool,
 }
@@ -61,7 +55,6 @@ impl ChatServer {
             workers: Vec::new(),
             announced,
             settled: Recent::new(ANNOUNCED),
-            rates: HashMap::new(),
             ending: false,
         }
     }
@@ -72,14 +65,14 @@ impl ChatServer {
         arbiter: &ArbiterHandle,
         ctx: &Context<Self>,
     ) -> Arc<ExecutorLink> {
-        let backlog = Arc::new(Backlog::new(self.parts.backlog));
+        let permits = Arc::new(WritePermits::new(self.parts.backlog));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
-        let (theirs, chat_server) = (Arc::clone(&backlog), ctx.address());
+        let (theirs, chat_server) = (Arc::clone(&permits), ctx.address());
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
         });
-        Arc::new(ExecutorLink { addr, backlog })
+        Arc::new(ExecutorLink { addr, permits })
     }
 
     fn executor_of(&self, chat: ChatId) -> usize {
@@ -109,6 +102,7 @@ impl ChatServer {
                 reader: parts.reader.clone(),
                 chat_server: ctx.address(),
                 limits: parts.room,
+                timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
             })
         });
@@ -125,9 +119,9 @@ impl ChatServer {
             None => RoomActor::new(parts).start(),
         };
         self.hub.open(chat, room.clone(), generation);
-        for (_, link) in self.hub.sessions_in(chat) {
+        for (_, session) in self.hub.sessions_in(chat) {
             room.do_send(Attach {
-                link: link.clone(),
+                session: session.clone(),
                 after: None,
                 known: Seq::ZERO,
                 purpose: Purpose::Replaced,
@@ -136,11 +130,17 @@ impl ChatServer {
         room
     }
 
-    fn enter(&mut self, link: &Link, entrance: Entrance, purpose: Purpose, ctx: &Context<Self>) {
-        let Entrance { chat, after, last_seq: known } = entrance;
+    fn join(
+        &mut self,
+        session: &SessionHandle,
+        join: JoinChat,
+        purpose: Purpose,
+        ctx: &Context<Self>,
+    ) {
+        let JoinChat { chat, after, last_seq: known } = join;
         let room = self.room(chat, ctx);
-        if self.hub.join(link.session, chat) {
-            room.do_send(Attach { link: link.clone(), after, known, purpose });
+        if self.hub.join(session.id(), chat) {
+            room.do_send(Attach { session: session.clone(), after, known, purpose });
         }
     }
 }
@@ -159,19 +159,16 @@ impl ChatServer {
         }
     }
 
-    /// Sends a frame to who watches. Who has no room for it is told once that it was too slow.
-    fn tell_watchers(&mut self, frame: &protocol::Frame, is_meant: impl Fn(SessionId) -> bool) {
-        let full = |link: &Link| link.addr.try_send(Push(frame.clone())).is_err();
+    /// Sends an event to the sessions that watch all chats. One that cannot take it watches no more,
+    /// and is closed.
+    fn tell_watchers(&mut self, event: &Arc<Shared>, is_meant: impl Fn(SessionId) -> bool) {
         let slow: Vec<SessionId> = self
             .hub
             .watchers()
-            .filter(|(session, link)| is_meant(*session) && full(link))
-            .map(|(session, _)| session)
+            .filter(|(id, session)| is_meant(*id) && !session.control(event))
+            .map(|(id, _)| id)
             .collect();
         for session in slow {
-            if let Some(link) = self.hub.session(session) {
-                link.addr.do_send(Kick::TooSlow);
-            }
             self.hub.watch(session, false);
         }
     }
@@ -204,21 +201,21 @@ impl Actor for ChatServer {
 impl Handler<Connect> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Connect { link, user, entry, chats }: Connect, ctx: &mut Self::Context) {
+    fn handle(&mut self, Connect { session, user, join, chats }: Connect, ctx: &mut Self::Context) {
         let most = self.parts.sessions_per_user;
-        let oldest = self.hub.connect(link.session, user, link.clone(), most);
+        let oldest = self.hub.connect(session.id(), user, session.clone(), most);
         self.came(user);
         if let Some(oldest) = oldest {
             if let Some(oldest) = self.hub.session(oldest) {
-                oldest.addr.do_send(Kick::Replaced);
+                oldest.close(Ending::Replaced);
             }
             self.disconnect(oldest);
         }
         if self.ending {
-            link.addr.do_send(Kick::Shutdown);
+            session.close(Ending::Shutdown);
         }
         for chat in chats {
-            self.enter(&link, chat, Purpose::Entry(entry), ctx);
+            self.join(&session, chat, Purpose::Join(join), ctx);
         }
     }
 }
@@ -226,9 +223,9 @@ impl Handler<Connect> for ChatServer {
 impl Handler<Join> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Join { link, entry, chats }: Join, ctx: &mut Self::Context) {
+    fn handle(&mut self, Join { session, join, chats }: Join, ctx: &mut Self::Context) {
         for chat in chats {
-            self.enter(&link, chat, Purpose::Entry(entry), ctx);
+            self.join(&session, chat, Purpose::Join(join), ctx);
         }
     }
 }
@@ -263,25 +260,18 @@ impl Handler<Watch> for ChatServer {
     }
 }
 
-impl Handler<Locate> for ChatServer {
-    type Result = MessageResult<Locate>;
+impl Handler<Route> for ChatServer {
+    type Result = ();
 
-    fn handle(&mut self, Locate(chat): Locate, ctx: &mut Self::Context) -> Self::Result {
-        MessageResult(self.room(chat, ctx))
-    }
-}
-
-impl Handler<Meter> for ChatServer {
-    type Result = Result<(), u64>;
-
-    fn handle(&mut self, Meter(user): Meter, _: &mut Self::Context) -> Self::Result {
-        let now = Timestamp::now();
-        if self.rates.len() >= RATES && !self.rates.contains_key(&user) {
-            // Who has rested long enough is as good as new.
-            self.rates.retain(|_, rate| !rate.is_full(now));
+    fn handle(&mut self, Route { chat, request, learn }: Route, ctx: &mut Self::Context) {
+        let room = self.room(chat, ctx);
+        // Dropped where the room has just ended, the request is answered `unavailable`.
+        drop(request.send_to(&room));
+        // Bounded: one for each request that was routed.
+        match learn {
+            Learn::Directory(directory) => directory.do_send(RoomIs { chat, room }),
+            Learn::Session(session) => session.send(ToSession::RoomIs { chat, room }),
         }
-        let (per_second, burst) = (self.parts.messages_per_second, self.parts.burst);
-        self.rates.entry(user).or_insert_with(|| RateLimit::new(per_second, burst, now)).take(now)
     }
 }
 
@@ -290,21 +280,21 @@ impl Handler<Announce> for ChatServer {
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
         let Announce { chat, members, except } = announce;
-        let to_admins = protocol::chat_created(&ChatView::new(&chat, Role::Admin));
-        let to_others = protocol::chat_created(&ChatView::new(&chat, Role::Customer));
-        // What was said since the chat was read follows the frame that tells of it.
-        let entry = Entrance { chat: chat.id, after: Some(chat.last_seq), last_seq: chat.last_seq };
+        let created = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::clone(&chat), viewer));
+        let (to_admins, to_others) = (created(Role::Admin), created(Role::Customer));
+        // Messages since the chat was read follow the event that tells of it.
+        let join = JoinChat { chat: chat.id, after: Some(chat.last_seq), last_seq: chat.last_seq };
         let mut told: HashSet<SessionId> = except.into_iter().collect();
         for member in members {
-            let links: Vec<Link> =
-                self.hub.sessions_of(member).map(|(_, link)| link.clone()).collect();
-            for link in links {
+            let sessions: Vec<SessionHandle> =
+                self.hub.sessions_of(member).map(|(_, session)| session.clone()).collect();
+            for session in sessions {
                 // Who is in the room already was told of the chat when they entered.
-                let is_told = self.hub.is_in(link.session, chat.id)
-                    || self.hub.has_left(link.session, chat.id);
-                if told.insert(link.session) && !is_told {
+                let is_told = self.hub.is_in(session.id(), chat.id)
+                    || self.hub.has_left(session.id(), chat.id);
+                if told.insert(session.id()) && !is_told {
                     let (to_admins, to_others) = (to_admins.clone(), to_others.clone());
-                    self.enter(&link, entry, Purpose::Created { to_admins, to_others }, ctx);
+                    self.join(&session, join, Purpose::Created { to_admins, to_others }, ctx);
                 }
             }
         }
@@ -325,8 +315,7 @@ impl Handler<Updated> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Updated(chat): Updated, _: &mut Self::Context) {
-        let frame = protocol::chat_updated(&ChatView::new(&chat, Role::Admin));
-        self.tell_watchers(&frame, |_| true);
+        self.tell_watchers(&Shared::new(SharedEvent::ChatUpdated(chat)), |_| true);
     }
 }
 
@@ -334,9 +323,12 @@ impl Handler<UserChanged> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, changed: UserChanged, _: &mut Self::Context) {
-        let kick = if changed.blocked { Kick::Blocked } else { Kick::Role(changed.role) };
-        for (_, link) in self.hub.sessions_of(changed.user) {
-            link.addr.do_send(kick);
+        for (_, session) in self.hub.sessions_of(changed.user) {
+            if changed.blocked {
+                session.close(Ending::Blocked);
+            } else {
+                session.send(ToSession::RoleChanged(changed.role));
+            }
         }
     }
 }
@@ -346,8 +338,8 @@ impl Handler<EndAll> for ChatServer {
 
     fn handle(&mut self, _: EndAll, _: &mut Self::Context) {
         self.ending = true;
-        for link in self.hub.sessions() {
-            link.addr.do_send(Kick::Shutdown);
+        for session in self.hub.sessions() {
+            session.close(Ending::Shutdown);
         }
     }
 }
@@ -440,8 +432,8 @@ impl Handler<CrashOf> for ChatServer {
     fn handle(&mut self, crash: CrashOf, _: &mut Self::Context) {
         match crash {
             CrashOf::Session(session) => {
-                if let Some(link) = self.hub.session(session) {
-                    link.addr.do_send(super::Crash);
+                if let Some(session) = self.hub.session(session) {
+                    session.crash();
                 }
             }
             CrashOf::Room(chat) => {

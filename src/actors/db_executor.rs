@@ -1,5 +1,5 @@
-//! Writes. One connection, one transaction at a time: what gathered while the last one ran, from
-//! all rooms together, goes into the next.
+//! Group-commit executor. One connection, one transaction at a time: the writes that came while the
+//! last one ran, of all rooms together, go into the next.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,39 +8,39 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
-use super::gather::Gather;
+use super::batch_queue::BatchQueue;
 use super::room_actor::{Answers, RoomActor};
 use super::{ChatServer, ExecutorDied};
-use crate::db::{Batch, Mark, Marked, Refusal, Store, StoreError, Writer, Written};
-use crate::domain::{ChatId, Draft, Seq, Stored};
+use crate::db::{Refusal, Store, StoreError, Write, WriteResult, Writer, Written};
+use crate::domain::PostResult;
 use crate::metrics::{Metrics, Part};
 
-/// How many posts wait for one executor, counted over all rooms: a mailbox could not, since it has
-/// a free slot for each of its addresses.
+/// The bound of one executor's queue, counted over all rooms: a mailbox could not, since it has a
+/// free slot for each of its addresses.
 #[derive(Debug)]
-pub struct Backlog {
-    waiting: AtomicUsize,
+pub struct WritePermits {
+    taken: AtomicUsize,
     most: usize,
 }
 
-impl Backlog {
+impl WritePermits {
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { waiting: AtomicUsize::new(0), most }
+        Self { taken: AtomicUsize::new(0), most }
     }
 
-    /// Takes a place in the queue; `false` when it is full.
+    /// Takes a permit, to be given back by the executor; `false` when the queue is full.
     #[must_use]
-    pub fn reserve(&self) -> bool {
-        let full = self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most;
+    pub fn take(&self) -> bool {
+        let full = self.taken.fetch_add(1, Ordering::Relaxed) >= self.most;
         if full {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.taken.fetch_sub(1, Ordering::Relaxed);
         }
         !full
     }
 
     fn release(&self, count: usize) {
-        self.waiting.fetch_sub(count, Ordering::Relaxed);
+        self.taken.fetch_sub(count, Ordering::Relaxed);
     }
 }
 
@@ -48,45 +48,29 @@ impl Backlog {
 #[derive(Clone)]
 pub struct ExecutorLink {
     pub addr: Addr<DbExecutor>,
-    pub backlog: Arc<Backlog>,
+    pub permits: Arc<WritePermits>,
 }
 
-/// A room's work for its executor. Answered once, in the order of one room's submissions, by
-/// [`Answers`]. Posts and marks need a place in the [`Backlog`].
+/// A room begins: `generation` is the source of its writes, and their results go to `room`.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub enum Submit {
-    /// A room begins: where its answers go, and the question where its chat's log ends. What an
-    /// earlier room of the chat submitted is done before.
-    Open {
-        chat: ChatId,
-        generation: u64,
-        room: Addr<RoomActor>,
-    },
-    Post {
-        draft: Draft,
-        generation: u64,
-    },
-    Mark {
-        mark: Mark,
-        generation: u64,
-    },
+pub struct OpenRoom {
+    pub generation: u64,
+    pub room: Addr<RoomActor>,
 }
 
-/// One answer of an executor.
-pub enum Answer {
-    Opened(Result<Seq, Refusal>),
-    Posted(Stored),
-    Marked(Result<Marked, Refusal>),
-}
-
-/// A room ends, and takes no more answers.
+/// A room ends, and takes no more results.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Close {
-    pub chat: ChatId,
+pub struct CloseRoom {
     pub generation: u64,
 }
+
+/// A room's write, answered once by [`Answers`]. It holds a permit if it changes something. Writes
+/// that were submitted earlier are in the same transaction or an earlier one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Submit(pub Write);
 
 /// The most that goes into one transaction; the rest waits for the next.
 #[derive(Debug, Clone, Copy)]
@@ -95,19 +79,16 @@ pub struct BatchLimits {
     pub bytes: usize,
 }
 
-/// A room: its chat, and which of the chat's rooms.
-type RoomKey = (ChatId, u64);
-
 pub struct DbExecutor {
     index: usize,
     store: Store,
     /// Away while a transaction runs; none after a failure to connect.
     writer: Option<Writer>,
-    queue: Gather<Submit>,
-    /// Where answers go; a chat's room may have a successor while it is still owed some.
-    rooms: HashMap<RoomKey, Addr<RoomActor>>,
+    queue: BatchQueue<Write>,
+    /// By generation: a chat's room may have a successor while it is still owed results.
+    rooms: HashMap<u64, Addr<RoomActor>>,
     limits: BatchLimits,
-    backlog: Arc<Backlog>,
+    permits: Arc<WritePermits>,
     metrics: Arc<Metrics>,
     chat_server: Addr<ChatServer>,
 }
@@ -118,21 +99,18 @@ impl DbExecutor {
         index: usize,
         store: Store,
         limits: BatchLimits,
-        backlog: Arc<Backlog>,
+        permits: Arc<WritePermits>,
         metrics: Arc<Metrics>,
         chat_server: Addr<ChatServer>,
     ) -> Self {
-        let (queue, rooms) = (Gather::default(), HashMap::new());
-        Self { index, store, writer: None, queue, rooms, limits, backlog, metrics, chat_server }
+        let (queue, rooms) = (BatchQueue::default(), HashMap::new());
+        Self { index, store, writer: None, queue, rooms, limits, permits, metrics, chat_server }
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {
         let BatchLimits { mut rows, mut bytes } = self.limits;
-        let fits = |submit: &Submit| {
-            let size = match submit {
-                Submit::Post { draft, .. } => draft.body.as_str().len(),
-                Submit::Open { .. } | Submit::Mark { .. } => 0,
-            };
+        let fits = |write: &Write| {
+            let size = write.op.bytes();
             if rows == 0 || size > bytes {
                 return false;
             }
@@ -140,8 +118,8 @@ impl DbExecutor {
             bytes -= size;
             true
         };
-        let Some(run) = self.queue.begin(fits) else { return };
-        let (order, batch) = assemble(run);
+        let Some(batch) = self.queue.begin(fits) else { return };
+        let permits = batch.iter().filter(|write| write.op.changes().is_some()).count();
         let (writer, store) = (self.writer.take(), self.store.clone());
         let started = Instant::now();
         let transaction = async move {
@@ -150,20 +128,24 @@ impl DbExecutor {
                 None => store.writer().await,
             };
             let written = match &mut writer {
-                Ok(writer) => Ok(writer.write(batch).await),
-                Err(_) => Err(batch),
+                Ok(writer) => writer.write(batch).await,
+                Err(_) => {
+                    batch.into_iter().map(|write| write.refused(Refusal::Unavailable)).collect()
+                }
             };
             (writer, written)
         };
         ctx.spawn(transaction.into_actor(self).map(move |(writer, written), this, ctx| {
             this.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
-            this.done(writer, &order, written.unwrap_or_else(|batch| unavailable(&batch)));
+            this.keep(writer);
+            this.permits.release(permits);
+            this.answer(written);
             this.queue.end();
             this.run(ctx);
         }));
     }
 
-    fn done(&mut self, writer: Result<Writer, StoreError>, order: &[Place], written: Written) {
+    fn keep(&mut self, writer: Result<Writer, StoreError>) {
         match writer {
             Ok(mut writer) => {
                 let events = writer.take_events();
@@ -175,85 +157,28 @@ impl DbExecutor {
             }
             Err(error) => log::error!("executor {} has no connection: {error}", self.index),
         }
-        let news = written.drafts.iter().filter(|stored| matches!(stored, Stored::New(..))).count();
-        if news > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
-            self.metrics.batch_messages.observe(news as f64);
-        }
-        let mut drafts = written.drafts.into_iter();
-        let mut marks = written.marks.into_iter();
-        let mut heads = written.heads.into_iter();
-        let mut answers: Vec<(RoomKey, Vec<Answer>)> = Vec::new();
-        let mut places: HashMap<RoomKey, usize> = HashMap::new();
-        let mut reserved = 0;
-        for place in order {
-            // A writer answers all that it was given; what it should leave out is unavailable.
-            let answer = match place.kind {
-                Kind::Open => Answer::Opened(heads.next().unwrap_or(Err(Refusal::Unavailable))),
-                Kind::Post => Answer::Posted(drafts.next().unwrap_or(Stored::Unavailable)),
-                Kind::Mark => Answer::Marked(marks.next().unwrap_or(Err(Refusal::Unavailable))),
-            };
-            reserved += usize::from(place.kind != Kind::Open);
-            let at = *places.entry(place.room).or_insert_with(|| {
-                answers.push((place.room, Vec::new()));
-                answers.len() - 1
-            });
-            if let Some((_, answers)) = answers.get_mut(at) {
-                answers.push(answer);
-            }
-        }
-        self.backlog.release(reserved);
-        for (room, answers) in answers {
-            if let Some(room) = self.rooms.get(&room) {
-                // Bounded by what the room submitted.
-                room.do_send(Answers(answers));
-            }
-        }
     }
-}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Open,
-    Post,
-    Mark,
-}
-
-/// Where an answer belongs.
-struct Place {
-    room: RoomKey,
-    kind: Kind,
-}
-
-fn assemble(run: Vec<Submit>) -> (Vec<Place>, Batch) {
-    let mut batch = Batch::default();
-    let order = run
-        .into_iter()
-        .map(|submit| match submit {
-            Submit::Open { chat, generation, .. } => {
-                batch.heads.push(chat);
-                Place { room: (chat, generation), kind: Kind::Open }
+    /// Sends each room its results, in one message.
+    fn answer(&self, written: Vec<Written>) {
+        let is_new = |written: &&Written| {
+            matches!(written.result, WriteResult::Post(_, PostResult::New(..)))
+        };
+        let stored = written.iter().filter(is_new).count();
+        if stored > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
+            self.metrics.batch_messages.observe(stored as f64);
+        }
+        let mut by_room: HashMap<u64, Vec<Written>> = HashMap::new();
+        for written in written {
+            by_room.entry(written.id.source).or_default().push(written);
+        }
+        for (generation, written) in by_room {
+            if let Some(room) = self.rooms.get(&generation) {
+                // Bounded by what the room submitted.
+                room.do_send(Answers(written));
             }
-            Submit::Post { draft, generation } => {
-                let room = (draft.chat_id, generation);
-                batch.drafts.push(draft);
-                Place { room, kind: Kind::Post }
-            }
-            Submit::Mark { mark, generation } => {
-                let room = (mark.chat_id, generation);
-                batch.marks.push(mark);
-                Place { room, kind: Kind::Mark }
-            }
-        })
-        .collect();
-    (order, batch)
-}
-
-fn unavailable(batch: &Batch) -> Written {
-    Written {
-        drafts: vec![Stored::Unavailable; batch.drafts.len()],
-        marks: batch.marks.iter().map(|_| Err(Refusal::Unavailable)).collect(),
-        heads: batch.heads.iter().map(|_| Err(Refusal::Unavailable)).collect(),
+        }
     }
 }
 
@@ -261,8 +186,7 @@ impl Actor for DbExecutor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Rooms have reserved their places, so the mailbox is bounded by the backlog; posts that
-        // were refused by a full mailbox besides would have two answers for one fullness.
+        // Bounded by the permits; a full mailbox besides would be a second answer to one fullness.
         ctx.set_mailbox_capacity(0);
     }
 }
@@ -277,23 +201,28 @@ impl Drop for DbExecutor {
     }
 }
 
+impl Handler<OpenRoom> for DbExecutor {
+    type Result = ();
+
+    fn handle(&mut self, OpenRoom { generation, room }: OpenRoom, _: &mut Self::Context) {
+        self.rooms.insert(generation, room);
+    }
+}
+
 impl Handler<Submit> for DbExecutor {
     type Result = ();
 
-    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
-        if let Submit::Open { chat, generation, room } = &submit {
-            self.rooms.insert((*chat, *generation), room.clone());
-        }
-        self.queue.push(submit);
+    fn handle(&mut self, Submit(write): Submit, ctx: &mut Self::Context) {
+        self.queue.push(write);
         self.run(ctx);
     }
 }
 
-impl Handler<Close> for DbExecutor {
+impl Handler<CloseRoom> for DbExecutor {
     type Result = ();
 
-    fn handle(&mut self, close: Close, _: &mut Self::Context) {
-        self.rooms.remove(&(close.chat, close.generation));
+    fn handle(&mut self, CloseRoom { generation }: CloseRoom, _: &mut Self::Context) {
+        self.rooms.remove(&generation);
     }
 }
 

@@ -7,10 +7,9 @@ use actix::prelude::*;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::delivery::{Charge, Meter};
-use crate::domain::{ChatId, SessionId, UserId};
+use crate::domain::{ChatId, Route, SessionId, UserId};
 use crate::protocol::{Exception, Frame};
-use crate::settings::Route;
+use crate::session::{Budget, ServiceAnswer};
 
 /// A client's event on its way to another service. Its access is checked.
 #[derive(Message)]
@@ -32,28 +31,18 @@ pub type Forwarded = Result<Option<Box<RawValue>>, Exception>;
 /// The session that waits for the answer to a forward. The answer is one of the things that wait for
 /// the session, and counted among them: a client that asks and does not read holds no more by that.
 pub struct Asker {
-    answer: oneshot::Sender<Result<Option<Answer>, Exception>>,
-    meter: Arc<Meter>,
-    most_events: usize,
-    most_bytes: usize,
-}
-
-/// A service's answer on its way to the session; counted out when this is dropped.
-pub struct Answer {
-    pub value: Box<RawValue>,
-    _charge: Charge,
+    answer: oneshot::Sender<Result<Option<ServiceAnswer>, Exception>>,
+    budget: Arc<Budget>,
 }
 
 impl Asker {
     /// The session's end of it is the receiver.
     #[must_use]
     pub fn new(
-        meter: Arc<Meter>,
-        most_events: usize,
-        most_bytes: usize,
-    ) -> (Self, oneshot::Receiver<Result<Option<Answer>, Exception>>) {
+        budget: Arc<Budget>,
+    ) -> (Self, oneshot::Receiver<Result<Option<ServiceAnswer>, Exception>>) {
         let (answer, receiver) = oneshot::channel();
-        (Self { answer, meter, most_events, most_bytes }, receiver)
+        (Self { answer, budget }, receiver)
     }
 
     /// Answers; `false`, and `unavailable`, where the session does not keep up with its answers. One
@@ -70,10 +59,9 @@ impl Asker {
         fits
     }
 
-    fn charge(&self, value: Box<RawValue>) -> Option<Answer> {
-        let bytes = value.get().len();
-        let charge = self.meter.charge_answer(bytes, self.most_events, self.most_bytes)?;
-        Some(Answer { value, _charge: charge })
+    fn charge(&self, value: Box<RawValue>) -> Option<ServiceAnswer> {
+        let permit = self.budget.take(1, value.get().len())?;
+        Some(ServiceAnswer { value, permit })
     }
 
     /// Whether nobody waits any more.
@@ -110,7 +98,7 @@ pub enum Audience {
     Everybody,
 }
 
-/// A frame for sessions of this node. Who is too slow for it is told so, and closed (4409). Answers
+/// A service's event for sessions of this node. Who is too slow for it is told so, and closed (4409). Answers
 /// with the number of sessions that it is on its way to.
 #[derive(Clone, Message)]
 #[rtype(result = "usize")]
@@ -130,8 +118,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_counted_until_it_is_dropped() {
-        let meter = Arc::default();
-        let ask = || Asker::new(Arc::clone(&meter), 4, 10);
+        let budget = Budget::new(4, 10);
+        let ask = || Asker::new(Arc::clone(&budget));
         let text = |text: &str| RawValue::from_string(format!("{text:?}")).map(Some);
         let answered = |asker: Asker, said: &str| asker.answer(Ok(text(said).expect("JSON")));
         let [(first, read), (second, unread), (third, gone), (fourth, last), (fifth, refused)] =
@@ -147,6 +135,6 @@ mod tests {
         assert!(third.is_gone() && answered(third, "12345678"), "nobody hears it");
         assert!(answered(fourth, "12345678"), "it is not counted for who has gone");
         drop(last);
-        assert!(meter.is_empty());
+        assert!(budget.is_unused());
     }
 }

@@ -1,36 +1,37 @@
 //! Moves. Each actor owns what it has alone; typed messages join them, and no locks are shared.
 //!
 //! [`WsSession`] frames and a position · [`ChatServer`] who is where · [`RoomActor`] one chat's
-//! order · [`DbExecutor`] group commit · [`Reception`] who comes in · [`PageReader`] who missed what.
+//! order · [`DbExecutor`] group commit · [`UserAdmission`] who comes in · [`PageReader`] who missed what.
 
+mod batch_queue;
 mod caught;
 mod chat_server;
 mod db_executor;
-mod delivery;
-mod desk;
 mod gateway;
-mod gather;
 mod page_reader;
-mod reception;
 mod reply;
 mod room_actor;
-mod ws_session;
+mod room_directory;
+mod session_handle;
+mod user_admission;
 
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, EndAll, ExecutorDied, Hints, Interest,
-    Interests, Unannounced, Updated, UserChanged,
+    AddWorker, Announce, ChatServer, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied,
+    Hints, Interest, Interests, Join, Learn, Leave, RoomIs, RoomRequest, Route, Unannounced,
+    Updated, UserChanged, Watch,
 };
 pub use db_executor::{BatchLimits, DbExecutor};
-pub use desk::{Arrival, Desk, DeskParts, PostedMessage, Stranger};
 pub use gateway::{
     Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
 };
 pub use page_reader::PageReader;
-pub use reception::Reception;
-pub use room_actor::{RoomActor, RoomLimits};
-pub use ws_session::{Beginning, WsSession};
+pub use reply::Reply;
+pub use room_actor::{MarkRead, Post, ReplayPage, RoomActor, RoomLimits};
+pub use room_directory::{RoomDirectory, ToRoom};
+pub use session_handle::{SessionHandle, ToSession};
+pub use user_admission::{AdmitUser, RateSettings, UserAdmission, UserRate};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
+use super::batch_queue::BatchQueue;
 use super::caught::caught;
-use super::gather::Gather;
 use super::room_actor::{PageRead, RoomActor};
 use crate::db::{Range, Store};
 use crate::metrics::{Metrics, Part};
@@ -28,14 +28,14 @@ pub struct ReadPage {
 
 pub struct PageReader {
     store: Store,
-    queue: Gather<ReadPage>,
+    queue: BatchQueue<ReadPage>,
     metrics: Arc<Metrics>,
 }
 
 impl PageReader {
     #[must_use]
     pub fn new(store: Store, metrics: Arc<Metrics>) -> Self {
-        Self { store, queue: Gather::default(), metrics }
+        Self { store, queue: BatchQueue::default(), metrics }
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {

@@ -1,47 +1,55 @@
-//! An answer that cannot be forgotten.
+//! A reply that cannot be forgotten: dropped, it answers for its actor.
 
-use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::WsSession;
+use super::session_handle::{SessionHandle, ToSession};
+use crate::domain::PostResult;
+use crate::protocol::Exception;
+use crate::session::{MarkOutcome, Outcome, PostOutcome};
 
-/// What an actor answers if it dies before it could.
-pub trait Unanswered: Sized + Send + 'static {
+/// An answer to a call, with a value for an actor that died before it could give one.
+pub trait CallOutcome: Send + 'static {
     fn unanswered() -> Self;
+    fn into_outcome(self) -> Outcome;
 }
 
-/// An answer to one of a session's requests.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Answered<T> {
-    pub nonce: u64,
-    pub outcome: T,
+impl CallOutcome for PostOutcome {
+    fn unanswered() -> Self {
+        Self::Stored(PostResult::Unavailable)
+    }
+
+    fn into_outcome(self) -> Outcome {
+        Outcome::Post(self)
+    }
 }
 
-enum To<T: Unanswered>
-where
-    WsSession: Handler<Answered<T>>,
-{
-    Session(Addr<WsSession>, u64),
-    /// Who no longer waits hears nothing.
+impl CallOutcome for MarkOutcome {
+    fn unanswered() -> Self {
+        Self::Done(Err(Exception::unavailable()))
+    }
+
+    fn into_outcome(self) -> Outcome {
+        Outcome::Mark(self)
+    }
+}
+
+enum To<T> {
+    /// A session, and its number of the request.
+    Session(SessionHandle, u64),
+    /// A caller, who may have gone.
     Caller(oneshot::Sender<T>),
     Nobody,
 }
 
-/// Where an answer goes. Dropped without one (its actor panicked, or ended), it answers
-/// [`Unanswered`], so that whoever asked does not wait for ever.
-pub struct Reply<T: Unanswered>(To<T>)
-where
-    WsSession: Handler<Answered<T>>;
+/// The address of an answer. Dropped without one (its actor panicked, or ended), it sends
+/// [`CallOutcome::unanswered`], so that nobody waits for ever.
+pub struct Reply<T: CallOutcome>(To<T>);
 
-impl<T: Unanswered> Reply<T>
-where
-    WsSession: Handler<Answered<T>>,
-{
-    /// To a session's request. Bounded: one answer for each.
+impl<T: CallOutcome> Reply<T> {
+    /// To a session's request.
     #[must_use]
-    pub fn to_session(addr: Addr<WsSession>, nonce: u64) -> Self {
-        Self(To::Session(addr, nonce))
+    pub fn to_session(session: SessionHandle, nonce: u64) -> Self {
+        Self(To::Session(session, nonce))
     }
 
     /// To a caller that awaits it.
@@ -62,17 +70,17 @@ where
 
     fn answer(&mut self, outcome: T) {
         match std::mem::replace(&mut self.0, To::Nobody) {
-            To::Session(addr, nonce) => addr.do_send(Answered { nonce, outcome }),
+            // Bounded: one answer for each request.
+            To::Session(session, nonce) => {
+                session.send(ToSession::Outcome { nonce, outcome: outcome.into_outcome() });
+            }
             To::Caller(sender) => drop(sender.send(outcome)),
             To::Nobody => {}
         }
     }
 }
 
-impl<T: Unanswered> Drop for Reply<T>
-where
-    WsSession: Handler<Answered<T>>,
-{
+impl<T: CallOutcome> Drop for Reply<T> {
     fn drop(&mut self) {
         if !matches!(self.0, To::Nobody) {
             self.answer(T::unanswered());

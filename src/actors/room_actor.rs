@@ -3,42 +3,43 @@
 mod life;
 mod messages;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::life::{FAREWELL, RETRY};
 pub use messages::{
-    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, PostOutcome, Reopen, ReplayPage,
-    Retire, RoomLimits, RoomNode, RoomParts,
+    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, Reopen, ReplayPage, Retire,
+    RoomLimits, RoomNode, RoomParts,
 };
 
 use super::chat_server::RoomDied;
-use super::db_executor::{Answer, Close, Submit};
-use super::delivery::{Deliver, Link, Origin, Posted};
+use super::db_executor::{CloseRoom, Submit};
 use super::page_reader::ReadPage;
 use super::reply::Reply;
-use super::ws_session::{Attached, Kick, NotAttached, Page};
-use crate::db::{Mark, Marked, Range, Refusal};
-use crate::domain::{Author, Message, Receipt, Replay, Room, Seq, SessionId, Step, Stored};
+use super::session_handle::{SessionHandle, ToSession};
+use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
+use crate::domain::{
+    Author, ChatId, Draft, Idle, Message, Origin, PostResult, Receipt, Replay, Room, Seq,
+    Sequenced, Step,
+};
 use crate::metrics::Part;
+use crate::protocol::{Exception, MarkView, Posted};
+use crate::session::{Attached, MarkOutcome, PostOutcome};
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
 
-/// Submitted to the executor, and not answered.
+/// A write that the executor has not answered.
 enum InFlight {
     Open,
-    Post(Waiting),
-    Mark(Reply<Result<Marked, Refusal>>),
+    Post(PendingPost),
+    Mark(Reply<MarkOutcome>),
 }
 
-/// What is left of a post while its draft is with the executor.
-struct Waiting {
+/// The room's part of a post while its draft is with the executor.
+struct PendingPost {
     author: Arc<Author>,
-    body: String,
-    client_id: String,
     origin: Option<Origin>,
     reply: Reply<PostOutcome>,
 }
@@ -47,7 +48,7 @@ struct Waiting {
 #[derive(Default)]
 struct Readers {
     room: bool,
-    sessions: Vec<(SessionId, Addr<super::WsSession>)>,
+    sessions: Vec<SessionHandle>,
 }
 
 enum State {
@@ -65,14 +66,16 @@ enum State {
 pub struct RoomActor {
     parts: RoomParts,
     state: State,
-    sessions: Vec<Link>,
-    in_flight: VecDeque<InFlight>,
+    sessions: Vec<SessionHandle>,
+    /// By the number in their correlation ids.
+    in_flight: HashMap<u64, InFlight>,
+    last_write: u64,
     /// To the authors of what is stored and not delivered yet.
-    replies: HashMap<Seq, (Stored, Reply<PostOutcome>)>,
+    replies: HashMap<Seq, (PostResult, Reply<PostOutcome>)>,
     reads: HashMap<(Seq, Seq), Readers>,
     /// The question where the log ends is under way, or will be asked again soon.
     asking: bool,
-    lingering: bool,
+    idle: Idle,
 }
 
 impl RoomActor {
@@ -80,61 +83,57 @@ impl RoomActor {
     pub fn new(parts: RoomParts) -> Self {
         parts.node.metrics.rooms.inc();
         let state = State::Opening { attaching: Vec::new(), posting: Vec::new(), hint: Seq::ZERO };
-        let (sessions, in_flight, reads) = (Vec::new(), VecDeque::new(), HashMap::new());
+        let (sessions, in_flight, reads) = (Vec::new(), HashMap::new(), HashMap::new());
         Self {
             parts,
             state,
             sessions,
             in_flight,
+            last_write: 0,
             replies: HashMap::new(),
             reads,
             asking: false,
-            lingering: false,
+            idle: Idle::default(),
         }
     }
 
     /// A dead executor is replaced, and the room told; what it swallows is answered then.
-    fn submit(&self, submit: Submit) {
-        self.parts.executor.addr.do_send(submit);
+    fn submit(&mut self, op: WriteOp, in_flight: InFlight) {
+        self.last_write += 1;
+        self.in_flight.insert(self.last_write, in_flight);
+        let id = WriteId { source: self.parts.generation, number: self.last_write };
+        self.parts.executor.addr.do_send(Submit(Write { id, op }));
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
-        let Attach { link, after, known, purpose } = attach;
+        let Attach { session, after, known, purpose } = attach;
         let State::Open(room) = &self.state else { return };
         // What other nodes stored is missing here only until it is read.
         let head = room.head().max(known);
         let replay = Replay::plan(head, after, self.parts.node.limits.replay);
-        self.sessions.retain(|other| other.session != link.session);
+        self.sessions.retain(|other| other.id() != session.id());
         let (chat, room) = (self.parts.chat, ctx.address());
         // Bounded: one answer for each attach, which ChatServer alone sends.
-        link.addr.do_send(Attached { chat, room, head, replay, purpose });
+        let attached = Attached { chat, room, head, replay, purpose };
+        session.send(ToSession::Attached(Box::new(attached)));
         if !replay.truncated {
             // Most rooms have one session, and there are many rooms.
             self.sessions.reserve_exact(usize::from(self.sessions.is_empty()));
-            self.sessions.push(link);
+            self.sessions.push(session);
         }
         self.step(|room| room.hinted(known), ctx);
     }
 
     fn post(&mut self, post: Post) {
         let State::Open(room) = &mut self.state else { return };
-        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.backlog.reserve() {
+        if room.load() >= self.parts.node.limits.posts || !self.parts.executor.permits.take() {
             self.parts.node.metrics.messages_unavailable.inc();
-            post.reply.send(PostOutcome::Stored(Stored::Unavailable));
+            post.reply.send(PostOutcome::Stored(PostResult::Unavailable));
             return;
         }
         room.posted();
         let Post { draft, author, origin, reply } = post;
-        let body = draft.body.as_str().to_owned();
-        let client_id = draft.client_id.as_str().to_owned();
-        self.in_flight.push_back(InFlight::Post(Waiting {
-            author,
-            body,
-            client_id,
-            origin,
-            reply,
-        }));
-        self.submit(Submit::Post { draft, generation: self.parts.generation });
+        self.submit(WriteOp::Post(draft), InFlight::Post(PendingPost { author, origin, reply }));
     }
 
     /// Does what the order of the chat asks for next.
@@ -162,26 +161,22 @@ impl RoomActor {
     }
 
     fn deliver(&mut self, messages: Vec<Posted>) {
-        let deliver = Deliver::new(self.parts.chat, messages);
-        let limits = self.parts.node.limits;
+        let (chat, messages) = (self.parts.chat, Arc::<[Posted]>::from(messages));
+        let weight = messages.iter().map(Posted::weight).sum();
         let mut delivered = 0;
-        self.sessions.retain(|link| {
-            let keeps_up = link.meter.charge(&deliver, limits.session_events, limits.session_bytes)
-                && link.addr.try_send(deliver.clone()).is_ok();
+        self.sessions.retain(|session| {
+            let keeps_up = session.deliver(chat, &messages, weight);
             if keeps_up {
-                delivered += deliver.messages.len() as u64;
-            } else {
-                // Once: it is not in the room after this.
-                link.addr.do_send(Kick::TooSlow);
+                delivered += messages.len() as u64;
             }
             keeps_up
         });
         self.parts.node.metrics.deliveries.inc_by(delivered);
-        for posted in &*deliver.messages {
-            let Some((stored, reply)) = self.replies.remove(&posted.receipt.seq) else { continue };
+        for posted in &*messages {
+            let Some((stored, reply)) = self.replies.remove(&posted.seq()) else { continue };
             let attached =
-                |origin: Origin| self.sessions.iter().any(|link| link.session == origin.session);
-            if posted.origin.is_some_and(attached) {
+                |origin: Origin| self.sessions.iter().any(|other| other.id() == origin.session);
+            if posted.origin().is_some_and(attached) {
                 // The message itself is the answer, at its place in the author's stream.
                 reply.forget();
             } else {
@@ -196,11 +191,11 @@ impl RoomActor {
         self.parts.node.reader.do_send(ReadPage { range, room: ctx.address() });
     }
 
-    fn stored(&mut self, waiting: Waiting, stored: Stored) -> Option<Posted> {
-        let Waiting { author, body, client_id, origin, reply } = waiting;
+    fn stored(&mut self, post: PendingPost, draft: Draft, stored: PostResult) -> Option<Posted> {
+        let PendingPost { author, origin, reply } = post;
         let metrics = &self.parts.node.metrics;
         match stored {
-            Stored::New(Receipt { id, seq, created_at }, ref nickname) => {
+            PostResult::New(Receipt { id, seq, created_at }, ref nickname) => {
                 let author = named(author, nickname.as_deref());
                 metrics.messages_stored.inc();
                 if matches!(self.state, State::Retired) {
@@ -209,20 +204,40 @@ impl RoomActor {
                     return None;
                 }
                 self.replies.insert(seq, (stored, reply));
-                let chat_id = self.parts.chat;
-                let message = Message { id, chat_id, seq, author, body, client_id, created_at };
-                Some(Posted::new(&message, origin))
+                let message = Message {
+                    id,
+                    chat_id: draft.chat_id,
+                    seq,
+                    kind: draft.kind,
+                    author,
+                    content: draft.content.into_string(),
+                    client_id: draft.client_id.into_string(),
+                    created_at,
+                };
+                Some(Posted::new(message, origin))
             }
             other => {
                 match other {
-                    Stored::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
-                    Stored::Unavailable => drop(metrics.messages_unavailable.inc()),
+                    PostResult::Duplicate(_) => drop(metrics.messages_duplicate.inc()),
+                    PostResult::Unavailable => drop(metrics.messages_unavailable.inc()),
                     _ => {}
                 }
                 reply.send(PostOutcome::Stored(other));
                 None
             }
         }
+    }
+}
+
+/// A read mark as the wire shows it, or why there is none.
+fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, Exception> {
+    match marked {
+        Ok(Marked { read_seq, last_seq }) => {
+            Ok(MarkView { read_seq, unread: read_seq.until(last_seq) })
+        }
+        Err(Refusal::NoChat) => Err(Exception::chat_not_found(chat)),
+        Err(Refusal::Unavailable) => Err(Exception::unavailable()),
+        Err(Refusal::Failed) => Err(Exception::internal()),
     }
 }
 
@@ -247,7 +262,7 @@ impl Drop for RoomActor {
     fn drop(&mut self) {
         let RoomParts { chat, generation, executor, node } = &self.parts;
         node.metrics.rooms.dec();
-        executor.addr.do_send(Close { chat: *chat, generation: *generation });
+        executor.addr.do_send(CloseRoom { generation: *generation });
         if std::thread::panicking() {
             node.metrics.panicked(Part::Room);
             log::error!("the room of chat {chat} died of a panic and is replaced");
@@ -270,8 +285,8 @@ impl Handler<Attach> for RoomActor {
             State::Open(_) => self.attach(attach, ctx),
             // ChatServer took this room out before it said so, and sends nobody here any more.
             State::Retired => {
-                let chat = self.parts.chat;
-                attach.link.addr.do_send(NotAttached { chat, purpose: attach.purpose });
+                let (chat, Attach { session, purpose, .. }) = (self.parts.chat, attach);
+                session.send(ToSession::NotAttached { chat, purpose });
             }
         }
     }
@@ -281,9 +296,9 @@ impl Handler<Detach> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, Detach(session): Detach, ctx: &mut Self::Context) {
-        self.sessions.retain(|link| link.session != session);
+        self.sessions.retain(|other| other.id() != session);
         if let State::Opening { attaching, .. } = &mut self.state {
-            attaching.retain(|attach| attach.link.session != session);
+            attaching.retain(|attach| attach.session.id() != session);
         }
         self.linger(ctx);
     }
@@ -298,7 +313,7 @@ impl Handler<Post> for RoomActor {
                 posting.push(post);
                 self.open(ctx);
             }
-            State::Opening { .. } => post.reply.send(PostOutcome::Stored(Stored::Unavailable)),
+            State::Opening { .. } => post.reply.send(PostOutcome::Stored(PostResult::Unavailable)),
             State::Open(_) => self.post(post),
             State::Retired => post.reply.send(PostOutcome::Moved(Box::new(post.draft))),
         }
@@ -309,16 +324,16 @@ impl Handler<MarkRead> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
-        let is_taken = !matches!(self.state, State::Retired)
-            && self.in_flight.len() < self.parts.node.limits.posts
-            && self.parts.executor.backlog.reserve();
-        if !is_taken {
-            reply.send(Err(Refusal::Unavailable));
-            return;
+        if matches!(self.state, State::Retired) {
+            return reply.send(MarkOutcome::Moved);
         }
-        self.in_flight.push_back(InFlight::Mark(reply));
+        let is_taken = self.in_flight.len() < self.parts.node.limits.posts
+            && self.parts.executor.permits.take();
+        if !is_taken {
+            return reply.send(MarkOutcome::Done(Err(Exception::unavailable())));
+        }
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
-        self.submit(Submit::Mark { mark, generation: self.parts.generation });
+        self.submit(WriteOp::Mark(mark), InFlight::Mark(reply));
     }
 }
 
@@ -327,12 +342,12 @@ impl Handler<ReplayPage> for RoomActor {
 
     fn handle(
         &mut self,
-        ReplayPage { session, to, after, up_to }: ReplayPage,
+        ReplayPage { session, after, up_to }: ReplayPage,
         ctx: &mut Self::Context,
     ) {
         let known = self.reads.contains_key(&(after, up_to));
         // Many who miss the same are answered by one read.
-        self.reads.entry((after, up_to)).or_default().sessions.push((session, to));
+        self.reads.entry((after, up_to)).or_default().sessions.push(session);
         if !known {
             self.read(after, up_to, ctx);
         }
@@ -346,24 +361,17 @@ impl Handler<Answers> for RoomActor {
         let mut answered = 0;
         let mut news = Vec::new();
         let mut opened = None;
-        for answer in answers {
-            // A room that is not open yet has submitted that question alone: all else is to a dead one.
-            let is_expected = matches!(
-                (self.in_flight.front(), &answer),
-                (Some(InFlight::Open), Answer::Opened(_))
-                    | (Some(InFlight::Post(_)), Answer::Posted(_))
-                    | (Some(InFlight::Mark(_)), Answer::Marked(_))
-            );
-            if !is_expected {
-                continue;
-            }
-            match (self.in_flight.pop_front(), answer) {
-                (Some(InFlight::Open), Answer::Opened(head)) => opened = Some(head),
-                (Some(InFlight::Post(waiting)), Answer::Posted(stored)) => {
+        for Written { id, result } in answers {
+            match (self.in_flight.remove(&id.number), result) {
+                (Some(InFlight::Open), WriteResult::LastSeq(_, head)) => opened = Some(head),
+                (Some(InFlight::Post(post)), WriteResult::Post(draft, stored)) => {
                     answered += 1;
-                    news.extend(self.stored(waiting, stored));
+                    news.extend(self.stored(post, draft, stored));
                 }
-                (Some(InFlight::Mark(reply)), Answer::Marked(marked)) => reply.send(marked),
+                (Some(InFlight::Mark(reply)), WriteResult::Mark(_, marked)) => {
+                    reply.send(MarkOutcome::Done(mark_view(self.parts.chat, marked)));
+                }
+                // Of an executor that was replaced: answered already.
                 _ => {}
             }
         }
@@ -374,7 +382,7 @@ impl Handler<Answers> for RoomActor {
             self.opened(head, ctx);
         }
         if matches!(self.state, State::Retired) && self.in_flight.is_empty() {
-            ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+            ctx.run_later(self.parts.node.timings.drain_grace, |_, ctx| ctx.stop());
         }
         self.linger(ctx);
     }
@@ -387,14 +395,14 @@ impl Handler<PageRead> for RoomActor {
         let Some(readers) = self.reads.remove(&(after, up_to)) else { return };
         let chat = self.parts.chat;
         let posted = messages.map(|messages| {
-            messages.iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
+            messages.into_iter().map(|message| Posted::new(message, None)).collect::<Vec<_>>()
         });
         if !readers.sessions.is_empty() {
             let page: Option<Arc<[Posted]>> =
                 posted.as_ref().map(|posted| posted.iter().cloned().collect());
-            for (_, to) in readers.sessions {
+            for session in readers.sessions {
                 // Bounded: a session has asked for one page, and waits for it.
-                to.do_send(Page { chat, after, messages: page.clone() });
+                session.send(ToSession::Page { chat, after, messages: page.clone() });
             }
         }
         if readers.room {
@@ -404,7 +412,8 @@ impl Handler<PageRead> for RoomActor {
                     if let State::Open(room) = &mut self.state {
                         room.read_failed();
                     }
-                    ctx.run_later(RETRY, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
+                    let retry = self.parts.node.timings.retry;
+                    ctx.run_later(retry, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What a token says, and whether that may be believed.
+//! Token claims, and the rules that make them valid.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ const CLAIM_CHARS: usize = 255;
 /// A time from here on is one in milliseconds: in seconds it would be the year 5138.
 const MILLISECONDS: f64 = 1e11;
 
-/// Why a token is not taken. Never has the token in it, nor a piece of one.
+/// Rejection of a token. Never has the token in it, nor a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("the token has expired")]
     Expired,
-    /// What is wrong, for who made the token.
+    /// The reason, for whoever made the token.
     #[error("the token is not valid: {0}")]
     Invalid(String),
 }
@@ -31,7 +31,7 @@ impl TokenError {
     }
 }
 
-/// What a verified token says. Only a [`Verifier`](super::Verifier) makes them.
+/// Claims of a verified token. Only a [`Verifier`](super::Verifier) makes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     identity: Identity,
@@ -39,7 +39,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Who the bearer is.
+    /// The bearer's identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -52,7 +52,7 @@ impl Claims {
     }
 }
 
-/// What the operator asks of claims.
+/// The operator's rules for claims.
 pub(super) struct Rules {
     pub issuer: Option<String>,
     pub audience: Vec<String>,
@@ -61,7 +61,7 @@ pub(super) struct Rules {
 
 /// The claims as they were signed. A claim that is null is one that is missing.
 #[derive(Deserialize)]
-pub(super) struct Signed {
+pub(super) struct RawClaims {
     /// As it was written: a number that no `f64` can hold is still a name.
     sub: Option<Box<RawValue>>,
     exp: Option<Value>,
@@ -75,9 +75,9 @@ pub(super) struct Signed {
     email: Option<Value>,
 }
 
-impl Signed {
+impl RawClaims {
     /// Believes what was signed, if it keeps the rules at this time.
-    pub(super) fn believe(self, rules: &Rules, now: Timestamp) -> Result<Claims, TokenError> {
+    pub(super) fn validate(self, rules: &Rules, now: Timestamp) -> Result<Claims, TokenError> {
         let expires_at =
             time("exp", self.exp)?.ok_or_else(|| TokenError::invalid("exp is missing"))?;
         let not_before = time("nbf", self.nbf)?;
@@ -172,7 +172,7 @@ fn time(name: &str, claim: Option<Value>) -> Result<Option<Timestamp>, TokenErro
     }
 }
 
-/// Whether one of the accepted is the audience, or among it.
+/// True if an accepted audience is named.
 fn is_for(accepted: &[String], audience: Option<&Value>) -> bool {
     let accepts =
         |value: &Value| value.as_str().is_some_and(|aud| accepted.iter().any(|a| a == aud));

@@ -1,4 +1,4 @@
-//! Who is asking. The only user of `jsonwebtoken`.
+//! Authentication. The only user of `jsonwebtoken`.
 //!
 //! A token becomes [`Claims`] by a [`Verifier`] alone, and claims with the user they are of become
 //! an [`AuthenticatedUser`]: who has one need not ask whether it was checked.
@@ -19,7 +19,7 @@ pub use user::{AdmitError, AuthenticatedUser};
 
 use crate::settings::SettingsError;
 
-/// Why tokens cannot be checked or signed. A sentence for the operator, without any key in it, that
+/// Failure to set up checking or signing of tokens. A sentence for the operator, without any key in it, that
 /// says all: what it quotes is no source, which would be printed once more.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {

@@ -50,7 +50,7 @@ fn find(
     }
 }
 
-/// Where the secret of a database file is.
+/// Path of the secret beside a database file.
 fn secret_file(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".secret");

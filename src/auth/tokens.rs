@@ -11,7 +11,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use serde::Serialize;
 
-use super::claims::{Rules, Signed};
+use super::claims::{RawClaims, Rules};
 use super::{AuthError, Claims, TokenError};
 use crate::domain::{Identity, Timestamp};
 use crate::settings::{Algorithm, Auth, Limits, Secret};
@@ -39,7 +39,7 @@ impl Verifier {
             }
             (None, _) => return Err(AuthError::NoKey),
         };
-        // The claims are judged in `Signed::believe`, at the caller's time; here is the signature.
+        // The claims are judged in `RawClaims::validate`, at the caller's time; here is the signature.
         let mut validation = Validation::new(algorithm(auth.algorithm));
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -61,13 +61,13 @@ impl Verifier {
         if token.len() > TOKEN_BYTES {
             return Err(TokenError::invalid(format!("it is longer than {TOKEN_BYTES} bytes")));
         }
-        let token = jsonwebtoken::decode::<Signed>(token, &self.key, &self.validation)
+        let token = jsonwebtoken::decode::<RawClaims>(token, &self.key, &self.validation)
             .map_err(|error| TokenError::invalid(problem(error.kind())))?;
         // An extension that must be understood is not (RFC 7515, 4.1.11).
         if token.header.crit.is_some() {
             return Err(TokenError::invalid("its header has crit"));
         }
-        token.claims.believe(&self.rules, now)
+        token.claims.validate(&self.rules, now)
     }
 }
 
@@ -101,7 +101,7 @@ impl Signer {
     /// Only a fault of the signing itself.
     pub fn sign(&self, identity: &Identity, expires_at: Timestamp) -> Result<String, AuthError> {
         let own_issuer = Some(identity.issuer.as_str()).filter(|issuer| !issuer.is_empty());
-        let claims = Unsigned {
+        let claims = TokenClaims {
             iss: self.issuer.as_deref().or(own_issuer),
             aud: self.audience.as_deref(),
             sub: &identity.subject,
@@ -117,7 +117,7 @@ impl Signer {
 }
 
 #[derive(Serialize)]
-struct Unsigned<'a> {
+struct TokenClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,13 +184,13 @@ fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthErro
     })
 }
 
-/// Whether an RSA key is one that verification takes; a shorter one loads all the same.
+/// True if verification takes an RSA key; a shorter one loads all the same.
 fn is_long_enough(key: &[u8]) -> bool {
     RsaParameters::public_modulus_len(key)
         .is_ok_and(|bits| bits >= RSA_PKCS1_2048_8192_SHA256.min_modulus_len())
 }
 
-/// What is wrong with a token that could not be read, in words that have nothing of it.
+/// Reason why a token could not be read, without a piece of it.
 fn problem(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {

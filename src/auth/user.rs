@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Claims;
 use crate::domain::{Author, Role, Timestamp, User, UserId, access};
 
-/// Why a stored user is not let in with these claims.
+/// Refusal to let a stored user in with these claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
     #[error("the user is blocked")]
@@ -46,6 +46,12 @@ pub struct AuthenticatedUser {
 }
 
 impl AuthenticatedUser {
+    /// A user whose token says the stored role; for tests of what stands on a session.
+    #[cfg(test)]
+    pub(crate) fn of(user: User) -> Self {
+        Self { author: user.author(), said: Some(user.role), user, expires_at: Timestamp(0) }
+    }
+
     #[must_use]
     pub fn id(&self) -> UserId {
         self.user.id
@@ -57,7 +63,7 @@ impl AuthenticatedUser {
         self.user.role
     }
 
-    /// Whether the bearer may do less now that this role is stored.
+    /// True if the bearer may do less now that this role is stored.
     #[must_use]
     pub fn is_lowered_by(&self, stored: Role) -> bool {
         access::is_less(access::role_of(self.said, stored), self.role())

@@ -115,7 +115,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{Author, Chat, ChatKind, Member, Message, MessageId, User};
+    use crate::domain::{Author, Chat, ChatKind, Member, Message, MessageId, MessageKind, User};
 
     const AT: Timestamp = Timestamp(1_795_168_800_123_456);
 
@@ -137,8 +137,9 @@ mod tests {
             id: MessageId(5),
             chat_id: ChatId(10),
             seq: Seq(2),
+            kind: MessageKind::Text,
             author: Arc::new(Author { id: UserId(7), nickname: None, role: Role::Bot }),
-            body: "say \"hi\"".to_owned(),
+            content: "say \"hi\"".to_owned(),
             client_id: "c-1".to_owned(),
             created_at: AT,
         }
@@ -153,6 +154,13 @@ mod tests {
                 r#"{"message":{"id":5,"chatId":10,"seq":2,"kind":"text","author":{"id":7,"nickname":null,"role":"bot"},"message":"say \"hi\"","clientId":"c-1","createdAt":"2026-11-20T10:00:00.123Z"}}"#
             ),
         );
+    }
+
+    #[test]
+    fn an_entry_of_a_kind_to_come_is_told_as_that_kind() {
+        let kind = MessageKind::from("status".to_owned());
+        let body = body(OutboxEvent::MessageCreated(Message { kind, ..message() }));
+        assert!(body.contains(r#""seq":2,"kind":"status","author""#), "{body}");
     }
 
     #[test]

@@ -35,7 +35,8 @@ use self::gateway::Gateway;
 use self::intake::Intake;
 use self::presence::Presence;
 use self::sink::RabbitMqSink;
-use crate::actors::{Desk, Outside};
+use crate::actors::Outside;
+use crate::app::{AppParts, AppState};
 use crate::metrics::{ConnectionUse, Metrics};
 use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
@@ -48,7 +49,7 @@ pub struct Parts {
     pub broker: Broker,
     /// The one that takes in what other services say, and acknowledges it.
     pub consumer: Broker,
-    pub desk: Desk,
+    pub app: AppState,
     pub metrics: Arc<Metrics>,
 }
 
@@ -102,22 +103,22 @@ impl Bus {
     }
 
     /// Connects, and goes on until [`Bus::stop`]. A broker that is away is waited for.
-    pub fn start(&self, desk: Desk) {
+    pub fn start(&self, app: Arc<AppParts>) {
         let parts = Parts {
             settings: Arc::clone(&self.settings),
             broker: self.broker.clone(),
             consumer: self.consumer.clone(),
-            desk,
+            app: AppState::on(&self.arbiter.handle(), app),
             metrics: Arc::clone(&self.metrics),
         };
         self.arbiter.spawn(parts.broker.clone().keep_connected());
         self.arbiter.spawn(parts.consumer.clone().keep_connected());
         let (batch, poll) = (self.settings.outbox_batch, self.settings.outbox_poll());
-        let (sink, store) = (RabbitMqSink::new(&parts), parts.desk.store().clone());
+        let (sink, store) = (RabbitMqSink::new(&parts), parts.app.store().clone());
         self.arbiter.spawn(Relay::new(sink, store, Pace { batch, poll }).run());
         let (nodes, meeting) = Nodes::new(parts.clone());
         self.arbiter.spawn(meeting);
-        self.arbiter.spawn(users::forget_repeats(parts.desk.store().clone()));
+        self.arbiter.spawn(users::forget_repeats(parts.app.store().clone()));
         for intake in Intake::all(&parts, &nodes) {
             self.arbiter.spawn(intake.run());
         }

@@ -20,7 +20,8 @@ use self::others::Others;
 use self::word::{Word, write};
 use super::broker::BusError;
 use super::{Parts, at};
-use crate::actors::{Audience, Broadcast, Desk};
+use crate::actors::{Audience, Broadcast};
+use crate::app::{AppState, notify};
 use crate::domain::{NodeId, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
 use crate::protocol::{Exception, Frame};
@@ -40,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Reaches the sessions of all nodes, this one's among them. Cheap to clone.
 #[derive(Clone)]
 pub struct Nodes {
-    desk: Desk,
+    app: AppState,
     metrics: Arc<Metrics>,
     errands: mpsc::Sender<Errand>,
 }
@@ -69,7 +70,7 @@ impl Nodes {
     /// dropped.
     pub fn new(parts: Parts) -> (Self, impl Future<Output = ()>) {
         let (errands, taken) = mpsc::channel(MOST_ERRANDS);
-        let (desk, metrics) = (parts.desk.clone(), Arc::clone(&parts.metrics));
+        let (app, metrics) = (parts.app.clone(), Arc::clone(&parts.metrics));
         let meeting = Meeting {
             parts,
             others: Others::new(Instant::now()),
@@ -78,7 +79,7 @@ impl Nodes {
             last_find: 0,
             said: None,
         };
-        (Self { desk, metrics, errands }, meeting.run(taken))
+        (Self { app, metrics, errands }, meeting.run(taken))
     }
 
     /// Sends a frame to sessions, on whichever nodes they are. What one session is told, one after the
@@ -87,7 +88,7 @@ impl Nodes {
     /// # Errors
     /// `unavailable` while other nodes cannot be reached; nobody was told then.
     pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), Exception> {
-        let here = self.desk.node();
+        let here = self.app.node();
         match audience {
             Audience::Session(session) if session.node() == here => {}
             Audience::Session(session) => {
@@ -100,7 +101,7 @@ impl Nodes {
                 self.errand(|said| Errand::Say { word, said }).await?;
             }
         }
-        tell_here(&self.desk, &self.metrics, audience, frame).await
+        tell_here(&self.app, &self.metrics, audience, frame).await
     }
 
     /// Whether a user has a session on any node. One that does not answer counts as without.
@@ -109,7 +110,7 @@ impl Nodes {
     /// `unavailable` where the user is not on this node, and others cannot be asked: all of them, or
     /// one that has not come back since the broker was away.
     pub async fn is_online(&self, user: UserId) -> Result<bool, Exception> {
-        if self.desk.is_here(user).await? {
+        if notify::is_here(&self.app, user).await? {
             return Ok(true);
         }
         self.errand(|found| Errand::Find { user, found }).await
@@ -126,12 +127,12 @@ impl Nodes {
 }
 
 async fn tell_here(
-    desk: &Desk,
+    app: &AppState,
     metrics: &Metrics,
     audience: Audience,
     frame: Frame,
 ) -> Result<(), Exception> {
-    let told = desk.broadcast(Broadcast { audience, frame }).await?;
+    let told = notify::broadcast(app, Broadcast { audience, frame }).await?;
     if let Audience::Session(session) = audience {
         metrics.gateway_answer(match told {
             0 => AnswerOutcome::Unknown,
@@ -279,7 +280,7 @@ impl Meeting {
         let mut awaited: HashMap<_, _> = self.others.all().collect();
         if self.others.may_be_more(Instant::now()) {
             // It does not answer itself, so this lasts as long as it may.
-            awaited.insert(self.parts.desk.node(), true);
+            awaited.insert(self.parts.app.node(), true);
         }
         if awaited.is_empty() {
             answer(found, false);
@@ -299,7 +300,7 @@ impl Meeting {
     /// Does what a word of a node asks for. What cannot be read is looked over: a node of another
     /// version may have said it.
     async fn hear(&mut self, link: &Link, letter: &[u8]) -> Result<(), BusError> {
-        let here = self.parts.desk.node();
+        let here = self.parts.app.node();
         let Some((from, word)) = word::read(letter) else {
             log::debug!("another node said what cannot be read");
             return Ok(());
@@ -324,13 +325,13 @@ impl Meeting {
             Word::Tell { to, frame } => {
                 let Some(audience) = to.audience() else { return Ok(()) };
                 let frame = Frame::from(frame.get());
-                let (desk, metrics) = (&self.parts.desk, &self.parts.metrics);
-                if tell_here(desk, metrics, audience, frame).await.is_err() {
+                let (app, metrics) = (&self.parts.app, &self.parts.metrics);
+                if tell_here(app, metrics, audience, frame).await.is_err() {
                     log::debug!("what another node said came too late");
                 }
             }
             Word::Find { find, user } => {
-                let here = self.parts.desk.is_here(user).await.unwrap_or(false);
+                let here = notify::is_here(&self.parts.app, user).await.unwrap_or(false);
                 link.whisper(from, self.word(Word::Found { find, here })).await?;
             }
             Word::Found { find, here: true } => {
@@ -366,7 +367,7 @@ impl Meeting {
     }
 
     fn word(&self, word: Word<'_>) -> Vec<u8> {
-        write(self.parts.desk.node(), word).unwrap_or_default()
+        write(self.parts.app.node(), word).unwrap_or_default()
     }
 
     /// Says what is wrong: once, and not at every try until it is over.

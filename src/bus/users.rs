@@ -175,7 +175,7 @@ pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
     let (mut pause, longest) = PAUSES;
     let mut failing = None;
     let applied = loop {
-        let error = match parts.desk.store().apply_user_update(news.clone()).await {
+        let error = match parts.app.store().apply_user_update(news.clone()).await {
             Ok(applied) => break applied,
             Err(error) => error,
         };
@@ -198,7 +198,7 @@ pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
             parts.metrics.user_event(UserOutcome::Applied);
             let changed = UserChanged { user: user.id, role: user.role, blocked: user.blocked };
             // Bounded: news are applied one after the other.
-            parts.desk.chat_server().do_send(changed);
+            parts.app.chat_server().do_send(changed);
         }
     }
     Ok(())

@@ -14,7 +14,8 @@ use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
 use super::{Store, StoreError, search};
 use crate::domain::{
-    Chat, ChatId, ChatKind, Identity, Member, Role, Seq, Standing, Timestamp, User, UserId, access,
+    Chat, ChatAccess, ChatId, ChatKind, Created, Identity, Member, Role, Seq, Timestamp, User,
+    UserId, access,
 };
 
 /// How many of a user's chats are told of.
@@ -26,14 +27,14 @@ pub struct Admission {
     pub user: User,
     /// The chats that the user is a member of, at most 100, the latest active first. A customer's
     /// own is always among them; an admin's support chats are not.
-    pub chats: Vec<Standing>,
+    pub chats: Vec<ChatAccess>,
     /// The support chat that was made for the user just now.
     pub created_chat: Option<Chat>,
 }
 
 /// What is known of a user, as tokens and services said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub struct StoredClaims {
     pub role: Role,
     pub nickname: Option<String>,
     pub email: Option<String>,
@@ -43,7 +44,7 @@ pub struct Claims {
     pub role_set_at: Option<i64>,
 }
 
-impl Claims {
+impl StoredClaims {
     /// What is known of somebody who has not been here.
     fn unknown() -> Self {
         Self { role: Role::Customer, nickname: None, email: None, at: None, role_set_at: None }
@@ -101,11 +102,11 @@ struct Known {
 impl Known {
     /// Whether nothing is to be written for this token's bearer. A service never signs in, so no
     /// token says anything of one.
-    fn is_settled(&self, identity: &Identity, horizon: i64) -> bool {
+    fn is_up_to_date(&self, identity: &Identity, horizon: i64) -> bool {
         if self.row.blocked || self.row.role.is_service() {
             return true;
         }
-        let known = Claims::of(&self.row);
+        let known = StoredClaims::of(&self.row);
         let mut claims = known.clone();
         claims.apply(identity, horizon);
         let role = access::role_of(identity.role, known.role);
@@ -134,7 +135,7 @@ impl Known {
     }
 
     /// The chats of a bearer of this role.
-    fn standings(&self, role: Role) -> Vec<Standing> {
+    fn chat_access(&self, role: Role) -> Vec<ChatAccess> {
         let mut chats = self.chats.clone();
         if role == Role::Admin {
             chats.retain(|chat| chat.kind != ChatKind::Support);
@@ -151,26 +152,26 @@ impl Store {
     pub async fn admit(&self, batch: Vec<Identity>) -> Result<Vec<Admission>, StoreError> {
         let horizon = self.horizon();
         let mut known = self.known(&batch).await?;
-        let unsettled: Vec<Identity> = batch
+        let outdated: Vec<Identity> = batch
             .iter()
             .filter(|identity| {
-                !known.get(&name(identity)).is_some_and(|k| k.is_settled(identity, horizon))
+                !known.get(&name(identity)).is_some_and(|k| k.is_up_to_date(identity, horizon))
             })
             .cloned()
             .collect();
         let mut created = HashMap::new();
-        if !unsettled.is_empty() {
-            let mut newcomers: BTreeMap<Name, Claims> = BTreeMap::new();
-            for identity in &unsettled {
+        if !outdated.is_empty() {
+            let mut newcomers: BTreeMap<Name, StoredClaims> = BTreeMap::new();
+            for identity in &outdated {
                 if !known.contains_key(&name(identity)) {
                     newcomers
                         .entry(name(identity))
-                        .or_insert_with(Claims::unknown)
+                        .or_insert_with(StoredClaims::unknown)
                         .apply(identity, horizon);
                 }
             }
-            created = self.settle(newcomers, unsettled.clone(), Vec::new()).await?;
-            known.extend(self.known(&unsettled).await?);
+            created = self.upsert(newcomers, outdated.clone(), Vec::new()).await?;
+            known.extend(self.known(&outdated).await?);
         }
         batch
             .iter()
@@ -181,7 +182,7 @@ impl Store {
                     .ok_or_else(|| StoreError::Internal("a user vanished".to_owned()))?;
                 Ok(Admission {
                     user: known.row.clone().into(),
-                    chats: known.standings(access::role_of(identity.role, known.row.role)),
+                    chats: known.chat_access(access::role_of(identity.role, known.row.role)),
                     // Told once, also where the batch names the user twice.
                     created_chat: created.remove(&known.row.id).and_then(|_| known.new_chat()),
                 })
@@ -189,18 +190,18 @@ impl Store {
             .collect()
     }
 
-    /// Finds a customer's support chat, or makes it. The second value tells whether it was made now.
-    pub async fn own_chat(&self, customer: UserId) -> Result<(ChatId, bool), StoreError> {
+    /// Finds a customer's support chat, or makes it.
+    pub async fn own_chat(&self, customer: UserId) -> Result<Created<ChatId>, StoreError> {
         if let Some(chat) = self.support_chat(customer).await? {
-            return Ok((chat, false));
+            return Ok(Created::Existing(chat));
         }
-        let created = self.settle(BTreeMap::new(), Vec::new(), vec![customer]).await?;
+        let created = self.upsert(BTreeMap::new(), Vec::new(), vec![customer]).await?;
         if let Some(chat) = created.get(&customer) {
-            return Ok((*chat, true));
+            return Ok(Created::New(*chat));
         }
         let found = self.support_chat(customer).await?;
         let chat = found.ok_or_else(|| StoreError::Internal(format!("no customer {customer}")))?;
-        Ok((chat, false))
+        Ok(Created::Existing(chat))
     }
 
     /// A customer's own chat, where there is one.
@@ -236,9 +237,9 @@ impl Store {
     ///
     /// Each user's row is locked before anything else is done for them, users in one order: that
     /// makes one chat of many attempts, and no deadlock.
-    async fn settle(
+    async fn upsert(
         &self,
-        newcomers: BTreeMap<Name, Claims>,
+        newcomers: BTreeMap<Name, StoredClaims>,
         identities: Vec<Identity>,
         customers: Vec<UserId>,
     ) -> Result<HashMap<UserId, ChatId>, StoreError> {
@@ -362,7 +363,7 @@ fn changes(
     rows: &mut [UserRow],
     identities: &[Identity],
     horizon: i64,
-) -> (Vec<(UserId, Claims, String)>, Vec<Note>) {
+) -> (Vec<(UserId, StoredClaims, String)>, Vec<Note>) {
     let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
     for identity in identities {
         tokens.entry(name(identity)).or_default().push(identity);
@@ -370,7 +371,7 @@ fn changes(
     let mut changes = Vec::new();
     let mut notes = Vec::new();
     for row in rows {
-        let known = Claims::of(row);
+        let known = StoredClaims::of(row);
         let mut claims = known.clone();
         for token in tokens.get(&(row.issuer.clone(), row.subject.clone())).into_iter().flatten() {
             claims.apply(token, horizon);
@@ -411,7 +412,8 @@ mod tests {
         issued: Option<i64>,
         said: Role,
     ) -> Role {
-        let mut claims = Claims { role: stored, at, role_set_at: set, ..Claims::unknown() };
+        let mut claims =
+            StoredClaims { role: stored, at, role_set_at: set, ..StoredClaims::unknown() };
         claims.apply(&token(issued, Some(said), None), HORIZON);
         claims.role
     }
@@ -448,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_time_that_is_still_to_come_freezes_nobody() {
-        let mut claims = Claims { at: Some(HORIZON + 1), ..Claims::unknown() };
+        let mut claims = StoredClaims { at: Some(HORIZON + 1), ..StoredClaims::unknown() };
         claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")), HORIZON);
         assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));
         assert_eq!(claims.at, Some(10));
@@ -456,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_missing_claim_changes_nothing() {
-        let mut claims = Claims::unknown();
+        let mut claims = StoredClaims::unknown();
         claims.apply(&token(Some(10), Some(Role::Admin), Some("Kim")), HORIZON);
         claims.apply(&token(Some(11), None, None), HORIZON);
         assert_eq!((claims.role, claims.nickname.as_deref()), (Role::Admin, Some("Kim")));

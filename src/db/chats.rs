@@ -10,10 +10,10 @@ use diesel::{
 use super::backend::{read, transact};
 use super::journal::{Change, Note};
 use super::outbox::NewOutboxRow;
-use super::rows::{ChatRow, StandingRow, members, standing};
+use super::rows::{ChatAccessRow, ChatRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
 use super::{Range, Store, StoreError, minute};
-use crate::domain::{Chat, ChatId, ChatKind, Message, Seq, Standing, Timestamp, UserId};
+use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
 /// How many members of a chat are told of.
 const MEMBERS: i64 = 100;
@@ -27,6 +27,14 @@ pub enum Scope {
     MemberOf,
 }
 
+/// The result of making a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupResult {
+    Created(ChatId),
+    /// The first of the members who does not exist; nothing was made.
+    NoUser(UserId),
+}
+
 /// A page of a list of chats, by latest activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChatPage {
@@ -36,9 +44,9 @@ pub struct ChatPage {
     pub limit: i64,
 }
 
-/// Before any chat's activity, and after it: PostgreSQL's calendar ends before our numbers do.
-const DAWN: (Timestamp, ChatId) = (Timestamp(0), ChatId(0));
-const DUSK: (Timestamp, ChatId) = (Timestamp(253_402_300_799_000_000), ChatId(i64::MAX));
+/// The lowest and the highest key of a page: PostgreSQL's calendar ends before our numbers do.
+const MIN_KEY: (Timestamp, ChatId) = (Timestamp(0), ChatId(0));
+const MAX_KEY: (Timestamp, ChatId) = (Timestamp(253_402_300_799_000_000), ChatId(i64::MAX));
 
 /// A chat's row, and how a reader stands to it.
 type ListedRow = (ChatRow, Option<Seq>, Option<UserId>);
@@ -60,12 +68,12 @@ macro_rules! beside {
 
 impl Store {
     /// How the user stands to those of the chats that exist, in any order.
-    pub async fn standings(
+    pub async fn chat_access(
         &self,
         user: UserId,
         chats: Vec<ChatId>,
-    ) -> Result<Vec<Standing>, StoreError> {
-        let rows: Vec<StandingRow> = read!(self, |connection| {
+    ) -> Result<Vec<ChatAccess>, StoreError> {
+        let rows: Vec<ChatAccessRow> = read!(self, |connection| {
             let standings = beside!(user).filter(chats::id.eq_any(&chats)).select((
                 chats::id,
                 chats::kind,
@@ -83,7 +91,7 @@ impl Store {
         &self,
         id: ChatId,
         reader: UserId,
-    ) -> Result<Option<(Chat, Standing)>, StoreError> {
+    ) -> Result<Option<(Chat, ChatAccess)>, StoreError> {
         let row: Option<ListedRow> = read!(self, |connection| {
             let chat = beside!(reader).filter(chats::id.eq(id)).select((
                 ChatRow::as_select(),
@@ -113,9 +121,9 @@ impl Store {
         reader: UserId,
         scope: Scope,
         page: ChatPage,
-    ) -> Result<Vec<(Chat, Standing)>, StoreError> {
+    ) -> Result<Vec<(Chat, ChatAccess)>, StoreError> {
         let ChatPage { after, newest_first, limit } = page;
-        let (time, id) = after.unwrap_or(if newest_first { DUSK } else { DAWN });
+        let (time, id) = after.unwrap_or(if newest_first { MAX_KEY } else { MIN_KEY });
         let rows: Vec<ListedRow> = read!(self, |connection| {
             // Boxed, so planned anew each time: a plan from when there were few chats would sort
             // them all.
@@ -179,13 +187,13 @@ impl Store {
         self.completed(rows).await
     }
 
-    /// Makes a group of its creator and the members, or answers the first of them who does not exist.
+    /// Makes a group of its creator and the members.
     pub async fn create_group(
         &self,
         creator: UserId,
         members: Vec<UserId>,
         title: Option<String>,
-    ) -> Result<Result<ChatId, UserId>, StoreError> {
+    ) -> Result<GroupResult, StoreError> {
         let mut people = vec![creator];
         for member in members {
             if !people.contains(&member) {
@@ -197,7 +205,7 @@ impl Store {
             let existing = users::table.filter(users::id.eq_any(&people)).select(users::id);
             let existing: Vec<UserId> = run!(existing.load(connection))?;
             if let Some(missing) = people.iter().find(|id| !existing.contains(id)) {
-                return Ok(Err(*missing));
+                return Ok(GroupResult::NoUser(*missing));
             }
             let now = run!(dialect::now(connection))?;
             let chat: ChatId = run!(
@@ -228,7 +236,7 @@ impl Store {
                 let event = NewOutboxRow::chat(chat, now);
                 run!(diesel::insert_into(outbox::table).values(event).execute(connection))?;
             }
-            Ok(Ok(chat))
+            Ok(GroupResult::Created(chat))
         })?;
         self.outbox.wake();
         Ok(created)
@@ -245,8 +253,8 @@ impl Store {
         })
     }
 
-    async fn listed(&self, rows: Vec<ListedRow>) -> Result<Vec<(Chat, Standing)>, StoreError> {
-        let (rows, standings): (Vec<ChatRow>, Vec<Standing>) = rows
+    async fn listed(&self, rows: Vec<ListedRow>) -> Result<Vec<(Chat, ChatAccess)>, StoreError> {
+        let (rows, standings): (Vec<ChatRow>, Vec<ChatAccess>) = rows
             .into_iter()
             .map(|(row, read_seq, member)| {
                 let standing = standing((row.id, row.kind, row.last_seq, read_seq, member));

@@ -3,8 +3,8 @@
 //! Reads, and the few writes that are not messages, go through a [`Store`]; messages and read marks
 //! through a [`Writer`], which has a connection of its own and writes batches. Both databases have
 //! the same tables and keep the same promises: plain queries are written once and compiled for each
-//! (`backend`), the rest stands twice under the same names (`postgres`, `sqlite`). What a batch of
-//! messages comes to is decided once, without a database (`plan`).
+//! (`backend`), the rest stands twice under the same names (`postgres`, `sqlite`). The outcome of a
+//! batch is decided once, without a database (`plan`).
 
 mod admission;
 mod backend;
@@ -23,6 +23,7 @@ mod search;
 mod sqlite;
 mod types;
 mod users;
+mod write_op;
 mod writer;
 
 use std::path::PathBuf;
@@ -31,14 +32,15 @@ use std::time::Duration;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 
 pub use admission::Admission;
-pub use chats::{ChatPage, Scope};
+pub use chats::{ChatPage, GroupResult, Scope};
 pub use error::StoreError;
 pub use journal::{Change, Entry};
 pub use messages::{HistoryPage, Range};
 pub use migrations::{Direction, Migration};
 pub use outbox::{OutboxEntry, OutboxState};
 pub use users::UserFilter;
-pub use writer::{Batch, Mark, Marked, Refusal, Writer, WriterEvents, Written};
+pub use write_op::{Mark, Marked, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
+pub use writer::{Writer, WriterEvents};
 
 use crate::domain::{ChatId, Timestamp};
 use backend::{Backend, read};

@@ -1,11 +1,13 @@
-//! What a batch of writes comes to, decided without a database: duplicates, expectations, numbers.
+//! The outcome of a batch of writes, decided without a database: duplicates, expectations, numbers.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::writer::{Batch, Mark, Marked, Refusal, Written};
-use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Stored, Timestamp, UserId};
+use super::write_op::{Mark, Marked, Refusal, Write, WriteOp, WriteResult, Written};
+use crate::domain::{
+    ChatId, Draft, MessageId, MessageKind, PostResult, Receipt, Seq, Timestamp, UserId,
+};
 
-/// By what a message is known again: chat, author and the author's name for it.
+/// Identifies a message: chat, author and the author's name for it.
 pub type Key<'a> = (ChatId, UserId, &'a str);
 
 pub fn key(draft: &Draft) -> Key<'_> {
@@ -16,17 +18,24 @@ pub fn key(draft: &Draft) -> Key<'_> {
 #[derive(Debug, Clone)]
 pub struct Found {
     pub receipt: Receipt,
-    pub body: String,
-    /// The author's, as it is stored; needed where the message may be [`Ours`].
+    pub kind: MessageKind,
+    pub content: String,
+    /// The author's, as it is stored; needed where the message may be [`MaybeCommitted`].
     pub nickname: Option<String>,
 }
 
-/// What the database says of a row that it took: its id, and the author's nickname.
+impl Found {
+    fn is(&self, draft: &Draft) -> bool {
+        self.content == draft.content.as_str() && self.kind == draft.kind
+    }
+}
+
+/// The database's answer for an inserted row: its id, and the author's nickname.
 pub type Inserted = (MessageId, Option<String>);
 
-/// What was found under the lock of the batch's chats.
+/// The state of the batch's chats, read under their locks.
 #[derive(Debug)]
-pub struct Ground<'a> {
+pub struct Snapshot<'a> {
     /// The last `seq` of each chat that exists.
     pub heads: BTreeMap<ChatId, Seq>,
     /// When each of them was last written to.
@@ -37,14 +46,15 @@ pub struct Ground<'a> {
     pub now: Timestamp,
 }
 
-/// Rows that we sent to be committed without learning whether they were: where and when each
-/// would stand. One that is found there later is our own, and no duplicate.
-pub type Ours = HashSet<(ChatId, Seq, Timestamp)>;
+/// Rows of commits with an unknown outcome: where and when each would stand. One that is found there
+/// later is our own, and no duplicate.
+pub type MaybeCommitted = HashSet<(ChatId, Seq, Timestamp)>;
 
-/// What is to be written, and what to answer once it is.
+/// The rows to write, and the results once they are committed.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    answers: Vec<Answer>,
+    /// Of each post, in the order of the batch.
+    posts: Vec<PlannedPost>,
     /// The new messages and their numbers.
     pub rows: Vec<(&'a Draft, Seq)>,
     /// The last `seq` of each chat, with the new messages.
@@ -60,12 +70,15 @@ pub struct Plan<'a> {
 }
 
 #[derive(Debug)]
-enum Answer {
-    Now(Stored),
-    /// New: will stand here.
-    New(ChatId, Seq),
-    /// The same as the one that will stand here, once more.
-    Same(ChatId, Seq),
+enum PlannedPost {
+    Done(PostResult),
+    /// At a new row: its own, or that of the same message earlier in the batch.
+    Row {
+        chat: ChatId,
+        seq: Seq,
+        created_at: Timestamp,
+        is_first: bool,
+    },
 }
 
 enum Known<'a> {
@@ -73,10 +86,45 @@ enum Known<'a> {
     InBatch { first: &'a Draft, seq: Seq },
 }
 
-/// Decides, in the order of the batch: first whether a draft is known, then whether what it expects
-/// still holds, then its number.
-pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
-    let Ground { mut heads, mut times, found, now } = ground;
+/// The results of a transaction, for after its COMMIT.
+#[derive(Debug, Default)]
+pub struct Committed {
+    posts: Vec<PlannedPost>,
+    heads: BTreeMap<ChatId, Seq>,
+    /// The new rows.
+    rows: HashMap<(ChatId, Seq), Inserted>,
+    /// The read marks as they now stand.
+    marks: HashMap<(ChatId, UserId), Seq>,
+    /// The last `seq` of chats that were only asked for.
+    last_seqs: HashMap<ChatId, Seq>,
+}
+
+/// The drafts of a batch, in its order.
+pub fn drafts(batch: &[Write]) -> impl Iterator<Item = &Draft> {
+    batch.iter().filter_map(|write| match &write.op {
+        WriteOp::Post(draft) => Some(draft),
+        _ => None,
+    })
+}
+
+/// The chats whose last `seq` is asked for.
+pub fn asked_chats(batch: &[Write]) -> Vec<ChatId> {
+    let asked = batch.iter().filter_map(|write| match &write.op {
+        WriteOp::LastSeq(chat) => Some(*chat),
+        _ => None,
+    });
+    asked.collect()
+}
+
+/// The chats that are changed, in the order of their ids.
+pub fn changed_chats(batch: &[Write]) -> Vec<ChatId> {
+    let chats: BTreeSet<ChatId> = batch.iter().filter_map(|write| write.op.changes()).collect();
+    chats.into_iter().collect()
+}
+
+/// Decides, in the order of the batch.
+pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitted) -> Plan<'a> {
+    let Snapshot { heads, mut times, found, now } = snapshot;
     // A clock may be set back, and other nodes have others; a chat's time does not go back.
     times.values_mut().for_each(|time| *time = now.max(*time));
     let mut known: HashMap<Key<'a>, Known<'a>> = found
@@ -86,57 +134,78 @@ pub fn plan<'a>(batch: &'a Batch, ground: Ground<'a>, ours: &Ours) -> Plan<'a> {
             (key, Known::InLog { found, ours })
         })
         .collect();
-    let mut rows = Vec::new();
-    let mut marks = BTreeMap::new();
-    let mut reads = BTreeMap::new();
-    let mut answers = Vec::with_capacity(batch.drafts.len());
-    for draft in &batch.drafts {
-        let Some(head) = heads.get_mut(&draft.chat_id) else {
-            answers.push(Answer::Now(Stored::NoChat));
-            continue;
+    let mut plan = Plan {
+        posts: Vec::with_capacity(batch.len()),
+        rows: Vec::new(),
+        heads,
+        marks: BTreeMap::new(),
+        reads: BTreeMap::new(),
+        now,
+        times,
+    };
+    for write in batch {
+        match &write.op {
+            WriteOp::Post(draft) => {
+                let planned = plan.post(draft, &mut known);
+                plan.posts.push(planned);
+            }
+            WriteOp::Mark(mark) => plan.mark(mark),
+            WriteOp::LastSeq(_) => {}
+        }
+    }
+    plan
+}
+
+impl<'a> Plan<'a> {
+    /// First whether the draft is known, then whether what it expects still holds, then its number.
+    fn post(&mut self, draft: &'a Draft, known: &mut HashMap<Key<'a>, Known<'a>>) -> PlannedPost {
+        let chat = draft.chat_id;
+        let created_at = self.at(chat);
+        let row = |seq, is_first| PlannedPost::Row { chat, seq, created_at, is_first };
+        let Some(head) = self.heads.get_mut(&chat) else {
+            return PlannedPost::Done(PostResult::NoChat);
         };
-        answers.push(match known.get_mut(&key(draft)) {
-            Some(Known::InLog { found, .. }) if found.body != draft.body.as_str() => {
-                Answer::Now(Stored::ClientIdReused)
+        match known.get_mut(&key(draft)) {
+            Some(Known::InLog { found, .. }) if !found.is(draft) => {
+                PlannedPost::Done(PostResult::ClientIdReused)
             }
-            Some(Known::InLog { found, ours }) => Answer::Now(if std::mem::take(ours) {
-                Stored::New(found.receipt, found.nickname.take())
+            Some(Known::InLog { found, ours }) => PlannedPost::Done(if std::mem::take(ours) {
+                PostResult::New(found.receipt, found.nickname.take())
             } else {
-                Stored::Duplicate(found.receipt)
+                PostResult::Duplicate(found.receipt)
             }),
-            Some(Known::InBatch { first, .. }) if first.body != draft.body => {
-                Answer::Now(Stored::ClientIdReused)
+            Some(Known::InBatch { first, .. })
+                if first.content != draft.content || first.kind != draft.kind =>
+            {
+                PlannedPost::Done(PostResult::ClientIdReused)
             }
-            Some(Known::InBatch { seq, .. }) => Answer::Same(draft.chat_id, *seq),
+            Some(Known::InBatch { seq, .. }) => row(*seq, false),
             None if draft.expect_seq.is_some_and(|expected| expected != *head) => {
-                Answer::Now(Stored::ChatMoved { last_seq: *head })
+                PlannedPost::Done(PostResult::ChatMoved { last_seq: *head })
             }
             None => {
                 let seq = head.next();
                 *head = seq;
-                rows.push((draft, seq));
+                self.rows.push((draft, seq));
                 known.insert(key(draft), Known::InBatch { first: draft, seq });
                 // Who writes has read up to it.
-                marks.insert((draft.chat_id, draft.author), seq);
-                Answer::New(draft.chat_id, seq)
-            }
-        });
-    }
-    for mark in &batch.marks {
-        if let Some(head) = heads.get(&mark.chat_id) {
-            let key = (mark.chat_id, mark.user_id);
-            let read = marks.entry(key).or_insert(Seq::ZERO);
-            let asked = mark.seq.min(*head);
-            if asked > *read {
-                *read = asked;
-                reads.insert(key, asked);
+                self.marks.insert((chat, draft.author), seq);
+                row(seq, true)
             }
         }
     }
-    Plan { answers, rows, heads, marks, reads, now, times }
-}
 
-impl Plan<'_> {
+    fn mark(&mut self, mark: &Mark) {
+        let Some(head) = self.heads.get(&mark.chat_id) else { return };
+        let key = (mark.chat_id, mark.user_id);
+        let read = self.marks.entry(key).or_insert(Seq::ZERO);
+        let asked = mark.seq.min(*head);
+        if asked > *read {
+            *read = asked;
+            self.reads.insert(key, asked);
+        }
+    }
+
     /// The time of what is written into the chat.
     pub fn at(&self, chat: ChatId) -> Timestamp {
         self.times.get(&chat).copied().unwrap_or(self.now)
@@ -152,45 +221,69 @@ impl Plan<'_> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.at(draft.chat_id)))
     }
 
-    /// The answers, once all is committed: what the new rows are, `marks` as they now stand, and the
-    /// last `seq` of chats that were only asked for (`heads`).
-    pub fn written(
+    /// The results once all is committed, with the database's answers.
+    pub fn committed(
         self,
-        batch: &Batch,
-        mut rows: HashMap<(ChatId, Seq), Inserted>,
-        marks: &HashMap<(ChatId, UserId), Seq>,
-        heads: &HashMap<ChatId, Seq>,
-    ) -> Written {
-        let (times, now) = (&self.times, self.now);
-        let receipt = |chat: ChatId, seq: Seq, id: MessageId| {
-            let created_at = times.get(&chat).copied().unwrap_or(now);
-            Receipt { id, seq, created_at }
+        rows: HashMap<(ChatId, Seq), Inserted>,
+        marks: HashMap<(ChatId, UserId), Seq>,
+        last_seqs: HashMap<ChatId, Seq>,
+    ) -> Committed {
+        Committed { posts: self.posts, heads: self.heads, rows, marks, last_seqs }
+    }
+}
+
+impl Committed {
+    /// The results of a batch that only reads.
+    pub fn read(last_seqs: HashMap<ChatId, Seq>) -> Self {
+        Self { last_seqs, ..Self::default() }
+    }
+
+    /// The results of the batch that was planned.
+    pub fn results(mut self, batch: Vec<Write>) -> impl Iterator<Item = Written> {
+        let mut posts = std::mem::take(&mut self.posts).into_iter();
+        batch.into_iter().map(move |Write { id, op }| {
+            let result = match op {
+                WriteOp::Post(draft) => {
+                    // Each post of the batch was planned.
+                    let planned = posts.next();
+                    let result = planned.map_or(PostResult::Unavailable, |post| self.post(post));
+                    WriteResult::Post(draft, result)
+                }
+                WriteOp::Mark(mark) => WriteResult::Mark(mark, self.mark(&mark)),
+                WriteOp::LastSeq(chat) => WriteResult::LastSeq(chat, self.last_seq(chat)),
+            };
+            Written { id, result }
+        })
+    }
+
+    fn post(&mut self, post: PlannedPost) -> PostResult {
+        let (chat, seq, created_at, is_first) = match post {
+            PlannedPost::Done(result) => return result,
+            PlannedPost::Row { chat, seq, created_at, is_first } => {
+                (chat, seq, created_at, is_first)
+            }
         };
         // Without an id cannot be: each row that was inserted has returned its own.
-        let answer = |answer: Answer| match answer {
-            Answer::Now(stored) => stored,
-            Answer::New(chat, seq) => {
-                rows.get_mut(&(chat, seq)).map_or(Stored::Unavailable, |(id, nickname)| {
-                    Stored::New(receipt(chat, seq, *id), nickname.take())
-                })
-            }
-            Answer::Same(chat, seq) => rows
-                .get(&(chat, seq))
-                .map_or(Stored::Unavailable, |(id, _)| Stored::Duplicate(receipt(chat, seq, *id))),
+        let Some((id, nickname)) = self.rows.get_mut(&(chat, seq)) else {
+            return PostResult::Unavailable;
         };
-        let marked = |mark: &Mark| {
-            let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
-            let read_seq = marks.get(&(mark.chat_id, mark.user_id)).ok_or(Refusal::Unavailable)?;
-            Ok(Marked { read_seq: *read_seq, last_seq })
-        };
-        let head = |chat: &ChatId| {
-            self.heads.get(chat).or_else(|| heads.get(chat)).copied().ok_or(Refusal::NoChat)
-        };
-        Written {
-            drafts: self.answers.into_iter().map(answer).collect(),
-            marks: batch.marks.iter().map(marked).collect(),
-            heads: batch.heads.iter().map(head).collect(),
+        let receipt = Receipt { id: *id, seq, created_at };
+        if is_first {
+            PostResult::New(receipt, nickname.take())
+        } else {
+            PostResult::Duplicate(receipt)
         }
+    }
+
+    fn mark(&self, mark: &Mark) -> Result<Marked, Refusal> {
+        let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
+        let read_seq = self.marks.get(&(mark.chat_id, mark.user_id));
+        Ok(Marked { read_seq: *read_seq.ok_or(Refusal::Unavailable)?, last_seq })
+    }
+
+    fn last_seq(&self, chat: ChatId) -> Result<Seq, Refusal> {
+        let end = self.heads.get(&chat).or_else(|| self.last_seqs.get(&chat));
+        end.copied().ok_or(Refusal::NoChat)
     }
 }
 
@@ -199,6 +292,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::db::write_op::WriteId;
     use crate::domain::{Body, ClientId, Role};
 
     const NOW: Timestamp = Timestamp(1_000);
@@ -210,38 +304,61 @@ mod tests {
             chat_id: ChatId(chat),
             author: KIM,
             role: Role::Customer,
-            body: Body::parse(text.to_owned(), 100).unwrap(),
+            kind: MessageKind::Text,
+            content: Body::parse(text.to_owned(), 100).unwrap(),
             client_id: ClientId::parse(client_id.to_owned()).unwrap(),
             expect_seq: None,
         }
     }
 
+    fn batch(drafts: Vec<Draft>, marks: Vec<Mark>) -> Vec<Write> {
+        let posts = drafts.into_iter().map(WriteOp::Post);
+        let ops = posts.chain(marks.into_iter().map(WriteOp::Mark));
+        let write = |(number, op)| Write { id: WriteId { source: 1, number }, op };
+        (0..).zip(ops).map(write).collect()
+    }
+
     /// Of two chats: the first has 5 messages, of which `known` is the third; the second has none.
-    fn decide(drafts: Vec<Draft>, ours: &Ours) -> Vec<Stored> {
-        let batch = Batch { drafts, ..Batch::default() };
+    fn decide(drafts: Vec<Draft>, ours: &MaybeCommitted) -> Vec<PostResult> {
+        let batch = batch(drafts, Vec::new());
         let receipt = Receipt { id: MessageId(103), seq: Seq(3), created_at: Timestamp(500) };
-        let found = Found { receipt, body: "hello".to_owned(), nickname: kim() };
-        let ground = Ground {
+        let kind = MessageKind::Text;
+        let found = Found { receipt, kind, content: "hello".to_owned(), nickname: kim() };
+        let snapshot = Snapshot {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
             times: BTreeMap::new(),
             found: [((CHAT, KIM, "known"), found)].into(),
             now: NOW,
         };
-        answers(&batch, plan(&batch, ground, ours)).drafts
+        post_results(&batch, plan(&batch, snapshot, ours))
     }
 
-    /// Gives each row the id 100 times its chat plus its number.
-    fn answers(batch: &Batch, plan: Plan<'_>) -> Written {
+    /// Gives each row the id 100 times its chat plus its number; answers the results of the posts,
+    /// each of which comes with its own draft.
+    fn post_results(batch: &[Write], plan: Plan<'_>) -> Vec<PostResult> {
         let id = |(chat, seq, _): (ChatId, Seq, Timestamp)| {
             ((chat, seq), (MessageId(chat.0 * 100 + seq.0), kim()))
         };
         let rows = plan.remember().map(id).collect();
         let marks = plan.marks.iter().map(|(key, seq)| (*key, *seq)).collect();
-        plan.written(batch, rows, &marks, &HashMap::new())
+        let committed = plan.committed(rows, marks, HashMap::new());
+        let written: Vec<Written> = committed.results(batch.to_vec()).collect();
+        let submitted = batch.iter().map(|write| (write.id, &write.op));
+        let handed_back = |(written, (id, op)): (Written, (WriteId, &WriteOp))| {
+            assert_eq!(written.id, id);
+            match (written.result, op) {
+                (WriteResult::Post(draft, result), WriteOp::Post(posted)) => {
+                    assert_eq!(draft, *posted);
+                    Some(result)
+                }
+                _ => None,
+            }
+        };
+        written.into_iter().zip(submitted).filter_map(handed_back).collect()
     }
 
-    fn new(chat: i64, seq: i64) -> Stored {
-        Stored::New(receipt(chat, seq), kim())
+    fn new(chat: i64, seq: i64) -> PostResult {
+        PostResult::New(receipt(chat, seq), kim())
     }
 
     fn kim() -> Option<String> {
@@ -255,7 +372,7 @@ mod tests {
     #[test]
     fn new_messages_are_numbered_from_the_end_of_each_chat() {
         let drafts = vec![draft(1, "a", "x"), draft(2, "a", "x"), draft(1, "b", "x")];
-        assert_eq!(decide(drafts, &Ours::new()), [new(1, 6), new(2, 1), new(1, 7)]);
+        assert_eq!(decide(drafts, &MaybeCommitted::new()), [new(1, 6), new(2, 1), new(1, 7)]);
     }
 
     #[test]
@@ -271,29 +388,42 @@ mod tests {
             draft(1, "b", "x"),
         ];
         assert_eq!(
-            decide(drafts, &Ours::new()),
+            decide(drafts, &MaybeCommitted::new()),
             [
-                Stored::Duplicate(known),
-                Stored::ClientIdReused,
+                PostResult::Duplicate(known),
+                PostResult::ClientIdReused,
                 new(1, 6),
-                Stored::Duplicate(receipt(1, 6)),
-                Stored::ClientIdReused,
-                Stored::NoChat,
+                PostResult::Duplicate(receipt(1, 6)),
+                PostResult::ClientIdReused,
+                PostResult::NoChat,
                 new(1, 7),
             ]
         );
     }
 
     #[test]
+    fn a_client_id_stands_for_one_kind() {
+        let of_kind = |client_id, text| Draft {
+            kind: MessageKind::Other("status".into()),
+            ..draft(1, client_id, text)
+        };
+        let drafts = vec![of_kind("known", "hello"), draft(1, "a", "x"), of_kind("a", "x")];
+        assert_eq!(
+            decide(drafts, &MaybeCommitted::new()),
+            [PostResult::ClientIdReused, new(1, 6), PostResult::ClientIdReused]
+        );
+    }
+
+    #[test]
     fn what_we_committed_ourselves_is_new_once() {
         let drafts = vec![draft(1, "known", "hello"), draft(1, "known", "hello")];
-        let ours: Ours = [(CHAT, Seq(3), Timestamp(500))].into();
+        let ours: MaybeCommitted = [(CHAT, Seq(3), Timestamp(500))].into();
         let stored = decide(drafts.clone(), &ours);
-        assert!(matches!(stored[0], Stored::New(receipt, Some(_)) if receipt.seq == Seq(3)));
-        assert!(matches!(stored[1], Stored::Duplicate(receipt) if receipt.seq == Seq(3)));
+        assert!(matches!(stored[0], PostResult::New(receipt, Some(_)) if receipt.seq == Seq(3)));
+        assert!(matches!(stored[1], PostResult::Duplicate(receipt) if receipt.seq == Seq(3)));
         // Another one's row at the same place is a duplicate.
-        let theirs: Ours = [(CHAT, Seq(3), Timestamp(501))].into();
-        assert!(matches!(decide(drafts, &theirs)[0], Stored::Duplicate(_)));
+        let theirs: MaybeCommitted = [(CHAT, Seq(3), Timestamp(501))].into();
+        assert!(matches!(decide(drafts, &theirs)[0], PostResult::Duplicate(_)));
     }
 
     #[test]
@@ -303,11 +433,11 @@ mod tests {
         let drafts =
             vec![expecting("a", 5), expecting("b", 5), expecting("a", 5), expecting("c", 6)];
         assert_eq!(
-            decide(drafts, &Ours::new()),
+            decide(drafts, &MaybeCommitted::new()),
             [
                 new(1, 6),
-                Stored::ChatMoved { last_seq: Seq(6) },
-                Stored::Duplicate(receipt(1, 6)),
+                PostResult::ChatMoved { last_seq: Seq(6) },
+                PostResult::Duplicate(receipt(1, 6)),
                 new(1, 7),
             ]
         );
@@ -316,43 +446,41 @@ mod tests {
     #[test]
     fn a_chats_time_does_not_go_back_with_the_clock() {
         let drafts = vec![draft(1, "a", "x"), draft(2, "a", "x")];
-        let batch = Batch { drafts, ..Batch::default() };
-        let ground = Ground {
+        let batch = batch(drafts, Vec::new());
+        let snapshot = Snapshot {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
             times: [(CHAT, Timestamp(NOW.0 + 60)), (ChatId(2), Timestamp(NOW.0 - 60))].into(),
             found: HashMap::new(),
             now: NOW,
         };
-        let plan = plan(&batch, ground, &Ours::new());
+        let plan = plan(&batch, snapshot, &MaybeCommitted::new());
         assert_eq!((plan.at(CHAT), plan.at(ChatId(2))), (Timestamp(NOW.0 + 60), NOW));
         let remembered: Vec<_> = plan.remember().map(|(_, _, at)| at).collect();
         assert_eq!(remembered, [Timestamp(NOW.0 + 60), NOW]);
-        let stored = answers(&batch, plan).drafts;
+        let stored = post_results(&batch, plan);
         let later = Receipt { created_at: Timestamp(NOW.0 + 60), ..receipt(1, 6) };
-        assert_eq!(stored, [Stored::New(later, kim()), new(2, 1)]);
+        assert_eq!(stored, [PostResult::New(later, kim()), new(2, 1)]);
     }
 
     #[test]
     fn what_ones_own_message_reads_is_no_news() {
         let mark = |user, seq| Mark { chat_id: CHAT, user_id: UserId(user), seq: Seq(seq) };
-        let batch = Batch {
-            // The seventh has read as far as 7; the chat ends at 8.
-            drafts: vec![
-                draft(1, "a", "x"),
-                draft(1, "b", "x"),
-                Draft { author: UserId(9), ..draft(1, "c", "x") },
-            ],
-            marks: vec![mark(7, 6), mark(7, 7), mark(8, 2), mark(8, 1), mark(9, 99), mark(10, 0)],
-            heads: Vec::new(),
-        };
-        let ground = Ground {
+        // The seventh has read as far as 7; the chat ends at 8.
+        let drafts = vec![
+            draft(1, "a", "x"),
+            draft(1, "b", "x"),
+            Draft { author: UserId(9), ..draft(1, "c", "x") },
+        ];
+        let marks = vec![mark(7, 6), mark(7, 7), mark(8, 2), mark(8, 1), mark(9, 99), mark(10, 0)];
+        let batch = batch(drafts, marks);
+        let snapshot = Snapshot {
             heads: [(CHAT, Seq(5))].into(),
             times: BTreeMap::new(),
             found: HashMap::new(),
             now: NOW,
         };
         let read = |user, seq| ((CHAT, UserId(user)), Seq(seq));
-        let plan = plan(&batch, ground, &Ours::new());
+        let plan = plan(&batch, snapshot, &MaybeCommitted::new());
         assert_eq!(plan.reads, [read(8, 2)].into());
         assert_eq!(plan.marks, [read(7, 7), read(8, 2), read(9, 8), read(10, 0)].into());
     }
@@ -369,17 +497,17 @@ mod tests {
                     ..draft(chat, &format!("c{client_id}"), &format!("t{text}"))
                 })
                 .collect();
-            let batch = Batch { drafts, ..Batch::default() };
-            let ground = Ground {
+            let batch = batch(drafts, Vec::new());
+            let snapshot = Snapshot {
                 heads: [(ChatId(1), Seq(4)), (ChatId(2), Seq(0))].into(),
                 times: BTreeMap::new(),
                 found: HashMap::new(),
                 now: NOW,
             };
-            let plan = plan(&batch, ground, &Ours::new());
+            let plan = plan(&batch, snapshot, &MaybeCommitted::new());
             let (heads, rows) = (plan.heads.clone(), plan.rows.clone());
-            let stored = answers(&batch, plan).drafts;
-            prop_assert_eq!(stored.len(), batch.drafts.len());
+            let stored = post_results(&batch, plan);
+            prop_assert_eq!(stored.len(), batch.len());
             for (chat, start) in [(ChatId(1), 4), (ChatId(2), 0)] {
                 let seqs: Vec<i64> = rows
                     .iter()

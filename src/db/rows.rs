@@ -8,8 +8,8 @@ use diesel::prelude::{Queryable, Selectable};
 use super::schema::{chats, messages, users};
 use super::search;
 use crate::domain::{
-    Author, Chat, ChatId, ChatKind, Member, Message, MessageId, Role, Seq, Standing, Timestamp,
-    User, UserId,
+    Author, Chat, ChatAccess, ChatId, ChatKind, Member, Message, MessageId, MessageKind, Role, Seq,
+    Timestamp, User, UserId,
 };
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -55,6 +55,7 @@ pub struct MessageRow {
     pub id: MessageId,
     pub chat_id: ChatId,
     pub seq: Seq,
+    pub kind: MessageKind,
     pub body: String,
     pub client_id: String,
     pub created_at: Timestamp,
@@ -70,14 +71,20 @@ pub struct Authors(HashMap<(UserId, Role), Arc<Author>>);
 
 impl Authors {
     pub fn message(&mut self, row: MessageRow) -> Message {
-        let MessageRow { id, chat_id, seq, body, client_id, created_at, author_role, author } = row;
-        let AuthorRow { id: author_id, nickname, role } = author;
-        let role = author_role.unwrap_or(role);
-        let author = self
-            .0
-            .entry((author_id, role))
-            .or_insert_with(|| Arc::new(Author { id: author_id, nickname, role }));
-        Message { id, chat_id, seq, author: Arc::clone(author), body, client_id, created_at }
+        let AuthorRow { id, nickname, role } = row.author;
+        let role = row.author_role.unwrap_or(role);
+        let author =
+            self.0.entry((id, role)).or_insert_with(|| Arc::new(Author { id, nickname, role }));
+        Message {
+            id: row.id,
+            chat_id: row.chat_id,
+            seq: row.seq,
+            kind: row.kind,
+            author: Arc::clone(author),
+            content: row.body,
+            client_id: row.client_id,
+            created_at: row.created_at,
+        }
     }
 
     pub fn messages(rows: impl IntoIterator<Item = MessageRow>) -> Vec<Message> {
@@ -105,11 +112,11 @@ impl ChatRow {
 }
 
 /// A chat as one user stands to it: the user's mark, and the user's id where a member.
-pub type StandingRow = (ChatId, ChatKind, Seq, Option<Seq>, Option<UserId>);
+pub type ChatAccessRow = (ChatId, ChatKind, Seq, Option<Seq>, Option<UserId>);
 
-pub fn standing((chat_id, kind, last_seq, read_seq, member): StandingRow) -> Standing {
+pub fn standing((chat_id, kind, last_seq, read_seq, member): ChatAccessRow) -> ChatAccess {
     let read_seq = read_seq.unwrap_or(Seq::ZERO);
-    Standing { chat_id, kind, member: member.is_some(), last_seq, read_seq }
+    ChatAccess { chat_id, kind, member: member.is_some(), last_seq, read_seq }
 }
 
 /// A user's chat, with its latest activity.
@@ -124,9 +131,9 @@ pub struct OwnChatRow {
 }
 
 impl OwnChatRow {
-    pub fn standing(self) -> Standing {
+    pub fn standing(self) -> ChatAccess {
         let Self { chat_id, kind, last_seq, read_seq, .. } = self;
-        Standing { chat_id, kind, member: true, last_seq, read_seq }
+        ChatAccess { chat_id, kind, member: true, last_seq, read_seq }
     }
 }
 

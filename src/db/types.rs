@@ -8,7 +8,7 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 
-use crate::domain::{ChatId, ChatKind, MessageId, Role, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, ChatKind, MessageId, MessageKind, Role, Seq, Timestamp, UserId};
 
 /// A point in time: `TIMESTAMPTZ` in PostgreSQL, `INTEGER` microseconds since 1970 in SQLite.
 #[derive(
@@ -32,7 +32,7 @@ macro_rules! value {
 }
 
 value!(BigInt: UserId in UserIdProxy, ChatId in ChatIdProxy, MessageId in MessageIdProxy, Seq in SeqProxy);
-value!(Text: Role in RoleProxy, ChatKind in ChatKindProxy);
+value!(Text: Role in RoleProxy, ChatKind in ChatKindProxy, MessageKind in MessageKindProxy);
 value!(UtcTimestamp: Timestamp in TimestampProxy);
 
 macro_rules! stored_as_integer {
@@ -60,7 +60,7 @@ macro_rules! stored_as_integer {
 stored_as_integer!(UserId, ChatId, MessageId, Seq);
 
 macro_rules! stored_as_word {
-    ($($ty:ident),+) => {$(
+    ($($ty:ident, $parse:expr);+) => {$(
         impl<DB: Backend> ToSql<Text, DB> for $ty
         where
             str: ToSql<Text, DB>,
@@ -75,14 +75,17 @@ macro_rules! stored_as_word {
             String: FromSql<Text, DB>,
         {
             fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-                let word = String::from_sql(value)?;
-                Self::from_word(&word).ok_or_else(|| format!("unknown word {word:?}").into())
+                String::from_sql(value).and_then($parse)
             }
         }
     )+};
 }
 
-stored_as_word!(Role, ChatKind);
+stored_as_word! {
+    Role, |word| Role::from_word(&word).ok_or_else(|| format!("unknown word {word:?}").into());
+    ChatKind, |word| Ok(ChatKind::from(word));
+    MessageKind, |word| Ok(MessageKind::from(word))
+}
 
 impl ToSql<UtcTimestamp, Pg> for Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {

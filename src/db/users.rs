@@ -13,7 +13,7 @@ use super::outbox::NewOutboxRow;
 use super::rows::UserRow;
 use super::schema::{outbox, users};
 use super::{Store, StoreError, search};
-use crate::domain::{OWN_ISSUER, Role, Timestamp, User, UserId};
+use crate::domain::{Created, OWN_ISSUER, Role, Timestamp, User, UserId};
 
 diesel::define_sql_function! {
     /// Lower case: of every letter in PostgreSQL, of ASCII's in SQLite.
@@ -90,17 +90,17 @@ impl Store {
     }
 
     /// Finds the user, or makes a customer who has not been here yet: without a chat, and the first
-    /// token changes what is said here. The second value tells whether the user was made now.
+    /// token changes what is said here.
     pub async fn create_user(
         &self,
         issuer: String,
         subject: String,
         nickname: Option<String>,
         email: Option<String>,
-    ) -> Result<(User, bool), StoreError> {
+    ) -> Result<Created<User>, StoreError> {
         let outbox_enabled = self.outbox.is_on();
         let searched = search::searched(nickname.as_deref(), email.as_deref(), &subject);
-        let (row, made): (UserRow, bool) = transact!(self, |connection| {
+        let created: Created<UserRow> = transact!(self, |connection| {
             let now = run!(dialect::now(connection))?;
             let made: Option<UserId> = run!(
                 diesel::insert_into(users::table)
@@ -128,10 +128,11 @@ impl Store {
                 .filter(users::issuer.eq(&issuer))
                 .filter(users::subject.eq(&subject))
                 .select(UserRow::as_select());
-            Ok((run!(user.first(connection))?, made.is_some()))
+            let row = run!(user.first(connection))?;
+            Ok(if made.is_some() { Created::New(row) } else { Created::Existing(row) })
         })?;
         self.outbox.wake();
-        Ok((row.into(), made))
+        Ok(created.map(User::from))
     }
 
     /// Blocks a user, or no longer. What changes is written into the journal, for the other nodes.

@@ -1,9 +1,12 @@
-//! What may be done, by whom: the one place where that is decided.
+//! Access rules, by verb. Nothing else decides what may be done.
 
-use super::{ChatKind, Role, Standing};
+use super::{ChatAccess, ChatKind, Role};
 
-/// What a bearer may be: what is stored, and never more than their own token says. A token that says
-/// nothing leaves it at what is stored.
+/// A verb: what may be done in a chat, by a user of this role with this access.
+pub type Verb = fn(Role, &ChatAccess) -> bool;
+
+/// A bearer's role: the lesser of the stored one and the token's. A token without a role leaves the
+/// stored one.
 #[must_use]
 pub fn role_of(token: Option<Role>, stored: Role) -> Role {
     match (token, stored) {
@@ -12,45 +15,70 @@ pub fn role_of(token: Option<Role>, stored: Role) -> Role {
     }
 }
 
-/// Whether who was `before` may do less as `after`.
+/// True if `after` may do less than `before`.
 #[must_use]
 pub fn is_less(after: Role, before: Role) -> bool {
     before == Role::Admin && after != Role::Admin
 }
 
-/// Whether the chat exists for this user. To anyone else it is `chat_not_found`, existing or not.
+/// Every chat exists for an admin, and for others those that they are a member of. To anyone else a
+/// chat is `chat_not_found`, existing or not.
 #[must_use]
-pub fn may_see(role: Role, standing: &Standing) -> bool {
-    role == Role::Admin || standing.member
+pub fn may_read(role: Role, access: &ChatAccess) -> bool {
+    may_read_all(role) || access.member
 }
 
-/// Whether the user may leave the chat's room: a customer is always in the own support chat.
+/// An admin reads every chat, without a look at who is a member.
 #[must_use]
-pub fn may_leave(role: Role, standing: &Standing) -> bool {
-    !(role == Role::Customer && standing.kind == ChatKind::Support && standing.member)
-}
-
-/// Whether the user may make a chat of chosen people.
-#[must_use]
-pub fn may_create_group(role: Role) -> bool {
+pub fn may_read_all(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Whether the user may be told of every chat that is made or moves, and list them all.
+/// Readers of a chat may write in it.
+#[must_use]
+pub fn may_post(role: Role, access: &ChatAccess) -> bool {
+    may_read(role, access)
+}
+
+/// A customer is always in the own support chat; every other room may be left.
+#[must_use]
+pub fn may_leave(role: Role, access: &ChatAccess) -> bool {
+    !(role == Role::Customer && access.kind == ChatKind::Support && access.member)
+}
+
+/// Admins list every chat, others those that they are a member of.
+#[must_use]
+pub fn may_list_all(role: Role) -> bool {
+    role == Role::Admin
+}
+
+/// Admins may be told of every chat that is made or moves.
 #[must_use]
 pub fn may_watch(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Whether the user may list, make and block users, and see their addresses.
+/// Admins make chats of chosen people.
+#[must_use]
+pub fn may_create_group(role: Role) -> bool {
+    role == Role::Admin
+}
+
+/// Customers have exactly one chat of their own with the company.
+#[must_use]
+pub fn has_own_chat(role: Role) -> bool {
+    role == Role::Customer
+}
+
+/// Admins list, make and block users, and see their addresses.
 #[must_use]
 pub fn may_manage_users(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Whether the user may send what is meant for `wanted` alone; for everybody where it is none.
+/// An event for other services may be meant for one role alone.
 #[must_use]
-pub fn may_send(role: Role, wanted: Option<Role>) -> bool {
+pub fn may_forward(role: Role, wanted: Option<Role>) -> bool {
     wanted.is_none_or(|wanted| wanted == role)
 }
 
@@ -59,8 +87,8 @@ mod tests {
     use super::*;
     use crate::domain::{ChatId, Seq};
 
-    fn standing(kind: ChatKind, member: bool) -> Standing {
-        Standing { chat_id: ChatId(1), kind, member, last_seq: Seq(0), read_seq: Seq(0) }
+    fn standing(kind: ChatKind, member: bool) -> ChatAccess {
+        ChatAccess { chat_id: ChatId(1), kind, member, last_seq: Seq(0), read_seq: Seq(0) }
     }
 
     #[test]
@@ -83,22 +111,57 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_sees_nothing_that_is_not_theirs() {
-        assert!(may_see(Role::Customer, &standing(ChatKind::Support, true)));
-        assert!(!may_see(Role::Customer, &standing(ChatKind::Support, false)));
-        assert!(!may_see(Role::Customer, &standing(ChatKind::Group, false)));
+    fn each_verb_is_open_to_these_roles_in_these_chats() {
+        use ChatKind::{Group, Support};
+        use Role::{Admin, Bot, Customer, System};
+        // Services do not sign in: as users, they may do what a customer may.
+        for (role, kind, member, verbs) in [
+            (Customer, Support, true, "read post"),
+            (Customer, Support, false, "leave"),
+            (Customer, Group, true, "read post leave"),
+            (Customer, Group, false, "leave"),
+            (Admin, Support, true, "read post leave"),
+            (Admin, Support, false, "read post leave"),
+            (Admin, Group, true, "read post leave"),
+            (Admin, Group, false, "read post leave"),
+            (Bot, Support, false, "leave"),
+            (Bot, Group, true, "read post leave"),
+            (System, Support, false, "leave"),
+            (System, Group, true, "read post leave"),
+        ] {
+            let access = standing(kind, member);
+            let open: Vec<&str> = [
+                ("read", may_read(role, &access)),
+                ("post", may_post(role, &access)),
+                ("leave", may_leave(role, &access)),
+            ]
+            .into_iter()
+            .filter_map(|(verb, is_open)| is_open.then_some(verb))
+            .collect();
+            assert_eq!(open.join(" "), verbs, "{role:?} {kind:?} {member}");
+        }
     }
 
     #[test]
-    fn an_admin_sees_every_chat() {
-        assert!(may_see(Role::Admin, &standing(ChatKind::Support, false)));
-        assert!(may_see(Role::Admin, &standing(ChatKind::Group, false)));
+    fn each_verb_without_a_chat_is_open_to_one_role() {
+        for (verb, role) in [
+            (may_read_all as fn(Role) -> bool, Role::Admin),
+            (may_list_all, Role::Admin),
+            (may_watch, Role::Admin),
+            (may_create_group, Role::Admin),
+            (may_manage_users, Role::Admin),
+            (has_own_chat, Role::Customer),
+        ] {
+            for other in [Role::Customer, Role::Admin, Role::Bot, Role::System] {
+                assert_eq!(verb(other), other == role, "{other:?}");
+            }
+        }
     }
 
     #[test]
-    fn a_customer_stays_in_the_own_chat_and_may_leave_a_group() {
-        assert!(!may_leave(Role::Customer, &standing(ChatKind::Support, true)));
-        assert!(may_leave(Role::Customer, &standing(ChatKind::Group, true)));
-        assert!(may_leave(Role::Admin, &standing(ChatKind::Support, false)));
+    fn an_event_is_forwarded_for_its_role_or_for_all() {
+        assert!(may_forward(Role::Customer, None));
+        assert!(may_forward(Role::Admin, Some(Role::Admin)));
+        assert!(!may_forward(Role::Customer, Some(Role::Admin)));
     }
 }

@@ -9,6 +9,8 @@ pub enum ChatKind {
     Support,
     /// A chat that an admin made for chosen people.
     Group,
+    /// Of a later version, which made it: read here, never written.
+    Other,
 }
 
 impl ChatKind {
@@ -18,15 +20,17 @@ impl ChatKind {
         match self {
             Self::Support => "support",
             Self::Group => "group",
+            Self::Other => "other",
         }
     }
+}
 
-    #[must_use]
-    pub fn from_word(text: &str) -> Option<Self> {
-        match text {
-            "support" => Some(Self::Support),
-            "group" => Some(Self::Group),
-            _ => None,
+impl From<String> for ChatKind {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "support" => Self::Support,
+            "group" => Self::Group,
+            _ => Self::Other,
         }
     }
 }
@@ -57,7 +61,7 @@ pub struct Member {
 
 /// How one user stands to one chat: what may be done in it is decided from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct ChatAccess {
     pub chat_id: ChatId,
     pub kind: ChatKind,
     pub member: bool,

@@ -2,7 +2,7 @@
 
 /// Every event that a client or the server sends by the protocol's own meaning, `recv` included, which
 /// carries what a service answered.
-pub const PROTOCOL_EVENTS: [&str; 20] = [
+pub const PROTOCOL_EVENTS: [&str; 19] = [
     "ack",
     "authenticate",
     "chat_created",
@@ -15,7 +15,6 @@ pub const PROTOCOL_EVENTS: [&str; 20] = [
     "message_read",
     "ping",
     "presence",
-    "pong",
     "read_message",
     "receive_message",
     "recv",

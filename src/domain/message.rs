@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Author, ChatId, MessageId, Role, Seq, Timestamp, UserId};
+use super::{Author, ChatId, MessageId, Role, Seq, SessionId, Timestamp, UserId};
 
 /// The longest `clientId`, in characters.
 pub const CLIENT_ID_CHARS: usize = 64;
@@ -13,13 +13,42 @@ pub struct Message {
     pub id: MessageId,
     pub chat_id: ChatId,
     pub seq: Seq,
+    pub kind: MessageKind,
     pub author: Arc<Author>,
-    pub body: String,
+    pub content: String,
     pub client_id: String,
     pub created_at: Timestamp,
 }
 
-/// Why a text is none that may be stored.
+/// The kind of an entry in a chat's log, as it stands on the wire and in the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MessageKind {
+    #[default]
+    Text,
+    /// Of a later version: kept and shown under its own word.
+    Other(Box<str>),
+}
+
+impl MessageKind {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text => "text",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<String> for MessageKind {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "text" => Self::Text,
+            _ => Self::Other(word.into()),
+        }
+    }
+}
+
+/// The reason why a text cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     #[error("must not be blank")]
@@ -114,15 +143,16 @@ pub struct Draft {
     pub author: UserId,
     /// What the author is as who writes it.
     pub role: Role,
-    pub body: Body,
+    pub kind: MessageKind,
+    pub content: Body,
     pub client_id: ClientId,
     /// Store only if the chat's last `seq` is still this one.
     pub expect_seq: Option<Seq>,
 }
 
-/// What became of a [`Draft`].
+/// The result of posting a [`Draft`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
+pub enum PostResult {
     /// It is in the log, for the first time, and there its author has this nickname.
     New(Receipt, Option<String>),
     /// It was in the log before; nothing was stored.
@@ -145,6 +175,14 @@ pub struct Receipt {
     pub id: MessageId,
     pub seq: Seq,
     pub created_at: Timestamp,
+}
+
+/// The request that a message came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    pub session: SessionId,
+    /// The session's own number of the request.
+    pub nonce: u64,
 }
 
 #[cfg(test)]

@@ -4,27 +4,38 @@ mod ids;
 mod time;
 mod user;
 mod chat;
+mod created;
 mod message;
 mod outbox_event;
 mod user_update;
 mod event_names;
 pub mod access;
 mod room;
+mod route;
 mod stream;
 mod hub;
 mod rate_limit;
 mod recent;
+mod idle;
+mod timings;
 
-pub use chat::{Chat, ChatKind, Member, Standing};
+pub use chat::{Chat, ChatAccess, ChatKind, Member};
+pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
+pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
-pub use message::{Body, CLIENT_ID_CHARS, ClientId, Draft, Message, Receipt, Stored, TextError};
+pub use message::{
+    Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
+    TextError,
+};
 pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
-pub use rate_limit::RateLimit;
+pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent::Recent;
 pub use room::{Room, Sequenced, Step};
+pub use route::{Route, RouteKind, RouteRole};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
+pub use timings::Timings;
 pub use user::{Author, Identity, OWN_ISSUER, Role, User};
 pub use user_update::{UpdateOutcome, UserUpdate};

@@ -1,4 +1,7 @@
-//! How fast one session may ask.
+//! Rate limits: token buckets of one session, and of one user on all threads.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use super::Timestamp;
 
@@ -17,12 +20,6 @@ impl RateLimit {
     pub fn new(per_second: u32, burst: u32, now: Timestamp) -> Self {
         let burst = f64::from(burst.max(1));
         Self { per_second: f64::from(per_second.max(1)), burst, tokens: burst, at: now }
-    }
-
-    /// Whether a whole burst may pass at `now`: as if it had never been used.
-    #[must_use]
-    pub fn is_full(&self, now: Timestamp) -> bool {
-        self.filled(now) >= self.burst
     }
 
     fn filled(&self, now: Timestamp) -> f64 {
@@ -53,6 +50,54 @@ impl RateLimit {
     }
 }
 
+/// A token bucket that threads share without a lock. Times are since any fixed moment, and must not
+/// step back.
+#[derive(Debug)]
+pub struct SharedRateLimit {
+    /// The microseconds that one token takes, and that an empty bucket takes to fill.
+    interval: i64,
+    capacity: i64,
+    /// When the bucket will be full.
+    full_at: AtomicI64,
+}
+
+impl SharedRateLimit {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        let interval = 1_000_000 / i64::from(per_second.max(1));
+        let capacity = interval.saturating_mul(i64::from(burst.max(1)));
+        Self { interval, capacity, full_at: AtomicI64::new(0) }
+    }
+
+    /// Whether a whole burst may pass at `now`, as if the bucket had never been used.
+    #[must_use]
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.full_at.load(Ordering::Relaxed) <= micros(now)
+    }
+
+    /// Takes one request's token.
+    ///
+    /// # Errors
+    /// The milliseconds until there is one again.
+    pub fn take(&self, now: Duration) -> Result<(), u64> {
+        let now = micros(now);
+        let taken = |full_at: i64| full_at.max(now).saturating_add(self.interval);
+        let fits = |full_at| Some(taken(full_at)).filter(|full_at| full_at - now <= self.capacity);
+        match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(full_at) => {
+                let wait = taken(full_at).saturating_sub(now.saturating_add(self.capacity));
+                Err(u64::try_from(wait).unwrap_or_default().div_ceil(1_000).max(1))
+            }
+        }
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +119,6 @@ mod tests {
         let later = Timestamp(3_600_000_000);
         assert_eq!([limit.take(later), limit.take(later)], [Ok(()), Ok(())]);
         assert!(limit.take(later).is_err());
-        assert!(!limit.is_full(later));
     }
 
     #[test]
@@ -83,5 +127,43 @@ mod tests {
         assert_eq!(limit.take(Timestamp(10_000_000)), Ok(()));
         assert!(limit.take(Timestamp(0)).is_err());
         assert!(limit.take(Timestamp(10_500_000)).is_err());
+    }
+
+    #[test]
+    fn a_shared_burst_passes_and_what_follows_waits_its_turn() {
+        let limit = SharedRateLimit::new(20, 3);
+        let at = Duration::from_micros;
+        for _ in 0..3 {
+            assert_eq!(limit.take(at(7)), Ok(()));
+        }
+        assert_eq!(limit.take(at(7)), Err(50));
+        assert_eq!(limit.take(at(49_507)), Err(1));
+        assert_eq!(limit.take(at(50_007)), Ok(()));
+        assert!(!limit.is_full(at(200_006)));
+        assert!(limit.is_full(at(200_007)));
+    }
+
+    #[test]
+    fn a_shared_limit_saves_up_no_more_than_a_burst() {
+        let limit = SharedRateLimit::new(20, 2);
+        let later = Duration::from_secs(3_600);
+        assert_eq!([limit.take(later), limit.take(later)], [Ok(()), Ok(())]);
+        assert!(limit.take(later).is_err());
+    }
+
+    #[test]
+    fn threads_that_share_a_limit_take_one_burst_together() {
+        let limit = SharedRateLimit::new(1, 100);
+        let taken: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..100).filter(|_| limit.take(Duration::from_millis(1)).is_ok()).count()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+        });
+        assert_eq!(taken, 100);
     }
 }

@@ -15,13 +15,13 @@ use crate::protocol::{Code, Exception, Request, parse_body};
 pub struct Body(Bytes);
 
 impl Body {
-    /// Reads what is asked for. Nothing at all counts as an object without fields.
+    /// Parses the body. An empty one counts as an object without fields.
     ///
     /// # Errors
-    /// What is not JSON, or not as it must be: the path is named.
+    /// Anything but JSON, or a field that is not as it must be: the path is named.
     pub fn read<T: Request>(&self, state: &State) -> Result<T, Exception> {
         let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
-        parse_body(text, &state.limits())
+        parse_body(text, &state.app.request_limits())
     }
 }
 

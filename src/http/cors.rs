@@ -1,4 +1,4 @@
-//! What browsers are told of the pages that may talk to the desk.
+//! Cross-origin resource sharing: the pages that browsers let talk to the server.
 
 use std::sync::Arc;
 

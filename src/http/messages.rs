@@ -4,8 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use crate::app;
 use crate::db::HistoryPage;
-use crate::domain::{ChatId, ClientId, Seq, access};
+use crate::domain::{ChatId, ClientId, Seq};
 use crate::protocol::{Exception, MessageView, Outgoing, ReceiptView, client_id_refused};
 
 /// Messages of a page where nothing else is asked for.
@@ -27,20 +28,7 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
         limit: list.rows(),
     }
     .behind(list.after()?.map(|(seq, _)| Seq(seq)));
-
-    let store = state.desk.store();
-    let messages = if access::may_watch(who.role()) {
-        // Who may list every chat may read in every one that exists, and a message proves that it
-        // does: one read less.
-        let messages = store.history(chat, page).await?;
-        if messages.is_empty() {
-            who.standing(&state.desk, chat).await?;
-        }
-        messages
-    } else {
-        who.standing(&state.desk, chat).await?;
-        store.history(chat, page).await?
-    };
+    let messages = app::list_messages(&state.app, who.actor(), chat, page).await?;
     Ok(list.answer(&messages, |message| (message.seq.0, 0), MessageView::from)?)
 }
 
@@ -54,9 +42,7 @@ pub async fn create(
     let chat = ChatId(id_in_path(&request)?);
     let mut message: Outgoing = body.read(&state)?;
     message.client_id = one_name(message.client_id, idempotency_key(&request)?)?;
-    who.standing(&state.desk, chat).await?;
-    state.desk.meter(who.user.id()).await?;
-    let posted = state.desk.post(who.user.author(), chat, message).await?;
+    let posted = app::post_message(&state.app, who.actor(), chat, message).await?;
     let status = if posted.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok(json(
         status,
@@ -74,8 +60,7 @@ pub async fn mark_read(
 ) -> Answer {
     let chat = ChatId(id_in_path(&request)?);
     let seq: Seq = body.read(&state)?;
-    who.standing(&state.desk, chat).await?;
-    let mark = state.desk.mark_read(who.user.id(), chat, seq).await?;
+    let mark = app::mark_read(&state.app, who.caller(), chat, seq).await?;
     Ok(json(StatusCode::OK, &mark, 1)?)
 }
 

@@ -18,7 +18,8 @@ mod ws;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
@@ -27,55 +28,47 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
-pub use connection::{drain, watch_peer};
-pub use cors::{cors, refuse_in_form};
+pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
 
-use crate::actors::Desk;
+use crate::app::AppState;
 use crate::metrics::Metrics;
-use crate::protocol::{Code, Exception, Limits, Order};
+use crate::protocol::{Code, Exception, Order};
 use crate::settings::Settings;
 use body::Body;
+use connection::drain;
+use cors::{cors, refuse_in_form};
 use list::List;
 use query::{Query, id_in_path};
 
-/// What every handler may ask for. One for all workers.
+/// The state of all handlers, one for each worker thread.
 pub struct State {
-    pub desk: Desk,
+    pub app: AppState,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
-    /// Whether new work is welcome; no longer once the server is going away.
+    /// True until the server is going away.
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: what is still arriving is given up.
     pub stopping: watch::Receiver<bool>,
 }
 
-impl State {
-    /// The bounds that requests are held against.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        let limits = &self.settings.limits;
-        Limits {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
-        }
-    }
-}
-
-/// What a handler answers with.
+/// A handler's answer.
 type Answer = Result<HttpResponse, Problem>;
 
-/// Every path and method that is answered. All else is a refusal in the same form.
+/// Every path and method that is answered, and the middleware around them. All else is a refusal in
+/// the same form.
 ///
-/// [`cors()`] is to be wrapped around the application, which is the only place for it.
+/// An upgrade has only [`cors()`] around it: a session's connection keeps the memory of what lies
+/// around its handler.
 pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {
-        routes
-            .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
-            .app_data(state)
+        let origins = Arc::clone(&state.origins);
+        let upgrades = guard::All(guard::Get())
+            .and(guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE)));
+        let upgrade = web::resource("/ws").guard(upgrades).route(web::to(ws::upgrade));
+        let rest = web::scope("")
             .service(at("/ws", [socket(ws::upgrade)]))
             .service(at("/chats", [get(chats::list), post(chats::create)]))
             .service(at("/chats/{id}", [get(chats::show)]))
@@ -89,10 +82,15 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
             .service(at("/readyz", [get(ops::ready)]))
             .service(at("/metrics", [get(ops::metrics)]))
             .default_service(web::to(problem::no_route));
+        routes
+            .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
+            .app_data(state)
+            .service(upgrade.wrap(cors(Arc::clone(&origins))))
+            .service(rest.wrap(cors(origins)).wrap(from_fn(refuse_in_form)).wrap(from_fn(drain)));
     }
 }
 
-/// What is answered under one path; any other method is told which there are.
+/// The routes of one path; any other method is told which there are.
 fn at<const N: usize>(path: &str, routes: [(&'static str, Route); N]) -> Resource {
     let methods: Vec<&str> = routes.iter().map(|(methods, _)| *methods).collect();
     let allow: Arc<str> = methods.join(", ").into();
@@ -114,7 +112,7 @@ where
     ("GET, HEAD", web::route().guard(reads).to(handler))
 }
 
-/// What is upgraded: there is nothing to ask for by HEAD.
+/// A route that is upgraded: there is nothing to ask for by HEAD.
 fn socket<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
@@ -143,7 +141,7 @@ where
 fn state(request: &HttpRequest) -> Result<web::Data<State>, Exception> {
     request.app_data::<web::Data<State>>().cloned().ok_or_else(|| {
         log::error!("the application has no state");
-        Exception::new(Code::Internal, "the desk is not set up")
+        Exception::new(Code::Internal, "the server is not set up")
     })
 }
 
@@ -164,7 +162,6 @@ fn json(
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, web};
     use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What those who run the desk ask of it. None of it needs a token.
+//! Health checks and metrics, for operators. They need no token.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 #[derive(Serialize)]
 struct Status {
     status: &'static str,
-    /// Where one is configured. It does not decide: the desk goes on without.
+    /// Present with a configured broker. It does not decide: the server goes on without.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<&'static str>,
 }
@@ -43,7 +43,7 @@ pub async fn ready(state: web::Data<State>) -> Answer {
             false => "away",
         }
     });
-    match timeout(PING_TIMEOUT, state.desk.store().ping()).await {
+    match timeout(PING_TIMEOUT, state.app.store().ping()).await {
         Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready", broker }, 0)?),
         Ok(Err(_)) | Err(_) => Err(not_ready("the database does not answer").into()),
     }

@@ -27,8 +27,8 @@ impl Origins {
         Self { listed, refused: array::from_fn(|_| OnceLock::new()), metrics }
     }
 
-    /// Whether the page that sends `request`, if it is one, may talk to the desk: one of the desk's
-    /// own host, or of an origin that is listed. Who is no browser sends no `Origin`, and may.
+    /// Admits pages of the server's own host, and of listed origins. Clients that are no browsers
+    /// send no `Origin`, and are admitted.
     #[must_use]
     pub fn allow(&self, request: &HttpRequest) -> bool {
         let headers = request.headers();
@@ -82,7 +82,7 @@ fn is_allowed(origin: &HeaderValue, headers: &HeaderMap, listed: &[String]) -> b
         || listed.iter().any(|listed| origin.eq_ignore_ascii_case(listed))
 }
 
-/// Whether the origin's host and port are those that were asked. Its scheme is not compared: a
+/// True if the origin's host and port are the request's. Its scheme is not compared: a
 /// proxy that ends TLS leaves no trace of it.
 fn is_own(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };

@@ -10,7 +10,7 @@ use crate::protocol::{Code, Exception};
 
 /// The media type of every refusal.
 const PROBLEM_JSON: &str = "application/problem+json";
-/// How long to stay away when the desk cannot say it better, in seconds.
+/// How long to stay away when the server cannot say it better, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A refusal on its way out; handlers answer with it by `?` on an [`Exception`].
@@ -21,7 +21,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A refusal with a status of HTTP that its code has not.
+    /// A refusal whose HTTP status is not its code's.
     pub fn with_status(status: StatusCode, exception: Exception) -> Self {
         Self { exception, status }
     }
@@ -77,14 +77,14 @@ impl ResponseError for Problem {
     }
 }
 
-/// Where nothing is found under the path.
+/// The answer to an unknown path.
 pub async fn no_route() -> HttpResponse {
     let status = StatusCode::NOT_FOUND;
     let details = Details::new(status, "not_found", "there is nothing under this path");
     finish(HttpResponse::build(status), &details)
 }
 
-/// Where something is found under the path, but not for this method.
+/// The answer to a known path with another method.
 pub fn wrong_method(method: &Method, allow: &str) -> HttpResponse {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let mut response = HttpResponse::build(status);
@@ -135,7 +135,7 @@ impl<'a> Details<'a> {
     }
 }
 
-/// What was wrong, beside the field that it was wrong with.
+/// One error of a request, and the field that it is about.
 #[derive(Serialize)]
 struct FieldError<'a> {
     path: &'a str,

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 
 use crate::protocol::Exception;
 
-/// What a request asks beside its path. Parameters that nobody reads are ignored.
+/// Query parameters of a request. Unknown ones are ignored.
 pub struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -1,4 +1,4 @@
-//! Whether a request may become a WebSocket, by its headers alone.
+//! Handshake check: the headers with which a request may become a WebSocket.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
@@ -8,9 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Problem;
 use crate::protocol::Exception;
+use crate::transport::ws::SUBPROTOCOL;
 
-/// The subprotocol that is selected where it is offered.
-pub const SUBPROTOCOL: &str = "frontdesk.v1.json";
 /// Bytes of a `Sec-WebSocket-Key`, decoded.
 const KEY_BYTES: usize = 16;
 
@@ -51,10 +50,10 @@ pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a header lists, however many lines it has.
+/// Items of a header's list, over all of its lines.
 fn items(request: &HttpRequest, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = request.headers().get_all(name);
-    // What is no text is an item that nothing is equal to.
+    // A value that is no text is an item that equals nothing.
     values.flat_map(|value| value.to_str().unwrap_or("\0").split(',')).map(str::trim)
 }
 

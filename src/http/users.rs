@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use crate::app::UserManager;
 use crate::db::UserFilter;
 use crate::domain::UserId;
 use crate::protocol::{Exception, NewUser, UserView};
@@ -15,12 +16,12 @@ const SEARCH_CHARS: usize = 100;
 
 /// `GET /users/me`.
 pub async fn me(who: Authenticated) -> Answer {
-    Ok(json(StatusCode::OK, &UserView::from(who.user.user()), 1)?)
+    Ok(json(StatusCode::OK, &UserView::from(who.caller().user.user()), 1)?)
 }
 
 /// `GET /users`: in the order in which they were first seen.
 pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
-    who.manages_users()?;
+    let manager = UserManager::check(&state.app, who.actor())?;
     let query = Query::of(&request)?;
     let (text, subject) = (search(&query)?, query.text("subject")?);
     let list = List::of(&query, "/users".to_owned(), LIMIT, Order::Asc)?
@@ -31,18 +32,18 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
     }
     let filter = UserFilter { query: text.map(str::to_owned), subject: subject.map(str::to_owned) };
     let after = list.after()?.map(|(id, _)| UserId(id));
-    let users = state.desk.store().users(filter, after, list.rows()).await?;
+    let users = manager.list_users(filter, after, list.rows()).await?;
     Ok(list.answer(&users, |user| (user.id.0, 0), UserView::from)?)
 }
 
 /// `POST /users`: one who may show a token of the host application later.
 pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> Answer {
-    who.manages_users()?;
-    let NewUser { subject, nickname, email } = body.read(&state)?;
+    let manager = UserManager::check(&state.app, who.actor())?;
+    let new: NewUser = body.read(&state)?;
     let issuer = state.settings.auth.issuer.clone().unwrap_or_default();
-    let (user, made) = state.desk.store().create_user(issuer, subject, nickname, email).await?;
-    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(json(status, &UserView::from(&user), 1)?)
+    let user = manager.create_user(issuer, new).await?;
+    let status = if user.is_new() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &UserView::from(user.get()), 1)?)
 }
 
 /// `POST /users/{id}/block`: ends the user's live sessions, too.
@@ -61,12 +62,12 @@ async fn set_blocked(
     request: &HttpRequest,
     blocked: bool,
 ) -> Answer {
-    who.manages_users()?;
-    let user = state.desk.block(UserId(id_in_path(request)?), blocked).await?;
+    let manager = UserManager::check(&state.app, who.actor())?;
+    let user = manager.block_user(UserId(id_in_path(request)?), blocked).await?;
     Ok(json(StatusCode::OK, &UserView::from(&user), 1)?)
 }
 
-/// What to look for; nothing where nothing stands.
+/// The search text; an empty one counts as missing.
 fn search(query: &Query) -> Result<Option<&str>, Exception> {
     let text = query.text("q")?.filter(|text| !text.is_empty());
     if text.is_some_and(|text| text.chars().count() > SEARCH_CHARS) {

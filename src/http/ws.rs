@@ -1,13 +1,13 @@
 //! `GET /ws`: who may open a socket, and what it begins with.
 
 use actix_web::{HttpRequest, web};
-use actix_web_actors::ws::WsResponseBuilder;
 
 use super::query::Query;
-use super::upgrade::{SUBPROTOCOL, check_upgrade};
+use super::upgrade::check_upgrade;
 use super::{Answer, State, authenticated};
-use crate::actors::{Beginning, WsSession};
+use crate::app::{HandshakePermit, authenticate};
 use crate::protocol::{Code, Exception, resume_from_query};
+use crate::transport::ws::{Handshake, start};
 
 /// Lets a session in with its token, or without one for the few seconds until it shows it.
 pub async fn upgrade(
@@ -19,26 +19,22 @@ pub async fn upgrade(
         return Err(Exception::forbidden("this origin is not allowed").into());
     }
     check_upgrade(&request)?;
-    let claims = authenticated::claims(&request, &state.desk)?;
+    let claims = authenticated::claims(&request, &state.app)?;
     let resume = Query::of(&request)?.text("resume")?.map(resume_from_query).transpose()?;
     let resume = resume.unwrap_or_default();
-    let beginning = match claims {
-        Some(claims) => Beginning::Known(Box::new(state.desk.arrive(claims, resume).await?)),
+    let handshake = match claims {
+        Some(claims) => {
+            let admitted = authenticate::connect(&state.app, claims, resume).await?;
+            Handshake::Authenticated(Box::new(admitted))
+        }
         None => {
-            let place = state.desk.stranger();
+            let permit = HandshakePermit::take(&state.app);
             let full =
                 || Exception::new(Code::Unavailable, "too many sockets without a token, try again");
-            Beginning::Unknown(place.ok_or_else(full)?, resume)
+            Handshake::Unauthenticated(permit.ok_or_else(full)?, resume)
         }
     };
-    let most = state.settings.limits.frame_bytes;
-    let session = WsSession::new(state.desk.clone(), beginning);
-    let payload = session.reader(payload.into_inner());
-    let started = WsResponseBuilder::new(session, &request, payload)
-        .frame_size(most)
-        .protocols(&[SUBPROTOCOL])
-        .start();
-    started.map_err(|error| {
+    start(&request, payload.into_inner(), state.app.clone(), handshake).map_err(|error| {
         Exception::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

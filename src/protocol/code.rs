@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{ChatId, Seq, Stored, TextError, UserId};
+use crate::domain::{ChatId, PostResult, Seq, TextError, UserId};
 
 /// The stable codes. Their text and their HTTP status are part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,14 +162,14 @@ impl Exception {
 
     /// Why nothing was stored; `None` where something was, now or before.
     #[must_use]
-    pub fn of_stored(chat: ChatId, stored: &Stored) -> Option<Self> {
+    pub fn of_stored(chat: ChatId, stored: &PostResult) -> Option<Self> {
         match stored {
-            Stored::New(..) | Stored::Duplicate(_) => None,
-            Stored::ClientIdReused => Some(Self::client_id_reused()),
-            Stored::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
-            Stored::NoChat => Some(Self::chat_not_found(chat)),
-            Stored::Unavailable => Some(Self::unavailable()),
-            Stored::Failed => Some(Self::internal()),
+            PostResult::New(..) | PostResult::Duplicate(_) => None,
+            PostResult::ClientIdReused => Some(Self::client_id_reused()),
+            PostResult::ChatMoved { last_seq } => Some(Self::chat_moved(*last_seq)),
+            PostResult::NoChat => Some(Self::chat_not_found(chat)),
+            PostResult::Unavailable => Some(Self::unavailable()),
+            PostResult::Failed => Some(Self::internal()),
         }
     }
 }

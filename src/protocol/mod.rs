@@ -1,34 +1,36 @@
 //! The wire's JSON: the only module that knows how frames and bodies look.
 
+mod body;
 mod code;
-mod command;
 mod cursor;
+mod ending;
+mod entry;
 mod envelope;
 mod lenient;
 mod list;
 mod object;
-mod event;
 mod fields;
 mod new_user;
 mod read;
+mod server_event;
 mod view;
 
+pub(crate) use body::client_id_refused;
+pub use body::{Limits, NewChat, Outgoing, Request, WireChat, WireMessage, parse_body};
 pub use code::{Code, Exception};
-pub(crate) use command::client_id_refused;
-pub use command::{
-    Command, Entry, Limits, NewChat, Outgoing, ReadMark, Request, parse_body, resume_from_query,
-};
 pub use cursor::Key;
+pub use ending::{Ending, Return};
+pub use entry::{Entry, WireEntry, counted, not_negative, resume_from_query};
 pub use envelope::{Envelope, Rejected, RequestId};
-pub use event::{
-    Frame, ack, ack_entered, chat_created, chat_updated, exception, goodbye, pushed,
-    receive_message, recv, welcome,
-};
 pub use fields::{Fields, NoFields};
 pub use lenient::{Number, Text};
 pub use list::{Asked, Cursor, LIMIT_MAX, List, Order, Page};
 pub use new_user::{NewUser, storable};
 pub use read::parse_data;
+pub use server_event::{
+    AckData, Answer, Codec, Control, EphemeralKey, Frame, Posted, Push, SERVER_EVENTS, ServerEvent,
+    Shared, SharedEvent, pushed, recv,
+};
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
     UserView, Welcome, WelcomeLimits,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::command::{Limits, Request};
+use super::body::{Limits, Request};
 use super::{Exception, Text};
 
 /// The longest of each text, in characters: as long as a token's claims may be.

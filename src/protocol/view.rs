@@ -1,10 +1,12 @@
 //! How things look on the wire, the same in frames and over HTTP.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Author, Chat, ChatId, Member, Message, Receipt, Role, Seq, SessionId, Standing, Timestamp,
-    User, UserId,
+    Author, Chat, ChatAccess, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId,
+    Timestamp, User, UserId,
 };
 
 /// A message.
@@ -14,7 +16,7 @@ pub struct MessageView<'a> {
     id: i64,
     chat_id: ChatId,
     seq: Seq,
-    kind: &'static str,
+    kind: &'a str,
     author: AuthorView<'a>,
     message: &'a str,
     client_id: &'a str,
@@ -28,9 +30,9 @@ impl<'a> From<&'a Message> for MessageView<'a> {
             id: message.id.0,
             chat_id: message.chat_id,
             seq: message.seq,
-            kind: "text",
+            kind: message.kind.as_str(),
             author: AuthorView::from(&*message.author),
-            message: &message.body,
+            message: &message.content,
             client_id: &message.client_id,
             created_at: message.created_at,
         }
@@ -90,7 +92,7 @@ impl<'a> ChatView<'a> {
 
     /// With how far the one who asks has read.
     #[must_use]
-    pub fn read_by(mut self, standing: &Standing) -> Self {
+    pub fn read_by(mut self, standing: &ChatAccess) -> Self {
         self.read_seq = Some(standing.read_seq);
         self.unread = Some(standing.read_seq.until(self.last_seq));
         self
@@ -175,7 +177,7 @@ impl<'a> ReceiptView<'a> {
 }
 
 /// How far one has read: the answer to `read_message`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkView {
     pub read_seq: Seq,
@@ -206,12 +208,19 @@ pub struct EnteredView {
     pub reset: bool,
 }
 
+impl From<Replay> for EnteredView {
+    fn from(replay: Replay) -> Self {
+        let Replay { replayed, replayed_to, truncated, reset } = replay;
+        Self { replayed, replayed_to, truncated, reset }
+    }
+}
+
 /// The first frame of a session.
-#[derive(Debug)]
-pub struct Welcome<'a> {
+#[derive(Debug, Clone)]
+pub struct Welcome {
     pub session: SessionId,
-    pub user: &'a Author,
-    pub chats: &'a [ChatState],
+    pub user: Arc<Author>,
+    pub chats: Vec<ChatState>,
     pub now: Timestamp,
     pub limits: WelcomeLimits,
 }
@@ -245,7 +254,7 @@ struct AckChat<'a> {
     state: &'a ChatState,
 }
 
-impl Serialize for Welcome<'_> {
+impl Serialize for Welcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -259,7 +268,7 @@ impl Serialize for Welcome<'_> {
             heartbeat_ms: u64,
             limits: WelcomeLimits,
         }
-        let user = AuthorView::from(self.user);
+        let user = AuthorView::from(&*self.user);
         let chats = self.chats.iter().map(|state| WelcomeChat { id: state.id, state }).collect();
         Wire {
             session_id: self.session.to_string(),
@@ -284,7 +293,7 @@ pub(super) fn entered(states: &[ChatState]) -> impl Serialize + '_ {
 }
 
 /// The answer to `ping`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerTime {
     #[serde(serialize_with = "time")]
@@ -292,7 +301,7 @@ pub struct ServerTime {
 }
 
 /// The answer to `authenticate`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expires {
     #[serde(serialize_with = "time")]

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::{Route, RouteKind, RouteRole};
 pub use database_url::{Backend, DatabaseUrl};
 pub use load::SettingsError;
-pub use rabbitmq::{RabbitMq, Route, RouteKind, RouteRole};
+pub use rabbitmq::RabbitMq;
 pub use secret::Secret;
 
 pub use crate::domain::OWN_ISSUER;

@@ -9,6 +9,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Secret, load};
+use crate::domain::Route;
 
 /// How the broker is reached, and what is said and heard there. Off without a URL.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,44 +57,6 @@ pub struct RabbitMq {
     pub gateway_bytes: usize,
     pub gateway_timeout_ms: u64,
     pub gateway_in_flight: usize,
-}
-
-/// A client's event that another service is told of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// As the client names it; none of the protocol's names.
-    pub event: String,
-    /// The service's queue, as it is named there.
-    pub queue: String,
-    /// A pattern, as it stands on the wire: a JSON object's text, or a plain name.
-    pub pattern: String,
-    #[serde(default)]
-    pub kind: RouteKind,
-    /// Who may send it.
-    #[serde(default)]
-    pub role: RouteRole,
-}
-
-/// Whether an answer is waited for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RouteKind {
-    /// Told, and that is all; answers come as events of their own.
-    #[default]
-    Event,
-    /// The service's answer becomes the client's ack.
-    Request,
-}
-
-/// Who may send an event to another service.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RouteRole {
-    #[default]
-    Any,
-    Customer,
-    Admin,
 }
 
 impl RabbitMq {

@@ -1,5 +1,10 @@
 //! Sessions that come and go while others write: rooms empty, end, and begin again.
 
+use std::time::Duration;
+
+use frontdesk::domain::Timings;
+
+use crate::retiring::{quick, rooms};
 use crate::support::{
     Node, Person, TestApp, admin, all, assert_run, customer, json, postgres_scenarios, scenarios,
 };
@@ -56,21 +61,32 @@ async fn visits(nodes: &[&Node]) {
     assert_eq!(first.history(&admin("ada"), chat).await.len() as i64, said);
 }
 
+/// Rooms end whenever they are empty for a moment.
+fn at_once() -> Timings {
+    Timings { room_idle: Duration::ZERO, ..quick() }
+}
+
 async fn who_comes_and_goes_misses_nothing(app: TestApp) {
+    let app = app.with_timings(at_once()).await;
     visits(&[&app]).await;
 }
 
 async fn who_comes_and_goes_between_two_nodes_misses_nothing(app: TestApp) {
+    let app = app.with_timings(at_once()).await;
     let other = app.another_node().await;
     visits(&[&app, &other]).await;
 }
 
 async fn a_chat_that_is_left_and_found_again_goes_on(app: TestApp) {
+    let app = app.with_timings(quick()).await;
     let (person, agent) = (customer("kim"), admin("ada"));
-    let chat = app.connect(&person).await.chat();
+    let kim = app.connect(&person).await;
+    let chat = kim.chat();
+    kim.close().await;
     let mut ada = app.connect(&agent).await;
-    for round in 0..30 {
-        // Nobody is in the room; what is written wakes it.
+    for round in 0..15 {
+        // There is no room; what is written starts one.
+        rooms(&app, 0).await;
         let ack = ada.say(chat, &format!("round {round}")).await;
         assert_eq!(ack["seq"], 2 * round + 1);
         let mut kim = app.resume(&person, &format!("{chat}:{}", 2 * round)).await;
@@ -78,5 +94,5 @@ async fn a_chat_that_is_left_and_found_again_goes_on(app: TestApp) {
         kim.say(chat, "heard").await;
         kim.close().await;
     }
-    assert_eq!(app.history(&agent, chat).await.len(), 60);
+    assert_eq!(app.history(&agent, chat).await.len(), 30);
 }

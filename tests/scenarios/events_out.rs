@@ -312,7 +312,7 @@ async fn a_relay_that_loses_its_database_lets_another_node_go_on() {
 
         // The other node reaches the database without the proxy.
         let second = app.another_node().await;
-        app.proxy().cut();
+        app.proxy().down();
         let mut kim = second.connect(&customer("kim")).await;
         kim.say(chat, "message 2").await;
         let told = messages.next_within(Duration::from_secs(60)).await;

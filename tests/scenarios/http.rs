@@ -1,9 +1,13 @@
 //! HTTP beside the sessions: the same chats, the same rules, the same codes.
 
+use std::time::Duration;
+
+use frontdesk::domain::Timings;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::retiring::{quick, rooms};
 use crate::support::tokens::now;
 use crate::support::{Node, TestApp, admin, assert_keys, customer, eventually, json, scenarios};
 
@@ -12,6 +16,9 @@ scenarios! {
     what_is_posted_is_heard_in_the_room,
     a_chat_is_made_or_found,
     a_read_mark_is_put,
+    a_post_follows_a_room_that_has_retired
+        ["server.workers" = 1, "limits.messages_per_second" = 1_000, "limits.burst" = 1_000],
+    a_post_reaches_a_chat_whose_room_has_ended ["server.workers" = 1],
     who_am_i,
     users_are_for_admins,
     a_user_may_be_known_before_the_first_token,
@@ -94,6 +101,41 @@ async fn a_read_mark_is_put(app: TestApp) {
     assert_eq!(put(1).await, json!({"readSeq": 2, "unread": 1}));
     assert_eq!(put(99).await, json!({"readSeq": 3, "unread": 0}));
     app.put(&agent, "/chats/999999/read", json!({"seq": 1})).await.problem(404, "chat_not_found");
+}
+
+/// The chat of a customer who is not there, and its paths for posts and for read marks.
+async fn quiet_chat(app: &TestApp) -> (String, String) {
+    let chat = app.post(&customer("kim"), "/chats", json!({})).await.body["id"].clone();
+    (format!("/chats/{chat}/messages"), format!("/chats/{chat}/read"))
+}
+
+async fn a_post_follows_a_room_that_has_retired(app: TestApp) {
+    // A room is retired whenever it is empty, and stays for the whole scenario.
+    let stay = Duration::from_secs(120);
+    let (drain_grace, drain_deadline) = (stay, stay);
+    let timings = Timings { room_idle: Duration::ZERO, drain_grace, drain_deadline, ..quick() };
+    let (app, agent) = (app.with_timings(timings).await, admin("ada"));
+    let (posts, read) = quiet_chat(&app).await;
+    let seqs = eventually("a third room", || async {
+        let post = app.post(&agent, &posts, json!({"message": "hello"})).await.is(201);
+        (app.metric("frontdesk_rooms").await >= 3.0).then(|| post["seq"].clone())
+    })
+    .await;
+    let mark = app.put(&agent, &read, json!({"seq": seqs})).await.is(200);
+    assert_eq!(mark, json!({"readSeq": seqs, "unread": 0}));
+}
+
+async fn a_post_reaches_a_chat_whose_room_has_ended(app: TestApp) {
+    let (app, agent) = (app.with_timings(quick()).await, admin("ada"));
+    let (posts, read) = quiet_chat(&app).await;
+    for seq in 1..=3 {
+        let post = app.post(&agent, &posts, json!({"message": "hello"})).await.is(201);
+        assert_eq!(post["seq"], seq);
+        rooms(&app, 0).await;
+        let mark = app.put(&agent, &read, json!({"seq": seq})).await.is(200);
+        assert_eq!(mark["readSeq"], seq);
+        rooms(&app, 0).await;
+    }
 }
 
 async fn who_am_i(app: TestApp) {

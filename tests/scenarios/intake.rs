@@ -213,7 +213,7 @@ async fn a_request_is_refused_while_the_database_is_away(app: TestApp) {
     served(&broker).await;
     let mut kim = app.connect(&customer("kim")).await;
     let chat = kim.chat();
-    app.proxy().cut();
+    app.proxy().down();
     // What nobody waits for any more keeps nobody from being answered.
     broker.emit(&broker.own("frontdesk"), "get_user", json!({"id": 1})).await;
     for cmd in ["get_user", "get_chat"] {
@@ -225,7 +225,7 @@ async fn a_request_is_refused_while_the_database_is_away(app: TestApp) {
     let queue = broker.own("frontdesk");
     let emitted = json!({"chatId": chat, "message": "emitted"});
     broker.emit(&queue, json!({"cmd": "send_message"}), emitted).await;
-    app.proxy().restore();
+    app.proxy().up();
     kim.hears("emitted").await;
     eventually("the same again goes well", || async {
         let answer = broker.ask(&queue, "send_message", message.clone()).await;

@@ -37,6 +37,7 @@ mod random_frames;
 mod reading;
 mod repeats;
 mod resuming;
+mod retiring;
 mod roles;
 mod rpc;
 mod support;

@@ -25,6 +25,7 @@ scenarios! {
 
 postgres_scenarios! {
     an_acked_message_is_committed,
+    an_entry_of_a_kind_to_come_is_shown_as_that_kind,
 }
 
 async fn an_acked_message_is_in_the_history(app: TestApp) {
@@ -38,6 +39,25 @@ async fn an_acked_message_is_in_the_history(app: TestApp) {
         assert_eq!(page["data"][0]["id"], ack["id"], "acked and not in the history");
         assert_eq!(page["data"][0]["message"], format!("message {seq}"));
     }
+}
+
+async fn an_entry_of_a_kind_to_come_is_shown_as_that_kind(app: TestApp) {
+    let kim = customer("kim");
+    let mut first = app.connect(&kim).await;
+    let chat = first.chat();
+    first.say(chat, "hello").await;
+    first.say(chat, "resolved").await;
+    let later = "UPDATE messages SET kind = 'status' WHERE seq = 2";
+    app.database().connect().await.batch_execute(later).await.expect("an entry");
+
+    let mut replayed = app.resume(&kim, &format!("{chat}:0")).await;
+    let frames = [replayed.next().await, replayed.next().await];
+    let kinds: Vec<_> = frames.iter().map(|frame| frame.data["kind"].clone()).collect();
+    assert_eq!(kinds, ["text", "status"]);
+    let page = app.get(&kim, &format!("/chats/{chat}/messages?order=asc")).await.is(200);
+    assert_eq!(page["data"], json!(frames.map(|frame| frame.data)));
+    let shown = app.get(&kim, &format!("/chats/{chat}")).await.is(200);
+    assert_eq!(shown["lastMessage"], page["data"][1]);
 }
 
 async fn an_acked_message_is_committed(app: TestApp) {

@@ -203,12 +203,12 @@ async fn nobody_is_called_offline_before_all_nodes_are_back() {
         let _played = listen(&broker).await;
         let asked = json!({"userId": 999});
         assert_eq!(ask(&broker, "is_online", asked.clone()).await["online"], false);
-        proxy.cut();
+        proxy.down();
         eventually("the desk is away", || async {
             broker.depth(&queue).await.filter(|(_, consumers)| *consumers == 0)
         })
         .await;
-        proxy.restore();
+        proxy.up();
         served(&broker).await;
         refused(&broker, "is_online", asked.clone(), "unavailable").await;
         // It is back: one that can be asked and does not answer counts as without.

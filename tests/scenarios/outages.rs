@@ -2,7 +2,8 @@
 
 use crate::support::client::assert_exception;
 use crate::support::{
-    TestApp, TestClient, Value, admin, assert_run, customer, eventually, json, postgres_scenarios,
+    Cut, TestApp, TestClient, Value, admin, assert_run, customer, eventually, json,
+    postgres_scenarios,
 };
 
 postgres_scenarios! {
@@ -35,7 +36,7 @@ async fn is_ready(app: &TestApp) -> bool {
 
 async fn without_its_database_the_desk_is_unavailable(app: TestApp) {
     let (app, mut kim, _ada, chat) = desk(app).await;
-    app.proxy().cut();
+    app.proxy().down();
     let exception = kim.request("send_message", message("during")).await.expect_err("no database");
     assert_exception(&exception, "unavailable");
     let data = json!({"chatId": chat, "seq": 1});
@@ -50,7 +51,7 @@ async fn without_its_database_the_desk_is_unavailable(app: TestApp) {
     // What needs no database works.
     kim.ask("ping", json!({})).await;
 
-    app.proxy().restore();
+    app.proxy().up();
     eventually("it is ready again", || async { is_ready(&app).await.then_some(()) }).await;
     kim.insist("send_message", message("after")).await;
     app.get(&customer("kim"), &path).await.is(200);
@@ -61,11 +62,11 @@ async fn without_its_database_the_desk_is_unavailable(app: TestApp) {
 async fn what_is_sent_again_after_an_outage_is_stored_once(app: TestApp) {
     let (app, mut kim, mut ada, chat) = desk(app).await;
     for round in 0..3 {
-        app.proxy().cut();
+        app.proxy().down();
         let name = format!("during {round}");
         let exception = kim.request("send_message", message(&name)).await.expect_err("no database");
         assert_exception(&exception, "unavailable");
-        app.proxy().restore();
+        app.proxy().up();
         kim.insist("send_message", message(&name)).await;
         let again = kim.ask("send_message", message(&name)).await;
         assert_eq!(again["duplicate"], true);
@@ -85,10 +86,10 @@ async fn an_outage_in_mid_stream_leaves_no_hole(app: TestApp) {
             let name = format!("{round}/{i}");
             sent.push((kim.submit("send_message", message(&name)).await, name));
             if i == EACH / 2 {
-                app.proxy().cut();
+                app.proxy().down();
             }
         }
-        app.proxy().restore();
+        app.proxy().up();
         for (id, name) in sent {
             if let Err(exception) = kim.answer(&id).await {
                 assert_exception(&exception, "unavailable");
@@ -104,12 +105,12 @@ async fn an_outage_in_mid_stream_leaves_no_hole(app: TestApp) {
 
 async fn who_comes_during_an_outage_comes_later(app: TestApp) {
     let (app, ..) = desk(app).await;
-    app.proxy().cut();
+    app.proxy().down();
     let mut early = app.authenticate(json!({"token": customer("lee").token()})).await;
     let exception = early.answer(&json!("hello")).await.expect_err("no database");
     assert_exception(&exception, "unavailable");
     assert_eq!(early.closed().await, 1013);
-    app.proxy().restore();
+    app.proxy().up();
     eventually("lee comes in", || async {
         app.connecting().bearer(&customer("lee").token()).attempt().await.ok()
     })
@@ -126,7 +127,7 @@ impl TestClient {
 async fn an_unknown_outcome_of_a_commit_is_found_out(app: TestApp) {
     let (app, mut kim, mut ada, chat) = desk(app).await;
     for round in 0..5 {
-        app.proxy().cut_at_next_commit();
+        app.proxy().cut(Cut::AfterCommit);
         let mut sent = Vec::new();
         for i in 0..4 {
             sent.push(kim.submit("send_message", message(&format!("{round}/{i}"))).await);
@@ -136,7 +137,7 @@ async fn an_unknown_outcome_of_a_commit_is_found_out(app: TestApp) {
             let ack = kim.answer(&id).await.expect("it is found out, not guessed");
             assert_eq!(ack["duplicate"], false);
         }
-        assert!(app.proxy().has_cut_at_commit(), "no commit came by");
+        assert!(app.proxy().is_cut(), "no commit came by");
     }
     assert_run(&kim.run_to(chat, 21).await, 1, 21);
     assert_run(&ada.run_to(chat, 21).await, 1, 21);

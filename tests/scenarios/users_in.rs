@@ -385,14 +385,14 @@ async fn news_wait_for_the_database_in_their_order(app: TestApp) {
     let app = app.behind_a_proxy().await;
     let broker = app.broker().await;
     let queue = heard(&broker).await;
-    app.proxy().cut();
+    app.proxy().down();
     for i in 0..20 {
         let news = json!({"id": "kim", "nickname": format!("name {i}")});
         broker.emit(&queue, "user.updated", news).await;
     }
     let tried = tried(&app).await;
     assert!(tried < 10, "only the first is tried, and the others wait behind it: {tried} tries");
-    app.proxy().restore();
+    app.proxy().up();
     called(&app, "kim", "name 19").await;
     // What came later was applied later: nothing of before shows any more.
     broker.emit(&queue, "user.updated", json!({"id": "lee", "nickname": "Lee"})).await;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frontdesk::db::{Change, Direction, UserFilter};
-use frontdesk::domain::{ChatKind, Identity, Role, Timestamp, UserId, UserUpdate};
+use frontdesk::domain::{ChatKind, Created, Identity, Role, Timestamp, UserId, UserUpdate};
 
 use crate::contract;
 use crate::desk::{Desk, identity};
@@ -118,10 +118,11 @@ async fn a_user_made_by_hand_takes_over_what_the_first_token_says(desk: Desk) {
     let create = || {
         desk.store.create_user("shop".into(), "kim".into(), Some("K.".into()), Some("k@x".into()))
     };
-    let (user, made) = create().await.unwrap();
-    assert!(made);
+    let created = create().await.unwrap();
+    assert!(created.is_new());
+    let user = created.into_inner();
     assert_eq!((user.role, user.nickname.as_deref()), (Role::Customer, Some("K.")));
-    assert_eq!(create().await.unwrap(), (user.clone(), false));
+    assert_eq!(create().await.unwrap(), Created::Existing(user.clone()));
 
     let token = Identity { issued_at: None, ..identity("kim") };
     let admission = desk.store.admit(vec![token]).await.unwrap().remove(0);
@@ -132,8 +133,8 @@ async fn a_user_made_by_hand_takes_over_what_the_first_token_says(desk: Desk) {
 }
 
 async fn a_blocked_user_gets_nothing(desk: Desk) {
-    let (user, _) = desk.store.create_user("shop".into(), "kim".into(), None, None).await.unwrap();
-    let blocked = desk.store.set_blocked(user.id, true).await.unwrap().expect("the user");
+    let user = desk.user("kim").await;
+    let blocked = desk.store.set_blocked(user, true).await.unwrap().expect("the user");
     assert!(blocked.blocked);
 
     let admission = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
@@ -141,7 +142,7 @@ async fn a_blocked_user_gets_nothing(desk: Desk) {
     assert_eq!(admission.user.nickname, None, "the token changed nothing");
     assert_eq!((admission.chats.len(), admission.created_chat), (0, None));
 
-    desk.store.set_blocked(user.id, false).await.unwrap();
+    desk.store.set_blocked(user, false).await.unwrap();
     let admission = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
     assert!(!admission.user.blocked);
     assert!(admission.created_chat.is_some());
@@ -166,7 +167,7 @@ async fn a_customers_own_chat_is_told_of_among_a_hundred(desk: Desk) {
     let ada = desk.admin("ada").await;
     let mut groups = Vec::new();
     for _ in 0..101 {
-        groups.push(desk.store.create_group(ada, vec![kim], None).await.unwrap().unwrap());
+        groups.push(desk.group(ada, vec![kim]).await);
     }
     let admission = desk.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
     let told: Vec<_> = admission.chats.iter().map(|standing| standing.chat_id).collect();
@@ -186,7 +187,7 @@ async fn blocks_roles_and_chats_stand_in_the_journal(desk: Desk) {
     desk.store.admit(vec![promoted]).await.unwrap();
     let renamed = Identity { nickname: Some("K".into()), issued_at: Some(201), ..identity("kim") };
     desk.store.admit(vec![renamed]).await.unwrap();
-    let group = desk.store.create_group(kim, Vec::new(), None).await.unwrap().unwrap();
+    let group = desk.group(kim, Vec::new()).await;
 
     let entries = desk.store.journal(start, 100).await.unwrap();
     let changes: Vec<_> = entries.iter().map(|entry| entry.change).collect();
@@ -243,11 +244,11 @@ async fn a_search_finds_parts_in_any_case(desk: Desk) {
 }
 
 async fn the_own_chat_is_made_once(desk: Desk) {
-    let (user, _) = desk.store.create_user("shop".into(), "kim".into(), None, None).await.unwrap();
-    let (chat, made) = desk.store.own_chat(user.id).await.unwrap();
-    assert!(made);
-    assert_eq!(desk.store.own_chat(user.id).await.unwrap(), (chat, false));
-    assert_eq!(desk.store.member_ids(chat).await.unwrap(), [user.id]);
+    let user = desk.user("kim").await;
+    let created = desk.store.own_chat(user).await.unwrap();
+    let Created::New(chat) = created else { panic!("{created:?}") };
+    assert_eq!(desk.store.own_chat(user).await.unwrap(), Created::Existing(chat));
+    assert_eq!(desk.store.member_ids(chat).await.unwrap(), [user]);
     assert!(desk.store.own_chat(UserId(999)).await.is_err());
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use frontdesk::db::{Batch, ChatPage, Mark, Scope};
+use frontdesk::db::{ChatPage, GroupResult, Mark, Scope};
 use frontdesk::domain::{Chat, ChatId, ChatKind, Role, Seq, Timestamp, UserId};
 
 use crate::contract;
-use crate::desk::{Desk, fill, note, write};
+use crate::desk::{Desk, fill, identity, note, raise, write};
 
 contract! {
     a_chat_shows_its_members_and_last_message,
@@ -16,6 +16,7 @@ contract! {
     a_user_stands_to_a_chat_by_membership_and_mark,
     what_moved_is_found,
     a_large_group_shows_a_hundred_members,
+    a_chat_of_a_kind_to_come_is_read,
 }
 
 async fn a_chat_shows_its_members_and_last_message(desk: Desk) {
@@ -33,7 +34,7 @@ async fn a_chat_shows_its_members_and_last_message(desk: Desk) {
     fill(&mut writer, chat, kim, 2).await;
     let (shown, standing) = desk.store.chat(chat, ada).await.unwrap().expect("the chat");
     let last = shown.last_message.expect("a message");
-    assert_eq!((last.seq, last.body.as_str(), last.author.id), (Seq(2), "message 2", kim));
+    assert_eq!((last.seq, last.content.as_str(), last.author.id), (Seq(2), "message 2", kim));
     assert_eq!((shown.last_seq, shown.updated_at), (Seq(2), last.created_at));
     assert_eq!(shown.members.len(), 1);
     assert_eq!((shown.members[0].id, shown.members[0].role), (kim, Role::Customer));
@@ -49,11 +50,11 @@ async fn a_group_needs_people_who_exist(desk: Desk) {
     let ada = desk.admin("ada").await;
     let (kim, _) = desk.customer("kim").await;
     let lost = desk.store.create_group(ada, vec![kim, UserId(998), UserId(997)], None).await;
-    assert_eq!(lost.unwrap(), Err(UserId(998)));
+    assert_eq!(lost.unwrap(), GroupResult::NoUser(UserId(998)));
 
     let people = vec![kim, ada, kim];
-    let group =
-        desk.store.create_group(ada, people, Some("Returns".into())).await.unwrap().unwrap();
+    let created = desk.store.create_group(ada, people, Some("Returns".into())).await.unwrap();
+    let GroupResult::Created(group) = created else { panic!("{created:?}") };
     let (shown, _) = desk.store.chat(group, ada).await.unwrap().expect("the group");
     assert_eq!((shown.kind, shown.title.as_deref()), (ChatKind::Group, Some("Returns")));
     assert_eq!(desk.store.member_ids(group).await.unwrap(), [ada, kim]);
@@ -100,7 +101,7 @@ async fn a_members_list_holds_the_own_chats_alone(desk: Desk) {
     let ada = desk.admin("ada").await;
     let (kim, own) = desk.customer("kim").await;
     desk.customer("lee").await;
-    let group = desk.store.create_group(ada, vec![kim], None).await.unwrap().unwrap();
+    let group = desk.group(ada, vec![kim]).await;
     let list = |after, newest_first, limit| {
         let store = desk.store.clone();
         async move {
@@ -126,12 +127,12 @@ async fn a_user_stands_to_a_chat_by_membership_and_mark(desk: Desk) {
     let mut writer = desk.writer().await;
     fill(&mut writer, chat, kim, 3).await;
     let mark = Mark { chat_id: chat, user_id: ada, seq: Seq(2) };
-    writer.write(Batch { marks: vec![mark], ..Batch::default() }).await;
+    raise(&mut writer, vec![mark]).await[0].unwrap();
 
-    let kims = desk.store.standings(kim, vec![chat, ChatId(999)]).await.unwrap();
+    let kims = desk.store.chat_access(kim, vec![chat, ChatId(999)]).await.unwrap();
     assert_eq!(kims.len(), 1);
     assert_eq!((kims[0].member, kims[0].last_seq, kims[0].read_seq), (true, Seq(3), Seq(3)));
-    let adas = desk.store.standings(ada, vec![chat]).await.unwrap();
+    let adas = desk.store.chat_access(ada, vec![chat]).await.unwrap();
     assert_eq!((adas[0].member, adas[0].last_seq, adas[0].read_seq), (false, Seq(3), Seq(2)));
 }
 
@@ -161,9 +162,25 @@ async fn a_large_group_shows_a_hundred_members(desk: Desk) {
     let batch = (0..150).map(|n| crate::desk::identity(&format!("member {n}"))).collect();
     let admitted = desk.store.admit(batch).await.unwrap();
     let members: Vec<UserId> = admitted.iter().map(|admission| admission.user.id).collect();
-    let group = desk.store.create_group(ada, members, None).await.unwrap().unwrap();
+    let group = desk.group(ada, members).await;
     let (shown, _) = desk.store.chat(group, ada).await.unwrap().expect("the group");
     assert_eq!(shown.members.len(), 100);
     assert_eq!(shown.members[0].id, ada);
     assert_eq!(desk.store.member_ids(group).await.unwrap().len(), 151);
+}
+
+async fn a_chat_of_a_kind_to_come_is_read(desk: Desk) {
+    let ada = desk.admin("ada").await;
+    let staff = desk.group(ada, Vec::new()).await;
+    let unchecked = match desk.store.is_postgres() {
+        true => "ALTER TABLE chats DROP CONSTRAINT IF EXISTS chats_kind_check",
+        false => "PRAGMA ignore_check_constraints = ON",
+    };
+    desk.execute(&format!("{unchecked}; UPDATE chats SET kind = 'staff'")).await;
+    let (shown, standing) = desk.store.chat(staff, ada).await.unwrap().expect("the chat");
+    assert_eq!((shown.kind, standing.kind), (ChatKind::Other, ChatKind::Other));
+    let admitted = desk.store.admit(vec![identity("ada")]).await.unwrap();
+    assert_eq!(admitted[0].chats[0].kind, ChatKind::Other);
+    // Nor does it stand in another's way.
+    assert_eq!(desk.customer("kim").await.1, ChatId(staff.0 + 1));
 }

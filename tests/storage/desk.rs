@@ -1,46 +1,29 @@
 //! A database of its own for each test, and the people who appear in them.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _};
-use frontdesk::db::{Batch, Config, Direction, Store, UserFilter, Writer, Written};
-use frontdesk::domain::{
-    Body, ChatId, ClientId, Draft, Identity, Receipt, Role, Seq, Stored, UserId,
+use frontdesk::db::{
+    Config, Direction, GroupResult, Mark, Marked, Refusal, Store, UserFilter, Write, WriteId,
+    WriteOp, WriteResult, Writer,
 };
-use tokio_postgres::{NoTls, SimpleQueryMessage};
+use frontdesk::domain::{
+    Body, ChatId, ClientId, Draft, Identity, MessageKind, PostResult, Receipt, Role, Seq, UserId,
+};
+use testkit::Database;
+use testkit::database::{connect, execute};
+use tokio_postgres::SimpleQueryMessage;
 
 /// The sink of a store that writes events.
 pub const SINK: &str = "rabbitmq";
-
-const URL: &str = "FRONTDESK_TEST_POSTGRES_URL";
 
 /// A migrated database, and a store on it. Gone when dropped.
 pub struct Desk {
     pub store: Store,
     pub config: Config,
-    place: Place,
-}
-
-enum Place {
-    Postgres { name: String },
-    Sqlite { _directory: tempfile::TempDir },
-}
-
-/// The maintenance database's URL.
-pub fn postgres_url() -> String {
-    std::env::var(URL).unwrap_or_else(|_| {
-        panic!("{URL} names no PostgreSQL to test with: run scripts/test, which starts one")
-    })
-}
-
-/// The same server, another database.
-fn database_url(name: &str) -> String {
-    let url = postgres_url();
-    let (server, _) = url.rsplit_once('/').expect("the URL ends with a database");
-    format!("{server}/{name}")
+    pub database: Database,
 }
 
 impl Desk {
@@ -57,23 +40,17 @@ impl Desk {
     }
 
     pub async fn empty_postgres() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("frontdesk_test_{}_{number}", std::process::id());
-        let maintenance = postgres_url();
-        execute(&maintenance, &format!("CREATE DATABASE {name}")).await;
-        Self::open(config(database_url(&name)), Place::Postgres { name }).await
+        Self::open(Database::postgres().await).await
     }
 
     pub async fn empty_sqlite() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let url = format!("sqlite://{}/frontdesk.db", directory.path().display());
-        Self::open(config(url), Place::Sqlite { _directory: directory }).await
+        Self::open(Database::sqlite()).await
     }
 
-    async fn open(config: Config, place: Place) -> Self {
+    async fn open(database: Database) -> Self {
+        let config = config(database.url());
         let store = Store::connect(&config).await.expect("connect");
-        Self { store, config, place }
+        Self { store, config, database }
     }
 
     /// A store of another process.
@@ -93,9 +70,9 @@ impl Desk {
 
     /// Runs SQL that the store has no method for.
     pub async fn execute(&self, sql: &str) {
-        match &self.place {
-            Place::Postgres { .. } => execute(&self.config.url, sql).await,
-            Place::Sqlite { .. } => self.sqlite_connection().batch_execute(sql).expect(sql),
+        match &self.database {
+            Database::Postgres { .. } => execute(&self.config.url, sql).await,
+            Database::Sqlite(_) => self.sqlite_connection().batch_execute(sql).expect(sql),
         }
     }
 
@@ -108,9 +85,9 @@ impl Desk {
 
     /// The rows of SQL with one text column, `line`.
     pub async fn lines(&self, sql: &str) -> Vec<String> {
-        match &self.place {
-            Place::Postgres { .. } => lines(&self.config.url, sql).await,
-            Place::Sqlite { .. } => {
+        match &self.database {
+            Database::Postgres { .. } => lines(&self.config.url, sql).await,
+            Database::Sqlite(_) => {
                 let rows: Vec<Line> =
                     diesel::sql_query(sql).load(&mut self.sqlite_connection()).expect(sql);
                 rows.into_iter().map(|row| row.line).collect()
@@ -127,14 +104,14 @@ impl Desk {
 
     /// Makes the database refuse every message that says `poison`.
     pub async fn refuse_poison(&self) {
-        self.execute(match &self.place {
-            Place::Postgres { .. } => {
+        self.execute(match &self.database {
+            Database::Postgres { .. } => {
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
                  $$ BEGIN RAISE EXCEPTION 'poison'; END $$; \
                  CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW \
                  WHEN (NEW.body = 'poison') EXECUTE FUNCTION refuse()"
             }
-            Place::Sqlite { .. } => {
+            Database::Sqlite(_) => {
                 "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.body = 'poison' \
                  BEGIN SELECT RAISE(ABORT, 'poison'); END"
             }
@@ -148,22 +125,18 @@ impl Desk {
         (admitted[0].user.id, admitted[0].chats[0].chat_id)
     }
 
+    pub async fn user(&self, subject: &str) -> UserId {
+        let created = self.store.create_user("shop".into(), subject.into(), None, None).await;
+        created.expect("a user").into_inner().id
+    }
+
+    pub async fn group(&self, creator: UserId, members: Vec<UserId>) -> ChatId {
+        group(&self.store, creator, members).await
+    }
+
     pub async fn admin(&self, subject: &str) -> UserId {
         let token = Identity { role: Some(Role::Admin), ..identity(subject) };
         self.store.admit(vec![token]).await.expect("admit")[0].user.id
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let Place::Postgres { name } = &self.place else { return };
-        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-        // A test's own runtime may be ending, so another one does this.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(execute(&postgres_url(), &drop));
-        });
-        dropped.join().expect("the database is dropped");
     }
 }
 
@@ -184,16 +157,6 @@ pub fn config(url: String) -> Config {
     }
 }
 
-async fn connect(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connect");
-    tokio::spawn(connection);
-    client
-}
-
-async fn execute(url: &str, sql: &str) {
-    connect(url).await.batch_execute(sql).await.expect(sql);
-}
-
 async fn lines(url: &str, sql: &str) -> Vec<String> {
     let messages = connect(url).await.simple_query(sql).await.expect(sql);
     let line = |message| match message {
@@ -201,6 +164,13 @@ async fn lines(url: &str, sql: &str) -> Vec<String> {
         _ => None,
     };
     messages.into_iter().filter_map(line).collect()
+}
+
+pub async fn group(store: &Store, creator: UserId, members: Vec<UserId>) -> ChatId {
+    match store.create_group(creator, members, None).await.expect("a group") {
+        GroupResult::Created(chat) => chat,
+        GroupResult::NoUser(user) => panic!("no user {user}"),
+    }
 }
 
 /// What a first token of a customer says.
@@ -220,7 +190,8 @@ pub fn draft(chat_id: ChatId, author: UserId, client_id: &str, text: &str) -> Dr
         chat_id,
         author,
         role: Role::Customer,
-        body: Body::parse(text.to_owned(), 100_000).expect("a body"),
+        kind: MessageKind::Text,
+        content: Body::parse(text.to_owned(), 100_000).expect("a body"),
         client_id: ClientId::parse(client_id.to_owned()).expect("a client id"),
         expect_seq: None,
     }
@@ -231,16 +202,53 @@ pub fn note(chat_id: ChatId, author: UserId, text: &str) -> Draft {
     Draft { client_id: ClientId::random(), ..draft(chat_id, author, "x", text) }
 }
 
-pub async fn write(writer: &mut Writer, drafts: Vec<Draft>) -> Vec<Stored> {
-    let Written { drafts, .. } = writer.write(Batch { drafts, ..Batch::default() }).await;
-    drafts
+/// Runs one batch; answers the results in the order of `ops`.
+pub async fn run(writer: &mut Writer, ops: Vec<WriteOp>) -> Vec<WriteResult> {
+    let write = |(number, op)| Write { id: WriteId { source: 1, number }, op };
+    let batch: Vec<_> = (0..).zip(ops).map(write).collect();
+    let ids: Vec<_> = batch.iter().map(|write| write.id).collect();
+    let mut written = writer.write(batch).await;
+    written.sort_by_key(|written| written.id.number);
+    assert_eq!(written.iter().map(|written| written.id).collect::<Vec<_>>(), ids);
+    written.into_iter().map(|written| written.result).collect()
+}
+
+/// Posts the drafts, each of which comes back with its result.
+pub async fn write(writer: &mut Writer, drafts: Vec<Draft>) -> Vec<PostResult> {
+    let results = run(writer, drafts.iter().cloned().map(WriteOp::Post).collect()).await;
+    let of = |(draft, result): (Draft, WriteResult)| match result {
+        WriteResult::Post(back, result) if back == draft => result,
+        other => panic!("{draft:?} has {other:?}"),
+    };
+    drafts.into_iter().zip(results).map(of).collect()
+}
+
+pub async fn raise(writer: &mut Writer, marks: Vec<Mark>) -> Vec<Result<Marked, Refusal>> {
+    let results = run(writer, marks.into_iter().map(WriteOp::Mark).collect()).await;
+    results.iter().map(marked).collect()
+}
+
+#[track_caller]
+pub fn posted(result: &WriteResult) -> &PostResult {
+    match result {
+        WriteResult::Post(_, result) => result,
+        other => panic!("no post: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub fn marked(result: &WriteResult) -> Result<Marked, Refusal> {
+    match result {
+        WriteResult::Mark(_, marked) => *marked,
+        other => panic!("no mark: {other:?}"),
+    }
 }
 
 /// Where a message that was stored now stands.
 #[track_caller]
-pub fn new(stored: &Stored) -> Receipt {
+pub fn new(stored: &PostResult) -> Receipt {
     match stored {
-        Stored::New(receipt, _) => *receipt,
+        PostResult::New(receipt, _) => *receipt,
         other => panic!("not stored: {other:?}"),
     }
 }

@@ -18,7 +18,6 @@ mod outbox;
 mod outages;
 mod plans;
 mod pooler;
-mod proxy;
 mod settings;
 mod sinks;
 mod urls;

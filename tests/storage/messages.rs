@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use frontdesk::db::{Batch, ChatPage, HistoryPage, Mark, Marked, Range, Refusal, Scope, Written};
+use frontdesk::db::{
+    ChatPage, HistoryPage, Mark, Marked, Range, Refusal, Scope, WriteOp, WriteResult,
+};
 use frontdesk::domain::{
-    ChatId, Draft, Identity, OutboxEvent, Role, Seq, Stored, Timestamp, UserId,
+    ChatId, Draft, Identity, MessageKind, OutboxEvent, PostResult, Role, Seq, Timestamp, UserId,
 };
 
 use crate::contract;
-use crate::desk::{Desk, SINK, draft, fill, identity, new, note, write};
+use crate::desk::{Desk, SINK, draft, fill, identity, new, note, posted, raise, run, write};
 
 contract! {
     numbers_have_no_gap_whoever_writes,
@@ -26,6 +28,11 @@ contract! {
     an_empty_batch_is_nothing,
     texts_come_back_as_they_were,
     a_message_shows_the_stored_name_and_the_role_of_its_time,
+    a_message_has_its_kind_wherever_it_is_read,
+}
+
+fn last_seq(chat: ChatId, seq: i64) -> WriteResult {
+    WriteResult::LastSeq(chat, Ok(Seq(seq)))
 }
 
 async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
@@ -58,7 +65,7 @@ async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
     let seqs: Vec<_> = log.iter().map(|message| message.seq.0).collect();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
     assert!(log.is_sorted_by_key(|message| message.created_at));
-    let standing = desk.store.standings(kim, vec![shared]).await.unwrap();
+    let standing = desk.store.chat_access(kim, vec![shared]).await.unwrap();
     assert_eq!(standing[0].last_seq, Seq(200));
 }
 
@@ -76,17 +83,19 @@ async fn the_same_client_id_is_stored_once(desk: Desk) {
     ];
     let stored = write(&mut writer, drafts.clone()).await;
     let first = new(&stored[0]);
-    assert_eq!(stored[1], Stored::Duplicate(first));
+    assert_eq!(stored[1], PostResult::Duplicate(first));
     let seqs: Vec<_> = stored[2..].iter().map(|stored| new(stored).seq.0).collect();
     assert_eq!(seqs, [2, 3, 1]);
 
     let mut again = desk.another_store().await.writer().await.unwrap();
     let repeated = write(&mut again, drafts).await;
-    let expected: Vec<_> =
-        [0, 0, 2, 3, 4].map(|n: usize| Stored::Duplicate(new(&stored[n]))).into_iter().collect();
+    let expected: Vec<_> = [0, 0, 2, 3, 4]
+        .map(|n: usize| PostResult::Duplicate(new(&stored[n])))
+        .into_iter()
+        .collect();
     assert_eq!(repeated, expected);
-    let heads = again.write(Batch { heads: vec![chat, other], ..Batch::default() }).await.heads;
-    assert_eq!(heads, [Ok(Seq(3)), Ok(Seq(1))]);
+    let ends = run(&mut again, [chat, other].map(WriteOp::LastSeq).into()).await;
+    assert_eq!(ends, [last_seq(chat, 3), last_seq(other, 1)]);
 }
 
 async fn a_client_id_stands_for_one_text(desk: Desk) {
@@ -94,9 +103,9 @@ async fn a_client_id_stands_for_one_text(desk: Desk) {
     let mut writer = desk.writer().await;
     let drafts = vec![draft(chat, kim, "a", "hello"), draft(chat, kim, "a", "other")];
     let stored = write(&mut writer, drafts).await;
-    assert_eq!(stored[1], Stored::ClientIdReused);
+    assert_eq!(stored[1], PostResult::ClientIdReused);
     let stored = write(&mut writer, vec![draft(chat, kim, "a", "other")]).await;
-    assert_eq!(stored, [Stored::ClientIdReused]);
+    assert_eq!(stored, [PostResult::ClientIdReused]);
 }
 
 async fn an_expectation_is_checked_after_the_duplicate(desk: Desk) {
@@ -109,12 +118,12 @@ async fn an_expectation_is_checked_after_the_duplicate(desk: Desk) {
     let drafts = vec![expecting("a", 0), expecting("b", 0), expecting("c", 1)];
     let stored = write(&mut writer, drafts).await;
     assert_eq!(new(&stored[0]).seq, Seq(1));
-    assert_eq!(stored[1], Stored::ChatMoved { last_seq: Seq(1) });
+    assert_eq!(stored[1], PostResult::ChatMoved { last_seq: Seq(1) });
     assert_eq!(new(&stored[2]).seq, Seq(2));
 
     let retried = write(&mut writer, vec![expecting("a", 0), expecting("b", 0)]).await;
-    assert_eq!(retried[0], Stored::Duplicate(new(&stored[0])), "the own success");
-    assert_eq!(retried[1], Stored::ChatMoved { last_seq: Seq(2) });
+    assert_eq!(retried[0], PostResult::Duplicate(new(&stored[0])), "the own success");
+    assert_eq!(retried[1], PostResult::ChatMoved { last_seq: Seq(2) });
 }
 
 async fn a_chat_that_does_not_exist_takes_nothing(desk: Desk) {
@@ -122,18 +131,17 @@ async fn a_chat_that_does_not_exist_takes_nothing(desk: Desk) {
     let mut writer = desk.writer().await;
     let nowhere = ChatId(999);
     let mark = |chat_id| Mark { chat_id, user_id: kim, seq: Seq(1) };
-    let written = writer
-        .write(Batch {
-            drafts: vec![note(nowhere, kim, "hello"), note(chat, kim, "hello")],
-            marks: vec![mark(nowhere), mark(chat)],
-            heads: vec![nowhere, chat],
-        })
-        .await;
-    assert_eq!(written.drafts[0], Stored::NoChat);
-    assert_eq!(new(&written.drafts[1]).seq, Seq(1));
+    let of = |chat| {
+        [WriteOp::LastSeq(chat), WriteOp::Mark(mark(chat)), WriteOp::Post(note(chat, kim, "hello"))]
+    };
+    let results = run(&mut writer, [of(nowhere), of(chat)].concat()).await;
+    assert_eq!(results[0], WriteResult::LastSeq(nowhere, Err(Refusal::NoChat)));
+    assert_eq!(results[1], WriteResult::Mark(mark(nowhere), Err(Refusal::NoChat)));
+    assert_eq!(*posted(&results[2]), PostResult::NoChat);
+    // Whatever the order: the message first, then the mark, then the end.
     let marked = Marked { read_seq: Seq(1), last_seq: Seq(1) };
-    assert_eq!(written.marks, [Err(Refusal::NoChat), Ok(marked)]);
-    assert_eq!(written.heads, [Err(Refusal::NoChat), Ok(Seq(1))]);
+    assert_eq!(results[3..5], [last_seq(chat, 1), WriteResult::Mark(mark(chat), Ok(marked))]);
+    assert_eq!(new(posted(&results[5])).seq, Seq(1));
 }
 
 /// As where a clock was put back, or another node's is ahead.
@@ -164,22 +172,29 @@ async fn a_row_that_fails_fails_alone(desk: Desk) {
     let (kim, chat) = desk.customer("kim").await;
     let mut writer = desk.writer().await;
     let texts = ["one", "two", "poison", "three", "four", "poison", "five"];
-    let drafts = texts.iter().map(|text| note(chat, kim, text)).collect();
+    let drafts: Vec<_> = texts.iter().map(|text| note(chat, kim, text)).collect();
     let mark = Mark { chat_id: chat, user_id: kim, seq: Seq(9) };
-    let written = writer.write(Batch { drafts, marks: vec![mark], heads: vec![chat] }).await;
-    let seqs: Vec<_> = written
-        .drafts
+    let mut ops: Vec<_> = drafts.iter().cloned().map(WriteOp::Post).collect();
+    ops.extend([WriteOp::Mark(mark), WriteOp::LastSeq(chat)]);
+    let mut results = run(&mut writer, ops).await;
+    let of_all = results.split_off(texts.len());
+    let seqs: Vec<_> = results
         .iter()
+        .zip(&drafts)
+        .map(|(result, draft)| match result {
+            WriteResult::Post(back, stored) if back == draft => stored,
+            other => panic!("{other:?}"),
+        })
         .map(|stored| match stored {
-            Stored::New(receipt, _) => receipt.seq.0,
+            PostResult::New(receipt, _) => receipt.seq.0,
             // To be sent again it would be of no use.
-            Stored::Failed => 0,
+            PostResult::Failed => 0,
             other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(seqs, [1, 2, 0, 3, 4, 0, 5]);
-    assert_eq!(written.marks, [Ok(Marked { read_seq: Seq(5), last_seq: Seq(5) })]);
-    assert_eq!(written.heads, [Ok(Seq(5))]);
+    let marked = Marked { read_seq: Seq(5), last_seq: Seq(5) };
+    assert_eq!(of_all, [WriteResult::Mark(mark, Ok(marked)), last_seq(chat, 5)]);
     let events = writer.take_events();
     assert_eq!(events.failures, 2);
     assert!(events.splits > 0);
@@ -194,8 +209,7 @@ async fn a_mark_only_grows_and_ends_at_the_end(desk: Desk) {
     fill(&mut writer, chat, kim, 5).await;
     let mut mark = async |seqs: &[i64]| {
         let mark = |seq: &i64| Mark { chat_id: chat, user_id: ada, seq: Seq(*seq) };
-        let marks = seqs.iter().map(mark).collect();
-        let Written { marks, .. } = writer.write(Batch { marks, ..Batch::default() }).await;
+        let marks = raise(&mut writer, seqs.iter().map(mark).collect()).await;
         let read = |marked: &Result<Marked, Refusal>| {
             let marked = marked.unwrap();
             assert_eq!(marked.last_seq, Seq(5));
@@ -217,7 +231,7 @@ async fn sending_reads_up_to_it(desk: Desk) {
     fill(&mut writer, chat, kim, 3).await;
     let read = |user: UserId| {
         let store = desk.store.clone();
-        async move { store.standings(user, vec![chat]).await.unwrap()[0].read_seq }
+        async move { store.chat_access(user, vec![chat]).await.unwrap()[0].read_seq }
     };
     assert_eq!((read(kim).await, read(ada).await), (Seq(3), Seq(0)));
     let texts = vec![draft(chat, ada, "a", "hello"), note(chat, kim, "hello")];
@@ -232,10 +246,10 @@ async fn a_head_counts_what_is_written_with_it(desk: Desk) {
     let (kim, chat) = desk.customer("kim").await;
     let (_, other) = desk.customer("lee").await;
     let mut writer = desk.writer().await;
-    let drafts = vec![note(chat, kim, "one"), note(chat, kim, "two")];
-    let heads = vec![other, chat, other];
-    let written = writer.write(Batch { drafts, heads, ..Batch::default() }).await;
-    assert_eq!(written.heads, [Ok(Seq(0)), Ok(Seq(2)), Ok(Seq(0))]);
+    let mut ops = vec![WriteOp::LastSeq(other), WriteOp::LastSeq(chat), WriteOp::LastSeq(other)];
+    ops.extend([note(chat, kim, "one"), note(chat, kim, "two")].map(WriteOp::Post));
+    let results = run(&mut writer, ops).await;
+    assert_eq!(results[..3], [last_seq(other, 0), last_seq(chat, 2), last_seq(other, 0)]);
 }
 
 async fn a_log_is_paged_while_it_grows(desk: Desk) {
@@ -313,7 +327,7 @@ async fn ranges_of_many_chats_are_read_at_once(desk: Desk) {
 
 async fn an_empty_batch_is_nothing(desk: Desk) {
     let mut writer = desk.writer().await;
-    assert_eq!(writer.write(Batch::default()).await, Written::default());
+    assert_eq!(writer.write(Vec::new()).await, []);
 }
 
 async fn texts_come_back_as_they_were(desk: Desk) {
@@ -323,15 +337,15 @@ async fn texts_come_back_as_they_were(desk: Desk) {
     write(&mut writer, texts.iter().map(|text| note(chat, kim, text)).collect()).await;
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 100 };
     let log = desk.store.history(chat, page).await.unwrap();
-    assert_eq!(log.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), texts);
+    assert_eq!(log.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), texts);
 }
 
 async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
     let (kim, chat) = desk.customer("kim").await;
     let store = desk.telling_store().await;
     let mut writer = store.writer().await.unwrap();
-    let said = |stored: &Stored| match stored {
-        Stored::New(_, nickname) => nickname.clone(),
+    let said = |stored: &PostResult| match stored {
+        PostResult::New(_, nickname) => nickname.clone(),
         other => panic!("{other:?}"),
     };
     let stored = write(&mut writer, vec![note(chat, kim, "one"), note(chat, kim, "two")]).await;
@@ -361,6 +375,44 @@ async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
     assert_eq!(log.iter().map(|message| message.author.role).collect::<Vec<_>>(), roles);
     assert!(log.iter().all(|message| message.author.nickname.as_deref() == Some("Kay")));
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(4) };
+    assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
+    let told =
+        store.outbox(SINK, 100).await.unwrap().into_iter().filter_map(|entry| match entry.event {
+            OutboxEvent::MessageCreated(message) => Some(message),
+            _ => None,
+        });
+    assert_eq!(told.collect::<Vec<_>>(), log);
+    let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
+    assert_eq!(chats[0].last_message.as_ref(), log.last());
+}
+
+async fn a_message_has_its_kind_wherever_it_is_read(desk: Desk) {
+    let (kim, chat) = desk.customer("kim").await;
+    let store = desk.telling_store().await;
+    let mut writer = store.writer().await.unwrap();
+    let of_kind = |kind: &str, client_id| Draft {
+        kind: MessageKind::from(kind.to_owned()),
+        ..draft(chat, kim, client_id, "hello")
+    };
+    let drafts = vec![of_kind("text", "a"), of_kind("status", "b"), of_kind("text", "c")];
+    let stored = write(&mut writer, drafts).await;
+    // As a later version writes.
+    desk.execute("UPDATE messages SET kind = 'whisper' WHERE seq = 3").await;
+
+    let again = vec![of_kind("status", "b"), of_kind("text", "b"), of_kind("whisper", "c")];
+    let repeated = [
+        PostResult::Duplicate(new(&stored[1])),
+        PostResult::ClientIdReused,
+        PostResult::Duplicate(new(&stored[2])),
+    ];
+    assert_eq!(write(&mut writer, again).await, repeated);
+
+    let page = HistoryPage { after: None, before: None, newest_first: false, limit: 10 };
+    let log = desk.store.history(chat, page).await.unwrap();
+    let kinds: Vec<_> = log.iter().map(|message| message.kind.as_str()).collect();
+    assert_eq!(kinds, ["text", "status", "whisper"]);
+    assert_eq!(log[0].kind, MessageKind::Text);
+    let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(3) };
     assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
     let told =
         store.outbox(SINK, 100).await.unwrap().into_iter().filter_map(|entry| match entry.event {

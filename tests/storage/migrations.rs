@@ -179,7 +179,7 @@ async fn every_row_stays_while_words_are_left_to_the_program(desk: Desk) {
     let (kim, chat) = (admitted[0].user.id, admitted[0].chats[0].chat_id);
     let bot = store.service_user(Role::Bot, "guide".into(), None).await.unwrap();
     let ada = desk.admin("ada").await;
-    store.create_group(ada, vec![kim], Some("a title".into())).await.unwrap().unwrap();
+    store.create_group(ada, vec![kim], Some("a title".into())).await.unwrap();
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 3).await;
     write(&mut writer, vec![note(chat, bot.id, "hi"), note(chat, ada, "yes")]).await;

@@ -1,23 +1,15 @@
 //! What is promised while the way to PostgreSQL breaks.
 
-use frontdesk::db::{Batch, Config, Mark, Refusal, Store, StoreError};
-use frontdesk::domain::{ChatId, Seq, Stored, UserId};
+use frontdesk::db::{Config, Mark, Refusal, Store, StoreError, WriteOp, WriteResult};
+use frontdesk::domain::{ChatId, PostResult, Seq, UserId};
+use testkit::{Cut, Proxy};
 
-use crate::desk::{Desk, SINK, config, draft, new, note, write};
-use crate::proxy::{Cut, Proxy};
-
-/// The server's `host:port`, and the URL's parts around it.
-fn split(url: &str) -> (String, String, String) {
-    let (head, rest) = url.split_once('@').expect("a user");
-    let (server, database) = rest.split_once('/').expect("a database");
-    (format!("{head}@"), server.to_owned(), format!("/{database}"))
-}
+use crate::desk::{Desk, SINK, config, draft, marked, new, note, posted, run, write};
 
 /// A store behind a proxy, and a customer's chat.
 async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
-    let (head, server, tail) = split(&desk.config.url);
-    let proxy = Proxy::start(server).await;
-    let url = format!("{head}127.0.0.1:{}{tail}", proxy.port);
+    let proxy = Proxy::to(desk.database.server()).await;
+    let url = desk.database.url_by_way_of(proxy.address());
     let config = Config { sinks: vec![SINK.to_owned()], ..config(url) };
     let store = Store::connect(&config).await.expect("connect");
     let (kim, chat) = desk.customer("kim").await;
@@ -35,25 +27,27 @@ async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
     proxy.cut(cut);
     let mut expecting = draft(chat, kim, "2", "two");
     expecting.expect_seq = Some(Seq(2));
-    let batch = Batch {
-        drafts: vec![
-            draft(chat, kim, "0", "zero"),
-            draft(chat, kim, "1", "one"),
-            draft(chat, kim, "1", "one"),
-            expecting,
-        ],
-        marks: [kim, ada].map(|user_id| Mark { chat_id: chat, user_id, seq: Seq(2) }).into(),
-        heads: vec![chat],
-    };
-    let written = writer.write(batch).await;
+    let mark = |user_id| WriteOp::Mark(Mark { chat_id: chat, user_id, seq: Seq(2) });
+    let ops = vec![
+        WriteOp::Post(draft(chat, kim, "0", "zero")),
+        WriteOp::Post(draft(chat, kim, "1", "one")),
+        WriteOp::Post(draft(chat, kim, "1", "one")),
+        WriteOp::Post(expecting.clone()),
+        mark(kim),
+        mark(ada),
+        WriteOp::LastSeq(chat),
+    ];
+    let results = run(&mut writer, ops).await;
     assert!(proxy.is_cut());
-    assert!(matches!(written.drafts[0], Stored::Duplicate(receipt) if receipt.seq == Seq(1)));
-    let first = new(&written.drafts[1]);
+    let duplicate = posted(&results[0]);
+    assert!(matches!(duplicate, PostResult::Duplicate(receipt) if receipt.seq == Seq(1)));
+    let first = new(posted(&results[1]));
     assert_eq!(first.seq, Seq(2), "ours is new, whether found or written again");
-    assert_eq!(written.drafts[2], Stored::Duplicate(first));
-    assert_eq!(new(&written.drafts[3]).seq, Seq(3), "the expectation held when it was checked");
-    assert_eq!(written.marks[0].map(|marked| marked.read_seq), Ok(Seq(3)));
-    assert_eq!(written.heads, [Ok(Seq(3))]);
+    assert_eq!(*posted(&results[2]), PostResult::Duplicate(first));
+    assert_eq!(new(posted(&results[3])).seq, Seq(3), "the expectation held when it was checked");
+    assert!(matches!(&results[3], WriteResult::Post(draft, _) if *draft == expecting));
+    assert_eq!(marked(&results[4]).map(|marked| marked.read_seq), Ok(Seq(3)));
+    assert_eq!(results[6], WriteResult::LastSeq(chat, Ok(Seq(3))));
     let events = writer.take_events();
     assert_eq!((events.unknown_outcomes, events.reconnects), (1, 1));
 
@@ -86,15 +80,15 @@ async fn after_an_outage_everything_works_again() {
     store.ping().await.unwrap();
 
     proxy.down();
-    let batch = Batch {
-        drafts: vec![note(chat, kim, "during")],
-        marks: vec![Mark { chat_id: chat, user_id: kim, seq: Seq(1) }],
-        heads: vec![chat],
-    };
-    let written = writer.write(batch).await;
-    assert_eq!(written.drafts, [Stored::Unavailable]);
-    assert_eq!(written.marks, [Err(Refusal::Unavailable)]);
-    assert_eq!(written.heads, [Err(Refusal::Unavailable)]);
+    let during = note(chat, kim, "during");
+    let mark = Mark { chat_id: chat, user_id: kim, seq: Seq(1) };
+    let ops = vec![WriteOp::Post(during.clone()), WriteOp::Mark(mark), WriteOp::LastSeq(chat)];
+    let refused = [
+        WriteResult::Post(during, PostResult::Unavailable),
+        WriteResult::Mark(mark, Err(Refusal::Unavailable)),
+        WriteResult::LastSeq(chat, Err(Refusal::Unavailable)),
+    ];
+    assert_eq!(run(&mut writer, ops).await, refused);
     assert!(!writer.is_connected());
     for _ in 0..5 {
         assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
@@ -124,7 +118,7 @@ async fn a_server_that_ends_its_connections_is_come_back_to() {
     let mut stored = Vec::new();
     for _ in 0..2 {
         stored = write(&mut writer, vec![draft(chat, kim, "a", "after")]).await;
-        if stored[0] != Stored::Unavailable {
+        if stored[0] != PostResult::Unavailable {
             break;
         }
     }
@@ -153,7 +147,7 @@ async fn a_chat_that_another_node_holds_delays_no_neighbour_for_long() {
     let stored = write(&mut writer, drafts.collect()).await;
     for (n, stored) in stored.iter().enumerate() {
         match n % 2 {
-            0 => assert_eq!(*stored, Stored::Unavailable),
+            0 => assert_eq!(*stored, PostResult::Unavailable),
             _ => assert_eq!(new(stored).seq, Seq(i64::try_from(n).unwrap() / 2 + 1)),
         }
     }
@@ -186,10 +180,10 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
                     let mut left = Vec::new();
                     for (draft, stored) in drafts.into_iter().zip(stored) {
                         match stored {
-                            Stored::New(receipt, _) => {
-                                acked.push((receipt.seq.0, draft.body.into_string()));
+                            PostResult::New(receipt, _) => {
+                                acked.push((receipt.seq.0, draft.content.into_string()));
                             }
-                            Stored::Unavailable => left.push(draft),
+                            PostResult::Unavailable => left.push(draft),
                             other => panic!("{other:?}"),
                         }
                     }

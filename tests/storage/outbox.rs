@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use frontdesk::db::{Batch, HistoryPage, Mark, OutboxEntry, OutboxState, Store};
+use frontdesk::db::{GroupResult, HistoryPage, Mark, OutboxEntry, OutboxState, Store, WriteOp};
 use frontdesk::domain::{
-    ChatId, Draft, Message, OrderingKey, OutboxEvent, Seq, Stored, Timestamp, UserId,
+    ChatId, Draft, Message, OrderingKey, OutboxEvent, PostResult, Seq, Timestamp, UserId,
 };
 use tokio::time::timeout;
 
 use crate::contract;
-use crate::desk::{Desk, SINK, draft, fill, identity, new, note, write};
+use crate::desk::{Desk, SINK, draft, fill, group, identity, marked, new, note, raise, run, write};
 
 contract! {
     an_event_is_there_if_and_only_if_its_message_is,
@@ -80,7 +80,7 @@ async fn an_event_is_there_if_and_only_if_its_message_is(desk: Desk) {
     ];
     for _ in 0..2 {
         let stored = write(&mut writer, drafts.clone()).await;
-        assert_eq!(stored[4], Stored::Failed);
+        assert_eq!(stored[4], PostResult::Failed);
         let told: Vec<Message> = waiting(&store)
             .await
             .into_iter()
@@ -136,14 +136,14 @@ async fn the_events_of_a_chat_come_in_its_order_whoever_writes(desk: Desk) {
 async fn a_busy_day(store: &Store) -> (UserId, ChatId) {
     let admitted = store.admit(vec![identity("kim")]).await.unwrap().remove(0);
     let (kim, chat) = (admitted.user.id, admitted.chats[0].chat_id);
-    let (lee, _) = store.create_user("shop".into(), "lee".into(), None, None).await.unwrap();
+    let lee = store.create_user("shop".into(), "lee".into(), None, None).await.unwrap();
+    let lee = lee.into_inner();
     store.own_chat(lee.id).await.unwrap();
-    store.create_group(kim, vec![lee.id], None).await.unwrap().unwrap();
+    group(store, kim, vec![lee.id]).await;
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 2).await;
     let marks = vec![Mark { chat_id: chat, user_id: lee.id, seq: Seq(1) }];
-    let written = writer.write(Batch { marks, ..Batch::default() }).await;
-    assert!(written.marks[0].is_ok());
+    assert!(raise(&mut writer, marks).await[0].is_ok());
     store.set_blocked(lee.id, true).await.unwrap();
     (kim, chat)
 }
@@ -164,8 +164,7 @@ async fn a_read_mark_that_does_not_grow_is_no_news(desk: Desk) {
     let mut told = async |seqs: &[i64]| {
         let mark = |seq: &i64| Mark { chat_id: chat, user_id: ada, seq: Seq(*seq) };
         let marks = seqs.iter().map(mark).collect();
-        let written = writer.write(Batch { marks, ..Batch::default() }).await;
-        assert!(written.marks.iter().all(Result::is_ok));
+        assert!(raise(&mut writer, marks).await.iter().all(Result::is_ok));
         let entries = waiting(&store).await;
         store.published(SINK, entries.iter().map(|entry| entry.id).collect()).await.unwrap();
         of_chat(&entries, chat)
@@ -186,10 +185,11 @@ async fn what_ones_own_message_reads_is_no_news(desk: Desk) {
     let store = desk.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     let mark = |user_id, seq| Mark { chat_id: chat, user_id, seq: Seq(seq) };
-    let drafts = vec![note(chat, kim, "1"), note(chat, ada, "2"), note(chat, kim, "3")];
-    let marks = vec![mark(kim, 3), mark(kim, 1), mark(ada, 3)];
-    let written = writer.write(Batch { drafts, marks, heads: vec![] }).await;
-    assert!(written.marks.iter().all(Result::is_ok));
+    let drafts = [note(chat, kim, "1"), note(chat, ada, "2"), note(chat, kim, "3")];
+    let mut ops: Vec<_> = [mark(kim, 3), mark(kim, 1), mark(ada, 3)].map(WriteOp::Mark).into();
+    ops.extend(drafts.map(WriteOp::Post));
+    let results = run(&mut writer, ops).await;
+    assert!(results[..3].iter().all(|result| marked(result).is_ok()));
     let expected = ["message 1", "message 2", "message 3", &format!("{ada} read 3")];
     assert_eq!(of_chat(&waiting(&store).await, chat), expected);
 }
@@ -206,16 +206,16 @@ async fn users_and_chats_are_told_of_once_when_they_are_made(desk: Desk) {
         task.await.unwrap().expect("admitted");
     }
     for _ in 0..2 {
-        let (made, _) = store.create_user("shop".into(), "moe".into(), None, None).await.unwrap();
-        store.own_chat(made.id).await.unwrap();
+        let made = store.create_user("shop".into(), "moe".into(), None, None).await.unwrap();
+        store.own_chat(made.get().id).await.unwrap();
         // Known, so no news of the user.
         store.admit(vec![identity("moe")]).await.unwrap();
     }
     store.admit(vec![identity("kim"), identity("nora")]).await.unwrap();
     let moe = store.find_identity("shop".into(), "moe".into()).await.unwrap().unwrap();
-    let group = store.create_group(moe.id, vec![], None).await.unwrap().unwrap();
+    let group = group(&store, moe.id, vec![]).await;
     let lost = store.create_group(moe.id, vec![UserId(999)], None).await.unwrap();
-    assert_eq!(lost, Err(UserId(999)));
+    assert_eq!(lost, GroupResult::NoUser(UserId(999)));
 
     let entries = waiting(&store).await;
     let mut users = HashSet::new();

@@ -3,25 +3,27 @@
 use std::time::Duration;
 
 use frontdesk::db::{
-    Batch, ChatPage, Config, HistoryPage, Mark, Range, Scope, Store, UserFilter, Writer,
+    ChatPage, Config, HistoryPage, Mark, Range, Scope, Store, UserFilter, WriteOp, WriteResult,
+    Writer,
 };
 use frontdesk::domain::{ChatId, Role, Seq, Timestamp, UserId, UserUpdate};
 
-use crate::desk::{Desk, SINK, identity, note};
+use crate::desk::{Desk, SINK, identity, note, run};
 
 /// Everything that nodes do all day, once.
 async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: ChatId) {
-    let batch = Batch {
-        drafts: vec![note(chat, user, "hello"), note(chat, user, "there")],
-        marks: vec![Mark { chat_id: chat, user_id: user, seq: Seq(1) }],
-        heads: vec![chat],
-    };
-    let written = writer.write(batch).await;
-    assert!(written.heads[0].is_ok());
+    let ops = vec![
+        WriteOp::Post(note(chat, user, "hello")),
+        WriteOp::Post(note(chat, user, "there")),
+        WriteOp::Mark(Mark { chat_id: chat, user_id: user, seq: Seq(1) }),
+        WriteOp::LastSeq(chat),
+    ];
+    let results = run(writer, ops).await;
+    assert!(matches!(results[3], WriteResult::LastSeq(_, Ok(_))));
     store.admit(vec![identity("kim"), identity(&format!("new {chat} {user}"))]).await.unwrap();
     store.user(user).await.unwrap();
     store.users(UserFilter::default(), None, 20).await.unwrap();
-    store.standings(user, vec![chat]).await.unwrap();
+    store.chat_access(user, vec![chat]).await.unwrap();
     store.chat(chat, user).await.unwrap();
     store.member_ids(chat).await.unwrap();
     store.own_chat(user).await.unwrap();

@@ -2,7 +2,9 @@
 
 use frontdesk::db::{Store, StoreError};
 
-use crate::desk::{Desk, config, new, note, postgres_url, write};
+use testkit::database::postgres_url;
+
+use crate::desk::{Desk, config, new, note, write};
 
 #[tokio::test]
 async fn a_database_that_is_not_utf8_is_refused() {
@@ -13,7 +15,7 @@ async fn a_database_that_is_not_utf8_is_refused() {
     ))
     .await;
     let (server, _) =
-        postgres_url().rsplit_once('/').map(|(s, d)| (s.to_owned(), d.len())).unwrap();
+        postgres_url().as_str().rsplit_once('/').map(|(s, d)| (s.to_owned(), d.len())).unwrap();
     let refused = Store::connect(&config(format!("{server}/{name}"))).await.err();
     desk.execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
     let Some(StoreError::Setup(said)) = refused else { panic!("{refused:?}") };

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::time::Duration;
 
-use frontdesk::db::{Batch, Config, Mark, Store};
+use frontdesk::db::{Config, Mark, Store};
 use frontdesk::domain::{ChatId, OrderingKey, OutboxEvent, Seq, UserId};
 use frontdesk::outbox::{Outcome, Pace, Ready, Relay, RelayExit, Report, Sink};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::contract;
-use crate::desk::{Desk, identity, note, write};
+use crate::desk::{Desk, identity, note, raise, write};
 
 contract! {
     a_sink_that_refuses_everything_holds_no_other_back_and_gets_all_of_it_later,
@@ -167,7 +167,7 @@ async fn a_busy_day(store: &Store) -> [ChatId; 2] {
         write(&mut writer, notes).await;
     }
     let mark = Mark { chat_id: people[0].1, user_id: people[1].0, seq: Seq(3) };
-    writer.write(Batch { marks: vec![mark], ..Batch::default() }).await.marks[0].unwrap();
+    raise(&mut writer, vec![mark]).await[0].unwrap();
     [people[0].1, people[1].1]
 }
 

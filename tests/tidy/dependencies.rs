@@ -11,6 +11,9 @@ use crate::{Finding, nothing_breaks};
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
+/// The packages of this repository.
+const OURS: [&str; 2] = [env!("CARGO_PKG_NAME"), "testkit"];
+
 #[test]
 fn no_dependency_is_banned() {
     let bans = bans(&table("deny.toml"));
@@ -137,7 +140,7 @@ fn banned(package: &Locked, bans: &[Ban]) -> Vec<Finding> {
 }
 
 fn unpinned(package: &Locked) -> Option<Finding> {
-    let is_ours = package.name == env!("CARGO_PKG_NAME") && package.source.is_none();
+    let is_ours = OURS.contains(&package.name.as_str()) && package.source.is_none();
     let is_pinned = package.source.as_deref() == Some(REGISTRY) && package.has_checksum;
     (!is_ours && !is_pinned).then(|| {
         let source = package.source.as_deref().unwrap_or("a path");

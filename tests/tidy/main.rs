@@ -12,6 +12,8 @@
 
 mod dependencies;
 mod imports;
+mod limits;
+mod names;
 mod queues;
 mod source;
 mod style;

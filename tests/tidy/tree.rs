@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use crate::source::{files, read, root};
 use crate::{Finding, nothing_breaks};
@@ -74,16 +75,45 @@ fn nothing_mentions_what_is_not_in_the_repository() {
 
 #[test]
 fn links_in_the_documents_lead_somewhere() {
-    let documents = ["README.md", "ARCHITECTURE.md"];
     nothing_breaks(
         "a link to a file that has moved sends a reader away with nothing",
-        documents.into_iter().filter(|path| root().join(path).exists()).flat_map(|path| {
-            let text = read(path);
-            let dead = links(&text).filter(|(_, target)| !root().join(target).exists());
-            dead.map(|(line, target)| Finding::new(format!("{path}:{line}"), target))
+        documents().iter().flat_map(|(path, text)| {
+            let folder = root().join(path).parent().map(Path::to_path_buf).unwrap_or_default();
+            let dead = links(text).filter(move |(_, target)| !folder.join(target).exists());
+            dead.map(move |(line, target)| Finding::new(format!("{path}:{line}"), target))
+        }),
+    );
+}
+
+#[test]
+fn files_that_the_documents_name_are_there() {
+    let there: Vec<_> = OURS.iter().flat_map(|folder| files(folder)).collect();
+    nothing_breaks(
+        "a reader searches for the name, and must find it",
+        documents().iter().flat_map(|(path, text)| {
+            let ghosts = named_files(text).filter(|(_, name)| !is_there(name, &there));
+            ghosts
+                .map(|(line, name)| Finding::new(format!("{path}:{line}"), name))
                 .collect::<Vec<_>>()
         }),
     );
+}
+
+#[test]
+fn tables_in_the_documents_are_whole() {
+    nothing_breaks(
+        "behind an empty line a table's rows are shown as text",
+        documents().iter().flat_map(|(path, text)| {
+            headless_rows(text).map(move |line| Finding::new(format!("{path}:{line}"), "no head"))
+        }),
+    );
+}
+
+/// The documents, each with its text.
+fn documents() -> Vec<(String, String)> {
+    let top = ["README.md", "ARCHITECTURE.md"].map(str::to_owned);
+    let paths = top.into_iter().chain(files("docs")).filter(|path| path.ends_with(".md"));
+    paths.map(|path| (path.clone(), read(&path))).collect()
 }
 
 /// Whether one of the ignore file's lines, all of the form `/name` or `/name*`, covers the name.
@@ -146,6 +176,45 @@ fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// The files and folders that a text names in code spans, with the line of each: those that end in
+/// `.rs`, or begin with a folder of ours. `*` stands for the end of a name.
+fn named_files(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().flat_map(|(line, content)| {
+        let spans = content.split('`').skip(1).step_by(2);
+        spans.filter(|span| is_path(span)).map(move |span| (line + 1, span))
+    })
+}
+
+fn is_path(span: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./*".contains(c);
+    let in_ours = span.split_once('/').is_some_and(|(folder, _)| OURS.contains(&folder));
+    span.chars().all(is_plain) && (in_ours || span.ends_with(".rs"))
+}
+
+/// Whether one of the files is named by this, or by the end of its path, or lies below it.
+fn is_there(name: &str, files: &[String]) -> bool {
+    let start = name.trim_end_matches(['*', '/']);
+    files.iter().any(|file| {
+        file.starts_with(start)
+            && (name != start || file == name || file[start.len()..].starts_with('/'))
+            || file.strip_suffix(name).is_some_and(|folder| folder.ends_with('/'))
+    })
+}
+
+/// Lines that begin a table without the line that makes it one.
+fn headless_rows(text: &str) -> impl Iterator<Item = usize> {
+    let lines: Vec<_> = text.lines().collect();
+    let is_row = |line: Option<&&str>| line.is_some_and(|line| line.starts_with('|'));
+    let found: Vec<_> = (0..lines.len())
+        .filter(|&at| {
+            is_row(lines.get(at)) && !is_row(at.checked_sub(1).and_then(|b| lines.get(b)))
+        })
+        .filter(|&at| !lines.get(at + 1).is_some_and(|line| line.starts_with("|--")))
+        .map(|at| at + 1)
+        .collect();
+    found.into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,5 +254,22 @@ mod tests {
     fn links_are_taken_out_of_markdown() {
         let text = "[a](src/lib.rs) [b](https://example.com/x)\n[c](#part) ![d](web/a.png#x)";
         assert_eq!(links(text).collect::<Vec<_>>(), [(1, "src/lib.rs"), (2, "web/a.png")]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_found() {
+        let files = ["src/db/plan.rs", "src/actors/ws_session.rs", "tests/tidy/tree.rs"];
+        let files = files.map(str::to_owned);
+        let text = "`plan.rs` `db/plan.rs` `src/db/` `src/actors/ws_*`\n`tests/tidy` `a.md` `x/y`";
+        assert_eq!(named_files(text).count(), 5);
+        assert!(named_files(text).all(|(_, name)| is_there(name, &files)));
+        for ghost in ["an.rs", "src/http/cursor.rs", "src/d", "src/cli*"] {
+            assert!(is_path(ghost) && !is_there(ghost, &files), "{ghost}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_cut_in_two_is_found() {
+        assert_eq!(headless_rows("| a |\n|---|\n| b |\n\n| c |\n").collect::<Vec<_>>(), [5]);
     }
 }

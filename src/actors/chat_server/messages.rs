@@ -5,13 +5,14 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use crate::actors::db_executor::BatchLimits;
-use crate::actors::delivery::Link;
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
-use crate::actors::room_actor::{RoomActor, RoomLimits};
+use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits};
+use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Role, Seq, SessionId, UserId};
+use crate::domain::{Chat, ChatId, Role, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
+use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
 /// What ChatServer is made with.
 pub struct ChatServerParts {
@@ -23,40 +24,30 @@ pub struct ChatServerParts {
     pub backlog: usize,
     pub batch: BatchLimits,
     pub room: RoomLimits,
+    pub timings: Timings,
     pub sessions_per_user: usize,
-    pub messages_per_second: u32,
-    pub burst: u32,
     /// Who is told of users that come to this node and leave it.
     pub presence: Option<Recipient<PresenceChanged>>,
-}
-
-/// A chat to enter, with what the database says of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Entrance {
-    pub chat: ChatId,
-    /// Where the session goes on from; `None` is the end.
-    pub after: Option<Seq>,
-    pub last_seq: Seq,
 }
 
 /// A session begins, in the rooms of these chats. Each room answers the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Connect {
-    pub link: Link,
+    pub session: SessionHandle,
     pub user: UserId,
-    /// The session's number of this entry; the rooms' answers carry it back.
-    pub entry: u64,
-    pub chats: Vec<Entrance>,
+    /// The session's number of this join; the rooms' answers carry it back.
+    pub join: u64,
+    pub chats: Vec<JoinChat>,
 }
 
 /// A session enters more chats. Each room answers the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Join {
-    pub link: Link,
-    pub entry: u64,
-    pub chats: Vec<Entrance>,
+    pub session: SessionHandle,
+    pub join: u64,
+    pub chats: Vec<JoinChat>,
 }
 
 #[derive(Message)]
@@ -79,16 +70,63 @@ pub struct Watch {
     pub watching: bool,
 }
 
-/// Takes one of a user's posts that come over no session, whose rate is limited as a session's is.
-/// Answers with the milliseconds to wait where there are too many.
+/// A request for a chat's room, which is started where there is none. Nobody waits for ChatServer:
+/// what finds a mailbox full is dropped, and its reply answers `unavailable`.
 #[derive(Message)]
-#[rtype(result = "Result<(), u64>")]
-pub struct Meter(pub UserId);
+#[rtype(result = "()")]
+pub struct Route {
+    pub chat: ChatId,
+    pub request: RoomRequest,
+    pub learn: Learn,
+}
 
-/// Asks for a chat's room, which is started where there is none.
+/// The asker, who is told the room's address and sends there itself the next time.
+pub enum Learn {
+    Directory(Recipient<RoomIs>),
+    Session(SessionHandle),
+}
+
+/// A request that a room answers through its `Reply`.
+pub enum RoomRequest {
+    Post(Post),
+    MarkRead(MarkRead),
+}
+
+impl RoomRequest {
+    /// Answers that the room has ended, and where the request stands: it is to be routed again.
+    pub fn moved(self) {
+        match self {
+            Self::Post(Post { draft, reply, .. }) => {
+                reply.send(PostOutcome::Moved(Box::new(draft)));
+            }
+            Self::MarkRead(MarkRead { reply, .. }) => reply.send(MarkOutcome::Moved),
+        }
+    }
+
+    /// Hands the request to a room, or gives it back where the room has ended. One that finds the
+    /// mailbox full is dropped, which answers it `unavailable`.
+    pub fn send_to(self, room: &Addr<RoomActor>) -> Option<Self> {
+        match self {
+            Self::Post(post) => ended(room.try_send(post)).map(Self::Post),
+            Self::MarkRead(mark) => ended(room.try_send(mark)).map(Self::MarkRead),
+        }
+    }
+}
+
+fn ended<M>(sent: Result<(), SendError<M>>) -> Option<M> {
+    match sent {
+        Err(SendError::Closed(message)) => Some(message),
+        Ok(()) | Err(SendError::Full(_)) => None,
+    }
+}
+
+/// The address of a chat's room, as it is now. A room that has retired answers `Moved`.
 #[derive(Message)]
-#[rtype(result = "Addr<RoomActor>")]
-pub struct Locate(pub ChatId);
+#[rtype(result = "()")]
+pub struct RoomIs {
+    pub chat: ChatId,
+    pub room: Addr<RoomActor>,
+}
 
 /// A chat was made.
 #[derive(Message)]

@@ -3,11 +3,10 @@
 use actix::prelude::*;
 
 use super::ChatServer;
-use crate::actors::delivery::{Link, Tell};
 use crate::actors::gateway::{Audience, Broadcast, IsHere, PresenceChanged};
-use crate::actors::ws_session::Kick;
+use crate::actors::session_handle::SessionHandle;
 use crate::domain::UserId;
-use crate::protocol::Frame;
+use crate::protocol::{Push, Shared, SharedEvent};
 
 impl ChatServer {
     /// A user has one session more.
@@ -30,36 +29,24 @@ impl ChatServer {
             self.parts.metrics.events_dropped.inc();
         }
     }
-
-    /// Hands a frame to a session, and gives up one that does not keep up.
-    fn tell(&self, link: &Link, frame: &Frame) -> bool {
-        let limits = self.parts.room;
-        let is_charged = link.meter.charge_told(frame, limits.session_events, limits.session_bytes);
-        if is_charged && link.addr.try_send(Tell(frame.clone())).is_ok() {
-            return true;
-        }
-        if is_charged {
-            link.meter.release_told(frame);
-        }
-        if link.meter.give_up() {
-            // Once: it is told nothing after this.
-            link.addr.do_send(Kick::TooSlow);
-        }
-        false
-    }
 }
 
 impl Handler<Broadcast> for ChatServer {
     type Result = usize;
 
     fn handle(&mut self, Broadcast { audience, frame }: Broadcast, _: &mut Self::Context) -> usize {
-        let is_told = |link: &&Link| self.tell(link, &frame);
+        let Ok(push) = serde_json::from_str::<Push>(&frame) else {
+            log::error!("a push that is not an event is dropped");
+            return 0;
+        };
+        let event = Shared::new(SharedEvent::Push(push));
+        let is_told = |session: &&SessionHandle| session.control(&event);
         match audience {
             Audience::Session(session) => {
                 self.hub.session(session).into_iter().filter(is_told).count()
             }
             Audience::User(user) => {
-                self.hub.sessions_of(user).map(|(_, link)| link).filter(is_told).count()
+                self.hub.sessions_of(user).map(|(_, session)| session).filter(is_told).count()
             }
             Audience::Everybody => self.hub.sessions().filter(is_told).count(),
         }

@@ -1,24 +1,16 @@
 //! A room's life: it opens at the log's end, goes on with another executor, and goes when it is empty.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::{Attach, InFlight, PostOutcome, Reopen, Retire, RoomActor, RoomParts, State};
+use super::{Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, State};
 use crate::actors::chat_server::RoomIdle;
-use crate::actors::db_executor::Submit;
-use crate::actors::ws_session::{NotAttached, Purpose};
-use crate::db::Refusal;
-use crate::domain::{Room, Seq, Stored};
-
-/// How long an empty room stays for who comes back.
-const LINGER: Duration = Duration::from_secs(5);
-/// How long a retired room answers what is still on its way to it.
-pub(super) const FAREWELL: Duration = Duration::from_secs(2);
-/// How long a retired room waits for answers of its executor.
-const LAST_CALL: Duration = Duration::from_secs(30);
-/// How long a room waits before it asks the database again.
-pub(super) const RETRY: Duration = Duration::from_millis(500);
+use crate::actors::db_executor::OpenRoom;
+use crate::actors::session_handle::ToSession;
+use crate::db::{Refusal, WriteOp};
+use crate::domain::{PostResult, Room, Seq, Timings};
+use crate::session::{PostOutcome, Purpose};
 
 impl RoomActor {
     /// Asks where the log ends, unless that is being asked.
@@ -26,9 +18,9 @@ impl RoomActor {
         if std::mem::replace(&mut self.asking, true) {
             return;
         }
-        self.in_flight.push_back(InFlight::Open);
-        let (chat, generation) = (self.parts.chat, self.parts.generation);
-        self.submit(Submit::Open { chat, generation, room: ctx.address() });
+        let generation = self.parts.generation;
+        self.parts.executor.addr.do_send(OpenRoom { generation, room: ctx.address() });
+        self.submit(WriteOp::LastSeq(self.parts.chat), InFlight::Open);
     }
 
     pub(super) fn opened(&mut self, answer: Result<Seq, Refusal>, ctx: &mut Context<Self>) {
@@ -62,17 +54,17 @@ impl RoomActor {
     pub(super) fn not_opened(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
         let chat = self.parts.chat;
         if let State::Opening { attaching, posting, .. } = &mut self.state {
-            for Attach { link, purpose, .. } in
-                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Entry(_)))
+            for Attach { session, purpose, .. } in
+                attaching.extract_if(.., |attach| matches!(attach.purpose, Purpose::Join(_)))
             {
-                link.addr.do_send(NotAttached { chat, purpose });
+                session.send(ToSession::NotAttached { chat, purpose });
             }
-            let stored = Stored::from(refusal);
+            let stored = PostResult::from(refusal);
             for post in posting.drain(..) {
                 post.reply.send(PostOutcome::Stored(stored.clone()));
             }
         }
-        ctx.run_later(RETRY, |this, ctx| {
+        ctx.run_later(self.parts.node.timings.retry, |this, ctx| {
             this.asking = false;
             let is_wanted = match &this.state {
                 State::Opening { attaching, posting, .. } => {
@@ -98,17 +90,24 @@ impl RoomActor {
         quiet && self.sessions.is_empty() && self.in_flight.is_empty() && self.reads.is_empty()
     }
 
-    /// An empty room waits a while, and then says so.
+    /// Starts the idle timeout of an empty room, or sets it back.
     pub(super) fn linger(&mut self, ctx: &mut Context<Self>) {
-        if self.lingering || !self.is_empty() {
-            return;
+        if self.is_empty() && self.idle.touched(Instant::now()) {
+            self.retire_after(self.parts.node.timings.room_idle, ctx);
         }
-        self.lingering = true;
-        ctx.run_later(LINGER, |this, _| {
-            this.lingering = false;
-            if this.is_empty() && !matches!(this.state, State::Retired) {
-                let RoomParts { chat, generation, node, .. } = &this.parts;
+    }
+
+    fn retire_after(&self, wait: Duration, ctx: &mut Context<Self>) {
+        ctx.run_later(wait, |this, ctx| {
+            if !this.is_empty() || matches!(this.state, State::Retired) {
+                return this.idle.end();
+            }
+            let RoomParts { chat, generation, node, .. } = &this.parts;
+            let left = this.idle.fired(Instant::now(), node.timings.room_idle);
+            if left.is_zero() {
                 node.chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
+            } else {
+                this.retire_after(left, ctx);
             }
         });
     }
@@ -142,12 +141,13 @@ impl Handler<Retire> for RoomActor {
                 post.reply.send(PostOutcome::Moved(Box::new(post.draft)));
             }
         }
-        ctx.run_later(FAREWELL, |this, ctx| {
+        let Timings { drain_grace, drain_deadline, .. } = self.parts.node.timings;
+        ctx.run_later(drain_grace, |this, ctx| {
             if this.in_flight.is_empty() {
                 ctx.stop();
             }
         });
         // Whatever is still owed then will not come: dropped, it is answered `unavailable`.
-        ctx.run_later(LAST_CALL, |_, ctx| ctx.stop());
+        ctx.run_later(drain_deadline, |_, ctx| ctx.stop());
     }
 }

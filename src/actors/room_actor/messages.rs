@@ -5,14 +5,14 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use crate::actors::chat_server::ChatServer;
-use crate::actors::db_executor::{Answer, ExecutorLink};
-use crate::actors::delivery::{Link, Origin};
+use crate::actors::db_executor::ExecutorLink;
 use crate::actors::page_reader::PageReader;
 use crate::actors::reply::Reply;
-use crate::actors::ws_session::{Purpose, WsSession};
-use crate::db::{Marked, Refusal};
-use crate::domain::{Author, ChatId, Draft, Message, Seq, SessionId, Stored, UserId};
+use crate::actors::session_handle::SessionHandle;
+use crate::db::Written;
+use crate::domain::{Author, ChatId, Draft, Message, Origin, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
+use crate::session::{MarkOutcome, PostOutcome, Purpose};
 
 /// What a room is made with.
 pub struct RoomParts {
@@ -27,6 +27,7 @@ pub struct RoomNode {
     pub reader: Addr<PageReader>,
     pub chat_server: Addr<ChatServer>,
     pub limits: RoomLimits,
+    pub timings: Timings,
     pub metrics: Arc<Metrics>,
 }
 
@@ -36,17 +37,13 @@ pub struct RoomLimits {
     pub posts: usize,
     /// Messages that one entry replays.
     pub replay: i64,
-    /// Events that wait for one session; one more detaches it.
-    pub session_events: usize,
-    /// The same in bytes.
-    pub session_bytes: usize,
 }
 
 /// Puts a session into the room, or sets its position back.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Attach {
-    pub link: Link,
+    pub session: SessionHandle,
     pub after: Option<Seq>,
     /// Where the database said that the log ends: further than this room has heard, perhaps.
     pub known: Seq,
@@ -68,38 +65,29 @@ pub struct Post {
     pub reply: Reply<PostOutcome>,
 }
 
-/// What became of a post.
-#[derive(Debug)]
-pub enum PostOutcome {
-    Stored(Stored),
-    /// The room has retired; the same goes to the one that ChatServer knows now.
-    Moved(Box<Draft>),
-}
-
 /// Raises a user's read mark.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct MarkRead {
     pub user: UserId,
     pub seq: Seq,
-    pub reply: Reply<Result<Marked, Refusal>>,
+    pub reply: Reply<MarkOutcome>,
 }
 
 /// Asks for a page of what a session is missing; answered by
-/// [`Page`](crate::actors::ws_session::Page).
+/// [`Page`](crate::session::ToSession::Page).
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ReplayPage {
-    pub session: SessionId,
-    pub to: Addr<WsSession>,
+    pub session: SessionHandle,
     pub after: Seq,
     pub up_to: Seq,
 }
 
-/// What the executor answers, in the order of what was submitted.
+/// The results of writes of one transaction.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Answers(pub Vec<Answer>);
+pub struct Answers(pub Vec<Written>);
 
 /// A page that was read, or not.
 #[derive(Message)]

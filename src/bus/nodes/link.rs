@@ -39,7 +39,7 @@ impl Link {
     /// even where nothing else is.
     pub async fn open(parts: &Parts, count: u64) -> Result<Self, BusError> {
         let named = |name: &str| parts.settings.named(name).unwrap_or_default();
-        let node = parts.desk.node();
+        let node = parts.app.node();
         // Another name each time: the broker may not have noticed yet that the last one is gone.
         let (exchange, queue) = (named(EXCHANGE), named(&format!("{QUEUE}.{node}.{count}")));
         let channel = parts.broker.channel().await?;

@@ -3,14 +3,13 @@
 use serde::Deserialize;
 
 use super::{Answer, DATA, Question, answer, either};
-use crate::db::{ChatPage, Scope};
+use crate::app::{self, Actor};
+use crate::db::ChatPage;
 use crate::domain::{ChatId, Role, Timestamp, UserId};
-use crate::protocol::{Asked, ChatView, Code, Exception, List, Number, Order};
+use crate::protocol::{Asked, ChatView, Exception, List, Number, Order};
 
 /// Chats of a page where nothing else is asked for.
 const LIMIT: i64 = 20;
-/// Nobody's: a service has read nothing.
-const NOBODY: UserId = UserId(0);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,7 +32,6 @@ impl Question<'_> {
     /// `{id}`, or `{userId}` for a customer's own.
     pub(super) async fn get_chat(&self) -> Answer {
         let GetChat { id, chat_id, user_id } = self.read()?;
-        let store = self.parts.desk.store();
         let id = match user_id {
             None => ChatId(either((id, "id"), (chat_id, "chatId"))?.0),
             Some(_) if id.is_some() || chat_id.is_some() => {
@@ -41,12 +39,10 @@ impl Question<'_> {
                 return Err(Exception::bad_request(format!("{DATA}.userId"), problem));
             }
             Some(Number(user)) => {
-                let own = store.support_chat(UserId(user)).await?;
-                own.ok_or_else(|| no_own_chat(UserId(user)))?
+                app::own_chat(&self.parts.app, Actor::System, UserId(user)).await?
             }
         };
-        let found = store.chat(id, NOBODY).await?;
-        let (chat, _) = found.ok_or_else(|| Exception::chat_not_found(id))?;
+        let (chat, _) = app::show_chat(&self.parts.app, Actor::System, id).await?;
         answer(&ChatView::new(&chat, Role::Admin))
     }
 
@@ -56,27 +52,19 @@ impl Question<'_> {
         let asked = Asked { limit, order: order.as_deref(), after: after.as_deref() };
         let list = List::of("list_chats", asked, LIMIT, Order::Desc);
         let mut list = list.map_err(|refused| refused.within(DATA))?;
-        let (reader, scope) = match user_id {
-            Some(Number(user)) => {
-                list.filter(&format!("&userId={user}"));
-                (UserId(user), Scope::MemberOf)
-            }
-            None => (NOBODY, Scope::All),
-        };
+        if let Some(Number(user)) = user_id {
+            list.filter(&format!("&userId={user}"));
+        }
         let after = list.after().map_err(|refused| refused.within(DATA))?;
         let after = after.map(|(updated_at, id)| (Timestamp(updated_at), ChatId(id)));
         let newest_first = list.order() == Order::Desc;
         let page = ChatPage { after, newest_first, limit: list.rows() };
-        let chats = self.parts.desk.store().chats(reader, scope, page).await?;
+        let of = user_id.map(|Number(user)| UserId(user));
+        let chats = app::list_chats(&self.parts.app, Actor::System, of, page).await?;
         answer(&list.page(
             &chats,
             |(chat, _)| (chat.updated_at.0, chat.id.0),
             |(chat, _)| ChatView::new(chat, Role::Admin),
         ))
     }
-}
-
-/// Only customers have a chat of their own, and only once they have been here.
-pub(super) fn no_own_chat(user: UserId) -> Exception {
-    Exception::new(Code::ChatNotFound, format!("user {user} has no chat of their own"))
 }

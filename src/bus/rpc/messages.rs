@@ -3,13 +3,12 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
 
-use super::chats::no_own_chat;
 use super::{Answer, DATA, Question, answer, either};
+use crate::app::{self, Actor, ServiceAuthor};
 use crate::db::HistoryPage;
 use crate::domain::{CLIENT_ID_CHARS, ChatId, ClientId, Role, Seq, UserId};
 use crate::protocol::{
-    Asked, Exception, Limits, List, MessageView, Number, Order, Outgoing, ReceiptView, Text,
-    storable,
+    Asked, Exception, List, MessageView, Number, Order, Outgoing, ReceiptView, Text, storable,
 };
 
 /// Messages of a page where nothing else is asked for.
@@ -74,12 +73,7 @@ impl Question<'_> {
             limit: list.rows(),
         }
         .behind(shown.map(|(seq, _)| Seq(seq)));
-        let store = self.parts.desk.store();
-        let messages = store.history(chat, page).await?;
-        // A message proves that its chat exists.
-        if messages.is_empty() && store.standings(UserId(0), vec![chat]).await?.is_empty() {
-            return Err(Exception::chat_not_found(chat));
-        }
+        let messages = app::list_messages(&self.parts.app, Actor::System, chat, page).await?;
         answer(&list.page(&messages, |message| (message.seq.0, 0), MessageView::from))
     }
 
@@ -92,7 +86,7 @@ impl Question<'_> {
             wanted.client_id,
             wanted.expect_seq,
             DATA,
-            &self.limits(),
+            &self.parts.app.request_limits(),
         )?;
         // Delivered again, it is the same message.
         message.client_id = message.client_id.or_else(|| client_id(self.id?));
@@ -100,39 +94,15 @@ impl Question<'_> {
             (wanted.chat_id.map(|Number(id)| To::Chat(ChatId(id))), "chatId"),
             (wanted.user_id.map(|Number(id)| To::Customer(UserId(id))), "userId"),
         )?;
-        let (desk, store) = (&self.parts.desk, self.parts.desk.store());
-        let author = store.service_user(role, name, nickname).await?;
-        if author.blocked {
-            return Err(Exception::forbidden("this author is blocked"));
-        }
+        let app = &self.parts.app;
+        let author = ServiceAuthor::find(app, role, name, nickname).await?;
+        let actor = Actor::Service(&author);
         let chat = match to {
             To::Chat(chat) => chat,
-            To::Customer(user) => self.own_chat(user).await?,
+            To::Customer(user) => app::own_chat(app, actor, user).await?,
         };
-        let posted = desk.post(author.author(), chat, message).await?;
+        let posted = app::post_message(app, actor, chat, message).await?;
         answer(&ReceiptView::new(chat, &posted.client_id, posted.receipt, posted.duplicate))
-    }
-
-    /// A customer's own chat, made where it is missing.
-    async fn own_chat(&self, id: UserId) -> Result<ChatId, Exception> {
-        let (desk, store) = (&self.parts.desk, self.parts.desk.store());
-        if let Some(chat) = store.support_chat(id).await? {
-            return Ok(chat);
-        }
-        let user = store.user(id).await?.ok_or_else(|| Exception::user_not_found(id))?;
-        match user.role {
-            Role::Customer => desk.own_chat(id).await,
-            _ => Err(no_own_chat(id)),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        let limits = self.parts.desk.limits();
-        Limits {
-            message_chars: limits.message_chars,
-            title_chars: limits.title_chars,
-            group_members: limits.group_members,
-        }
     }
 }
 
@@ -162,8 +132,8 @@ impl Author {
     }
 }
 
-/// What a request's `id` makes of a message without a name of its own: the `id` itself, or its hash
-/// where that cannot be a name.
+/// `clientId` of a message that has none, made from its request's `id`: the `id` itself, or its hash
+/// where that is no valid `clientId`.
 fn client_id(id: &str) -> Option<ClientId> {
     let name = ClientId::parse(format!("rpc-{id}")).or_else(|_| {
         let hash: String = digest(&SHA256, id.as_bytes()).as_ref().iter().map(hex).collect();

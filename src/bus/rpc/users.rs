@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, DATA, Question, answer, either};
+use crate::app::{self, Actor, UserKey};
 use crate::domain::UserId;
-use crate::protocol::{Code, Exception, Number, Text, UserView, storable};
+use crate::protocol::{Exception, Number, Text, UserView, storable};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,12 +34,8 @@ impl Question<'_> {
     /// `{id}`, or `{subject, issuer?}`; without an issuer it is that of other services' users.
     pub(super) async fn get_user(&self) -> Answer {
         let wanted: GetUser = self.read()?;
-        let store = self.parts.desk.store();
-        let user = match wanted.subject {
-            None => {
-                let id = UserId(either((wanted.id, "id"), (wanted.user_id, "userId"))?.0);
-                store.user(id).await?.ok_or_else(|| Exception::user_not_found(id))?
-            }
+        let key = match wanted.subject {
+            None => UserKey::Id(UserId(either((wanted.id, "id"), (wanted.user_id, "userId"))?.0)),
             Some(_) if wanted.id.is_some() || wanted.user_id.is_some() => {
                 let problem = "stands beside an id, one is allowed";
                 return Err(Exception::bad_request(format!("{DATA}.subject"), problem));
@@ -47,15 +44,14 @@ impl Question<'_> {
                 let issuer = wanted.issuer.unwrap_or(self.parts.settings.users_issuer.clone());
                 storable(&format!("{DATA}.subject"), &subject)?;
                 storable(&format!("{DATA}.issuer"), &issuer)?;
-                store.find_identity(issuer, subject).await?.ok_or_else(|| {
-                    Exception::new(Code::UserNotFound, "there is no user of this subject")
-                })?
+                UserKey::Identity { issuer, subject }
             }
         };
+        let user = app::show_user(&self.parts.app, Actor::System, key).await?;
         answer(&UserView::from(&user))
     }
 
-    /// Whether a user has a session on any node.
+    /// True if a user has a session on any node.
     pub(super) async fn is_online(&self) -> Answer {
         let IsOnline { id, user_id } = self.read()?;
         let user_id = UserId(either((user_id, "userId"), (id, "id"))?.0);

@@ -7,10 +7,10 @@ use diesel::{ExpressionMethods, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::statements::{
-    ApplyClaims, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetSearch, StandingsOf,
+    ApplyClaims, ChatAccessOf, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetSearch,
 };
 use crate::db::Range;
-use crate::db::admission::{Claims, Name};
+use crate::db::admission::{Name, StoredClaims};
 use crate::db::journal::Note;
 use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::journal;
@@ -60,7 +60,7 @@ pub async fn standings_of(
     users: &[UserId],
     limit: i64,
 ) -> QueryResult<Vec<OwnChatRow>> {
-    StandingsOf { users, limit }.load(connection).await
+    ChatAccessOf { users, limit }.load(connection).await
 }
 
 /// The members of each chat by id, at most `limit` of each.
@@ -108,7 +108,7 @@ pub async fn ranges(
 /// Applies what newer tokens say of users whose rows are locked.
 pub async fn apply_claims(
     connection: &mut AsyncPgConnection,
-    claims: &[(UserId, Claims, String)],
+    claims: &[(UserId, StoredClaims, String)],
 ) -> QueryResult<()> {
     let ids: Vec<_> = claims.iter().map(|(id, ..)| *id).collect();
     let roles: Vec<_> = claims.iter().map(|(_, claims, _)| claims.role).collect();

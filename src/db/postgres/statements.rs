@@ -9,6 +9,7 @@ use crate::db::types::UtcTimestamp;
 use crate::domain::{ChatId, Role, Seq, Timestamp, UserId};
 
 /// A statement: its values in the order of the `?` in its text, the columns of its rows, its text.
+/// The text is split at `?`, so it cannot have an operator with one.
 macro_rules! statement {
     (
         $(#[$doc:meta])*
@@ -57,14 +58,14 @@ statement! {
 }
 
 statement! {
-    /// The messages that are known by these names, and by the how-manieth: a join, since three
+    /// The messages matching these keys, with the 1-based index of the key: a join, since three
     /// `= ANY` would ask for every combination.
     FindMessages {
         chats: &'a [ChatId] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
         client_ids: &'a [&'a str] => Array<Text>,
-    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text, Nullable<Text>)
-    "SELECT known.n, m.id, m.seq, m.created_at, m.body,
+    } -> (BigInt, BigInt, BigInt, UtcTimestamp, Text, Text, Nullable<Text>)
+    "SELECT known.n, m.id, m.seq, m.created_at, m.kind, m.body,
             (SELECT nickname FROM users WHERE id = m.author_id)
      FROM unnest(?, ?, ?) WITH ORDINALITY AS known (chat_id, author_id, client_id, n)
      JOIN messages m USING (chat_id, author_id, client_id)"
@@ -78,11 +79,12 @@ statement! {
         seqs: &'a [Seq] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
         roles: &'a [Role] => Array<Text>,
+        kinds: &'a [&'a str] => Array<Text>,
         bodies: &'a [&'a str] => Array<Text>,
         client_ids: &'a [&'a str] => Array<Text>,
     } -> (BigInt, BigInt, BigInt, Nullable<Text>)
-    "INSERT INTO messages (created_at, chat_id, seq, author_id, author_role, body, client_id)
-     SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?)
+    "INSERT INTO messages (created_at, chat_id, seq, author_id, author_role, kind, body, client_id)
+     SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?)
      RETURNING chat_id, seq, id, (SELECT nickname FROM users WHERE users.id = author_id)"
 }
 
@@ -155,8 +157,8 @@ statement! {
         up_tos: &'a [Seq] => Array<BigInt>,
         limit: i64 => BigInt,
         bytes: i64 => BigInt,
-    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, UtcTimestamp, Nullable<Text>, (BigInt, Nullable<Text>, Text)))
-    "SELECT range.n, m.id, m.chat_id, m.seq, m.body, m.client_id, m.created_at,
+    } -> (BigInt, (BigInt, BigInt, BigInt, Text, Text, Text, UtcTimestamp, Nullable<Text>, (BigInt, Nullable<Text>, Text)))
+    "SELECT range.n, m.id, m.chat_id, m.seq, m.kind, m.body, m.client_id, m.created_at,
             m.author_role, u.id, u.nickname, u.role
      FROM unnest(?, ?, ?) WITH ORDINALITY AS range (chat_id, after, up_to, n)
      CROSS JOIN LATERAL (
@@ -194,7 +196,7 @@ statement! {
 
 statement! {
     /// The chats of many users: the own support chat first, then the latest active.
-    StandingsOf { users: &'a [UserId] => Array<BigInt>, limit: i64 => BigInt }
+    ChatAccessOf { users: &'a [UserId] => Array<BigInt>, limit: i64 => BigInt }
         -> (BigInt, BigInt, Text, BigInt, BigInt, UtcTimestamp)
     "SELECT asked.id, chat.id, chat.kind, chat.last_seq, COALESCE(mark.seq, 0), chat.updated_at
      FROM unnest(?) AS asked (id)

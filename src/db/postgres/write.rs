@@ -23,11 +23,12 @@ use super::statements::{
 };
 use super::{Server, bounded};
 use crate::db::error::{is_passing, is_stale};
-use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
-use crate::db::writer::{Attempt, Batch, Refusal, WriterEvents, Written};
+use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Snapshot};
+use crate::db::write_op::Write;
+use crate::db::writer::{Attempt, WriterEvents};
 use crate::db::{StoreError, minute};
 use crate::domain::{
-    ChatId, Draft, MessageId, OutboxEventKind, Receipt, Role, Seq, Timestamp, UserId,
+    ChatId, Draft, MessageId, MessageKind, OutboxEventKind, Receipt, Role, Seq, Timestamp, UserId,
 };
 
 /// How long a write waits for a connection before it answers that there is none.
@@ -41,8 +42,8 @@ const BEGIN: &str = "BEGIN";
 /// Part of a batch that failed: perhaps for a lock, and then its neighbours shall not wait as long.
 const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
 
-/// One executor's connection, which is there or not.
-pub struct Link {
+/// One executor's connection, open or lost.
+pub struct WriterConnection {
     server: Arc<Server>,
     /// Whether what is written is news to somebody.
     tells: bool,
@@ -50,7 +51,7 @@ pub struct Link {
     connection: Option<AsyncPgConnection>,
 }
 
-/// How a transaction failed.
+/// The failure of a transaction.
 enum Failure<'a> {
     /// Rolled back, and the connection is good.
     Refused(Error),
@@ -62,7 +63,7 @@ enum Failure<'a> {
     Unknown(Plan<'a>, String),
 }
 
-impl Link {
+impl WriterConnection {
     /// Connects; what is written goes into the outbox, too, where somebody is told (`tells`).
     pub async fn open(server: Arc<Server>, tells: bool) -> Result<Self, StoreError> {
         let connection = connect(&server, tells).await?;
@@ -76,18 +77,18 @@ impl Link {
     /// Writes the batch; `again` for a part of one that failed.
     pub async fn write(
         &mut self,
-        batch: &Batch,
+        batch: &[Write],
         again: bool,
         events: &mut WriterEvents,
     ) -> Attempt {
         let begin = if again { BEGIN_IMPATIENT } else { BEGIN };
-        let mut done = self.transact(batch, begin, &Ours::new(), events).await;
+        let mut done = self.transact(batch, begin, &MaybeCommitted::new(), events).await;
         if let Err(Failure::Stale(why)) = &done {
             log::warn!("a writer's connection is replaced: {why}");
-            done = self.transact(batch, begin, &Ours::new(), events).await;
+            done = self.transact(batch, begin, &MaybeCommitted::new(), events).await;
         }
         match done {
-            Ok(written) => Attempt::Done(written),
+            Ok(committed) => Attempt::Done(committed),
             Err(Failure::Refused(error)) => {
                 Attempt::Refused { why: error.to_string(), may_pass: is_passing(&error) }
             }
@@ -95,24 +96,24 @@ impl Link {
             Err(Failure::Unknown(plan, why)) => {
                 log::warn!("the outcome of a commit is unknown and looked for: {why}");
                 events.unknown_outcomes += 1;
-                self.find_out(batch, plan, events).await
+                self.resolve_unknown_commit(batch, plan, events).await
             }
         }
     }
 
     /// Runs the batch once more, knowing what we may have committed already. The chats' locks make
     /// sure that the transaction that we lost has ended by then.
-    async fn find_out(
+    async fn resolve_unknown_commit(
         &mut self,
-        batch: &Batch,
+        batch: &[Write],
         plan: Plan<'_>,
         events: &mut WriterEvents,
     ) -> Attempt {
         let start = Instant::now();
-        let mut ours: Ours = plan.remember().collect();
+        let mut ours: MaybeCommitted = plan.remember().collect();
         loop {
             let why = match self.transact(batch, BEGIN, &ours, events).await {
-                Ok(written) => return Attempt::Done(written),
+                Ok(committed) => return Attempt::Done(committed),
                 Err(Failure::Refused(error)) => error.to_string(),
                 Err(Failure::Lost(why) | Failure::Stale(why)) => why,
                 Err(Failure::Unknown(plan, why)) => {
@@ -130,30 +131,30 @@ impl Link {
     /// Runs the batch in one transaction.
     async fn transact<'a>(
         &mut self,
-        batch: &'a Batch,
+        batch: &'a [Write],
         begin: &str,
-        ours: &Ours,
+        ours: &MaybeCommitted,
         events: &mut WriterEvents,
-    ) -> Result<Written, Failure<'a>> {
+    ) -> Result<Committed, Failure<'a>> {
         let mut connection =
             self.take(events).await.map_err(|error| Failure::Lost(error.to_string()))?;
         let work = async {
-            if batch.drafts.is_empty() && batch.marks.is_empty() {
+            if batch.iter().all(|write| write.op.changes().is_none()) {
                 return Ok(Work::Read(read_heads(&connection, batch).await?));
             }
             let prepared = prepare(&connection, batch, begin, ours, self.tells).await?;
             Ok(Work::Commit(Box::new(prepared)))
         };
         let error = match bounded(work).await {
-            Ok(Ok(Work::Read(written))) => {
+            Ok(Ok(Work::Read(committed))) => {
                 self.connection = Some(connection);
-                return Ok(written);
+                return Ok(committed);
             }
             Ok(Ok(Work::Commit(prepared))) => {
                 return match said(bounded(connection.batch_execute("COMMIT")).await) {
                     Ok(()) => {
                         self.connection = Some(connection);
-                        Ok(prepared.written(batch))
+                        Ok(prepared.committed())
                     }
                     Err(why) => Err(Failure::Unknown(prepared.plan, why)),
                 };
@@ -212,7 +213,7 @@ async fn connect(server: &Server, tells: bool) -> Result<AsyncPgConnection, Stor
 /// What a transaction has come to before its COMMIT.
 enum Work<'a> {
     /// Nothing is to be committed.
-    Read(Written),
+    Read(Committed),
     Commit(Box<Prepared<'a>>),
 }
 
@@ -230,63 +231,66 @@ struct Prepared<'a> {
     plan: Plan<'a>,
     rows: HashMap<(ChatId, Seq), Inserted>,
     marks: HashMap<(ChatId, UserId), Seq>,
-    heads: HashMap<ChatId, Seq>,
+    last_seqs: HashMap<ChatId, Seq>,
 }
 
 impl Prepared<'_> {
-    fn written(self, batch: &Batch) -> Written {
-        self.plan.written(batch, self.rows, &self.marks, &self.heads)
+    fn committed(self) -> Committed {
+        self.plan.committed(self.rows, self.marks, self.last_seqs)
     }
 }
 
 async fn prepare<'a>(
     connection: &AsyncPgConnection,
-    batch: &'a Batch,
+    batch: &'a [Write],
     begin: &str,
-    ours: &Ours,
+    ours: &MaybeCommitted,
     tells: bool,
 ) -> QueryResult<Prepared<'a>> {
-    let (ground, heads) = look(connection, batch, begin).await?;
-    let plan = plan::plan(batch, ground, ours);
+    let (snapshot, last_seqs) = look(connection, batch, begin).await?;
+    let plan = plan::plan(batch, snapshot, ours);
     let (rows, marks) = apply(connection, &plan, tells).await?;
-    Ok(Prepared { plan, rows, marks, heads })
+    Ok(Prepared { plan, rows, marks, last_seqs })
 }
 
 /// The first flight: what there is, under the locks.
 async fn look<'a>(
     connection: &AsyncPgConnection,
-    batch: &'a Batch,
+    batch: &'a [Write],
     begin: &str,
-) -> QueryResult<(Ground<'a>, HashMap<ChatId, Seq>)> {
-    let locked = batch.locked();
-    let chats: Vec<ChatId> = batch.drafts.iter().map(|draft| draft.chat_id).collect();
-    let authors: Vec<UserId> = batch.drafts.iter().map(|draft| draft.author).collect();
-    let client_ids: Vec<&str> = batch.drafts.iter().map(|draft| draft.client_id.as_str()).collect();
+) -> QueryResult<(Snapshot<'a>, HashMap<ChatId, Seq>)> {
+    let locked = plan::changed_chats(batch);
+    let asked = plan::asked_chats(batch);
+    let drafts: Vec<&Draft> = plan::drafts(batch).collect();
+    let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
+    let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
+    let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
 
     let [mut first, mut second, mut third, mut fourth] = [connection; 4];
     let begin = first.batch_execute(begin);
     let lock = LockChats { ids: &locked }.load::<(ChatId, Seq, Timestamp, Timestamp)>(&mut second);
     let find = FindMessages { chats: &chats, authors: &authors, client_ids: &client_ids };
     let find = unless(chats.is_empty(), find.load::<FoundRow>(&mut third));
-    let heads = FindHeads { ids: &batch.heads };
-    let heads = unless(batch.heads.is_empty(), heads.load::<(ChatId, Seq)>(&mut fourth));
+    let heads = FindHeads { ids: &asked };
+    let heads = unless(asked.is_empty(), heads.load::<(ChatId, Seq)>(&mut fourth));
     let ((), locked, found, heads) = try_join4(begin, lock, find, heads).await?;
 
     // Without a chat nothing is written, and there is no time to write it at.
     let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
-    let found = found.into_iter().filter_map(|(n, id, seq, created_at, body, nickname)| {
-        // The database counts from 1.
-        let draft = batch.drafts.get(usize::try_from(n - 1).ok()?)?;
-        let receipt = Receipt { id, seq, created_at };
-        Some((plan::key(draft), Found { receipt, body, nickname }))
-    });
+    let found =
+        found.into_iter().filter_map(|(n, id, seq, created_at, kind, content, nickname)| {
+            // The database counts from 1.
+            let draft = drafts.get(usize::try_from(n - 1).ok()?)?;
+            let receipt = Receipt { id, seq, created_at };
+            Some((plan::key(draft), Found { receipt, kind, content, nickname }))
+        });
     let found = found.collect();
     let times = locked.iter().map(|(chat, _, at, _)| (*chat, *at)).collect();
     let ends = locked.into_iter().map(|(chat, seq, ..)| (chat, seq)).collect();
-    Ok((Ground { heads: ends, times, found, now }, heads.into_iter().collect()))
+    Ok((Snapshot { heads: ends, times, found, now }, heads.into_iter().collect()))
 }
 
-type FoundRow = (i64, MessageId, Seq, Timestamp, String, Option<String>);
+type FoundRow = (i64, MessageId, Seq, Timestamp, MessageKind, String, Option<String>);
 
 type InsertedRow = (ChatId, Seq, MessageId, Option<String>);
 
@@ -303,7 +307,8 @@ async fn apply(
     let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
     let roles: Vec<Role> = drafts.iter().map(|draft| draft.role).collect();
-    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
+    let kinds: Vec<&str> = drafts.iter().map(|draft| draft.kind.as_str()).collect();
+    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.content.as_str()).collect();
     let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
     let (moved, moved_to): (Vec<ChatId>, Vec<Seq>) = plan.moved().into_iter().unzip();
     let (marked, marked_to): (Vec<_>, Vec<Seq>) = plan.marks.iter().map(|(k, v)| (*k, *v)).unzip();
@@ -322,6 +327,7 @@ async fn apply(
         seqs: &seqs,
         authors: &authors,
         roles: &roles,
+        kinds: &kinds,
         bodies: &bodies,
         client_ids: &client_ids,
     };
@@ -352,11 +358,10 @@ async fn unless<T: Default>(
     if idle { Ok(T::default()) } else { statement.await }
 }
 
-/// Asks for the ends of chats alone, which needs no transaction.
-async fn read_heads(mut connection: &AsyncPgConnection, batch: &Batch) -> QueryResult<Written> {
-    let heads = FindHeads { ids: &batch.heads };
+/// Reads the ends of chats alone, which needs no transaction.
+async fn read_heads(mut connection: &AsyncPgConnection, batch: &[Write]) -> QueryResult<Committed> {
+    let asked = plan::asked_chats(batch);
+    let heads = FindHeads { ids: &asked };
     let heads = heads.load::<(ChatId, Seq)>(&mut connection).await?;
-    let heads: HashMap<ChatId, Seq> = heads.into_iter().collect();
-    let heads = batch.heads.iter().map(|id| heads.get(id).copied().ok_or(Refusal::NoChat));
-    Ok(Written { heads: heads.collect(), ..Written::default() })
+    Ok(Committed::read(heads.into_iter().collect()))
 }

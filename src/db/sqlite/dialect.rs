@@ -10,7 +10,7 @@ use diesel::{
 };
 
 use crate::db::Range;
-use crate::db::admission::{Claims, Name};
+use crate::db::admission::{Name, StoredClaims};
 use crate::db::journal::Note;
 use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
@@ -172,7 +172,7 @@ pub fn ranges(
 /// Applies what newer tokens say.
 pub fn apply_claims(
     connection: &mut SqliteConnection,
-    claims: &[(UserId, Claims, String)],
+    claims: &[(UserId, StoredClaims, String)],
 ) -> QueryResult<()> {
     for (id, claims, searched) in claims {
         diesel::update(users::table.find(id))

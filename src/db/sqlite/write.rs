@@ -9,40 +9,49 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQue
 
 use super::File;
 use crate::db::outbox::NewOutboxRow;
-use crate::db::plan::{self, Found, Ground, Inserted, Ours, Plan};
+use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Snapshot};
 use crate::db::schema::{chats, messages, outbox, read_marks, users};
-use crate::db::writer::{Attempt, Batch, Written};
+use crate::db::write_op::Write;
+use crate::db::writer::Attempt;
 use crate::db::{StoreError, minute};
-use crate::domain::{ChatId, Draft, MessageId, Receipt, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Draft, MessageId, MessageKind, Receipt, Seq, Timestamp, UserId};
 
-/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has seven.
+/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has eight.
 const ROWS: usize = 1_000;
 
 /// How many ids go into one query.
 const IDS: usize = 10_000;
 
 /// Writes the batch in one transaction, in one hop to a blocking thread; with news of it, where
-/// somebody is told (`tells`).
-pub async fn write(file: &File, batch: Arc<Batch>, tells: bool) -> Attempt {
-    match file.write(move |connection| transact(connection, &batch, tells)).await {
-        Ok(written) => Attempt::Done(written),
+/// somebody is told (`tells`). Hands the batch back.
+pub async fn write(file: &File, batch: Vec<Write>, tells: bool) -> (Vec<Write>, Attempt) {
+    let batch = Arc::new(batch);
+    let theirs = Arc::clone(&batch);
+    let done = file.write(move |connection| transact(connection, &theirs, tells)).await;
+    let attempt = match done {
+        Ok(committed) => Attempt::Done(committed),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
         Err(StoreError::Internal(why) | StoreError::Setup(why)) => {
             Attempt::Refused { why, may_pass: false }
         }
-    }
+    };
+    (Arc::unwrap_or_clone(batch), attempt)
 }
 
-fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> QueryResult<Written> {
-    let heads = ends(connection, &batch.locked())?;
-    let ground = Ground {
+fn transact(
+    connection: &mut SqliteConnection,
+    batch: &[Write],
+    tells: bool,
+) -> QueryResult<Committed> {
+    let heads = ends(connection, &plan::changed_chats(batch))?;
+    let snapshot = Snapshot {
         heads: heads.iter().map(|(chat, seq, _)| (*chat, *seq)).collect(),
         times: heads.iter().map(|(chat, _, at)| (*chat, *at)).collect(),
         found: find(connection, batch)?,
         now: Timestamp::now(),
     };
-    // A transaction here is done or not when its call returns: none is ever looked for.
-    let plan = plan::plan(batch, ground, &Ours::new());
+    // A transaction here is done or not when its call returns: no outcome is unknown.
+    let plan = plan::plan(batch, snapshot, &MaybeCommitted::new());
     let inserted = insert(connection, &plan)?;
     for (chat, seq) in plan.moved() {
         diesel::update(chats::table.find(chat))
@@ -57,9 +66,9 @@ fn transact(connection: &mut SqliteConnection, batch: &Batch, tells: bool) -> Qu
         tell(connection, &plan)?;
     }
     let marks = raise(connection, &plan)?;
-    let heads = ends(connection, &batch.heads)?;
-    let heads = heads.into_iter().map(|(chat, seq, _)| (chat, seq)).collect();
-    Ok(plan.written(batch, inserted, &marks, &heads))
+    let last_seqs = ends(connection, &plan::asked_chats(batch))?;
+    let last_seqs = last_seqs.into_iter().map(|(chat, seq, _)| (chat, seq)).collect();
+    Ok(plan.committed(inserted, marks, last_seqs))
 }
 
 /// The last `seq` of those of the chats that exist, and when each was last written to.
@@ -81,21 +90,28 @@ fn ends(
 /// The messages that are known by the drafts' names.
 fn find<'a>(
     connection: &mut SqliteConnection,
-    batch: &'a Batch,
+    batch: &'a [Write],
 ) -> QueryResult<HashMap<plan::Key<'a>, Found>> {
     let mut found = HashMap::new();
-    for draft in &batch.drafts {
-        let row: Option<(MessageId, Seq, Timestamp, String)> = messages::table
+    for draft in plan::drafts(batch) {
+        let row: Option<(MessageId, Seq, Timestamp, MessageKind, String)> = messages::table
             .filter(messages::chat_id.eq(draft.chat_id))
             .filter(messages::author_id.eq(draft.author))
             .filter(messages::client_id.eq(draft.client_id.as_str()))
-            .select((messages::id, messages::seq, messages::created_at, messages::body))
+            .select((
+                messages::id,
+                messages::seq,
+                messages::created_at,
+                messages::kind,
+                messages::body,
+            ))
             .first(connection)
             .optional()?;
-        if let Some((id, seq, created_at, body)) = row {
+        if let Some((id, seq, created_at, kind, content)) = row {
             let receipt = Receipt { id, seq, created_at };
-            // Asked for where a message may be ours, which none is here.
-            found.insert(plan::key(draft), Found { receipt, body, nickname: None });
+            // The nickname is for a message that may be ours, which none is here.
+            let nickname = None;
+            found.insert(plan::key(draft), Found { receipt, kind, content, nickname });
         }
     }
     Ok(found)
@@ -116,7 +132,8 @@ fn insert(
                     messages::seq.eq(seq),
                     messages::author_id.eq(draft.author),
                     messages::author_role.eq(draft.role),
-                    messages::body.eq(draft.body.as_str()),
+                    messages::kind.eq(draft.kind.as_str()),
+                    messages::body.eq(draft.content.as_str()),
                     messages::client_id.eq(draft.client_id.as_str()),
                     messages::created_at.eq(plan.at(draft.chat_id)),
                 )

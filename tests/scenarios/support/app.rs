@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use frontdesk::actors::CrashOf;
 use frontdesk::application::{Application, Handle};
-use frontdesk::domain::{ChatId, SessionId};
+use frontdesk::domain::{ChatId, SessionId, Timings};
 use frontdesk::settings::Settings;
 use tokio::sync::oneshot;
 
@@ -28,36 +28,47 @@ pub struct TestApp {
     proxy: Option<Proxy>,
     database: Database,
     settings: Vec<(String, String)>,
+    timings: Timings,
 }
 
 impl TestApp {
     /// On a file of its own.
     pub async fn sqlite(settings: &[(&str, String)]) -> Self {
-        Self::on(Database::sqlite(), None, settings).await
+        Self::on(Database::sqlite(), None, &owned(settings), Timings::default()).await
     }
 
     /// On a PostgreSQL database of its own.
     pub async fn postgres(settings: &[(&str, String)]) -> Self {
-        Self::on(Database::postgres().await, None, settings).await
+        Self::on(Database::postgres().await, None, &owned(settings), Timings::default()).await
     }
 
-    async fn on(database: Database, proxy: Option<Proxy>, settings: &[(&str, String)]) -> Self {
-        let settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+    async fn on(
+        database: Database,
+        proxy: Option<Proxy>,
+        settings: &[(String, String)],
+        timings: Timings,
+    ) -> Self {
         let url = match &proxy {
             Some(proxy) => database.url_by_way_of(proxy.address()),
             None => database.url(),
         };
-        let node = Node::start(&url, &settings).await;
-        Self { node, proxy, database, settings }
+        let node = Node::start(&url, settings, timings).await;
+        Self { node, proxy, database, settings: settings.to_vec(), timings }
     }
 
     /// The same app, started anew behind a proxy that can be cut.
     pub async fn behind_a_proxy(self) -> Self {
-        let Self { node, database, settings, .. } = self;
+        let Self { node, database, settings, timings, .. } = self;
         drop(node);
         let proxy = Proxy::to(database.server()).await;
-        let settings: Vec<_> = settings.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
-        Self::on(database, Some(proxy), &settings).await
+        Self::on(database, Some(proxy), &settings, timings).await
+    }
+
+    /// The same app, started anew with other timers.
+    pub async fn with_timings(self, timings: Timings) -> Self {
+        let Self { node, proxy, database, settings, .. } = self;
+        drop(node);
+        Self::on(database, proxy, &settings, timings).await
     }
 
     pub fn proxy(&self) -> &Proxy {
@@ -87,7 +98,7 @@ impl TestApp {
 
     /// One more node on the same database, in this process.
     pub async fn another_node(&self) -> Node {
-        Node::start(&self.database.url(), &self.settings).await
+        Node::start(&self.database.url(), &self.settings, self.timings).await
     }
 
     /// One more node on the same database, in a process of its own.
@@ -123,7 +134,7 @@ struct Running {
 
 impl Node {
     /// Starts a server on its own thread, with its own actix system.
-    async fn start(database: &str, settings: &[(String, String)]) -> Self {
+    async fn start(database: &str, settings: &[(String, String)], timings: Timings) -> Self {
         let toml = format!(
             "server.bind = '127.0.0.1:0'\ndatabase.url = '{database}'\nauth.secret = \"{SECRET}\"\n"
         );
@@ -139,7 +150,7 @@ impl Node {
             .name("frontdesk".into())
             .spawn(move || {
                 actix::System::new().block_on(async move {
-                    let app = match Application::build(settings).await {
+                    let app = match Application::build_with(settings, timings).await {
                         Ok(app) => app,
                         Err(e) => return drop(tell.send(Err(format!("{e:#}")))),
                     };
@@ -216,6 +227,10 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn owned(settings: &[(&str, String)]) -> Vec<(String, String)> {
+    settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
 }
 
 /// Settings as they stand in the environment; of one named twice, the last.

@@ -4,11 +4,9 @@
 mod app;
 pub mod broker;
 pub mod client;
-mod database;
 mod http;
 mod own_broker;
 mod process;
-mod proxy;
 pub mod raw;
 pub mod service;
 pub mod tokens;
@@ -19,14 +17,13 @@ use std::time::Duration;
 pub use app::{Node, TestApp};
 pub use broker::TestBroker;
 pub use client::TestClient;
-pub use database::Database;
 pub use http::Reply;
 pub use own_broker::OwnBroker;
 pub use process::Process;
-pub use proxy::Proxy;
 pub use raw::RawClient;
 pub use serde_json::{Value, json};
 pub use service::{Service, routes};
+pub use testkit::{Cut, Database, Proxy};
 pub use tokens::{Person, admin, customer};
 
 /// How long anything that is waited for may take.

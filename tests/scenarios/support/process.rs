@@ -1,9 +1,9 @@
 //! The real binary, to be killed.
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use tempfile::NamedTempFile;
+use testkit::{Daemon, free_address};
 
 use super::app::environment;
 use super::{Node, eventually};
@@ -11,26 +11,23 @@ use super::{Node, eventually};
 /// `frontdesk serve` in a process of its own; dropping it kills it.
 pub struct Process {
     node: Node,
-    child: Child,
+    daemon: Daemon,
     log: NamedTempFile,
 }
 
 impl Process {
     /// Starts it with `settings`, and waits until it is ready.
     pub async fn start(settings: &[(&str, String)]) -> Self {
-        let address = free_address();
+        let address = free_address().expect("a port");
         let log = NamedTempFile::new().expect("a temporary file");
-        let child = Command::new(env!("CARGO_BIN_EXE_frontdesk"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
+        command
             .arg("serve")
             .env("FRONTDESK__SERVER__BIND", address.to_string())
             .envs(environment(settings))
-            .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.reopen().expect("a temporary file"))
-            .spawn()
-            .expect("the binary starts");
-        let process = Self { node: Node::elsewhere(address), child, log };
+            .current_dir(std::env::temp_dir());
+        let daemon = Daemon::start(&mut command, log.path()).expect("the binary starts");
+        let process = Self { node: Node::elsewhere(address), daemon, log };
         eventually("the process is ready", || async {
             let ready = process.node.try_get("/readyz").await?;
             (ready.status == 200).then_some(())
@@ -46,7 +43,7 @@ impl Process {
 
     /// How much memory it has, in bytes.
     pub fn resident(&self) -> u64 {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()));
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.daemon.id()));
         let pages =
             statm.expect("it runs").split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
         pages.expect("statm's second number is the resident set") * 4096
@@ -54,23 +51,14 @@ impl Process {
 
     /// Sends it a signal, by name.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.daemon.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
         assert!(sent.success(), "no signal {name}");
     }
 
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.daemon.kill();
     }
 }
 
@@ -80,10 +68,4 @@ impl std::ops::Deref for Process {
     fn deref(&self) -> &Node {
         &self.node
     }
-}
-
-/// An address that was free a moment ago: the kernel does not give a port twice in a row.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
 }

@@ -7,12 +7,8 @@ use tokio::time::timeout;
 
 use super::{DEADLINE, Node, Person};
 
-pub const CONTINUATION: u8 = 0x0;
-pub const TEXT: u8 = 0x1;
-pub const BINARY: u8 = 0x2;
-pub const CLOSE: u8 = 0x8;
-pub const PING: u8 = 0x9;
-pub const PONG: u8 = 0xA;
+pub use testkit::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
+use testkit::websocket::{push_header, push_masked, upgrade};
 
 /// What a frame may be built as, well or badly.
 pub struct RawFrame {
@@ -45,12 +41,11 @@ impl RawFrame {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = header(self.first, self.masked, self.payload.len() as u64);
+        let mut bytes = Vec::new();
         if self.masked {
-            let mask = [0x37, 0xFA, 0x21, 0x3D];
-            bytes.extend(mask);
-            bytes.extend(self.payload.iter().zip(mask.iter().cycle()).map(|(byte, m)| byte ^ m));
+            push_masked(&mut bytes, self.first, &self.payload);
         } else {
+            push_header(&mut bytes, self.first, false, self.payload.len() as u64);
             bytes.extend(&self.payload);
         }
         bytes
@@ -59,19 +54,8 @@ impl RawFrame {
 
 /// A frame's header, without the mask: it may promise any length.
 pub fn header(first: u8, masked: bool, length: u64) -> Vec<u8> {
-    let mask = if masked { 0x80 } else { 0 };
-    let mut bytes = vec![first];
-    match length {
-        0..=125 => bytes.push(mask | length as u8),
-        126..=0xFFFF => {
-            bytes.push(mask | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(mask | 127);
-            bytes.extend(length.to_be_bytes());
-        }
-    }
+    let mut bytes = Vec::new();
+    push_header(&mut bytes, first, masked, length);
     bytes
 }
 
@@ -112,15 +96,7 @@ impl RawClient {
         let stream = socket.connect(node.address()).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
         let mut client = Self { stream, unread: Vec::new() };
-        let token =
-            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             {token}\r\n",
-            node.address()
-        );
-        client.write(request).await;
+        client.write(upgrade(node.address(), "/ws", token)).await;
         let head = loop {
             if let Some(end) = client.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break client.unread.drain(..end + 4).collect::<Vec<u8>>();

@@ -1,9 +1,7 @@
 //! People, and the tokens that the host application would sign for them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
+pub use testkit::tokens::{now, sign as sign_with};
 
 /// `auth.secret` of every app under test.
 pub const SECRET: &str = "the-host-application's-secret-of-the-scenarios";
@@ -72,16 +70,4 @@ impl Person {
 /// Signs `claims` with the host application's secret.
 pub fn sign(claims: &Value) -> String {
     sign_with(claims, SECRET)
-}
-
-/// Signs `claims` with any secret.
-pub fn sign_with(claims: &Value, secret: &str) -> String {
-    encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes()))
-        .expect("claims can be signed")
-}
-
-/// Seconds since the epoch.
-pub fn now() -> i64 {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    i64::try_from(time.as_secs()).expect("a clock before the year 292,277,026,596")
 }

@@ -1,0 +1,101 @@
+//! Handle of a session: the one way to send to it, whatever its transport.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::room_actor::RoomActor;
+use crate::domain::{ChatId, SessionId};
+use crate::protocol::{Control, Ending, EphemeralKey, Posted, ServerEvent, Shared};
+use crate::session::{self, Budget};
+
+/// A message to a session, with rooms as they are addressed here.
+pub type ToSession = session::ToSession<Addr<RoomActor>>;
+
+impl Message for ToSession {
+    type Result = ();
+}
+
+/// Reaches a session. Cheap to clone; all clones share one place in its mailbox.
+#[derive(Clone)]
+pub struct SessionHandle(Arc<Parts>);
+
+struct Parts {
+    id: SessionId,
+    to: Recipient<ToSession>,
+    budget: Arc<Budget>,
+}
+
+impl SessionHandle {
+    /// A handle of the session that `to` hosts.
+    #[must_use]
+    pub fn new(id: SessionId, to: Recipient<ToSession>, budget: Arc<Budget>) -> Self {
+        Self(Arc::new(Parts { id, to, budget }))
+    }
+
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.0.budget
+    }
+
+    /// Sends messages of one chat, ascending, of `weight` bytes. `false` where the session cannot take
+    /// them: it is closed, and resumes.
+    #[must_use]
+    pub fn deliver(&self, chat: ChatId, messages: &Arc<[Posted]>, weight: usize) -> bool {
+        let permit = self.0.budget.take(messages.len(), weight);
+        let is_sent = permit.is_some_and(|permit| {
+            let messages = Arc::clone(messages);
+            self.0.to.try_send(ToSession::Deliver { chat, messages, permit }).is_ok()
+        });
+        self.or_close(is_sent)
+    }
+
+    /// Sends a control event. `false` where the session cannot take it: it is closed.
+    #[must_use]
+    pub fn control(&self, event: &Arc<Shared>) -> bool {
+        let permit = self.0.budget.take(1, event.weight());
+        let is_sent = permit.is_some_and(|permit| {
+            let event = ServerEvent::Control(Control::Shared(Arc::clone(event)));
+            self.0.to.try_send(ToSession::Event(event, permit)).is_ok()
+        });
+        self.or_close(is_sent)
+    }
+
+    /// Sends an ephemeral event. `false` where the session has no room for it: it is dropped.
+    #[must_use]
+    pub fn ephemeral(&self, key: EphemeralKey, event: &Arc<Shared>) -> bool {
+        self.0.budget.take_ephemeral(event.weight()).is_some_and(|permit| {
+            let event = ServerEvent::Ephemeral(key, Arc::clone(event));
+            self.0.to.try_send(ToSession::Event(event, permit)).is_ok()
+        })
+    }
+
+    /// Sends what the session is owed once: an answer, or a fact that its sender is bounded in.
+    pub fn send(&self, message: ToSession) {
+        self.0.to.do_send(message);
+    }
+
+    /// Ends the session.
+    pub fn close(&self, ending: Ending) {
+        self.0.to.do_send(ToSession::Close(ending));
+    }
+
+    /// Makes the session's host panic.
+    #[cfg(feature = "faults")]
+    pub fn crash(&self) {
+        self.send(ToSession::Crash);
+    }
+
+    fn or_close(&self, is_sent: bool) -> bool {
+        // Once: it is sent nothing after this.
+        if !is_sent && self.0.budget.give_up() {
+            self.close(Ending::SlowReader);
+        }
+        is_sent
+    }
+}

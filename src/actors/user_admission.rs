@@ -1,0 +1,140 @@
+//! Batched user admission: finds or makes the users and the customers' own chats, for all who came
+//! while the last ones were let in, so that a storm of connections is a few transactions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::batch_queue::BatchQueue;
+use super::caught::caught;
+use crate::db::{Admission, Store, StoreError};
+use crate::domain::{Identity, SharedRateLimit, UserId};
+use crate::metrics::{Metrics, Part};
+
+/// People let in together.
+const TOGETHER: usize = 256;
+/// People who wait; one more is `unavailable`.
+const MOST_WAITING: usize = 16_384;
+/// Users whose rate is remembered before those at rest are forgotten.
+const RATES: usize = 10_000;
+
+/// Asks for a user to be let in; answered over `reply`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AdmitUser {
+    pub identity: Identity,
+    pub reply: oneshot::Sender<Result<(Admission, Arc<UserRate>), StoreError>>,
+}
+
+/// The rate of a user's posts that come over no session. It is handed out with the admission, since
+/// every such request passes here anyway: taking a token then asks nobody.
+pub struct UserRate {
+    limit: SharedRateLimit,
+    began: Instant,
+}
+
+impl UserRate {
+    /// Takes one post's token.
+    ///
+    /// # Errors
+    /// The milliseconds until there is one again.
+    pub fn take(&self) -> Result<(), u64> {
+        self.limit.take(self.began.elapsed())
+    }
+}
+
+/// The rate that a user's posts over HTTP are held to.
+#[derive(Debug, Clone, Copy)]
+pub struct RateSettings {
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+pub struct UserAdmission {
+    store: Store,
+    queue: BatchQueue<AdmitUser>,
+    metrics: Arc<Metrics>,
+    rate: RateSettings,
+    rates: HashMap<UserId, Arc<UserRate>>,
+    /// Rates are counted from here: this clock does not step back.
+    began: Instant,
+}
+
+impl UserAdmission {
+    #[must_use]
+    pub fn new(store: Store, metrics: Arc<Metrics>, rate: RateSettings) -> Self {
+        let (queue, rates, began) = (BatchQueue::default(), HashMap::new(), Instant::now());
+        Self { store, queue, metrics, rate, rates, began }
+    }
+
+    fn rate_of(&mut self, user: UserId) -> Arc<UserRate> {
+        let (RateSettings { per_second, burst }, began) = (self.rate, self.began);
+        if self.rates.len() >= RATES && !self.rates.contains_key(&user) {
+            // A full bucket is as good as a new one, unless a request is about to take from it.
+            let now = began.elapsed();
+            self.rates.retain(|_, rate| !rate.limit.is_full(now) || Arc::strong_count(rate) > 1);
+        }
+        let rate = self.rates.entry(user).or_insert_with(|| {
+            Arc::new(UserRate { limit: SharedRateLimit::new(per_second, burst), began })
+        });
+        Arc::clone(rate)
+    }
+
+    fn run(&mut self, ctx: &mut Context<Self>) {
+        let mut places = TOGETHER;
+        let Some(run) = self.queue.begin(|_| {
+            places = places.saturating_sub(1);
+            places > 0
+        }) else {
+            return;
+        };
+        let (identities, replies): (Vec<_>, Vec<_>) =
+            run.into_iter().map(|AdmitUser { identity, reply }| (identity, reply)).unzip();
+        let store = self.store.clone();
+        let work = async move { store.admit(identities).await };
+        let work = caught(work, Part::Reception, Arc::clone(&self.metrics));
+        ctx.spawn(work.into_actor(self).map(move |admitted, this, ctx| {
+            match admitted {
+                Ok(admissions) => {
+                    for (reply, admission) in replies.into_iter().zip(admissions) {
+                        // A caller that has gone meanwhile is not told.
+                        let rate = this.rate_of(admission.user.id);
+                        drop(reply.send(Ok((admission, rate))));
+                    }
+                }
+                Err(error) => {
+                    for reply in replies {
+                        drop(reply.send(Err(error.clone())));
+                    }
+                }
+            }
+            this.queue.end();
+            this.run(ctx);
+        }));
+    }
+}
+
+impl Actor for UserAdmission {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MOST_WAITING);
+    }
+}
+
+impl Handler<AdmitUser> for UserAdmission {
+    type Result = ();
+
+    fn handle(&mut self, admit: AdmitUser, ctx: &mut Self::Context) {
+        if self.queue.len() >= MOST_WAITING {
+            let full = StoreError::Unavailable("too many wait to be let in".to_owned());
+            drop(admit.reply.send(Err(full)));
+            return;
+        }
+        self.queue.push(admit);
+        self.run(ctx);
+    }
+}

@@ -1,0 +1,113 @@
+//! Authenticate: a token becomes a user who is let in, and a service's name an author.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{AppState, chat_access};
+use crate::actors::{AdmitUser, Announce, UserRate};
+use crate::auth::{AdmitError, AuthenticatedUser, Claims};
+use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp};
+use crate::protocol::{Entry, Exception};
+pub use crate::session::Admitted;
+
+/// A user who was let in for one request, with what was read along with them.
+pub struct Caller {
+    pub user: AuthenticatedUser,
+    /// The access to the user's own chats: most requests need no second look.
+    pub(super) chats: Vec<ChatAccess>,
+    rate: Arc<UserRate>,
+}
+
+/// A service's user, who is not blocked.
+pub struct ServiceAuthor(Arc<Author>);
+
+impl Caller {
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.user.role()
+    }
+
+    /// Counts a post that comes over no session against its user's rate, on this node.
+    pub(super) fn take_token(&self, app: &AppState) -> Result<(), Exception> {
+        self.rate.take().map_err(|wait| {
+            app.metrics().requests_limited.inc();
+            Exception::rate_limited(wait)
+        })
+    }
+}
+
+impl ServiceAuthor {
+    /// Finds or makes the user of a service.
+    ///
+    /// # Errors
+    /// `forbidden` when blocked, `unavailable`.
+    pub async fn find(
+        app: &AppState,
+        role: Role,
+        name: String,
+        nickname: Option<String>,
+    ) -> Result<Self, Exception> {
+        let user = app.store().service_user(role, name, nickname).await?;
+        if user.blocked {
+            return Err(Exception::forbidden("this author is blocked"));
+        }
+        Ok(Self(user.author()))
+    }
+
+    pub(super) fn author(&self) -> Arc<Author> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// Checks a token.
+///
+/// # Errors
+/// `unauthenticated` or `token_expired`.
+pub fn verify(app: &AppState, token: &str) -> Result<Claims, Exception> {
+    Ok(app.verifier().verify(token, Timestamp::now())?)
+}
+
+/// Finds or makes the user of a token, and a customer's own chat.
+///
+/// # Errors
+/// `forbidden` when blocked, `unavailable` when the database does not answer.
+pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, Exception> {
+    let (reply, answer) = oneshot::channel();
+    let request = AdmitUser { identity: claims.identity().clone(), reply };
+    app.user_admission().try_send(request).map_err(|_| Exception::unavailable())?;
+    let (admission, rate) = answer.await.map_err(|_| Exception::unavailable())??;
+    let user = claims.admit(admission.user).map_err(|error| match error {
+        AdmitError::Blocked => Exception::forbidden("this user is blocked"),
+        AdmitError::OtherUser => {
+            log::error!("a token was answered with another user");
+            Exception::internal()
+        }
+    })?;
+    if let Some(chat) = admission.created_chat {
+        // Bounded: one for each customer who is seen for the first time.
+        let (chat, members) = (Arc::new(chat), vec![user.id()]);
+        app.chat_server().do_send(Announce { chat, members, except: None });
+    }
+    Ok(Caller { user, chats: admission.chats, rate })
+}
+
+/// Lets a user in for a session, with the further chats of `resume` that they may read.
+///
+/// # Errors
+/// Those of [`admit`].
+pub async fn connect(
+    app: &AppState,
+    claims: Claims,
+    mut resume: Vec<Entry>,
+) -> Result<Admitted, Exception> {
+    let Caller { user, mut chats, .. } = admit(app, claims).await?;
+    let is_further = |id: &ChatId| chats.iter().all(|known| known.chat_id != *id);
+    let further: Vec<ChatId> =
+        resume.iter().map(|entry| entry.chat_id).filter(is_further).collect();
+    if !further.is_empty() {
+        chats.extend(chat_access::readable(app, &user, further).await?);
+    }
+    resume.retain(|entry| chats.iter().any(|known| known.chat_id == entry.chat_id));
+    Ok(Admitted { user, chats, resume })
+}

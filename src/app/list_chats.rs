@@ -1,0 +1,31 @@
+//! List chats: all of them, or those of one user.
+
+use super::{Actor, AppState};
+use crate::db::{ChatPage, Scope};
+use crate::domain::{Chat, ChatAccess, UserId, access};
+use crate::protocol::Exception;
+
+/// The user id of nobody, who has read nothing and is a member nowhere.
+pub(super) const NOBODY: UserId = UserId(0);
+
+/// Lists a page of chats with the reader's access to them: to a user those that they may list, to a
+/// service all, or those that the user `of` is a member of.
+///
+/// # Errors
+/// `unavailable`.
+pub async fn list_chats(
+    app: &AppState,
+    actor: Actor<'_>,
+    of: Option<UserId>,
+    page: ChatPage,
+) -> Result<Vec<(Chat, ChatAccess)>, Exception> {
+    let (reader, scope) = match (actor, of) {
+        (Actor::User(caller), _) if access::may_list_all(caller.role()) => {
+            (caller.user.id(), Scope::All)
+        }
+        (Actor::User(caller), _) => (caller.user.id(), Scope::MemberOf),
+        (Actor::Service(_) | Actor::System, Some(user)) => (user, Scope::MemberOf),
+        (Actor::Service(_) | Actor::System, None) => (NOBODY, Scope::All),
+    };
+    Ok(app.store().chats(reader, scope, page).await?)
+}

@@ -1,0 +1,67 @@
+//! Manage users: list, create, block and unblock them.
+
+use super::{Actor, AppState};
+use crate::actors::UserChanged;
+use crate::db::UserFilter;
+use crate::domain::{Created, User, UserId, access};
+use crate::protocol::{Exception, NewUser};
+
+/// The proof that somebody may manage users, which each of these use cases asks for.
+pub struct UserManager<'a>(&'a AppState);
+
+impl<'a> UserManager<'a> {
+    /// Checks who acts.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check(app: &'a AppState, actor: Actor<'_>) -> Result<Self, Exception> {
+        let is_allowed = match actor {
+            Actor::User(caller) => access::may_manage_users(caller.role()),
+            Actor::Service(_) => false,
+            Actor::System => true,
+        };
+        if is_allowed {
+            Ok(Self(app))
+        } else {
+            Err(Exception::forbidden("only an admin may do this"))
+        }
+    }
+
+    /// Lists users in the order in which they were first seen.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn list_users(
+        &self,
+        filter: UserFilter,
+        after: Option<UserId>,
+        limit: i64,
+    ) -> Result<Vec<User>, Exception> {
+        Ok(self.0.store().users(filter, after, limit).await?)
+    }
+
+    /// Creates a user who may show a token of `issuer` later, or finds them.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn create_user(
+        &self,
+        issuer: String,
+        new: NewUser,
+    ) -> Result<Created<User>, Exception> {
+        let NewUser { subject, nickname, email } = new;
+        Ok(self.0.store().create_user(issuer, subject, nickname, email).await?)
+    }
+
+    /// Blocks a user, whose sessions on this node end at once, or unblocks them.
+    ///
+    /// # Errors
+    /// `user_not_found`, `unavailable`.
+    pub async fn block_user(&self, id: UserId, blocked: bool) -> Result<User, Exception> {
+        let user = self.0.store().set_blocked(id, blocked).await?;
+        let user = user.ok_or_else(|| Exception::user_not_found(id))?;
+        let (role, blocked) = (user.role, user.blocked);
+        self.0.chat_server().do_send(UserChanged { user: id, role, blocked });
+        Ok(user)
+    }
+}

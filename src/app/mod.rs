@@ -1,0 +1,44 @@
+//! Use cases: a file for each thing that somebody may do, whoever asks for it and over which way.
+//!
+//! A use case is told who acts, checks the access itself, and answers with values of the domain or
+//! an [`Exception`](crate::protocol::Exception). Sessions, HTTP and RPC only parse and render.
+
+pub mod authenticate;
+pub mod chat_access;
+pub mod create_chat;
+mod error;
+mod handshake;
+mod list_chats;
+mod list_messages;
+pub mod manage_users;
+pub mod mark_read;
+pub mod notify;
+mod own_chat;
+pub mod post_message;
+mod show_chat;
+mod show_user;
+mod state;
+
+pub use authenticate::{Admitted, Caller, ServiceAuthor};
+pub use create_chat::create_chat;
+pub use handshake::HandshakePermit;
+pub use list_chats::list_chats;
+pub use list_messages::list_messages;
+pub use manage_users::UserManager;
+pub use mark_read::mark_read;
+pub use own_chat::own_chat;
+pub use post_message::{PostedMessage, post_message};
+pub use show_chat::show_chat;
+pub use show_user::{UserKey, show_user};
+pub use state::{AppParts, AppState};
+
+/// The one who acts.
+#[derive(Clone, Copy)]
+pub enum Actor<'a> {
+    /// A user whose token was verified.
+    User(&'a Caller),
+    /// Another service, in the name that it gave itself.
+    Service(&'a ServiceAuthor),
+    /// The company's own systems, in no name: they read what an admin reads, and say nothing.
+    System,
+}

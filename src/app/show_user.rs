@@ -1,0 +1,27 @@
+//! Show a user to a service.
+
+use super::{Actor, AppState, UserManager};
+use crate::domain::{User, UserId};
+use crate::protocol::{Code, Exception};
+
+/// The two keys of a user.
+pub enum UserKey {
+    Id(UserId),
+    Identity { issuer: String, subject: String },
+}
+
+/// Finds a user, with what only who manages users may see.
+///
+/// # Errors
+/// `forbidden`, `user_not_found`, `unavailable`.
+pub async fn show_user(app: &AppState, actor: Actor<'_>, key: UserKey) -> Result<User, Exception> {
+    UserManager::check(app, actor)?;
+    match key {
+        UserKey::Id(id) => app.store().user(id).await?.ok_or_else(|| Exception::user_not_found(id)),
+        UserKey::Identity { issuer, subject } => {
+            app.store().find_identity(issuer, subject).await?.ok_or_else(|| {
+                Exception::new(Code::UserNotFound, "there is no user of this subject")
+            })
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Application state: the handles that use cases work with.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use actix::prelude::*;
+
+use crate::actors::{ChatServer, Outside, RoomDirectory, UserAdmission};
+use crate::auth::Verifier;
+use crate::db::Store;
+use crate::domain::{NodeId, Timings};
+use crate::metrics::Metrics;
+use crate::protocol;
+use crate::session::SessionConfig;
+use crate::settings::Limits;
+
+/// The handles that all threads share.
+pub struct AppParts {
+    /// Which node of the deployment this is.
+    pub node: NodeId,
+    pub store: Store,
+    pub verifier: Verifier,
+    pub chat_server: Addr<ChatServer>,
+    pub user_admission: Addr<UserAdmission>,
+    pub limits: Limits,
+    pub timings: Timings,
+    pub sessions: Arc<SessionConfig>,
+    pub metrics: Arc<Metrics>,
+    /// Sockets that have shown no token yet.
+    pub unauthenticated: AtomicUsize,
+    /// Other services; `None` without a broker.
+    pub integrations: Option<Outside>,
+}
+
+/// The application as one thread uses it; cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Inner>);
+
+struct Inner {
+    parts: Arc<AppParts>,
+    /// The thread's own cache of room addresses.
+    rooms: Addr<RoomDirectory>,
+}
+
+impl AppState {
+    /// The application for use on one thread.
+    #[must_use]
+    pub fn on(thread: &ArbiterHandle, parts: Arc<AppParts>) -> Self {
+        let chat_server = parts.chat_server.clone();
+        let rooms =
+            RoomDirectory::start_in_arbiter(thread, move |_| RoomDirectory::new(chat_server));
+        Self(Arc::new(Inner { parts, rooms }))
+    }
+
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.0.parts.node
+    }
+
+    /// The database, for reads.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.parts.limits
+    }
+
+    #[must_use]
+    pub fn timings(&self) -> &Timings {
+        &self.0.parts.timings
+    }
+
+    #[must_use]
+    pub fn sessions(&self) -> &Arc<SessionConfig> {
+        &self.0.parts.sessions
+    }
+
+    /// The bounds that requests are held against.
+    #[must_use]
+    pub fn request_limits(&self) -> protocol::Limits {
+        self.0.parts.sessions.requests
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.parts.metrics
+    }
+
+    #[must_use]
+    pub fn chat_server(&self) -> &Addr<ChatServer> {
+        &self.0.parts.chat_server
+    }
+
+    #[must_use]
+    pub fn integrations(&self) -> Option<&Outside> {
+        self.0.parts.integrations.as_ref()
+    }
+
+    pub(super) fn rooms(&self) -> &Addr<RoomDirectory> {
+        &self.0.rooms
+    }
+
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.0.parts.verifier
+    }
+
+    pub(super) fn user_admission(&self) -> &Addr<UserAdmission> {
+        &self.0.parts.user_admission
+    }
+
+    pub(super) fn unauthenticated(&self) -> &AtomicUsize {
+        &self.0.parts.unauthenticated
+    }
+}

@@ -1,0 +1,35 @@
+//! Timer durations that no operator sets: fixed in production, short in tests.
+
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Timings {
+    /// An empty room stays this long for who comes back.
+    pub room_idle: Duration,
+    /// A retired room stays this long for posts that are on their way to it.
+    pub drain_grace: Duration,
+    /// A retired room waits this long for its executor's answers.
+    pub drain_deadline: Duration,
+    /// Pause before a failed database read is tried again.
+    pub retry: Duration,
+    /// A session waits this long for the rooms that it enters.
+    pub room_timeout: Duration,
+    /// A session waits this long for its peer's close frame.
+    pub close_timeout: Duration,
+    /// Sessions have this long for their close frames before the server ends.
+    pub goodbye_grace: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            room_idle: Duration::from_secs(5),
+            drain_grace: Duration::from_secs(2),
+            drain_deadline: Duration::from_secs(30),
+            retry: Duration::from_millis(500),
+            room_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(1),
+            goodbye_grace: Duration::from_millis(300),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! One way out: all that a session may be sent, in four classes, encoded once per codec.
+
+use std::sync::{Arc, OnceLock};
+
+use bytestring::ByteString;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::view::entered;
+use super::{
+    ChatState, ChatView, Exception, Expires, MarkView, MessageView, ReceiptView, RequestId,
+    ServerTime, Welcome,
+};
+use crate::domain::{
+    Chat, ChatAccess, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, UserId,
+};
+
+/// An encoded text frame's payload: cheap to clone, shared by all that it goes to.
+pub type Frame = ByteString;
+
+/// A wire format of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// `frontdesk.v1.json`: `{"event", "id", "data"}`.
+    V1,
+}
+
+/// How many codecs there are.
+const CODECS: usize = 1;
+
+/// Something that a session may be sent.
+#[derive(Debug, Clone)]
+pub enum ServerEvent {
+    /// A message, which has a position. A session that cannot take it is closed and resumes.
+    Logged(Posted),
+    /// A state that a newer one with the same key replaces. It may be dropped.
+    Ephemeral(EphemeralKey, Arc<Shared>),
+    /// The one answer to a request.
+    Answer(Answer),
+    /// A fact about the session, or about chats. A session that cannot take it is closed.
+    Control(Control),
+}
+
+/// The identity of an ephemeral state: of its kind, there is one for a user in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EphemeralKey {
+    pub event: &'static str,
+    pub chat: ChatId,
+    pub user: UserId,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Ack(RequestId, AckData),
+    Refusal {
+        id: Option<RequestId>,
+        /// The event that was asked for, where it could be read.
+        event: Option<Box<str>>,
+        exception: Box<Exception>,
+    },
+}
+
+/// The `data` of an `ack`.
+#[derive(Debug, Clone)]
+pub enum AckData {
+    /// There is nothing to say.
+    Done,
+    Receipt {
+        chat: ChatId,
+        client_id: Arc<str>,
+        receipt: Receipt,
+        duplicate: bool,
+    },
+    Mark(MarkView),
+    Entered(Vec<ChatState>),
+    Chat {
+        chat: Box<Chat>,
+        access: ChatAccess,
+        viewer: Role,
+    },
+    Expires(Expires),
+    ServerTime(ServerTime),
+    /// A service's answer, as it stands; `null` where it answered nothing.
+    Service(Option<Box<RawValue>>),
+}
+
+/// What is neither a message nor an answer.
+#[derive(Debug, Clone)]
+pub enum Control {
+    Welcome(Box<Welcome>),
+    /// The server is about to close the session; with 0 the client is not to come back by itself.
+    Goodbye {
+        reason: &'static str,
+        retry_after_ms: u64,
+    },
+    Shared(Arc<Shared>),
+}
+
+/// The names of the events that the server sends.
+pub const SERVER_EVENTS: [&str; 8] = [
+    "ack",
+    "chat_created",
+    "chat_updated",
+    "exception",
+    "goodbye",
+    "receive_message",
+    "recv",
+    "welcome",
+];
+
+/// One encoding per codec, made when the first session needs it.
+#[derive(Debug, Default)]
+struct Encoded([OnceLock<Frame>; CODECS]);
+
+impl Encoded {
+    fn get(&self, codec: Codec, encode: impl FnOnce() -> Frame) -> Frame {
+        match self.0.get(codec as usize) {
+            Some(cell) => cell.get_or_init(encode).clone(),
+            None => encode(),
+        }
+    }
+}
+
+/// A message in the log, on its way to the sessions of its chat. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Posted(Arc<PostedParts>);
+
+#[derive(Debug)]
+struct PostedParts {
+    message: Message,
+    origin: Option<Origin>,
+    encoded: Encoded,
+}
+
+impl Posted {
+    /// Bytes that a message takes besides its texts.
+    const OVERHEAD: usize = 256;
+
+    /// A message; with the request that it came by, where that was on this node and is open.
+    #[must_use]
+    pub fn new(message: Message, origin: Option<Origin>) -> Self {
+        Self(Arc::new(PostedParts { message, origin, encoded: Encoded::default() }))
+    }
+
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.0.message
+    }
+
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        self.0.origin
+    }
+
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        let Message { id, seq, created_at, .. } = self.0.message;
+        Receipt { id, seq, created_at }
+    }
+
+    /// About how many bytes the message takes while it waits for a session.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.0.message.content.len() + self.0.message.client_id.len() + Self::OVERHEAD
+    }
+}
+
+impl Sequenced for Posted {
+    fn seq(&self) -> Seq {
+        self.0.message.seq
+    }
+}
+
+/// An event that goes to many sessions.
+#[derive(Debug)]
+pub struct Shared {
+    event: SharedEvent,
+    encoded: Encoded,
+}
+
+#[derive(Debug)]
+pub enum SharedEvent {
+    /// A chat was made, as this role sees it.
+    ChatCreated(Arc<Chat>, Role),
+    ChatUpdated(Arc<Chat>),
+    /// Another service's event, by its own name; `data` as it stands.
+    Push(Push),
+}
+
+/// What another service says to sessions. The name `recv` carries an answer.
+#[derive(Debug, Clone, Serialize, serde::Deserialize)]
+pub struct Push {
+    pub event: Box<str>,
+    pub data: Option<Box<RawValue>>,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(event: SharedEvent) -> Arc<Self> {
+        Arc::new(Self { event, encoded: Encoded::default() })
+    }
+
+    /// How many bytes the event takes while it waits for a session.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.frame(Codec::V1).len()
+    }
+
+    fn frame(&self, codec: Codec) -> Frame {
+        self.encoded.get(codec, || match &self.event {
+            SharedEvent::ChatCreated(chat, viewer) => {
+                encode("chat_created", None, ChatView::new(chat, *viewer))
+            }
+            SharedEvent::ChatUpdated(chat) => {
+                encode("chat_updated", None, ChatView::new(chat, Role::Admin))
+            }
+            SharedEvent::Push(Push { event, data }) => encode(event, None, data),
+        })
+    }
+}
+
+impl ServerEvent {
+    /// The frame for a session that speaks `codec`.
+    #[must_use]
+    pub fn frame(&self, codec: Codec) -> Frame {
+        match self {
+            Self::Logged(Posted(posted)) => posted
+                .encoded
+                .get(codec, || encode("receive_message", None, MessageView::from(&posted.message))),
+            Self::Ephemeral(_, shared) | Self::Control(Control::Shared(shared)) => {
+                shared.frame(codec)
+            }
+            Self::Answer(Answer::Ack(id, data)) => encode("ack", Some(id), data),
+            Self::Answer(Answer::Refusal { id, event, exception }) => {
+                refusal(id.as_ref(), event.as_deref(), exception)
+            }
+            Self::Control(Control::Welcome(welcome)) => encode("welcome", None, welcome),
+            Self::Control(Control::Goodbye { reason, retry_after_ms }) => {
+                goodbye(reason, *retry_after_ms)
+            }
+        }
+    }
+}
+
+impl Serialize for AckData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Done {}
+
+        match self {
+            Self::Done => Done {}.serialize(serializer),
+            Self::Receipt { chat, client_id, receipt, duplicate } => {
+                ReceiptView::new(*chat, client_id, *receipt, *duplicate).serialize(serializer)
+            }
+            Self::Mark(mark) => mark.serialize(serializer),
+            Self::Entered(states) => entered(states).serialize(serializer),
+            Self::Chat { chat, access, viewer } => {
+                ChatView::new(chat, *viewer).read_by(access).serialize(serializer)
+            }
+            Self::Expires(expires) => expires.serialize(serializer),
+            Self::ServerTime(time) => time.serialize(serializer),
+            Self::Service(value) => value.serialize(serializer),
+        }
+    }
+}
+
+/// What another service says to sessions, by its own name for it; `data` as it stands.
+#[must_use]
+pub fn pushed(event: &str, data: Option<&RawValue>) -> Frame {
+    encode(event, None, data)
+}
+
+/// What another service answered to a session's event; the fields of `data` as they stand.
+#[must_use]
+pub fn recv(data: &super::Fields<'_>) -> Frame {
+    format!(r#"{{"event":"recv","data":{{{data}}}}}"#).into()
+}
+
+/// The longest name of an event that an exception repeats, in characters; a longer one is cut off.
+const EVENT_CHARS: usize = 64;
+
+fn refusal(id: Option<&RequestId>, event: Option<&str>, exception: &Exception) -> Frame {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire<'a> {
+        status: &'static str,
+        code: &'static str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_seq: Option<Seq>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    }
+    let wire = Wire {
+        status: "error",
+        code: exception.code.as_str(),
+        message: &exception.message,
+        event: event.map(|event| match event.char_indices().nth(EVENT_CHARS) {
+            Some((end, _)) => event.get(..end).unwrap_or_default(),
+            None => event,
+        }),
+        last_seq: exception.last_seq,
+        retry_after_ms: exception.retry_after_ms,
+    };
+    encode("exception", id, wire)
+}
+
+fn goodbye(reason: &'static str, retry_after_ms: u64) -> Frame {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        reason: &'static str,
+        retry_after_ms: u64,
+    }
+    encode("goodbye", None, Wire { reason, retry_after_ms })
+}
+
+fn encode(event: &str, id: Option<&RequestId>, data: impl Serialize) -> Frame {
+    #[derive(Serialize)]
+    struct Envelope<'a, T> {
+        event: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RequestId>,
+        data: T,
+    }
+    // A message's frame is its text and about 200 bytes; most texts are short.
+    let mut text = Vec::with_capacity(384);
+    match serde_json::to_writer(&mut text, &Envelope { event, id, data }) {
+        // serde_json writes UTF-8 alone, so this copies nothing and cannot fail.
+        Ok(()) => ByteString::try_from(text).unwrap_or_default(),
+        Err(error) => {
+            log::error!("cannot encode {event}: {error}");
+            ByteString::from_static("")
+        }
+    }
+}

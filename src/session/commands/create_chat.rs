@@ -1,0 +1,50 @@
+//! `create_chat`: a group by an admin, or a customer's own chat.
+
+use serde_json::value::RawValue;
+
+use super::Waiting;
+use crate::domain::{Chat, ChatAccess};
+use crate::protocol::{
+    AckData, Exception, Limits, NewChat, RequestId, WireChat, parse_data,
+};
+use crate::session::{Ask, Session, Turn};
+
+pub const NAME: &str = "create_chat";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Data(NewChat);
+
+impl Data {
+    pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, Exception> {
+        let wire: WireChat = parse_data(data, "data")?;
+        wire.check("data", limits).map(Self)
+    }
+
+    pub fn act<R: Clone>(
+        self,
+        session: &mut Session<R>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), Exception> {
+        session.ask(Ask::CreateChat(self.0), Waiting::Create { request }, turn);
+        Ok(())
+    }
+}
+
+/// The chat was made, or found.
+pub(super) fn created<R: Clone>(
+    session: &mut Session<R>,
+    created: Result<(Box<Chat>, ChatAccess), Exception>,
+    request: Option<RequestId>,
+    turn: &mut Turn<'_, R>,
+) {
+    let Some(live) = session.live() else { return };
+    match created {
+        Ok((chat, access)) if live.streams.contains(chat.id) => {
+            let viewer = live.user.role();
+            turn.ack(request, AckData::Chat { chat, access, viewer });
+        }
+        Ok((chat, access)) => session.enter_created(chat, access, request, turn),
+        Err(exception) => turn.refuse(request, Some(NAME), exception.within("data")),
+    }
+}

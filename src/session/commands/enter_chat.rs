@@ -1,0 +1,66 @@
+//! `enter_chat`: into the rooms of further chats, or back to a position in the same ones.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Waiting;
+use crate::domain::{ChatId, access};
+use crate::protocol::{
+    Entry, Exception, Limits, RequestId, WireEntry, counted, parse_data,
+};
+use crate::session::{Ask, Session, Turn};
+
+pub const NAME: &str = "enter_chat";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Data(Vec<Entry>);
+
+impl Data {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            chat_ids: Option<Vec<ChatId>>,
+            chats: Option<Vec<WireEntry>>,
+        }
+        let Wire { chat_ids, chats } = parse_data(data, "data")?;
+        let entries = match (chat_ids, chats) {
+            (Some(ids), None) => {
+                counted(&ids, "data.chatIds")?;
+                Entry::at_the_end(ids, "data.chatIds")?
+            }
+            (None, Some(chats)) => {
+                counted(&chats, "data.chats")?;
+                Entry::check_all(chats, "data.chats")?
+            }
+            (None, None) => {
+                return Err(Exception::bad_request("data.chatIds", "is missing (or data.chats)"));
+            }
+            (Some(_), Some(_)) => {
+                let problem = "stands beside data.chatIds, one is allowed";
+                return Err(Exception::bad_request("data.chats", problem));
+            }
+        };
+        Ok(Self(entries))
+    }
+
+    pub fn act<R: Clone>(
+        self,
+        session: &mut Session<R>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), Exception> {
+        let Self(entries) = self;
+        let most = session.config.chats_entered;
+        let Some(live) = session.live() else { return Ok(()) };
+        let is_further = |entry: &&Entry| !live.streams.contains(entry.chat_id);
+        if live.streams.len() + entries.iter().filter(is_further).count() > most {
+            return Err(Exception::forbidden(format!(
+                "a session may be in {most} chats, leave some first"
+            )));
+        }
+        let chats = entries.iter().map(|entry| entry.chat_id).collect();
+        session.ask(Ask::Access(chats, access::may_read), Waiting::Enter { entries, request }, turn);
+        Ok(())
+    }
+}

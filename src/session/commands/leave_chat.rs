@@ -1,0 +1,49 @@
+//! `leave_chat`: out of the rooms of chats.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::{ChatId, access};
+use crate::protocol::{AckData, Exception, Limits, RequestId, counted, parse_data};
+use crate::session::{Action, Session, Turn};
+
+pub const NAME: &str = "leave_chat";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Data(Vec<ChatId>);
+
+impl Data {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            chat_ids: Vec<ChatId>,
+        }
+        let Wire { chat_ids } = parse_data(data, "data")?;
+        counted(&chat_ids, "data.chatIds")?;
+        Ok(Self(chat_ids))
+    }
+
+    pub fn act<R: Clone>(
+        self,
+        session: &mut Session<R>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), Exception> {
+        let Self(chats) = self;
+        let Some(live) = session.live() else { return Ok(()) };
+        let role = live.user.role();
+        let may_leave = |chat: &ChatId| {
+            live.own.as_ref().is_none_or(|own| own.chat_id != *chat || access::may_leave(role, own))
+        };
+        if !chats.iter().all(may_leave) {
+            return Err(Exception::forbidden("a customer is always in the own chat"));
+        }
+        for chat in &chats {
+            session.forget(*chat, turn);
+        }
+        turn.act(Action::Leave(chats));
+        turn.ack(request, AckData::Done);
+        Ok(())
+    }
+}

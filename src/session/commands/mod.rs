@@ -1,0 +1,167 @@
+//! Commands of clients: a file each, with its name, its data and its act, and a line in the table.
+
+use super::{Action, Answered, Ask, Session, Turn};
+use crate::auth::AuthenticatedUser;
+use crate::domain::{Chat, ChatAccess, ChatId, Seq, access};
+use crate::protocol::{Code, Entry, Envelope, Exception, Outgoing, RequestId};
+
+/// The table of commands.
+macro_rules! commands {
+    ($($command:ident),+ $(,)?) => {
+        $(pub mod $command;)+
+
+        /// The names of all commands.
+        pub const NAMES: &[&str] = &[$($command::NAME),+];
+
+        /// Reads the command that an envelope names, and does it.
+        ///
+        /// # Errors
+        /// An unknown event, or `data` that is not as the command needs it: the message names the path.
+        pub(super) fn run<R: Clone>(
+            session: &mut Session<R>,
+            envelope: &Envelope<'_>,
+            turn: &mut Turn<'_, R>,
+        ) -> Result<(), Exception> {
+            let limits = session.config.requests;
+            match &*envelope.event {
+                $($command::NAME => {
+                    let data = $command::Data::parse(envelope.data, &limits)?;
+                    data.act(session, envelope.id.clone(), turn)
+                })+
+                event => {
+                    let event: String = event.chars().take(64).collect();
+                    Err(Exception::new(Code::UnknownEvent, format!("there is no event {event:?}")))
+                }
+            }
+        }
+    };
+}
+
+commands![
+    authenticate,
+    enter_chat,
+    leave_chat,
+    create_chat,
+    watch_chats,
+    send_message,
+    read_message,
+    ping,
+];
+
+/// The command that waits for a use case; no further frame is read meanwhile.
+pub enum Waiting {
+    Renew {
+        request: Option<RequestId>,
+    },
+    /// Access to a chat whose room the session is not in.
+    Visit {
+        chat: ChatId,
+        request: Option<RequestId>,
+        visit: Visit,
+    },
+    Enter {
+        entries: Vec<Entry>,
+        request: Option<RequestId>,
+    },
+    Create {
+        request: Option<RequestId>,
+    },
+}
+
+/// A call that follows once the access is known.
+pub enum Visit {
+    Post(Outgoing),
+    Mark(Seq),
+}
+
+impl<R: Clone> Session<R> {
+    /// Asks a use case, and waits for its answer.
+    fn ask(&mut self, ask: Ask, waiting: Waiting, turn: &mut Turn<'_, R>) {
+        if let Some(session) = self.live() {
+            session.waiting = Some(waiting);
+            turn.act(Action::Ask(ask));
+        }
+    }
+
+    /// Asks for the access to a chat whose room the session is not in, and goes on with `visit`.
+    fn visit(
+        &mut self,
+        chat: ChatId,
+        request: Option<RequestId>,
+        visit: Visit,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let verb = match visit {
+            Visit::Post(_) => access::may_post,
+            Visit::Mark(_) => access::may_read,
+        };
+        self.ask(Ask::Access(vec![chat], verb), Waiting::Visit { chat, request, visit }, turn);
+    }
+
+    /// A use case has answered.
+    pub(super) fn answered(&mut self, answer: Answered, turn: &mut Turn<'_, R>) {
+        match answer {
+            Answered::JoinSent(is_sent) => self.join_sent(is_sent, turn),
+            Answered::Authenticated(Ok(admitted)) => self.admitted(*admitted, turn),
+            Answered::Authenticated(Err(exception)) => self.not_authenticated(exception, turn),
+            Answered::ForwardAccess(access) => self.forward_access(access, turn),
+            Answered::Forwarded(number, outcome) => self.forwarded(number, outcome, turn),
+            Answered::Renewed(user) => self.renewed(user, turn),
+            Answered::Access(access) => self.access_known(access, turn),
+            Answered::ChatCreated(created) => self.chat_created(created, turn),
+        }
+    }
+
+    fn take_waiting(&mut self) -> Option<Waiting> {
+        self.live()?.waiting.take()
+    }
+
+    fn renewed(&mut self, user: Result<AuthenticatedUser, Exception>, turn: &mut Turn<'_, R>) {
+        if let Some(Waiting::Renew { request }) = self.take_waiting() {
+            authenticate::renewed(self, user, request, turn);
+        }
+    }
+
+    fn access_known(&mut self, access: Result<Vec<ChatAccess>, Exception>, turn: &mut Turn<'_, R>) {
+        match (self.take_waiting(), access) {
+            (Some(Waiting::Enter { entries, request }), Ok(chats)) => {
+                self.enter(&entries, chats, request, turn);
+            }
+            (Some(Waiting::Enter { request, .. }), Err(exception)) => {
+                turn.refuse(request, Some(enter_chat::NAME), exception);
+            }
+            (Some(Waiting::Visit { chat, request, visit }), Ok(_)) => {
+                if let Some(session) = self.live() {
+                    session.rooms.visited(chat, &session.streams);
+                }
+                match visit {
+                    Visit::Post(message) => {
+                        send_message::post(self, chat, message, request, turn);
+                    }
+                    Visit::Mark(seq) => read_message::mark(self, chat, seq, request, turn),
+                }
+            }
+            (Some(Waiting::Visit { request, visit, .. }), Err(exception)) => {
+                let name = match visit {
+                    Visit::Post(_) => send_message::NAME,
+                    Visit::Mark(_) => read_message::NAME,
+                };
+                turn.refuse(request, Some(name), exception);
+            }
+            _ => {}
+        }
+    }
+
+    fn chat_created(
+        &mut self,
+        created: Result<(Box<Chat>, ChatAccess), Exception>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        if let Some(Waiting::Create { request }) = self.take_waiting() {
+            create_chat::created(self, created, request, turn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

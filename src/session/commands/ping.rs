@@ -1,0 +1,29 @@
+//! `ping`: the server's time.
+
+use serde_json::value::RawValue;
+
+use crate::protocol::{AckData, Exception, Limits, RequestId, ServerTime};
+use crate::session::{Session, Turn};
+
+pub const NAME: &str = "ping";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Data;
+
+impl Data {
+    /// Takes anything.
+    pub fn parse(_: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+        Ok(Self)
+    }
+
+    pub fn act<R: Clone>(
+        self,
+        _: &mut Session<R>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), Exception> {
+        let server_time = turn.now();
+        turn.ack(request, AckData::ServerTime(ServerTime { server_time }));
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! `send_message`: a message for the log.
+
+use serde_json::value::RawValue;
+
+use super::Visit;
+use crate::domain::ChatId;
+use crate::protocol::{Exception, Limits, Outgoing, RequestId, WireMessage, parse_data};
+use crate::session::requests::Kind;
+use crate::session::{Action, NewPost, RoomCall, Session, Turn};
+
+pub const NAME: &str = "send_message";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Missing, it is a customer's own chat.
+    chat: Option<ChatId>,
+    message: Outgoing,
+}
+
+impl Data {
+    pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, Exception> {
+        let wire: WireMessage = parse_data(data, "data")?;
+        Ok(Self { chat: wire.chat_id, message: wire.check("data", limits)? })
+    }
+
+    pub fn act<R: Clone>(
+        self,
+        session: &mut Session<R>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), Exception> {
+        let Some(live) = session.live() else { return Ok(()) };
+        let chat = self
+            .chat
+            .or_else(|| live.own.map(|own| own.chat_id))
+            .ok_or_else(|| Exception::bad_request("data.chatId", "is missing"))?;
+        if live.rooms.contains(chat) {
+            post(session, chat, self.message, request, turn);
+        } else {
+            session.visit(chat, request, Visit::Post(self.message), turn);
+        }
+        Ok(())
+    }
+}
+
+/// Hands a message to its chat's room.
+pub(super) fn post<R: Clone>(
+    session: &mut Session<R>,
+    chat: ChatId,
+    message: Outgoing,
+    request: Option<RequestId>,
+    turn: &mut Turn<'_, R>,
+) {
+    let Some(live) = session.live() else { return };
+    let author = live.user.author();
+    let draft = message.into_draft(&author, chat);
+    let kind = Kind::Post {
+        client_id: draft.client_id.as_str().into(),
+        above: live.streams.end(chat),
+        bytes: draft.content.as_str().len(),
+        stored: None,
+    };
+    let nonce = live.requests.open(request, chat, kind);
+    let room = live.rooms.call(chat);
+    turn.act(Action::Call { chat, room, call: RoomCall::Post(NewPost { nonce, draft, author }) });
+}

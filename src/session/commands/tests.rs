@@ -1,0 +1,127 @@
+use super::*;
+use crate::domain::{Body, ClientId};
+use crate::protocol::Limits;
+
+const LIMITS: Limits = Limits { message_chars: 10, title_chars: 5, group_members: 3 };
+
+/// Reads the data of a command by its name.
+macro_rules! parse {
+    ($command:ident, $data:expr) => {
+        $command::Data::parse(Some(&raw($data)), &LIMITS)
+    };
+}
+
+fn raw(data: &str) -> Box<serde_json::value::RawValue> {
+    serde_json::value::RawValue::from_string(data.into()).expect("JSON")
+}
+
+#[test]
+fn a_refusal_names_the_path() {
+    macro_rules! refused {
+        ($command:ident, $data:expr, $code:ident, $path:expr) => {
+            let exception = parse!($command, $data).expect_err($data);
+            assert_eq!(
+                (exception.code, exception.path.as_deref()),
+                (Code::$code, Some($path)),
+                "{} {}",
+                stringify!($command),
+                $data
+            );
+        };
+    }
+    refused!(send_message, "{}", BadRequest, "data.message");
+    refused!(send_message, "null", BadRequest, "data.message");
+    refused!(send_message, r#"{"message":null}"#, BadRequest, "data.message");
+    refused!(send_message, r#"{"message":7}"#, BadRequest, "data.message");
+    refused!(send_message, r#"{"message":"  "}"#, BadRequest, "data.message");
+    refused!(send_message, r#"{"message":"a\u0000"}"#, BadRequest, "data.message");
+    refused!(send_message, r#"{"message":"12345678901"}"#, TooLarge, "data.message");
+    refused!(send_message, r#"{"message":"a","chatId":"1"}"#, BadRequest, "data.chatId");
+    refused!(
+        send_message,
+        r#"{"message":"a","chatId":9223372036854775808}"#,
+        BadRequest,
+        "data.chatId"
+    );
+    refused!(send_message, r#"{"message":"a","clientId":""}"#, BadRequest, "data.clientId");
+    refused!(send_message, r#"{"message":"a","clientId":7}"#, BadRequest, "data.clientId");
+    refused!(send_message, r#"{"message":"a","expectSeq":-1}"#, BadRequest, "data.expectSeq");
+    refused!(send_message, r#"{"message":"a","expectSeq":1.5}"#, BadRequest, "data.expectSeq");
+    refused!(send_message, "[]", BadRequest, "data");
+    refused!(read_message, r#"{"chatId":1}"#, BadRequest, "data.seq");
+    refused!(read_message, r#"{"seq":1}"#, BadRequest, "data.chatId");
+    refused!(read_message, r#"{"chatId":1,"seq":-1}"#, BadRequest, "data.seq");
+    refused!(enter_chat, "{}", BadRequest, "data.chatIds");
+    refused!(enter_chat, r#"{"chatIds":[]}"#, BadRequest, "data.chatIds");
+    refused!(enter_chat, r#"{"chatIds":[1,"a"]}"#, BadRequest, "data.chatIds[1]");
+    refused!(enter_chat, r#"{"chats":[{"afterSeq":1}]}"#, BadRequest, "data.chats[0].chatId");
+    refused!(
+        enter_chat,
+        r#"{"chats":[{"chatId":1,"afterSeq":-1}]}"#,
+        BadRequest,
+        "data.chats[0].afterSeq"
+    );
+    refused!(enter_chat, r#"{"chats":[[1,2]]}"#, BadRequest, "data.chats[0]");
+    refused!(leave_chat, "{}", BadRequest, "data.chatIds");
+    refused!(create_chat, r#"{"userIds":[]}"#, BadRequest, "data.userIds");
+    refused!(create_chat, r#"{"userIds":[1,2,3,4]}"#, BadRequest, "data.userIds");
+    refused!(create_chat, r#"{"userIds":[1],"title":"123456"}"#, TooLarge, "data.title");
+    refused!(watch_chats, r#"{"watch":"yes"}"#, BadRequest, "data.watch");
+    refused!(watch_chats, "[true]", BadRequest, "data");
+    refused!(authenticate, "{}", BadRequest, "data.token");
+    refused!(
+        authenticate,
+        r#"{"token":"t","resume":[{"chatId":true}]}"#,
+        BadRequest,
+        "data.resume[0].chatId"
+    );
+}
+
+#[test]
+fn a_message_is_read_with_all_that_may_stand_beside_it() {
+    let data = r#"{"message":"hi","chatId":3,"clientId":"c","expectSeq":0,"x":1}"#;
+    let message = Outgoing {
+        body: Body::parse("hi".into(), 10).expect("a body"),
+        client_id: ClientId::parse("c".into()).ok(),
+        expect_seq: Some(Seq(0)),
+    };
+    let read = parse!(send_message, data).expect(data);
+    assert_eq!(
+        format!("{read:?}"),
+        format!("Data {{ chat: Some(ChatId(3)), message: {message:?} }}")
+    );
+}
+
+#[test]
+fn the_same_chat_twice_counts_once_the_last_one() {
+    let data = r#"{"chats":[{"chatId":1,"afterSeq":5},{"chatId":2},{"chatId":1,"afterSeq":3}]}"#;
+    let entries = vec![
+        Entry { chat_id: ChatId(1), after_seq: Some(Seq(3)) },
+        Entry { chat_id: ChatId(2), after_seq: None },
+    ];
+    assert_eq!(format!("{:?}", parse!(enter_chat, data)), format!("Ok(Data({entries:?}))"));
+}
+
+#[test]
+fn at_most_a_hundred_chats_are_named_at_once() {
+    let ids = |count: usize| format!(r#"{{"chatIds":{:?}}}"#, (0..count).collect::<Vec<_>>());
+    assert!(parse!(enter_chat, &ids(100)).is_ok());
+    assert!(parse!(enter_chat, &ids(101)).is_err());
+}
+
+#[test]
+fn names_of_the_protocol_are_reserved_and_documented() {
+    use crate::domain::PROTOCOL_EVENTS;
+    use crate::protocol::SERVER_EVENTS;
+
+    /// Reserved for what clients and servers of later versions say.
+    const LATER: [&str; 3] = ["message_read", "presence", "typing"];
+
+    let mut names = [NAMES, &SERVER_EVENTS, &LATER].concat();
+    names.sort_unstable();
+    assert_eq!(names, PROTOCOL_EVENTS);
+    let document = include_str!("../../../docs/PROTOCOL.md");
+    for name in [NAMES, &SERVER_EVENTS].concat() {
+        assert!(document.contains(&format!("`{name}`")), "{name} is not documented");
+    }
+}

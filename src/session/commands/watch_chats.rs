@@ -1,0 +1,36 @@
+//! `watch_chats`: news of every chat, for admins.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::access;
+use crate::protocol::{AckData, Exception, Limits, RequestId, parse_data};
+use crate::session::{Action, Session, Turn};
+
+pub const NAME: &str = "watch_chats";
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub struct Data {
+    watch: bool,
+}
+
+impl Data {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+        parse_data(data, "data")
+    }
+
+    pub fn act<R: Clone>(
+        self,
+        session: &mut Session<R>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), Exception> {
+        let Some(live) = session.live() else { return Ok(()) };
+        if !access::may_watch(live.user.role()) {
+            return Err(Exception::forbidden("only admins watch chats"));
+        }
+        turn.act(Action::Watch(self.watch));
+        turn.ack(request, AckData::Done);
+        Ok(())
+    }
+}

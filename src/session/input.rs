@@ -1,0 +1,145 @@
+//! Inputs: all that a session hears.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::{Permit, Timer};
+use crate::auth::AuthenticatedUser;
+use crate::domain::{Chat, ChatAccess, ChatId, Draft, PostResult, Replay, Role, Seq};
+use crate::protocol::{Ending, Entry, Exception, MarkView, Posted, ServerEvent, Shared};
+
+/// One input of a session.
+pub enum Input<'a, R> {
+    /// A frame's text.
+    Text(&'a str),
+    /// A frame that is not text; the reason is for the client.
+    Unreadable(&'static str),
+    FromServer(ToSession<R>),
+    Answered(Answered),
+    Timer(Timer),
+    /// The transport ends: the client closed, broke the rules, or is gone.
+    End(Ending),
+}
+
+/// A message from a room, ChatServer or a use case to a session.
+pub enum ToSession<R> {
+    Attached(Box<Attached<R>>),
+    /// A room could not let the session in.
+    NotAttached {
+        chat: ChatId,
+        purpose: Purpose,
+    },
+    /// ChatServer has passed a call on, to this room.
+    RoomIs {
+        chat: ChatId,
+        room: R,
+    },
+    /// ChatServer took no call for this chat: its mailbox is full.
+    NotRouted(ChatId),
+    /// Messages of one chat, ascending.
+    Deliver {
+        chat: ChatId,
+        messages: Arc<[Posted]>,
+        permit: Permit,
+    },
+    /// A page of missed messages; `None` where it could not be read.
+    Page {
+        chat: ChatId,
+        after: Seq,
+        messages: Option<Arc<[Posted]>>,
+    },
+    /// An ephemeral or a control event.
+    Event(ServerEvent, Permit),
+    /// The answer to a call to a room.
+    Outcome {
+        nonce: u64,
+        outcome: Outcome,
+    },
+    Close(Ending),
+    /// The stored role may be another one now; a session ends only if it may do less by that.
+    RoleChanged(Role),
+    /// A test makes the session's host panic.
+    #[cfg(feature = "faults")]
+    Crash,
+}
+
+/// A room has let the session in: it delivers what follows `head`.
+pub struct Attached<R> {
+    pub chat: ChatId,
+    pub room: R,
+    pub head: Seq,
+    pub replay: Replay,
+    pub purpose: Purpose,
+}
+
+/// The reason for which a session is put into a room.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// It joins; by the session's number of the join.
+    Join(u64),
+    /// The chat has just been made; the events say so, to admins and to others.
+    Created { to_admins: Arc<Shared>, to_others: Arc<Shared> },
+    /// The room that it was in has died.
+    Replaced,
+}
+
+/// A chat to join, with what the database says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JoinChat {
+    pub chat: ChatId,
+    /// The position to go on from; `None` is the end.
+    pub after: Option<Seq>,
+    pub last_seq: Seq,
+}
+
+/// A room's answer to a call.
+#[derive(Debug)]
+pub enum Outcome {
+    Post(PostOutcome),
+    Mark(MarkOutcome),
+}
+
+/// A room's answer to a post.
+#[derive(Debug)]
+pub enum PostOutcome {
+    Stored(PostResult),
+    /// The room has retired; the same goes to the one that ChatServer knows.
+    Moved(Box<Draft>),
+}
+
+/// A room's answer to a read mark.
+#[derive(Debug)]
+pub enum MarkOutcome {
+    Done(Result<MarkView, Exception>),
+    /// The room has retired; the same goes to the one that ChatServer knows.
+    Moved,
+}
+
+/// The answer of a use case.
+pub enum Answered {
+    /// ChatServer took a `Connect` or `Join`, or is full.
+    JoinSent(bool),
+    Authenticated(Result<Box<Admitted>, Exception>),
+    Renewed(Result<AuthenticatedUser, Exception>),
+    Access(Result<Vec<ChatAccess>, Exception>),
+    ForwardAccess(Result<(), Exception>),
+    ChatCreated(Result<(Box<Chat>, ChatAccess), Exception>),
+    /// The answer to a forwarded event, by its number.
+    Forwarded(u64, Result<Option<ServiceAnswer>, Exception>),
+}
+
+/// A user who was let in, with the chats to join first.
+#[derive(Debug)]
+pub struct Admitted {
+    pub user: AuthenticatedUser,
+    pub chats: Vec<ChatAccess>,
+    pub resume: Vec<Entry>,
+}
+
+/// A service's answer, counted in the session's budget.
+#[derive(Debug)]
+pub struct ServiceAnswer {
+    pub value: Box<RawValue>,
+    pub permit: Permit,
+}

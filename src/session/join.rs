@@ -1,0 +1,367 @@
+//! Joining rooms: after the token, by `enter_chat`, and after `create_chat`.
+
+use super::commands::{create_chat, enter_chat};
+use super::{
+    Action, Admitted, Attached, Authenticated, Deferred, JoinChat, Phase, Purpose, Session, Timer,
+    Turn, commands,
+};
+use crate::domain::{Chat, ChatAccess, ChatId, RateLimit, Role, Seq};
+use crate::protocol::{
+    AckData, ChatState, Code, Control, Ending, EnteredView, Entry, Exception, Expires, RequestId,
+    ServerEvent, Welcome,
+};
+
+/// Rooms that are being joined, and the answer that waits for them.
+pub struct Joining {
+    number: u64,
+    answer: JoinAnswer,
+    rooms: Vec<JoiningRoom>,
+}
+
+enum JoinAnswer {
+    /// `welcome`, and after it the ack of an `authenticate` that had an `id`.
+    Welcome { request: Option<RequestId> },
+    /// The ack of `enter_chat`, which waits for the replay.
+    Enter { request: Option<RequestId> },
+    /// The ack of `create_chat`.
+    Create { request: Option<RequestId>, chat: Box<Chat>, access: ChatAccess },
+}
+
+struct JoiningRoom {
+    /// The number under which it was asked last; an answer to another one is late.
+    number: u64,
+    access: ChatAccess,
+    after: Option<Seq>,
+    /// The session was in the room before, and stays in it if this join fails.
+    was_in: bool,
+    /// The client named a position, and is told what is replayed.
+    resumed: bool,
+    /// The room's answer.
+    state: Option<ChatState>,
+}
+
+impl JoiningRoom {
+    fn join(&self) -> JoinChat {
+        let ChatAccess { chat_id: chat, last_seq, .. } = self.access;
+        JoinChat { chat, after: self.after, last_seq }
+    }
+}
+
+impl<R: Clone> Session<R> {
+    /// The token was refused.
+    pub(super) fn not_authenticated(&mut self, exception: Exception, turn: &mut Turn<'_, R>) {
+        let Phase::Authenticating { request } = &mut self.phase else { return };
+        let (request, code) = (request.take(), exception.code);
+        turn.refuse(request, Some(commands::authenticate::NAME), exception);
+        let ending = match code {
+            Code::Forbidden => Ending::Blocked,
+            Code::Unauthenticated | Code::TokenExpired => Ending::Unauthenticated,
+            // The database does not answer.
+            Code::Unavailable => Ending::NotReady,
+            _ => Ending::Failed,
+        };
+        self.end(ending, turn);
+    }
+
+    /// The user was let in: the session joins the rooms of the user's chats.
+    pub(super) fn admitted(&mut self, admitted: Admitted, turn: &mut Turn<'_, R>) {
+        let Phase::Authenticating { request } = &mut self.phase else { return };
+        let request = request.take();
+        let Admitted { user, chats, resume } = admitted;
+        let welcome = &self.config.welcome;
+        let limit = RateLimit::new(welcome.messages_per_second, welcome.burst, turn.now());
+        let id = user.id();
+        let mut session = Box::new(Authenticated::new(user, &chats, limit));
+        session.joins = 1;
+        let number = session.joins;
+        let rooms: Vec<JoiningRoom> = chats
+            .into_iter()
+            .map(|access| {
+                let named = resume.iter().find(|entry| entry.chat_id == access.chat_id);
+                let after = named.and_then(|entry| entry.after_seq);
+                let resumed = named.is_some();
+                JoiningRoom { number, access, after, was_in: false, resumed, state: None }
+            })
+            .collect();
+        let chats = rooms.iter().map(JoiningRoom::join).collect();
+        let answer = JoinAnswer::Welcome { request };
+        session.joining = Some(Box::new(Joining { number, answer, rooms }));
+        self.phase = Phase::Joining(session);
+        turn.act(Action::Connect { user: id, join: number, chats });
+        turn.act(Action::After(Timer::Rooms(number), self.config.room_timeout));
+    }
+
+    /// Joins rooms at a client's request, which has been checked.
+    pub(super) fn enter(
+        &mut self,
+        entries: &[Entry],
+        chats: Vec<ChatAccess>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Some(session) = self.live() else { return };
+        session.joins += 1;
+        let number = session.joins;
+        let rooms = chats
+            .into_iter()
+            .map(|access| {
+                let named = entries.iter().find(|entry| entry.chat_id == access.chat_id);
+                let after = named.and_then(|entry| entry.after_seq);
+                let was_in = session.streams.contains(access.chat_id);
+                JoiningRoom { number, access, after, was_in, resumed: true, state: None }
+            })
+            .collect();
+        self.join(Joining { number, answer: JoinAnswer::Enter { request }, rooms }, turn);
+    }
+
+    /// Joins the room of a chat that this session has just made.
+    pub(super) fn enter_created(
+        &mut self,
+        chat: Box<Chat>,
+        access: ChatAccess,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Some(session) = self.live() else { return };
+        session.joins += 1;
+        let number = session.joins;
+        let (after, was_in, resumed) = (None, false, false);
+        let room = JoiningRoom { number, access, after, was_in, resumed, state: None };
+        let answer = JoinAnswer::Create { request, chat, access };
+        self.join(Joining { number, answer, rooms: vec![room] }, turn);
+    }
+
+    fn join(&mut self, joining: Joining, turn: &mut Turn<'_, R>) {
+        let room_timeout = self.config.room_timeout;
+        let Some(session) = self.live() else { return };
+        let (join, chats) = (joining.number, joining.rooms.iter().map(JoiningRoom::join).collect());
+        session.joining = Some(Box::new(joining));
+        turn.act(Action::Join { join, chats });
+        turn.act(Action::After(Timer::Rooms(join), room_timeout));
+    }
+
+    /// ChatServer took the request to join, or is full.
+    pub(super) fn join_sent(&mut self, is_sent: bool, turn: &mut Turn<'_, R>) {
+        if is_sent {
+            self.joined(turn);
+        } else {
+            self.not_joined(turn);
+        }
+    }
+
+    /// Gives up a join that a room leaves unanswered for too long.
+    pub(super) fn rooms_are_late(&mut self, join: u64, turn: &mut Turn<'_, R>) {
+        let is_waiting = self.live().is_some_and(|session| {
+            session.joining.as_ref().is_some_and(|joining| {
+                joining.number == join && joining.rooms.iter().any(|room| room.state.is_none())
+            })
+        });
+        if is_waiting {
+            log::warn!("session {} timed out waiting for a room", self.id);
+            self.not_joined(turn);
+        }
+    }
+
+    /// A room has let the session in.
+    pub(super) fn attached(&mut self, attached: Attached<R>, turn: &mut Turn<'_, R>) {
+        let Attached { chat, room, head, replay, purpose } = attached;
+        let is_welcomed = matches!(self.phase, Phase::Welcomed(_));
+        let Some(session) = self.live() else { return };
+        match purpose {
+            Purpose::Replaced => {
+                if session.streams.contains(chat) {
+                    session.rooms.joined(chat, room);
+                    session.streams.page_lost(chat);
+                    session.streams.hinted(chat, head);
+                }
+                // The room may have died before it could answer the join, which goes to the next one.
+                // Under a new number: an answer that comes all the same would set the position twice.
+                session.joins += 1;
+                let number = session.joins;
+                if let Some(waiting) = session.unanswered(chat) {
+                    waiting.number = number;
+                    let chats = vec![waiting.join()];
+                    turn.act(Action::Join { join: number, chats });
+                }
+                self.fetch(turn);
+            }
+            Purpose::Created { to_admins, to_others } => {
+                let event = if session.user.role() == Role::Admin { to_admins } else { to_others };
+                session.rooms.joined(chat, room);
+                session.streams.enter(chat, head, &replay);
+                if is_welcomed {
+                    session.streams.release(chat);
+                    turn.send(ServerEvent::Control(Control::Shared(event)));
+                    self.fetch(turn);
+                } else {
+                    session.deferred.push(Deferred::Created(chat, event));
+                }
+            }
+            Purpose::Join(join) => {
+                let waiting = session.unanswered(chat).filter(|waiting| waiting.number == join);
+                let Some(waiting) = waiting else {
+                    // A late answer: the session stays where it was before.
+                    if session.streams.contains(chat) && replay.truncated {
+                        // The room keeps it no longer.
+                        session.streams.enter(chat, head, &replay);
+                        session.streams.release(chat);
+                    } else if session.streams.contains(chat) {
+                        session.rooms.joined(chat, room);
+                        session.streams.hinted(chat, head);
+                    }
+                    return self.fetch(turn);
+                };
+                let read_seq = waiting.access.read_seq.min(head);
+                let entered = waiting.resumed.then_some(EnteredView::from(replay));
+                let unread = read_seq.until(head);
+                waiting.state =
+                    Some(ChatState { id: chat, last_seq: head, read_seq, unread, replay: entered });
+                session.rooms.joined(chat, room);
+                session.streams.enter(chat, head, &replay);
+                self.flush_acks(chat, turn);
+                self.joined(turn);
+            }
+        }
+    }
+
+    /// A room could not let the session in. A replaced room opens as soon as the database answers, and
+    /// then says so.
+    pub(super) fn not_attached(&mut self, chat: ChatId, purpose: &Purpose, turn: &mut Turn<'_, R>) {
+        if let Purpose::Join(join) = purpose
+            && self
+                .live()
+                .and_then(|session| session.unanswered(chat))
+                .is_some_and(|waiting| waiting.number == *join)
+        {
+            self.not_joined(turn);
+        }
+    }
+
+    /// Answers, once all rooms have let the session in and the replay that comes first is written.
+    pub(super) fn joined(&mut self, turn: &mut Turn<'_, R>) {
+        let Some(session) = self.live() else { return };
+        let Some(joining) = &session.joining else { return };
+        if joining.rooms.iter().any(|room| room.state.is_none()) {
+            return;
+        }
+        if let JoinAnswer::Enter { .. } = joining.answer {
+            let is_replayed = |room: &JoiningRoom| session.streams.is_replayed(room.access.chat_id);
+            if !joining.rooms.iter().all(is_replayed) {
+                return self.fetch(turn);
+            }
+        }
+        let Some(joining) = session.joining.take() else { return };
+        let Joining { answer, rooms, .. } = *joining;
+        let states: Vec<ChatState> = rooms.into_iter().filter_map(|room| room.state).collect();
+        let chats: Vec<ChatId> = states.iter().map(|state| state.id).collect();
+        match answer {
+            JoinAnswer::Welcome { request } => self.welcome(states, request, turn),
+            JoinAnswer::Enter { request } => turn.ack(request, AckData::Entered(states)),
+            JoinAnswer::Create { request, chat, access } => {
+                let viewer = session.user.role();
+                turn.ack(request, AckData::Chat { chat, access, viewer });
+            }
+        }
+        if let Some(session) = self.live() {
+            for chat in chats {
+                session.streams.release(chat);
+            }
+        }
+        self.fetch(turn);
+    }
+
+    fn welcome(
+        &mut self,
+        chats: Vec<ChatState>,
+        request: Option<RequestId>,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let Phase::Joining(mut session) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+            return;
+        };
+        let user = session.user.author();
+        let (now, limits) = (turn.now(), self.config.welcome);
+        let welcome = Welcome { session: self.id, user, chats, now, limits };
+        turn.send(ServerEvent::Control(Control::Welcome(Box::new(welcome))));
+        let expires_at = session.user.expires_at();
+        turn.ack(request, AckData::Expires(Expires { expires_at }));
+        for deferred in std::mem::take(&mut session.deferred) {
+            match deferred {
+                Deferred::Created(chat, event) => {
+                    turn.send(ServerEvent::Control(Control::Shared(event)));
+                    session.streams.release(chat);
+                }
+                Deferred::Event(event, permit) => {
+                    turn.send(event);
+                    turn.act(Action::Written(permit));
+                }
+            }
+        }
+        self.phase = Phase::Welcomed(session);
+    }
+
+    /// A room could not let the session in, or could not be asked.
+    fn not_joined(&mut self, turn: &mut Turn<'_, R>) {
+        let Some(session) = self.live() else { return };
+        let Some(joining) = session.joining.take() else { return };
+        let (request, event) = match joining.answer {
+            // It would begin with less than its user has; it comes back when that is possible.
+            JoinAnswer::Welcome { .. } => return self.end(Ending::NotReady, turn),
+            JoinAnswer::Enter { request } => (request, enter_chat::NAME),
+            JoinAnswer::Create { request, .. } => (request, create_chat::NAME),
+        };
+        turn.refuse(request, Some(event), Exception::unavailable());
+        let (stays, leaves): (Vec<JoiningRoom>, Vec<JoiningRoom>) =
+            joining.rooms.into_iter().partition(|room| room.was_in);
+        for room in &stays {
+            session.streams.release(room.access.chat_id);
+        }
+        let chats: Vec<ChatId> = leaves.iter().map(|room| room.access.chat_id).collect();
+        for chat in &chats {
+            self.forget(*chat, turn);
+        }
+        turn.act(Action::Leave(chats));
+        self.fetch(turn);
+    }
+
+    /// A replay that comes before an answer cannot be read now. The session has joined, and what it
+    /// missed follows when it can; the client may ask again.
+    pub(super) fn replay_failed(&mut self, chat: ChatId, turn: &mut Turn<'_, R>) {
+        let Some(session) = self.live() else { return };
+        let Some(joining) = session.joining.take_if(|joining| joining.replays(chat)) else {
+            return;
+        };
+        for room in &joining.rooms {
+            session.streams.release(room.access.chat_id);
+        }
+        if let JoinAnswer::Enter { request } = joining.answer {
+            turn.refuse(request, Some(enter_chat::NAME), Exception::unavailable());
+        }
+    }
+
+    /// The session is in the chat's room no longer.
+    pub(super) fn forget(&mut self, chat: ChatId, turn: &mut Turn<'_, R>) {
+        self.flush_acks(chat, turn);
+        if let Some(session) = self.live() {
+            session.streams.leave(chat);
+            session.rooms.forget(chat);
+        }
+    }
+}
+
+impl Joining {
+    /// An `enter_chat` whose rooms have all answered, and that waits for this chat's replay.
+    fn replays(&self, chat: ChatId) -> bool {
+        matches!(self.answer, JoinAnswer::Enter { .. })
+            && self.rooms.iter().all(|room| room.state.is_some())
+            && self.rooms.iter().any(|room| room.access.chat_id == chat)
+    }
+}
+
+impl<R> Authenticated<R> {
+    /// The join of a chat's room that the room has not answered.
+    fn unanswered(&mut self, chat: ChatId) -> Option<&mut JoiningRoom> {
+        let rooms = &mut self.joining.as_mut()?.rooms;
+        rooms.iter_mut().find(|room| room.access.chat_id == chat && room.state.is_none())
+    }
+}

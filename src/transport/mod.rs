@@ -1,0 +1,3 @@
+//! Transports: each hosts [`Session`](crate::session::Session)s on its kind of connection.
+
+pub mod ws;

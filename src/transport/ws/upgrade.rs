@@ -1,0 +1,70 @@
+//! Upgrade of a request to a WebSocket with a session.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_http::ws::Codec;
+use actix_web::error::PayloadError;
+use actix_web::{HttpRequest, HttpResponse};
+use actix_web_actors::ws::{HandshakeError, WebsocketContext, handshake_with_protocols};
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::WsSession;
+use super::frames::Fragments;
+use super::reading::{FrameReader, Reading};
+use super::unwritten::{Body, Unwritten};
+use crate::app::{AppState, HandshakePermit};
+use crate::domain::SessionId;
+use crate::protocol::Entry;
+use crate::session::{Admitted, Session};
+
+/// The subprotocol that is selected where it is offered.
+pub const SUBPROTOCOL: &str = "frontdesk.v1.json";
+
+/// The beginning of a session.
+pub enum Handshake {
+    /// The upgrade request had a token.
+    Authenticated(Box<Admitted>),
+    /// The first frame must have one. The URL may have named chats to go on with.
+    Unauthenticated(HandshakePermit, Vec<Entry>),
+}
+
+/// Starts a session on the connection of `request`, whose further bytes are `payload`.
+///
+/// # Errors
+/// A request that is not a WebSocket upgrade.
+pub fn start(
+    request: &HttpRequest,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin + 'static,
+    app: AppState,
+    handshake: Handshake,
+) -> Result<HttpResponse, HandshakeError> {
+    let mut response = handshake_with_protocols(request, &[SUBPROTOCOL])?;
+    app.metrics().sessions.inc();
+    let most = app.limits().frame_bytes;
+    let (id, config) = (SessionId::of(app.node()), Arc::clone(app.sessions()));
+    let (session, admitted, permit) = match handshake {
+        Handshake::Authenticated(admitted) => {
+            (Session::authenticating(id, config), Some(admitted), None)
+        }
+        Handshake::Unauthenticated(permit, resume) => {
+            (Session::unauthenticated(id, config, resume), None, Some(permit))
+        }
+    };
+    let reading = Reading::new(session.accepts_frames());
+    let unwritten = Rc::new(Unwritten::default());
+    let payload = FrameReader::new(payload, Rc::clone(&reading), most);
+    let actor = WsSession {
+        session,
+        app,
+        handle: None,
+        admitted,
+        permit,
+        fragments: Fragments::new(most),
+        reading,
+        unwritten: Rc::clone(&unwritten),
+    };
+    let frames = WebsocketContext::with_codec(actor, payload, Codec::new().max_size(most));
+    Ok(response.streaming(Body::new(frames, unwritten)))
+}
