@@ -8,16 +8,18 @@ use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Outside, PageReader, RateSettings,
-    RoomLimits, UserAdmission,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Hints, Outside, PageReader,
+    RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
-use crate::cluster::Neighbours;
+use crate::cluster::{
+    self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, publish_hints,
+};
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Timings};
 use crate::http::{self, State};
@@ -52,6 +54,7 @@ pub struct Application {
     goodbye_grace: Duration,
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
+    nodes: Nodes,
 }
 
 /// Reaches a running [`Application`].
@@ -107,12 +110,17 @@ impl Application {
             false => None,
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
-        let outside = bus.as_ref().map(Bus::outside);
+        let (commits, committed) = mpsc::channel(COMMITS);
+        // Hints are for other nodes, and only the broker reaches them.
+        let outside = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
         let parts =
             Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
         let chat_server = parts.chat_server.clone();
+        let (backplane, events, port) = Backplane::new(cluster::Limits::default());
+        let node = parts.node;
+        let nodes = Nodes::new(node, backplane, chat_server.clone(), Arc::clone(&metrics));
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
@@ -125,15 +133,15 @@ impl Application {
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
         let (workers, shutdown_timeout) =
             (settings.server.workers, settings.server.shutdown_timeout());
-        let (poll, cluster) = (settings.cluster.poll(), Arc::clone(&metrics));
+        let (poll, poll_metrics) = (settings.cluster.poll(), Arc::clone(&metrics));
         let gauges = Arc::clone(&metrics);
-        let heartbeat = settings.limits.heartbeat();
+        let (heartbeat, rabbitmq) = (settings.limits.heartbeat(), settings.rabbitmq.clone());
         let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
         let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
         let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
-        let neighbours = Neighbours::begin(store.clone(), chat_server, cluster, poll).await?;
+        let poller = ChangePoller::new(store.clone(), chat_server, poll_metrics, poll).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             let worker = Arbiter::current();
@@ -172,16 +180,29 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
-        log::info!("backplane: the database, looked at every {} ms", poll.as_millis());
+        let hints = if bus.is_some() { ", and hints over the broker" } else { "" };
+        log::info!("backplane: the database, looked at every {} ms{hints}", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
-        if let Some(bus) = &bus {
-            bus.start(bus_parts);
-            reading.spawn(outbox::watch(store, gauges));
+        match &bus {
+            Some(bus) => {
+                let settings = Arc::new(rabbitmq);
+                let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
+                bus.start(bus_parts, &nodes);
+                let arbiter = bus.arbiter();
+                arbiter.spawn(driver.run(port));
+                arbiter.spawn(nodes.clone().run(events));
+                arbiter.spawn(publish_hints(nodes.clone(), committed));
+                reading.spawn(outbox::watch(store, gauges));
+            }
+            None => {
+                reading.spawn(LocalNetwork::default().run(node, port));
+                reading.spawn(nodes.clone().run(events));
+            }
         }
-        reading.spawn(neighbours.watch());
+        reading.spawn(poller.run());
         Ok(Self {
             server: server.run(),
             port: address.port(),
@@ -190,6 +211,7 @@ impl Application {
             goodbye_grace: timings.goodbye_grace,
             arbiters: vec![reading, control],
             bus,
+            nodes,
         })
     }
 
@@ -209,10 +231,12 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, bus, .. } = self;
+        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, bus, nodes, .. } =
+            self;
         let running = server.handle();
         actix::spawn(stop_when_told(handle, running, shutdown_timeout, goodbye_grace));
         server.await?;
+        nodes.leave().await;
         if let Some(bus) = &bus {
             bus.stop().await;
         }
@@ -270,8 +294,9 @@ fn parts(
     store: &Store,
     metrics: &Arc<Metrics>,
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
-    outside: Option<Outside>,
+    outside: Option<(Outside, mpsc::Sender<Hints>)>,
 ) -> AppParts {
+    let (outside, commits) = outside.unzip();
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
@@ -296,6 +321,7 @@ fn parts(
         timings,
         sessions_per_user: limits.sessions_per_user,
         presence: outside.as_ref().map(|outside| outside.presence.clone()),
+        commits,
     };
     let routes = outside.as_ref().map(|outside| Routes {
         by_event: Arc::clone(&outside.routes),

@@ -13,6 +13,7 @@
 //! - [`app`] has the use cases: who may do what, whoever asks, over which way.
 //! - [`outbox`] delivers what the database holds for others, to each of its sinks.
 //! - [`cluster`] stands on the actors; [`bus`] and [`http`] parse and render for the use cases.
+//!   [`cluster`] and [`bus`] share the connections of [`amqp`], and [`retry`].
 //! - [`application`] sees all, and joins it.
 //!
 //! A module uses only what lies below it; a test in `tests/tidy` reads the sources and says so.
@@ -59,7 +60,9 @@ pub mod db; // Stores: one contract on PostgreSQL and on SQLite.
 pub mod session; // A session's state machine: frames and facts in, actions out.
 pub mod actors; // Moves: sessions, rooms, executors, and who is where.
 pub mod app; // Use cases: what somebody may do, checked and done once for all ways in.
-pub mod cluster; // What other nodes did, as the database tells it.
+pub mod retry; // Pauses that grow, and a log that does not repeat itself.
+pub mod amqp; // RabbitMQ's connections.
+pub mod cluster; // Node to node: a backplane for hints, and polling behind it.
 pub mod transport; // Sessions on WebSockets.
 pub mod outbox; // Delivers what the database's outbox holds, to each sink.
 pub mod bus; // Other services, over RabbitMQ: what is told, asked and answered.

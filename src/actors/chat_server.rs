@@ -69,8 +69,9 @@ impl ChatServer {
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
         let (theirs, chat_server) = (Arc::clone(&permits), ctx.address());
+        let commits = self.parts.commits.clone();
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
-            DbExecutor::new(index, store, batch, theirs, metrics, chat_server)
+            DbExecutor::new(index, store, batch, theirs, metrics, chat_server, commits)
         });
         Arc::new(ExecutorLink { addr, permits })
     }
@@ -350,7 +351,7 @@ impl Handler<Hints> for ChatServer {
     fn handle(&mut self, Hints(hints): Hints, _: &mut Self::Context) {
         for (chat, end) in hints {
             if let Some(room) = self.hub.room(chat) {
-                // Bounded: one for each room and look.
+                // Bounded: one for each room, and poll or message of another node.
                 room.do_send(Hint(end));
             }
         }

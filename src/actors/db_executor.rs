@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix::prelude::*;
+use tokio::sync::mpsc;
 
 use super::batch_queue::BatchQueue;
 use super::room_actor::{Answers, RoomActor};
-use super::{ChatServer, ExecutorDied};
+use super::{ChatServer, ExecutorDied, Hints};
 use crate::db::{Refusal, Store, StoreError, Write, WriteResult, Writer, Written};
 use crate::domain::PostResult;
 use crate::metrics::{Metrics, Part};
@@ -91,6 +92,8 @@ pub struct DbExecutor {
     permits: Arc<WritePermits>,
     metrics: Arc<Metrics>,
     chat_server: Addr<ChatServer>,
+    /// Takes the new ends of logs to other nodes.
+    commits: Option<mpsc::Sender<Hints>>,
 }
 
 impl DbExecutor {
@@ -102,9 +105,21 @@ impl DbExecutor {
         permits: Arc<WritePermits>,
         metrics: Arc<Metrics>,
         chat_server: Addr<ChatServer>,
+        commits: Option<mpsc::Sender<Hints>>,
     ) -> Self {
         let (queue, rooms) = (BatchQueue::default(), HashMap::new());
-        Self { index, store, writer: None, queue, rooms, limits, permits, metrics, chat_server }
+        Self {
+            index,
+            store,
+            writer: None,
+            queue,
+            rooms,
+            limits,
+            permits,
+            metrics,
+            chat_server,
+            commits,
+        }
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {
@@ -159,6 +174,21 @@ impl DbExecutor {
         }
     }
 
+    /// Takes the new ends of logs on their way to other nodes.
+    fn hint(&self, written: &[Written]) {
+        let Some(commits) = &self.commits else { return };
+        let ends = written.iter().filter_map(|written| match &written.result {
+            WriteResult::Post(draft, PostResult::New(receipt, _)) => {
+                Some((draft.chat_id, receipt.seq))
+            }
+            _ => None,
+        });
+        let hints = Hints(ends.collect());
+        if !hints.0.is_empty() && commits.try_send(hints).is_err() {
+            log::debug!("dropped hints: other nodes find these messages by polling");
+        }
+    }
+
     /// Sends each room its results, in one message.
     fn answer(&self, written: Vec<Written>) {
         let is_new = |written: &&Written| {
@@ -169,6 +199,7 @@ impl DbExecutor {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
             self.metrics.batch_messages.observe(stored as f64);
         }
+        self.hint(&written);
         let mut by_room: HashMap<u64, Vec<Written>> = HashMap::new();
         for written in written {
             by_room.entry(written.id.source).or_default().push(written);

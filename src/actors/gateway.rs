@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::domain::{ChatId, Route, SessionId, UserId};
-use crate::protocol::{Exception, Frame};
+use crate::protocol::{ApiError, Frame};
 use crate::session::{Budget, ServiceAnswer};
 
 /// A client's event on its way to another service. Its access is checked.
@@ -26,12 +26,12 @@ pub struct Forward {
 }
 
 /// What became of it: what the service answered, where it was asked; or why it was refused.
-pub type Forwarded = Result<Option<Box<RawValue>>, Exception>;
+pub type Forwarded = Result<Option<Box<RawValue>>, ApiError>;
 
 /// The session that waits for the answer to a forward. The answer is one of the things that wait for
 /// the session, and counted among them: a client that asks and does not read holds no more by that.
 pub struct Asker {
-    answer: oneshot::Sender<Result<Option<ServiceAnswer>, Exception>>,
+    answer: oneshot::Sender<Result<Option<ServiceAnswer>, ApiError>>,
     budget: Arc<Budget>,
 }
 
@@ -40,7 +40,7 @@ impl Asker {
     #[must_use]
     pub fn new(
         budget: Arc<Budget>,
-    ) -> (Self, oneshot::Receiver<Result<Option<ServiceAnswer>, Exception>>) {
+    ) -> (Self, oneshot::Receiver<Result<Option<ServiceAnswer>, ApiError>>) {
         let (answer, receiver) = oneshot::channel();
         (Self { answer, budget }, receiver)
     }
@@ -51,7 +51,7 @@ impl Asker {
     pub fn answer(self, forwarded: Forwarded) -> bool {
         let (answer, fits) = match forwarded.map(|value| value.map(|value| self.charge(value))) {
             Ok(Some(Some(answer))) => (Ok(Some(answer)), true),
-            Ok(Some(None)) => (Err(Exception::unavailable()), false),
+            Ok(Some(None)) => (Err(ApiError::unavailable()), false),
             Ok(None) => (Ok(None), true),
             Err(exception) => (Err(exception), true),
         };
@@ -128,7 +128,7 @@ mod tests {
         assert!(!answered(second, "1"), "the first has not been read");
         assert!(matches!(unread.blocking_recv(), Ok(Err(_))), "it is told");
         // What has no bytes, or only an exception's, is not counted.
-        assert!(fifth.answer(Err(Exception::unavailable())));
+        assert!(fifth.answer(Err(ApiError::unavailable())));
         assert!(matches!(refused.blocking_recv(), Ok(Err(_))));
         drop(read.blocking_recv());
         drop(gone);

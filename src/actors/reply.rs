@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::session_handle::{SessionHandle, ToSession};
 use crate::domain::PostResult;
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 use crate::session::{MarkOutcome, Outcome, PostOutcome};
 
 /// An answer to a call, with a value for an actor that died before it could give one.
@@ -25,7 +25,7 @@ impl CallOutcome for PostOutcome {
 
 impl CallOutcome for MarkOutcome {
     fn unanswered() -> Self {
-        Self::Done(Err(Exception::unavailable()))
+        Self::Done(Err(ApiError::unavailable()))
     }
 
     fn into_outcome(self) -> Outcome {

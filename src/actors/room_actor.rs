@@ -24,7 +24,7 @@ use crate::domain::{
     Sequenced, Step,
 };
 use crate::metrics::Part;
-use crate::protocol::{Exception, MarkView, Posted};
+use crate::protocol::{ApiError, MarkView, Posted};
 use crate::session::{Attached, MarkOutcome, PostOutcome};
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
@@ -230,14 +230,14 @@ impl RoomActor {
 }
 
 /// A read mark as the wire shows it, or why there is none.
-fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, Exception> {
+fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, ApiError> {
     match marked {
         Ok(Marked { read_seq, last_seq }) => {
             Ok(MarkView { read_seq, unread: read_seq.until(last_seq) })
         }
-        Err(Refusal::NoChat) => Err(Exception::chat_not_found(chat)),
-        Err(Refusal::Unavailable) => Err(Exception::unavailable()),
-        Err(Refusal::Failed) => Err(Exception::internal()),
+        Err(Refusal::NoChat) => Err(ApiError::chat_not_found(chat)),
+        Err(Refusal::Unavailable) => Err(ApiError::unavailable()),
+        Err(Refusal::Failed) => Err(ApiError::internal()),
     }
 }
 
@@ -330,7 +330,7 @@ impl Handler<MarkRead> for RoomActor {
         let is_taken = self.in_flight.len() < self.parts.node.limits.posts
             && self.parts.executor.permits.take();
         if !is_taken {
-            return reply.send(MarkOutcome::Done(Err(Exception::unavailable())));
+            return reply.send(MarkOutcome::Done(Err(ApiError::unavailable())));
         }
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
         self.submit(WriteOp::Mark(mark), InFlight::Mark(reply));

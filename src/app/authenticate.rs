@@ -8,7 +8,7 @@ use super::{AppState, chat_access};
 use crate::actors::{AdmitUser, Announce, UserRate};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims};
 use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp};
-use crate::protocol::{Entry, Exception};
+use crate::protocol::{ApiError, Entry};
 pub use crate::session::Admitted;
 
 /// A user who was let in for one request, with what was read along with them.
@@ -29,10 +29,10 @@ impl Caller {
     }
 
     /// Counts a post that comes over no session against its user's rate, on this node.
-    pub(super) fn take_token(&self, app: &AppState) -> Result<(), Exception> {
+    pub(super) fn take_token(&self, app: &AppState) -> Result<(), ApiError> {
         self.rate.take().map_err(|wait| {
             app.metrics().requests_limited.inc();
-            Exception::rate_limited(wait)
+            ApiError::rate_limited(wait)
         })
     }
 }
@@ -47,10 +47,10 @@ impl ServiceAuthor {
         role: Role,
         name: String,
         nickname: Option<String>,
-    ) -> Result<Self, Exception> {
+    ) -> Result<Self, ApiError> {
         let user = app.store().service_user(role, name, nickname).await?;
         if user.blocked {
-            return Err(Exception::forbidden("this author is blocked"));
+            return Err(ApiError::forbidden("this author is blocked"));
         }
         Ok(Self(user.author()))
     }
@@ -64,7 +64,7 @@ impl ServiceAuthor {
 ///
 /// # Errors
 /// `unauthenticated` or `token_expired`.
-pub fn verify(app: &AppState, token: &str) -> Result<Claims, Exception> {
+pub fn verify(app: &AppState, token: &str) -> Result<Claims, ApiError> {
     Ok(app.verifier().verify(token, Timestamp::now())?)
 }
 
@@ -72,16 +72,16 @@ pub fn verify(app: &AppState, token: &str) -> Result<Claims, Exception> {
 ///
 /// # Errors
 /// `forbidden` when blocked, `unavailable` when the database does not answer.
-pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, Exception> {
+pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
     let (reply, answer) = oneshot::channel();
     let request = AdmitUser { identity: claims.identity().clone(), reply };
-    app.user_admission().try_send(request).map_err(|_| Exception::unavailable())?;
-    let (admission, rate) = answer.await.map_err(|_| Exception::unavailable())??;
+    app.user_admission().try_send(request).map_err(|_| ApiError::unavailable())?;
+    let (admission, rate) = answer.await.map_err(|_| ApiError::unavailable())??;
     let user = claims.admit(admission.user).map_err(|error| match error {
-        AdmitError::Blocked => Exception::forbidden("this user is blocked"),
+        AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {
             log::error!("a token was answered with another user");
-            Exception::internal()
+            ApiError::internal()
         }
     })?;
     if let Some(chat) = admission.created_chat {
@@ -100,7 +100,7 @@ pub async fn connect(
     app: &AppState,
     claims: Claims,
     mut resume: Vec<Entry>,
-) -> Result<Admitted, Exception> {
+) -> Result<Admitted, ApiError> {
     let Caller { user, mut chats, .. } = admit(app, claims).await?;
     let is_further = |id: &ChatId| chats.iter().all(|known| known.chat_id != *id);
     let further: Vec<ChatId> =

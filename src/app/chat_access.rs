@@ -4,7 +4,7 @@ use super::{AppState, Caller};
 use crate::auth::AuthenticatedUser;
 use crate::domain::access::{self, Verb};
 use crate::domain::{ChatAccess, ChatId, Role};
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// The access to one chat, if it allows `verb`.
 ///
@@ -16,7 +16,7 @@ pub async fn to_chat(
     user: &AuthenticatedUser,
     chat: ChatId,
     verb: Verb,
-) -> Result<ChatAccess, Exception> {
+) -> Result<ChatAccess, ApiError> {
     let found = readable(app, user, vec![chat]).await?.pop();
     allowed(user.role(), chat, found.as_ref(), verb)
 }
@@ -30,7 +30,7 @@ pub async fn to_chats(
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
     verb: Verb,
-) -> Result<Vec<ChatAccess>, Exception> {
+) -> Result<Vec<ChatAccess>, ApiError> {
     let found = readable(app, user, chats.clone()).await?;
     let access = |chat| found.iter().find(|access| access.chat_id == chat);
     chats.into_iter().map(|chat| allowed(user.role(), chat, access(chat), verb)).collect()
@@ -41,7 +41,7 @@ pub(super) async fn readable(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-) -> Result<Vec<ChatAccess>, Exception> {
+) -> Result<Vec<ChatAccess>, ApiError> {
     let mut found = app.store().chat_access(user.id(), chats).await?;
     found.retain(|access| access::may_read(user.role(), access));
     Ok(found)
@@ -53,7 +53,7 @@ pub(super) async fn of_caller(
     caller: &Caller,
     chat: ChatId,
     verb: Verb,
-) -> Result<ChatAccess, Exception> {
+) -> Result<ChatAccess, ApiError> {
     match caller.chats.iter().find(|access| access.chat_id == chat) {
         known @ Some(_) => allowed(caller.role(), chat, known, verb),
         // Not among those that came with the user: an admin's, or one that is long quiet.
@@ -66,10 +66,10 @@ fn allowed(
     chat: ChatId,
     access: Option<&ChatAccess>,
     verb: Verb,
-) -> Result<ChatAccess, Exception> {
+) -> Result<ChatAccess, ApiError> {
     match access.filter(|access| access::may_read(role, access)) {
-        None => Err(Exception::chat_not_found(chat)),
+        None => Err(ApiError::chat_not_found(chat)),
         Some(access) if verb(role, access) => Ok(*access),
-        Some(_) => Err(Exception::forbidden("this may not be done in this chat")),
+        Some(_) => Err(ApiError::forbidden("this may not be done in this chat")),
     }
 }

@@ -7,7 +7,7 @@ use crate::actors::Announce;
 use crate::auth::AuthenticatedUser;
 use crate::db::GroupResult;
 use crate::domain::{Chat, ChatAccess, Created, SessionId, access};
-use crate::protocol::{Exception, NewChat};
+use crate::protocol::{ApiError, NewChat};
 
 /// Makes a group chat for an admin, or finds a customer's own. A new chat is announced to all
 /// sessions but the one whose ack carries it.
@@ -19,22 +19,22 @@ pub async fn create_chat(
     user: &AuthenticatedUser,
     wanted: NewChat,
     session: Option<SessionId>,
-) -> Result<Created<(Chat, ChatAccess)>, Exception> {
+) -> Result<Created<(Chat, ChatAccess)>, ApiError> {
     let may_create_group = access::may_create_group(user.role());
     let created = match wanted.user_ids {
         Some(_) if !may_create_group => {
-            return Err(Exception::forbidden("only admins make chats of chosen people"));
+            return Err(ApiError::forbidden("only admins make chats of chosen people"));
         }
         Some(users) => match app.store().create_group(user.id(), users, wanted.title).await? {
             GroupResult::Created(id) => Created::New(id),
-            GroupResult::NoUser(missing) => return Err(Exception::user_not_found(missing)),
+            GroupResult::NoUser(missing) => return Err(ApiError::user_not_found(missing)),
         },
-        None if may_create_group => return Err(Exception::bad_request("userIds", "is missing")),
+        None if may_create_group => return Err(ApiError::bad_request("userIds", "is missing")),
         None => app.store().own_chat(user.id()).await?,
     };
     let id = *created.get();
     let found = app.store().chat(id, user.id()).await?;
-    let (chat, access) = found.ok_or_else(|| Exception::chat_not_found(id))?;
+    let (chat, access) = found.ok_or_else(|| ApiError::chat_not_found(id))?;
     if created.is_new() {
         announce(app, chat.clone(), session).await?;
     }
@@ -46,7 +46,7 @@ pub(super) async fn announce(
     app: &AppState,
     chat: Chat,
     except: Option<SessionId>,
-) -> Result<(), Exception> {
+) -> Result<(), ApiError> {
     let members = app.store().member_ids(chat.id).await?;
     app.chat_server().do_send(Announce { chat: Arc::new(chat), members, except });
     Ok(())

@@ -2,35 +2,35 @@
 //!
 //! - The layers below answer with errors of their own: [`StoreError`], [`TokenError`], `Refusal`,
 //!   `PostResult`. They say what happened, for the operator and for code that decides.
-//! - Use cases answer with [`Exception`]: a code of the protocol, and words for the client. All
+//! - Use cases answer with [`ApiError`]: a code of the protocol, and words for the client. All
 //!   conversions into it stand here, and a failure is logged where it is converted, once.
-//! - Transports render an [`Exception`], as a frame, a problem or a packet, and add nothing.
+//! - Transports render an [`ApiError`], as a frame, a problem or a packet, and add nothing.
 
 use crate::auth::TokenError;
 use crate::db::StoreError;
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
-impl From<StoreError> for Exception {
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {
                 log::warn!("{error}");
-                Exception::unavailable()
+                ApiError::unavailable()
             }
             StoreError::Internal(_) | StoreError::Setup(_) => {
                 log::error!("{error}");
-                Exception::internal()
+                ApiError::internal()
             }
         }
     }
 }
 
-impl From<TokenError> for Exception {
+impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         let code = match error {
             TokenError::Expired => Code::TokenExpired,
             TokenError::Invalid(_) => Code::Unauthenticated,
         };
-        Exception::new(code, error.to_string())
+        ApiError::new(code, error.to_string())
     }
 }

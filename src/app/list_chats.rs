@@ -3,7 +3,7 @@
 use super::{Actor, AppState};
 use crate::db::{ChatPage, Scope};
 use crate::domain::{Chat, ChatAccess, UserId, access};
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// The user id of nobody, who has read nothing and is a member nowhere.
 pub(super) const NOBODY: UserId = UserId(0);
@@ -18,7 +18,7 @@ pub async fn list_chats(
     actor: Actor<'_>,
     of: Option<UserId>,
     page: ChatPage,
-) -> Result<Vec<(Chat, ChatAccess)>, Exception> {
+) -> Result<Vec<(Chat, ChatAccess)>, ApiError> {
     let (reader, scope) = match (actor, of) {
         (Actor::User(caller), _) if access::may_list_all(caller.role()) => {
             (caller.user.id(), Scope::All)

@@ -4,7 +4,7 @@ use super::list_chats::NOBODY;
 use super::{Actor, AppState, chat_access};
 use crate::db::HistoryPage;
 use crate::domain::{ChatId, Message, access};
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// Reads a page of a chat's log.
 ///
@@ -15,7 +15,7 @@ pub async fn list_messages(
     actor: Actor<'_>,
     chat: ChatId,
     page: HistoryPage,
-) -> Result<Vec<Message>, Exception> {
+) -> Result<Vec<Message>, ApiError> {
     let reads_all = match actor {
         Actor::User(caller) => access::may_read_all(caller.role()),
         Actor::Service(_) | Actor::System => true,
@@ -32,12 +32,12 @@ pub async fn list_messages(
     Ok(app.store().history(chat, page).await?)
 }
 
-async fn exists(app: &AppState, actor: Actor<'_>, chat: ChatId) -> Result<(), Exception> {
+async fn exists(app: &AppState, actor: Actor<'_>, chat: ChatId) -> Result<(), ApiError> {
     if let Actor::User(caller) = actor {
         return chat_access::of_caller(app, caller, chat, access::may_read).await.map(drop);
     }
     match app.store().chat_access(NOBODY, vec![chat]).await?.is_empty() {
-        true => Err(Exception::chat_not_found(chat)),
+        true => Err(ApiError::chat_not_found(chat)),
         false => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use super::{Actor, AppState};
 use crate::actors::UserChanged;
 use crate::db::UserFilter;
 use crate::domain::{Created, User, UserId, access};
-use crate::protocol::{Exception, NewUser};
+use crate::protocol::{ApiError, NewUser};
 
 /// The proof that somebody may manage users, which each of these use cases asks for.
 pub struct UserManager<'a>(&'a AppState);
@@ -14,7 +14,7 @@ impl<'a> UserManager<'a> {
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn check(app: &'a AppState, actor: Actor<'_>) -> Result<Self, Exception> {
+    pub fn check(app: &'a AppState, actor: Actor<'_>) -> Result<Self, ApiError> {
         let is_allowed = match actor {
             Actor::User(caller) => access::may_manage_users(caller.role()),
             Actor::Service(_) => false,
@@ -23,7 +23,7 @@ impl<'a> UserManager<'a> {
         if is_allowed {
             Ok(Self(app))
         } else {
-            Err(Exception::forbidden("only an admin may do this"))
+            Err(ApiError::forbidden("only an admin may do this"))
         }
     }
 
@@ -36,7 +36,7 @@ impl<'a> UserManager<'a> {
         filter: UserFilter,
         after: Option<UserId>,
         limit: i64,
-    ) -> Result<Vec<User>, Exception> {
+    ) -> Result<Vec<User>, ApiError> {
         Ok(self.0.store().users(filter, after, limit).await?)
     }
 
@@ -48,7 +48,7 @@ impl<'a> UserManager<'a> {
         &self,
         issuer: String,
         new: NewUser,
-    ) -> Result<Created<User>, Exception> {
+    ) -> Result<Created<User>, ApiError> {
         let NewUser { subject, nickname, email } = new;
         Ok(self.0.store().create_user(issuer, subject, nickname, email).await?)
     }
@@ -57,9 +57,9 @@ impl<'a> UserManager<'a> {
     ///
     /// # Errors
     /// `user_not_found`, `unavailable`.
-    pub async fn block_user(&self, id: UserId, blocked: bool) -> Result<User, Exception> {
+    pub async fn block_user(&self, id: UserId, blocked: bool) -> Result<User, ApiError> {
         let user = self.0.store().set_blocked(id, blocked).await?;
-        let user = user.ok_or_else(|| Exception::user_not_found(id))?;
+        let user = user.ok_or_else(|| ApiError::user_not_found(id))?;
         let (role, blocked) = (user.role, user.blocked);
         self.0.chat_server().do_send(UserChanged { user: id, role, blocked });
         Ok(user)

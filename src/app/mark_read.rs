@@ -4,7 +4,7 @@ use super::post_message::MOVES;
 use super::{AppState, Caller, chat_access};
 use crate::actors::{MarkRead, Reply, RoomRequest, ToRoom};
 use crate::domain::{ChatId, Seq, access};
-use crate::protocol::{Exception, MarkView};
+use crate::protocol::{ApiError, MarkView};
 use crate::session::MarkOutcome;
 
 /// Raises a user's read mark.
@@ -16,17 +16,17 @@ pub async fn mark_read(
     caller: &Caller,
     chat: ChatId,
     seq: Seq,
-) -> Result<MarkView, Exception> {
+) -> Result<MarkView, ApiError> {
     chat_access::of_caller(app, caller, chat, access::may_read).await?;
     for attempt in 0..MOVES {
         let (reply, answer) = Reply::to_caller();
         let mark = MarkRead { user: caller.user.id(), seq, reply };
         let request = ToRoom { chat, request: RoomRequest::MarkRead(mark), cached: attempt == 0 };
-        app.rooms().try_send(request).map_err(|_| Exception::unavailable())?;
-        match answer.await.map_err(|_| Exception::unavailable())? {
+        app.rooms().try_send(request).map_err(|_| ApiError::unavailable())?;
+        match answer.await.map_err(|_| ApiError::unavailable())? {
             MarkOutcome::Done(marked) => return marked,
             MarkOutcome::Moved => {}
         }
     }
-    Err(Exception::unavailable())
+    Err(ApiError::unavailable())
 }

@@ -1,7 +1,7 @@
 //! Use cases: a file for each thing that somebody may do, whoever asks for it and over which way.
 //!
 //! A use case is told who acts, checks the access itself, and answers with values of the domain or
-//! an [`Exception`](crate::protocol::Exception). Sessions, HTTP and RPC only parse and render.
+//! an [`ApiError`](crate::protocol::ApiError). Sessions, HTTP and RPC only parse and render.
 
 pub mod authenticate;
 pub mod chat_access;
@@ -12,7 +12,6 @@ mod list_chats;
 mod list_messages;
 pub mod manage_users;
 pub mod mark_read;
-pub mod notify;
 mod own_chat;
 pub mod post_message;
 mod show_chat;

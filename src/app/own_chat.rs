@@ -3,7 +3,7 @@
 use super::create_chat::announce;
 use super::{Actor, AppState};
 use crate::domain::{ChatId, Created, UserId, access};
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
 /// Finds a customer's own chat. One that is missing is made and announced for a service that has
 /// something to say there; it is `chat_not_found` to who only looks.
@@ -14,9 +14,9 @@ pub async fn own_chat(
     app: &AppState,
     actor: Actor<'_>,
     customer: UserId,
-) -> Result<ChatId, Exception> {
+) -> Result<ChatId, ApiError> {
     if matches!(actor, Actor::User(_)) {
-        return Err(Exception::forbidden("only services ask for the chat of a user"));
+        return Err(ApiError::forbidden("only services ask for the chat of a user"));
     }
     if let Some(chat) = app.store().support_chat(customer).await? {
         return Ok(chat);
@@ -25,7 +25,7 @@ pub async fn own_chat(
         return Err(no_own_chat(customer));
     }
     let user = app.store().user(customer).await?;
-    let user = user.ok_or_else(|| Exception::user_not_found(customer))?;
+    let user = user.ok_or_else(|| ApiError::user_not_found(customer))?;
     if !access::has_own_chat(user.role) {
         return Err(no_own_chat(customer));
     }
@@ -38,6 +38,6 @@ pub async fn own_chat(
     Ok(created.into_inner())
 }
 
-fn no_own_chat(user: UserId) -> Exception {
-    Exception::new(Code::ChatNotFound, format!("user {user} has no chat of their own"))
+fn no_own_chat(user: UserId) -> ApiError {
+    ApiError::new(Code::ChatNotFound, format!("user {user} has no chat of their own"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Actor, AppState, chat_access};
 use crate::actors::{Post, Reply, RoomRequest, ToRoom};
 use crate::domain::{ChatId, PostResult, Receipt, access};
-use crate::protocol::{Exception, Outgoing};
+use crate::protocol::{ApiError, Outgoing};
 use crate::session::PostOutcome;
 
 /// How often a request follows a room that has retired, before it is `unavailable`.
@@ -22,13 +22,13 @@ pub struct PostedMessage {
 /// Posts a message that comes over no session, and waits until it is in the log.
 ///
 /// # Errors
-/// `chat_not_found`, `forbidden`, `rate_limited`, and what [`Exception::of_stored`] says.
+/// `chat_not_found`, `forbidden`, `rate_limited`, and what [`ApiError::of_stored`] says.
 pub async fn post_message(
     app: &AppState,
     actor: Actor<'_>,
     chat: ChatId,
     message: Outgoing,
-) -> Result<PostedMessage, Exception> {
+) -> Result<PostedMessage, ApiError> {
     let author = match actor {
         Actor::User(caller) => {
             chat_access::of_caller(app, caller, chat, access::may_post).await?;
@@ -37,7 +37,7 @@ pub async fn post_message(
         }
         // A service may write in every chat; one that does not exist is found out in the log.
         Actor::Service(service) => service.author(),
-        Actor::System => return Err(Exception::forbidden("a message needs an author")),
+        Actor::System => return Err(ApiError::forbidden("a message needs an author")),
     };
     let mut draft = message.into_draft(&author, chat);
     let client_id = draft.client_id.as_str().to_owned();
@@ -45,20 +45,20 @@ pub async fn post_message(
         let (reply, answer) = Reply::to_caller();
         let post = Post { draft, author: Arc::clone(&author), origin: None, reply };
         let request = ToRoom { chat, request: RoomRequest::Post(post), cached: attempt == 0 };
-        app.rooms().try_send(request).map_err(|_| Exception::unavailable())?;
-        match answer.await.map_err(|_| Exception::unavailable())? {
+        app.rooms().try_send(request).map_err(|_| ApiError::unavailable())?;
+        match answer.await.map_err(|_| ApiError::unavailable())? {
             PostOutcome::Moved(moved) => draft = *moved,
             PostOutcome::Stored(stored) => {
-                if let Some(exception) = Exception::of_stored(chat, &stored) {
+                if let Some(exception) = ApiError::of_stored(chat, &stored) {
                     return Err(exception);
                 }
                 let (PostResult::New(receipt, _) | PostResult::Duplicate(receipt)) = stored else {
-                    return Err(Exception::unavailable());
+                    return Err(ApiError::unavailable());
                 };
                 let duplicate = matches!(stored, PostResult::Duplicate(_));
                 return Ok(PostedMessage { receipt, client_id, duplicate });
             }
         }
     }
-    Err(Exception::unavailable())
+    Err(ApiError::unavailable())
 }

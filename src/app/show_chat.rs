@@ -3,7 +3,7 @@
 use super::list_chats::NOBODY;
 use super::{Actor, AppState};
 use crate::domain::{Chat, ChatAccess, ChatId, access};
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// A chat with the reader's access to it.
 ///
@@ -13,7 +13,7 @@ pub async fn show_chat(
     app: &AppState,
     actor: Actor<'_>,
     id: ChatId,
-) -> Result<(Chat, ChatAccess), Exception> {
+) -> Result<(Chat, ChatAccess), ApiError> {
     let found = match actor {
         Actor::User(caller) => {
             let found = app.store().chat(id, caller.user.id()).await?;
@@ -21,5 +21,5 @@ pub async fn show_chat(
         }
         Actor::Service(_) | Actor::System => app.store().chat(id, NOBODY).await?,
     };
-    found.ok_or_else(|| Exception::chat_not_found(id))
+    found.ok_or_else(|| ApiError::chat_not_found(id))
 }

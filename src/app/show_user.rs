@@ -2,7 +2,7 @@
 
 use super::{Actor, AppState, UserManager};
 use crate::domain::{User, UserId};
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
 /// The two keys of a user.
 pub enum UserKey {
@@ -14,13 +14,13 @@ pub enum UserKey {
 ///
 /// # Errors
 /// `forbidden`, `user_not_found`, `unavailable`.
-pub async fn show_user(app: &AppState, actor: Actor<'_>, key: UserKey) -> Result<User, Exception> {
+pub async fn show_user(app: &AppState, actor: Actor<'_>, key: UserKey) -> Result<User, ApiError> {
     UserManager::check(app, actor)?;
     match key {
-        UserKey::Id(id) => app.store().user(id).await?.ok_or_else(|| Exception::user_not_found(id)),
+        UserKey::Id(id) => app.store().user(id).await?.ok_or_else(|| ApiError::user_not_found(id)),
         UserKey::Identity { issuer, subject } => {
             app.store().find_identity(issuer, subject).await?.ok_or_else(|| {
-                Exception::new(Code::UserNotFound, "there is no user of this subject")
+                ApiError::new(Code::UserNotFound, "there is no user of this subject")
             })
         }
     }

@@ -5,10 +5,8 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, PublisherConfirm};
 
 use super::event::Event;
+use crate::amqp::PERSISTENT;
 use crate::settings::RabbitMq;
-
-/// As AMQP counts it: survives a restart of the broker, in a queue that does.
-const PERSISTENT: u8 = 2;
 
 /// One who gets every event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,42 +1,33 @@
 //! The company's other services, over RabbitMQ, in the words of NestJS.
 //!
-//! `broker` keeps the connections. Nothing here is the truth: what must not be lost stands in the
-//! database's outbox until the broker has confirmed it, and what comes in is acknowledged once it is
-//! in the database.
+//! Nothing here is the truth: what must not be lost stays in the database's outbox until the broker
+//! has confirmed it, and what comes in is acknowledged once it is in the database.
 
-mod broker;
 mod confirm_batch;
-mod dead_letters;
 mod destination;
-mod dispatch;
 mod event;
 mod gateway;
-mod intake;
-mod line;
-mod nodes;
+mod inbound;
 mod packet;
 mod pattern;
 mod presence;
-mod rpc;
 mod sink;
-mod trouble;
-mod users;
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::time::{Instant, sleep_until};
 
-pub use broker::{Broker, BusError};
-pub use nodes::Nodes;
 pub use sink::SINK;
 
 use self::gateway::Gateway;
-use self::intake::Intake;
+use self::inbound::QueueConsumer;
 use self::presence::Presence;
 use self::sink::RabbitMqSink;
 use crate::actors::Outside;
+use crate::amqp::{Broker, BusError};
 use crate::app::{AppParts, AppState};
+use crate::cluster::Nodes;
 use crate::metrics::{ConnectionUse, Metrics};
 use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
@@ -78,9 +69,9 @@ impl Bus {
         &self.broker
     }
 
-    /// What sessions need to reach other services.
+    /// Starts the actors that take events of sessions to other services.
     #[must_use]
-    pub fn outside(&self) -> Outside {
+    pub fn start_gateway(&self) -> Outside {
         let handle = self.arbiter.handle();
         let gateway = Gateway::start_in_arbiter(&handle, {
             let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
@@ -102,8 +93,14 @@ impl Bus {
         }
     }
 
-    /// Connects, and goes on until [`Bus::stop`]. A broker that is away is waited for.
-    pub fn start(&self, app: Arc<AppParts>) {
+    /// The thread of all parts.
+    #[must_use]
+    pub fn arbiter(&self) -> ArbiterHandle {
+        self.arbiter.handle()
+    }
+
+    /// Connects, and runs until [`Bus::stop`], whether the broker is there or not.
+    pub fn start(&self, app: Arc<AppParts>, nodes: &Nodes) {
         let parts = Parts {
             settings: Arc::clone(&self.settings),
             broker: self.broker.clone(),
@@ -116,11 +113,9 @@ impl Bus {
         let (batch, poll) = (self.settings.outbox_batch, self.settings.outbox_poll());
         let (sink, store) = (RabbitMqSink::new(&parts), parts.app.store().clone());
         self.arbiter.spawn(Relay::new(sink, store, Pace { batch, poll }).run());
-        let (nodes, meeting) = Nodes::new(parts.clone());
-        self.arbiter.spawn(meeting);
-        self.arbiter.spawn(users::forget_repeats(parts.app.store().clone()));
-        for intake in Intake::all(&parts, &nodes) {
-            self.arbiter.spawn(intake.run());
+        self.arbiter.spawn(inbound::forget_repeats(parts.app.store().clone()));
+        for consumer in QueueConsumer::all(&parts, nodes) {
+            self.arbiter.spawn(consumer.run());
         }
     }
 

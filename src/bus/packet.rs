@@ -1,4 +1,4 @@
-//! Bodies: what NestJS puts into a message, and what it expects to find in one.
+//! Packets: NestJS's JSON bodies of events, requests and answers.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,19 +7,19 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::pattern::Pattern;
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
-/// What a service sends: an event, or a request where there is an `id`.
+/// An event, or a request if it has an `id`.
 #[derive(Debug)]
-pub struct Packet<'a> {
+pub struct Packet {
     pub pattern: Pattern,
-    /// Verbatim; `null` where there is none.
-    pub data: &'a RawValue,
-    /// Verbatim: mostly a string, and by its presence alone what is sent is a request.
-    pub id: Option<&'a RawValue>,
+    /// Verbatim; `null` where it is missing.
+    pub data: Box<RawValue>,
+    /// Verbatim: mostly a string.
+    pub id: Option<Box<RawValue>>,
 }
 
-/// Why a body is no packet.
+/// A body that is no packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("the body is not JSON")]
@@ -33,26 +33,26 @@ pub enum Unreadable {
 /// The fields of an object; of a name that stands twice the last one.
 type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
-impl<'a> Packet<'a> {
-    /// Reads a body. What is not needed is looked over, whatever it is.
+impl Packet {
+    /// Reads a body. Other fields are ignored.
     ///
     /// # Errors
     /// It is not JSON, or not an object with a pattern.
-    pub fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
+    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
         let json: &RawValue = serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)?;
         let fields: Fields = serde_json::from_str(json.get()).map_err(|_| Unreadable::NoPattern)?;
         let pattern = fields.get("pattern").ok_or(Unreadable::NoPattern)?;
         Ok(Self {
-            pattern: Pattern::of(pattern),
-            data: fields.get("data").copied().unwrap_or(RawValue::NULL),
-            id: fields.get("id").copied(),
+            pattern: Pattern::read(pattern),
+            data: fields.get("data").copied().unwrap_or(RawValue::NULL).to_owned(),
+            id: fields.get("id").map(|id| (*id).to_owned()),
         })
     }
 
-    /// The request's `id` as a text; nothing where it says nothing.
+    /// The request's `id` as a text; none where it is empty.
     #[must_use]
-    pub fn id_text(&self) -> Option<Cow<'a, str>> {
-        self.id.filter(|id| !matches!(id.get(), "null" | "\"\"")).map(text)
+    pub fn id_text(&self) -> Option<Cow<'_, str>> {
+        self.id.as_deref().filter(|id| !matches!(id.get(), "null" | "\"\"")).map(text)
     }
 }
 
@@ -64,12 +64,12 @@ fn text(value: &RawValue) -> Cow<'_, str> {
     }
 }
 
-/// What a service answers.
+/// A service's answer.
 #[derive(Debug)]
 pub struct Reply {
-    /// Nothing where there is no value, which is another thing than `null`.
+    /// None where it is missing, which differs from `null`.
     pub value: Option<Box<RawValue>>,
-    /// What the service says went wrong.
+    /// The service's refusal.
     pub error: Option<String>,
     /// Nothing more will come.
     pub is_last: bool,
@@ -156,7 +156,7 @@ pub fn response<R: Serialize + ?Sized>(value: &R) -> serde_json::Result<Vec<u8>>
 ///
 /// # Errors
 /// None.
-pub fn refusal(exception: &Exception) -> serde_json::Result<Vec<u8>> {
+pub fn refusal(exception: &ApiError) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Body<'a> {
         err: Error<'a>,

@@ -1,4 +1,4 @@
-//! Tells other services who has come and who has left: at once or not at all.
+//! Presence events: users that connected or disconnected, told at once or not at all.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,20 @@
-//! What joins the nodes of one deployment. The database is the truth; what comes from here are
-//! hints, and losing one costs time alone.
+//! Node to node: messages over a backplane, and the database as the truth behind them.
+//!
+//! What nodes tell each other are hints: losing one costs time alone. [`Nodes`] reaches sessions and
+//! users on whichever node they are, over a [`Backplane`]; [`ChangePoller`] repairs what was lost.
 
-mod neighbours;
+mod amqp;
+mod backplane;
+mod change_poller;
+mod hints;
+mod local;
+mod message;
+mod nodes;
+mod peers;
 
-pub use neighbours::Neighbours;
+pub use amqp::AmqpDriver;
+pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
+pub use change_poller::ChangePoller;
+pub use hints::{COMMITS, publish_hints};
+pub use local::LocalNetwork;
+pub use nodes::Nodes;

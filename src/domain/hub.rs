@@ -1,7 +1,7 @@
 //! Who is here: rooms and the sessions in them, users and their sessions.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::{ChatId, SessionId, UserId};
 
@@ -14,6 +14,8 @@ pub struct Hub<S, R> {
     sessions: HashMap<SessionId, Session<S>>,
     users: HashMap<UserId, Vec<SessionId>>,
     rooms: HashMap<ChatId, Room<R>>,
+    /// The sessions that are told of every chat.
+    watchers: HashSet<SessionId>,
     last_generation: u64,
 }
 
@@ -24,7 +26,6 @@ struct Session<S> {
     chats: Vec<ChatId>,
     /// Left on purpose: nobody puts it back.
     left: Vec<ChatId>,
-    watching: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl<S, R> Default for Hub<S, R> {
             sessions: HashMap::new(),
             users: HashMap::new(),
             rooms: HashMap::new(),
+            watchers: HashSet::new(),
             last_generation: 0,
         }
     }
@@ -59,16 +61,14 @@ impl<S, R> Hub<S, R> {
         // In the order in which they came.
         sessions.push(id);
         let oldest = sessions.first().copied().filter(|_| sessions.len() > most.max(1));
-        self.sessions.insert(
-            id,
-            Session { link, user, chats: Vec::new(), left: Vec::new(), watching: false },
-        );
+        self.sessions.insert(id, Session { link, user, chats: Vec::new(), left: Vec::new() });
         oldest
     }
 
     /// Forgets a session; the chats whose rooms it was in.
     pub fn disconnect(&mut self, id: SessionId) -> Vec<ChatId> {
         let Some(session) = self.sessions.remove(&id) else { return Vec::new() };
+        self.watchers.remove(&id);
         if let Entry::Occupied(mut sessions) = self.users.entry(session.user) {
             sessions.get_mut().retain(|other| *other != id);
             if sessions.get().is_empty() {
@@ -128,8 +128,10 @@ impl<S, R> Hub<S, R> {
     }
 
     pub fn watch(&mut self, id: SessionId, watching: bool) {
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.watching = watching;
+        if !watching {
+            self.watchers.remove(&id);
+        } else if self.sessions.contains_key(&id) {
+            self.watchers.insert(id);
         }
     }
 
@@ -163,10 +165,7 @@ impl<S, R> Hub<S, R> {
 
     /// The sessions that are told of every chat.
     pub fn watchers(&self) -> impl Iterator<Item = (SessionId, &S)> {
-        self.sessions
-            .iter()
-            .filter(|(_, session)| session.watching)
-            .map(|(id, session)| (*id, &session.link))
+        self.watchers.iter().filter_map(|id| Some((*id, self.session(*id)?)))
     }
 
     /// A number that no room of this node had before.
@@ -284,11 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn only_sessions_that_watch_and_are_here_are_watchers() {
+        let [first, second, gone] = [(); 3].map(|()| SessionId::random());
+        let mut hub = hub_with(&[first, second]);
+        hub.watch(first, true);
+        hub.watch(second, true);
+        hub.watch(second, false);
+        hub.watch(gone, true);
+        assert_eq!(hub.watchers().map(|(id, _)| id).collect::<Vec<_>>(), [first]);
+        assert!(hub.watchers.len() == 1, "one that is gone is not remembered");
+    }
+
+    #[test]
     fn nothing_is_left_of_a_session_that_is_gone() {
         let session = SessionId::random();
         let mut hub = hub_with(&[session]);
+        hub.watch(session, true);
         hub.disconnect(session);
-        assert!(hub.sessions.is_empty() && hub.users.is_empty());
+        assert!(hub.sessions.is_empty() && hub.users.is_empty() && hub.watchers.is_empty());
         assert!(hub.disconnect(session).is_empty());
         assert_eq!(hub.retire(CHAT, 1), Some("room"));
         assert!(hub.rooms.is_empty());

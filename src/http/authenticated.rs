@@ -9,7 +9,7 @@ use super::{Problem, state};
 use crate::app::{Actor, AppState, Caller, authenticate};
 use crate::auth::Claims;
 use crate::domain::Role;
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
 /// The caller of a request. A handler that takes this is reached by nobody without a valid token,
 /// nor by who is blocked.
@@ -38,9 +38,8 @@ impl FromRequest for Authenticated {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let claims = state(request).and_then(|state| {
-            let claims = claims(request, &state.app)?.ok_or_else(|| {
-                Exception::new(Code::Unauthenticated, "a Bearer token is missing")
-            })?;
+            let claims = claims(request, &state.app)?
+                .ok_or_else(|| ApiError::new(Code::Unauthenticated, "a Bearer token is missing"))?;
             Ok((state, claims))
         });
         Box::pin(async move {
@@ -54,12 +53,12 @@ impl FromRequest for Authenticated {
 ///
 /// # Errors
 /// `unauthenticated` for another scheme or a bad token, `token_expired` for an old one.
-pub fn claims(request: &HttpRequest, app: &AppState) -> Result<Option<Claims>, Exception> {
+pub fn claims(request: &HttpRequest, app: &AppState) -> Result<Option<Claims>, ApiError> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = headers.next() else { return Ok(None) };
     let token = value.to_str().ok().and_then(bearer).filter(|_| headers.next().is_none());
     let token = token.ok_or_else(|| {
-        Exception::new(Code::Unauthenticated, "the Authorization header must be: Bearer <token>")
+        ApiError::new(Code::Unauthenticated, "the Authorization header must be: Bearer <token>")
     })?;
     authenticate::verify(app, token).map(Some)
 }

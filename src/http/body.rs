@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::{Problem, State, state};
-use crate::protocol::{Code, Exception, Request, parse_body};
+use crate::protocol::{ApiError, Code, Request, parse_body};
 
 /// A body as it came; whatever its content type, it is read as JSON.
 pub struct Body(Bytes);
@@ -19,7 +19,7 @@ impl Body {
     ///
     /// # Errors
     /// Anything but JSON, or a field that is not as it must be: the path is named.
-    pub fn read<T: Request>(&self, state: &State) -> Result<T, Exception> {
+    pub fn read<T: Request>(&self, state: &State) -> Result<T, ApiError> {
         let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
         parse_body(text, &state.app.request_limits())
     }
@@ -38,7 +38,7 @@ impl FromRequest for Body {
         Box::pin(async move {
             if !is_plain {
                 let problem = "is not supported: send the body without one";
-                let refused = Exception::bad_request("Content-Encoding", problem);
+                let refused = ApiError::bad_request("Content-Encoding", problem);
                 return Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, refused));
             }
             let state = state?;
@@ -49,14 +49,14 @@ impl FromRequest for Body {
                 arrived = timeout(patience, whole) => arrived,
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     let gone = "the server is going away, and the body has not arrived";
-                    return Err(Exception::new(Code::Unavailable, gone).into());
+                    return Err(ApiError::new(Code::Unavailable, gone).into());
                 }
             };
             match arrived {
                 Ok(Ok(bytes)) => Ok(Self(bytes)),
                 Ok(Err(error)) => Err(refused(&error).into()),
                 Err(_) => {
-                    let late = Exception::bad_request("body", "did not arrive in time");
+                    let late = ApiError::bad_request("body", "did not arrive in time");
                     Err(Problem::with_status(StatusCode::REQUEST_TIMEOUT, late))
                 }
             }
@@ -64,9 +64,9 @@ impl FromRequest for Body {
     }
 }
 
-fn refused(error: &actix_web::Error) -> Exception {
+fn refused(error: &actix_web::Error) -> ApiError {
     match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Exception::at(Code::TooLarge, "body", "is too large"),
-        _ => Exception::bad_request("body", "did not arrive whole"),
+        Some(PayloadError::Overflow) => ApiError::at(Code::TooLarge, "body", "is too large"),
+        _ => ApiError::bad_request("body", "did not arrive whole"),
     }
 }

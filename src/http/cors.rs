@@ -9,7 +9,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::Next;
 
 use super::{Origins, Problem};
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// How long a browser may remember that it may ask, in seconds.
 const MAX_AGE: usize = 3600;
@@ -45,7 +45,7 @@ pub async fn refuse_in_form(
     let response = next.call(request).await?.map_into_boxed_body();
     let refused = response.response().error().and_then(|error| error.as_error::<CorsError>());
     let Some(words) = refused.map(ToString::to_string) else { return Ok(response) };
-    let problem = Problem::from(Exception::forbidden(words));
+    let problem = Problem::from(ApiError::forbidden(words));
     Ok(ServiceResponse::from_err(problem, response.into_parts().0))
 }
 

@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use serde::Serialize;
 
 use super::{Query, json};
-use crate::protocol::{self, Asked, Exception, Key, Order};
+use crate::protocol::{self, ApiError, Asked, Key, Order};
 
 /// One page that was asked for, and how the next is asked for.
 pub struct List {
@@ -22,7 +22,7 @@ impl List {
     ///
     /// # Errors
     /// As [`protocol::List::of`], or a `limit` that is no number.
-    pub fn of(query: &Query, path: String, limit: i64, order: Order) -> Result<Self, Exception> {
+    pub fn of(query: &Query, path: String, limit: i64, order: Order) -> Result<Self, ApiError> {
         let asked = Asked {
             limit: query.number("limit")?,
             order: query.text("order")?,
@@ -64,7 +64,7 @@ impl List {
     ///
     /// # Errors
     /// A cursor that is not this list's.
-    pub fn after(&self) -> Result<Option<Key>, Exception> {
+    pub fn after(&self) -> Result<Option<Key>, ApiError> {
         self.list.after()
     }
 
@@ -77,7 +77,7 @@ impl List {
         rows: &'r [R],
         key: impl Fn(&R) -> Key,
         view: impl Fn(&'r R) -> V,
-    ) -> Result<HttpResponse, Exception> {
+    ) -> Result<HttpResponse, ApiError> {
         let page = self.list.page(rows, key, view);
         let count = page.count;
         let next = page.cursor.after.as_deref().map(|after| self.next(after));
@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn list(query: &str) -> Result<List, Exception> {
+    fn list(query: &str) -> Result<List, ApiError> {
         let query = Query::parse(query).expect("a query");
         List::of(&query, "/chats".to_owned(), 20, Order::Desc)
     }

@@ -7,7 +7,7 @@ use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, 
 use crate::app;
 use crate::db::HistoryPage;
 use crate::domain::{ChatId, ClientId, Seq};
-use crate::protocol::{Exception, MessageView, Outgoing, ReceiptView, client_id_refused};
+use crate::protocol::{ApiError, MessageView, Outgoing, ReceiptView, client_id_refused};
 
 /// Messages of a page where nothing else is asked for.
 const LIMIT: i64 = 50;
@@ -65,14 +65,14 @@ pub async fn mark_read(
 }
 
 /// The header by which HTTP clients name what may be sent again; of the same rules as a `clientId`.
-fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, Exception> {
+fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, ApiError> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {
-        return Err(Exception::bad_request(IDEMPOTENCY_KEY, "is given twice"));
+        return Err(ApiError::bad_request(IDEMPOTENCY_KEY, "is given twice"));
     }
     let key = std::str::from_utf8(key.as_bytes())
-        .map_err(|_| Exception::bad_request(IDEMPOTENCY_KEY, "is not UTF-8"))?;
+        .map_err(|_| ApiError::bad_request(IDEMPOTENCY_KEY, "is not UTF-8"))?;
     ClientId::parse(key.to_owned())
         .map(Some)
         .map_err(|error| client_id_refused(IDEMPOTENCY_KEY, &error))
@@ -82,10 +82,10 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, Exception>
 fn one_name(
     client_id: Option<ClientId>,
     key: Option<ClientId>,
-) -> Result<Option<ClientId>, Exception> {
+) -> Result<Option<ClientId>, ApiError> {
     match (client_id, key) {
         (Some(client_id), Some(key)) if client_id != key => {
-            Err(Exception::bad_request(IDEMPOTENCY_KEY, "is not the clientId of the body"))
+            Err(ApiError::bad_request(IDEMPOTENCY_KEY, "is not the clientId of the body"))
         }
         (client_id, key) => Ok(client_id.or(key)),
     }

@@ -34,7 +34,7 @@ pub use problem::Problem;
 
 use crate::app::AppState;
 use crate::metrics::Metrics;
-use crate::protocol::{Code, Exception, Order};
+use crate::protocol::{ApiError, Code, Order};
 use crate::settings::Settings;
 use body::Body;
 use connection::drain;
@@ -138,24 +138,20 @@ where
 }
 
 /// The state, where an extractor needs it.
-fn state(request: &HttpRequest) -> Result<web::Data<State>, Exception> {
+fn state(request: &HttpRequest) -> Result<web::Data<State>, ApiError> {
     request.app_data::<web::Data<State>>().cloned().ok_or_else(|| {
         log::error!("the application has no state");
-        Exception::new(Code::Internal, "the server is not set up")
+        ApiError::new(Code::Internal, "the server is not set up")
     })
 }
 
 /// An answer with `value` in it, which holds about `rows` rows.
-fn json(
-    status: StatusCode,
-    value: &impl Serialize,
-    rows: usize,
-) -> Result<HttpResponse, Exception> {
+fn json(status: StatusCode, value: &impl Serialize, rows: usize) -> Result<HttpResponse, ApiError> {
     // A message is its text and about 250 bytes; most texts are short.
     let mut body = Vec::with_capacity(256 + rows * 384);
     serde_json::to_writer(&mut body, value).map_err(|error| {
         log::error!("cannot encode an answer: {error}");
-        Exception::new(Code::Internal, "the answer cannot be written")
+        ApiError::new(Code::Internal, "the answer cannot be written")
     })?;
     Ok(HttpResponse::build(status).content_type("application/json").body(body))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Answer, State, json};
 use crate::metrics::ConnectionUse;
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
 /// How long the database may take to show that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub async fn alive() -> Answer {
 
 /// `GET /readyz`: new work is welcome, and the database answers.
 pub async fn ready(state: web::Data<State>) -> Answer {
-    let not_ready = |message: &'static str| Exception::new(Code::Unavailable, message);
+    let not_ready = |message: &'static str| ApiError::new(Code::Unavailable, message);
     if !state.ready.load(Ordering::Relaxed) {
         return Err(not_ready("the server is not ready, or going away").into());
     }

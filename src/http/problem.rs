@@ -6,28 +6,28 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
 use crate::domain::Seq;
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
 
 /// The media type of every refusal.
 const PROBLEM_JSON: &str = "application/problem+json";
 /// How long to stay away when the server cannot say it better, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// A refusal on its way out; handlers answer with it by `?` on an [`Exception`].
+/// A refusal on its way out; handlers answer with it by `?` on an [`ApiError`].
 #[derive(Debug)]
 pub struct Problem {
-    exception: Exception,
+    exception: ApiError,
     status: StatusCode,
 }
 
 impl Problem {
     /// A refusal whose HTTP status is not its code's.
-    pub fn with_status(status: StatusCode, exception: Exception) -> Self {
+    pub fn with_status(status: StatusCode, exception: ApiError) -> Self {
         Self { exception, status }
     }
 }
 
-impl<E: Into<Exception>> From<E> for Problem {
+impl<E: Into<ApiError>> From<E> for Problem {
     fn from(error: E) -> Self {
         let exception = error.into();
         let status = StatusCode::from_u16(exception.code.http_status());
@@ -94,7 +94,7 @@ pub fn wrong_method(method: &Method, allow: &str) -> HttpResponse {
 }
 
 /// The whole seconds of `Retry-After`, rounded up: who comes earlier is refused again.
-fn retry_after(exception: &Exception) -> Option<u64> {
+fn retry_after(exception: &ApiError) -> Option<u64> {
     match exception.code {
         Code::RateLimited | Code::Unavailable => {
             Some(exception.retry_after_ms.map_or(RETRY_AFTER_SECONDS, |ms| ms.div_ceil(1000)))
@@ -143,7 +143,7 @@ struct FieldError<'a> {
 }
 
 impl<'a> FieldError<'a> {
-    fn new(path: &'a str, exception: &'a Exception) -> Self {
+    fn new(path: &'a str, exception: &'a ApiError) -> Self {
         let message = &*exception.message;
         // The sentence begins with the path, which stands beside it here.
         let message = message.strip_prefix(path).and_then(|rest| rest.strip_prefix(": "));
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::domain::{ChatId, Seq};
 
-    async fn answer(exception: Exception) -> (HttpResponse<()>, Value) {
+    async fn answer(exception: ApiError) -> (HttpResponse<()>, Value) {
         let (head, body) = Problem::from(exception).error_response().into_parts();
         let body = to_bytes(body).await.expect("a body");
         (head, serde_json::from_slice(&body).expect("JSON"))
@@ -178,7 +178,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_refusal_names_the_field_it_is_about() {
-        let (head, body) = answer(Exception::bad_request("limit", "must be 1 to 100")).await;
+        let (head, body) = answer(ApiError::bad_request("limit", "must be 1 to 100")).await;
         assert_eq!(head.headers().get(header::CONTENT_TYPE).unwrap(), PROBLEM_JSON);
         assert_eq!(
             body,
@@ -192,7 +192,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_refusal_that_is_about_no_field_lists_none() {
-        let (head, body) = answer(Exception::chat_not_found(ChatId(99))).await;
+        let (head, body) = answer(ApiError::chat_not_found(ChatId(99))).await;
         assert_eq!(head.status(), StatusCode::NOT_FOUND);
         assert_eq!(body["detail"], "chat 99 does not exist");
         assert_eq!(body.get("errors"), None);
@@ -200,24 +200,24 @@ mod tests {
 
     #[actix_web::test]
     async fn a_chat_that_moved_says_where_it_is() {
-        let (head, body) = answer(Exception::chat_moved(Seq(58))).await;
+        let (head, body) = answer(ApiError::chat_moved(Seq(58))).await;
         assert_eq!(head.status(), StatusCode::CONFLICT);
         assert_eq!(body["lastSeq"], 58);
     }
 
     #[actix_web::test]
     async fn who_is_too_fast_is_told_when_to_come_back_in_whole_seconds() {
-        let (head, body) = answer(Exception::rate_limited(1001)).await;
+        let (head, body) = answer(ApiError::rate_limited(1001)).await;
         assert_eq!(head.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(head.headers().get(header::RETRY_AFTER).unwrap(), "2");
         assert_eq!(body["retryAfterMs"], 1001);
-        let (head, _) = answer(Exception::unavailable()).await;
+        let (head, _) = answer(ApiError::unavailable()).await;
         assert_eq!(head.headers().get(header::RETRY_AFTER).unwrap(), "1");
     }
 
     #[actix_web::test]
     async fn who_is_not_known_is_told_how_to_show_who_they_are() {
-        let (head, _) = answer(Exception::new(Code::TokenExpired, "the token has expired")).await;
+        let (head, _) = answer(ApiError::new(Code::TokenExpired, "the token has expired")).await;
         assert_eq!(head.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(head.headers().get(header::WWW_AUTHENTICATE).unwrap(), "Bearer");
     }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 
 /// Query parameters of a request. Unknown ones are ignored.
 pub struct Query(Vec<(String, String)>);
@@ -12,7 +12,7 @@ impl Query {
     ///
     /// # Errors
     /// A query that is none.
-    pub fn of(request: &HttpRequest) -> Result<Self, Exception> {
+    pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         Self::parse(request.query_string())
     }
 
@@ -20,25 +20,25 @@ impl Query {
     ///
     /// # Errors
     /// The same.
-    pub fn parse(text: &str) -> Result<Self, Exception> {
+    pub fn parse(text: &str) -> Result<Self, ApiError> {
         web::Query::<Vec<(String, String)>>::from_query(text)
             .map(|pairs| Self(pairs.into_inner()))
-            .map_err(|error| Exception::bad_request("query", error.to_string()))
+            .map_err(|error| ApiError::bad_request("query", error.to_string()))
     }
 
     /// A text that can be stored or looked for.
     ///
     /// # Errors
     /// One that was given twice, or has U+0000, which PostgreSQL does not know.
-    pub fn text(&self, name: &'static str) -> Result<Option<&str>, Exception> {
+    pub fn text(&self, name: &'static str) -> Result<Option<&str>, ApiError> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let value = values.next();
         if values.next().is_some() {
-            return Err(Exception::bad_request(name, "is given twice"));
+            return Err(ApiError::bad_request(name, "is given twice"));
         }
         match value {
             Some(value) if value.contains('\0') => {
-                Err(Exception::bad_request(name, "must not contain U+0000"))
+                Err(ApiError::bad_request(name, "must not contain U+0000"))
             }
             value => Ok(value.map(String::as_str)),
         }
@@ -48,12 +48,12 @@ impl Query {
     ///
     /// # Errors
     /// Anything else, or more than an `i64` holds.
-    pub fn number(&self, name: &'static str) -> Result<Option<i64>, Exception> {
+    pub fn number(&self, name: &'static str) -> Result<Option<i64>, ApiError> {
         let number = |text: &str| {
             // `parse` alone would let a plus sign pass.
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
-                Exception::bad_request(name, "must be a whole number that is not negative")
+                ApiError::bad_request(name, "must be a whole number that is not negative")
             })
         };
         self.text(name)?.map(number).transpose()
@@ -64,25 +64,25 @@ impl Query {
 ///
 /// # Errors
 /// Anything that is no `i64`. A negative one is well formed: there is only nothing under it.
-pub fn id_in_path(request: &HttpRequest) -> Result<i64, Exception> {
+pub fn id_in_path(request: &HttpRequest) -> Result<i64, ApiError> {
     id(request.match_info().query("id"))
 }
 
-fn id(text: &str) -> Result<i64, Exception> {
+fn id(text: &str) -> Result<i64, ApiError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits
         .bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())
         .flatten()
-        .ok_or_else(|| Exception::bad_request("id", "must be a whole number of 64 bits"))
+        .ok_or_else(|| ApiError::bad_request("id", "must be a whole number of 64 bits"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn path(exception: Exception) -> String {
+    fn path(exception: ApiError) -> String {
         exception.path.expect("a path")
     }
 

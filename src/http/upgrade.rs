@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Problem;
-use crate::protocol::Exception;
+use crate::protocol::ApiError;
 use crate::transport::ws::SUBPROTOCOL;
 
 /// Bytes of a `Sec-WebSocket-Key`, decoded.
@@ -19,9 +19,9 @@ const KEY_BYTES: usize = 16;
 /// 426 for no upgrade and for another version, 400 for anything else, by the header's name.
 pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
     let refused =
-        |header: &str, problem: &str| Problem::from(Exception::bad_request(header, problem));
+        |header: &str, problem: &str| Problem::from(ApiError::bad_request(header, problem));
     let required = |header: &str, problem: &str| {
-        let exception = Exception::bad_request(header, problem);
+        let exception = ApiError::bad_request(header, problem);
         Problem::with_status(StatusCode::UPGRADE_REQUIRED, exception)
     };
     if request.version() < Version::HTTP_11 {

@@ -7,7 +7,7 @@ use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, 
 use crate::app::UserManager;
 use crate::db::UserFilter;
 use crate::domain::UserId;
-use crate::protocol::{Exception, NewUser, UserView};
+use crate::protocol::{ApiError, NewUser, UserView};
 
 /// Users of a page where nothing else is asked for.
 const LIMIT: i64 = 20;
@@ -28,7 +28,7 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
         .filter("q", text)
         .filter("subject", subject);
     if list.order() != Order::Asc {
-        return Err(Exception::bad_request("order", "must be asc here").into());
+        return Err(ApiError::bad_request("order", "must be asc here").into());
     }
     let filter = UserFilter { query: text.map(str::to_owned), subject: subject.map(str::to_owned) };
     let after = list.after()?.map(|(id, _)| UserId(id));
@@ -68,11 +68,11 @@ async fn set_blocked(
 }
 
 /// The search text; an empty one counts as missing.
-fn search(query: &Query) -> Result<Option<&str>, Exception> {
+fn search(query: &Query) -> Result<Option<&str>, ApiError> {
     let text = query.text("q")?.filter(|text| !text.is_empty());
     if text.is_some_and(|text| text.chars().count() > SEARCH_CHARS) {
         let problem = format!("must have at most {SEARCH_CHARS} characters");
-        return Err(Exception::bad_request("q", problem));
+        return Err(ApiError::bad_request("q", problem));
     }
     Ok(text)
 }

@@ -6,7 +6,7 @@ use super::query::Query;
 use super::upgrade::check_upgrade;
 use super::{Answer, State, authenticated};
 use crate::app::{HandshakePermit, authenticate};
-use crate::protocol::{Code, Exception, resume_from_query};
+use crate::protocol::{ApiError, Code, resume_from_query};
 use crate::transport::ws::{Handshake, start};
 
 /// Lets a session in with its token, or without one for the few seconds until it shows it.
@@ -16,7 +16,7 @@ pub async fn upgrade(
     state: web::Data<State>,
 ) -> Answer {
     if !state.origins.allow(&request) {
-        return Err(Exception::forbidden("this origin is not allowed").into());
+        return Err(ApiError::forbidden("this origin is not allowed").into());
     }
     check_upgrade(&request)?;
     let claims = authenticated::claims(&request, &state.app)?;
@@ -30,11 +30,11 @@ pub async fn upgrade(
         None => {
             let permit = HandshakePermit::take(&state.app);
             let full =
-                || Exception::new(Code::Unavailable, "too many sockets without a token, try again");
+                || ApiError::new(Code::Unavailable, "too many sockets without a token, try again");
             Handshake::Unauthenticated(permit.ok_or_else(full)?, resume)
         }
     };
     start(&request, payload.into_inner(), state.app.clone(), handshake).map_err(|error| {
-        Exception::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
+        ApiError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Exception;
+use super::ApiError;
 use super::entry::not_negative;
 use super::read::{join, read};
 use crate::domain::{Author, Body, ChatId, ClientId, Draft, MessageKind, Seq, UserId};
@@ -38,7 +38,7 @@ pub struct NewChat {
 ///
 /// # Errors
 /// A body that is not JSON, or not as it must be: the message names the path.
-pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, Exception> {
+pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, ApiError> {
     let wire: T::Wire = read(body, "")?;
     T::check(wire, limits)
 }
@@ -46,19 +46,19 @@ pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, Excepti
 /// A type that is read from an HTTP body.
 pub trait Request: Sized {
     type Wire: DeserializeOwned;
-    fn check(wire: Self::Wire, limits: &Limits) -> Result<Self, Exception>;
+    fn check(wire: Self::Wire, limits: &Limits) -> Result<Self, ApiError>;
 }
 
 impl Request for Outgoing {
     type Wire = WireMessage;
-    fn check(wire: WireMessage, limits: &Limits) -> Result<Self, Exception> {
+    fn check(wire: WireMessage, limits: &Limits) -> Result<Self, ApiError> {
         wire.check("", limits)
     }
 }
 
 impl Request for NewChat {
     type Wire = WireChat;
-    fn check(wire: WireChat, limits: &Limits) -> Result<Self, Exception> {
+    fn check(wire: WireChat, limits: &Limits) -> Result<Self, ApiError> {
         wire.check("", limits)
     }
 }
@@ -66,7 +66,7 @@ impl Request for NewChat {
 /// A read mark whose chat stands in the path.
 impl Request for Seq {
     type Wire = ReadTo;
-    fn check(wire: ReadTo, _: &Limits) -> Result<Self, Exception> {
+    fn check(wire: ReadTo, _: &Limits) -> Result<Self, ApiError> {
         not_negative(wire.seq, "seq")
     }
 }
@@ -87,7 +87,7 @@ impl WireMessage {
     ///
     /// # Errors
     /// `too_large` for the text, `bad_request` for anything else.
-    pub fn check(self, at: &str, limits: &Limits) -> Result<Outgoing, Exception> {
+    pub fn check(self, at: &str, limits: &Limits) -> Result<Outgoing, ApiError> {
         Outgoing::check_parts(self.message, self.client_id, self.expect_seq, at, limits)
     }
 }
@@ -103,7 +103,7 @@ impl Outgoing {
         expect_seq: Option<Seq>,
         at: &str,
         limits: &Limits,
-    ) -> Result<Self, Exception> {
+    ) -> Result<Self, ApiError> {
         let expect_seq =
             expect_seq.map(|seq| not_negative(seq, &join(at, "expectSeq"))).transpose()?;
         let client_id = client_id
@@ -113,7 +113,7 @@ impl Outgoing {
             })
             .transpose()?;
         let body = Body::parse(message, limits.message_chars)
-            .map_err(|error| Exception::text(&join(at, "message"), &error))?;
+            .map_err(|error| ApiError::text(&join(at, "message"), &error))?;
         Ok(Self { body, client_id, expect_seq })
     }
 }
@@ -135,8 +135,8 @@ impl Outgoing {
 }
 
 /// A `clientId` of the wrong length is a wrong value, not a body that is too large.
-pub(crate) fn client_id_refused(path: &str, error: &crate::domain::TextError) -> Exception {
-    Exception::bad_request(path, format!("{error}; 1 to 64 characters are allowed"))
+pub(crate) fn client_id_refused(path: &str, error: &crate::domain::TextError) -> ApiError {
+    ApiError::bad_request(path, format!("{error}; 1 to 64 characters are allowed"))
 }
 
 /// A read mark as it comes over HTTP.
@@ -158,15 +158,15 @@ impl WireChat {
     ///
     /// # Errors
     /// `too_large` for the title, `bad_request` for anything else.
-    pub fn check(self, at: &str, limits: &Limits) -> Result<NewChat, Exception> {
+    pub fn check(self, at: &str, limits: &Limits) -> Result<NewChat, ApiError> {
         if let Some(ids) = &self.user_ids {
             let path = join(at, "userIds");
             if ids.is_empty() {
-                return Err(Exception::bad_request(path, "must name at least one user"));
+                return Err(ApiError::bad_request(path, "must name at least one user"));
             }
             if ids.len() > limits.group_members {
                 let most = limits.group_members;
-                return Err(Exception::bad_request(
+                return Err(ApiError::bad_request(
                     path,
                     format!("names {} users, {most} are allowed", ids.len()),
                 ));
@@ -174,7 +174,7 @@ impl WireChat {
         }
         let title = self.title.map(|title| {
             Body::parse(title, limits.title_chars)
-                .map_err(|error| Exception::text(&join(at, "title"), &error))
+                .map_err(|error| ApiError::text(&join(at, "title"), &error))
         });
         Ok(NewChat { user_ids: self.user_ids, title: title.transpose()?.map(Body::into_string) })
     }

@@ -1,4 +1,4 @@
-//! What an answer says when it is a refusal: one table, for frames and for HTTP.
+//! Error codes, and the error of all use cases: one table, for frames, HTTP and RPC.
 
 use std::borrow::Cow;
 
@@ -62,9 +62,10 @@ impl Code {
     }
 }
 
-/// A refusal: a code, a sentence for people, and what goes with the code.
+/// A refusal or a failure as clients are told of it: a code, a sentence for people, and what goes
+/// with the code. On the wire it is the event `exception`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exception {
+pub struct ApiError {
     pub code: Code,
     pub message: Cow<'static, str>,
     /// Where in the request it was wrong, as `data.chats[0].chatId`.
@@ -75,7 +76,15 @@ pub struct Exception {
     pub retry_after_ms: Option<u64>,
 }
 
-impl Exception {
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ApiError {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), path: None, last_seq: None, retry_after_ms: None }
     }
@@ -171,5 +180,16 @@ impl Exception {
             PostResult::Unavailable => Some(Self::unavailable()),
             PostResult::Failed => Some(Self::internal()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_its_code_and_its_sentence() {
+        let error: Box<dyn std::error::Error> = Box::new(ApiError::forbidden("not here"));
+        assert_eq!(error.to_string(), "forbidden: not here");
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Exception;
+use super::ApiError;
 
 /// Names the format; what an older or newer build sealed is refused.
 const VERSION: &[u8] = b"frontdesk cursor 1\0";
@@ -31,8 +31,8 @@ pub fn seal(scope: &str, key: Key) -> String {
 ///
 /// # Errors
 /// Anything else: `bad_request` at `after`.
-pub fn open(scope: &str, text: &str) -> Result<Key, Exception> {
-    let refused = || Exception::bad_request("after", "is no cursor of this list");
+pub fn open(scope: &str, text: &str) -> Result<Key, ApiError> {
+    let refused = || ApiError::bad_request("after", "is no cursor of this list");
     let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
     let (key, seal) = sealed.split_first_chunk::<KEY_BYTES>().ok_or_else(refused)?;
     if *seal != checksum(scope, key) {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Exception;
+use super::ApiError;
 use super::object::Object;
 use crate::domain::{ChatId, Seq};
 
@@ -34,7 +34,7 @@ impl Entry {
     ///
     /// # Errors
     /// `bad_request` for a negative position, or for more than [`CHATS_NAMED`].
-    pub fn check_all(wire: Vec<WireEntry>, path: &str) -> Result<Vec<Self>, Exception> {
+    pub fn check_all(wire: Vec<WireEntry>, path: &str) -> Result<Vec<Self>, ApiError> {
         let fields = wire.into_iter().map(|WireEntry(Object(fields))| fields);
         last_of_each(fields.map(|entry| (entry.chat_id, entry.after_seq)).collect(), path)
     }
@@ -43,7 +43,7 @@ impl Entry {
     ///
     /// # Errors
     /// `bad_request` for more than [`CHATS_NAMED`].
-    pub fn at_the_end(chats: Vec<ChatId>, path: &str) -> Result<Vec<Self>, Exception> {
+    pub fn at_the_end(chats: Vec<ChatId>, path: &str) -> Result<Vec<Self>, ApiError> {
         last_of_each(chats.into_iter().map(|chat| (chat, None)).collect(), path)
     }
 }
@@ -52,9 +52,9 @@ impl Entry {
 ///
 /// # Errors
 /// Anything else, or more chats than one request may name.
-pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, Exception> {
+pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, ApiError> {
     let malformed = || {
-        Exception::bad_request(
+        ApiError::bad_request(
             "resume",
             "must be chatId:seq pairs separated by commas, as 10:55,12:3",
         )
@@ -71,11 +71,11 @@ pub fn resume_from_query(text: &str) -> Result<Vec<Entry>, Exception> {
             let chat = ChatId(digits(chat).ok_or_else(malformed)?);
             Ok((chat, Some(Seq(digits(seq).ok_or_else(malformed)?))))
         })
-        .collect::<Result<Vec<_>, Exception>>()?;
+        .collect::<Result<Vec<_>, ApiError>>()?;
     last_of_each(pairs, "resume")
 }
 
-fn last_of_each(pairs: Vec<(ChatId, Option<Seq>)>, path: &str) -> Result<Vec<Entry>, Exception> {
+fn last_of_each(pairs: Vec<(ChatId, Option<Seq>)>, path: &str) -> Result<Vec<Entry>, ApiError> {
     if pairs.len() > CHATS_NAMED {
         return Err(too_many(path, pairs.len()));
     }
@@ -96,25 +96,25 @@ fn last_of_each(pairs: Vec<(ChatId, Option<Seq>)>, path: &str) -> Result<Vec<Ent
 ///
 /// # Errors
 /// `bad_request` at `path`.
-pub fn counted<T>(items: &[T], path: &str) -> Result<(), Exception> {
+pub fn counted<T>(items: &[T], path: &str) -> Result<(), ApiError> {
     match items.len() {
-        0 => Err(Exception::bad_request(path, "must name at least one chat")),
+        0 => Err(ApiError::bad_request(path, "must name at least one chat")),
         1..=CHATS_NAMED => Ok(()),
         count => Err(too_many(path, count)),
     }
 }
 
-fn too_many(path: &str, count: usize) -> Exception {
-    Exception::bad_request(path, format!("names {count} chats, {CHATS_NAMED} are allowed"))
+fn too_many(path: &str, count: usize) -> ApiError {
+    ApiError::bad_request(path, format!("names {count} chats, {CHATS_NAMED} are allowed"))
 }
 
 /// Checks a position or a mark.
 ///
 /// # Errors
 /// `bad_request` at `path`.
-pub fn not_negative(seq: Seq, path: &str) -> Result<Seq, Exception> {
+pub fn not_negative(seq: Seq, path: &str) -> Result<Seq, ApiError> {
     if seq < Seq::ZERO {
-        return Err(Exception::bad_request(path, "must not be negative"));
+        return Err(ApiError::bad_request(path, "must not be negative"));
     }
     Ok(seq)
 }

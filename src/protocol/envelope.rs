@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::object::Object;
 use super::read::{HALF_OF_A_PAIR, read_any};
-use super::{Code, Exception, Fields};
+use super::{ApiError, Code, Fields};
 
 /// The longest textual `id`, in characters.
 const ID_CHARS: usize = 64;
@@ -47,7 +47,7 @@ pub struct Envelope<'a> {
 pub struct Rejected {
     pub id: Option<RequestId>,
     pub event: Option<String>,
-    pub exception: Exception,
+    pub exception: ApiError,
 }
 
 impl<'a> Envelope<'a> {
@@ -72,17 +72,17 @@ fn explain(text: &str) -> Rejected {
     let object = match read_any::<&RawValue>(text.as_bytes(), "") {
         Ok(value) if value.get().starts_with('{') => value,
         Ok(_) => {
-            return nobody(Exception::new(Code::BadRequest, "a frame must be a JSON object"));
+            return nobody(ApiError::new(Code::BadRequest, "a frame must be a JSON object"));
         }
         Err(exception) => return nobody(exception),
     };
     let Ok(fields) = Fields::parse(object.get()) else {
         let problem = format!("a field's name {HALF_OF_A_PAIR}");
-        return nobody(Exception::new(Code::BadRequest, problem));
+        return nobody(ApiError::new(Code::BadRequest, problem));
     };
     let event = match fields.get("event") {
         Some((event, _)) => read_any::<String>(event.get().as_bytes(), "event"),
-        None => Err(Exception::bad_request("event", "is missing")),
+        None => Err(ApiError::bad_request("event", "is missing")),
     };
     let id = fields.get("id").map_or(Ok(None), |(id, _)| id_of(id));
     let twice = ["event", "data", "id"]
@@ -93,20 +93,20 @@ fn explain(text: &str) -> Rejected {
         (Ok(id), Err(exception)) => reject(id, None, exception),
         // Only a field given twice is refused at first sight and looks right at the second.
         (Ok(id), Ok(event)) => {
-            let exception = Exception::bad_request(twice.unwrap_or("event"), "is given twice");
+            let exception = ApiError::bad_request(twice.unwrap_or("event"), "is given twice");
             reject(id, Some(event), exception)
         }
     }
 }
 
-fn id_of(value: &RawValue) -> Result<Option<RequestId>, Exception> {
+fn id_of(value: &RawValue) -> Result<Option<RequestId>, ApiError> {
     if value.get().starts_with('"') {
         read_any::<String>(value.get().as_bytes(), "id")?;
     }
     let id = serde_json::from_str::<Option<RequestId>>(value.get()).ok();
     id.filter(|id| id.as_ref().is_none_or(RequestId::is_allowed)).ok_or_else(|| {
         let problem = "must be a text of at most 64 characters or a whole number within ±2^53";
-        Exception::bad_request("id", problem)
+        ApiError::bad_request("id", problem)
     })
 }
 
@@ -149,7 +149,7 @@ mod tests {
             (r#"{"event":"ping","id":"\ud83d"}"#, Some("id")),
             (r#"{"event":"ping","id":4,"\ud83d":1}"#, None),
         ] {
-            let Exception { path: named, message, .. } =
+            let ApiError { path: named, message, .. } =
                 Envelope::parse(text).expect_err(text).exception;
             assert_eq!(named.as_deref(), path, "{text}");
             assert!(message.contains("half of a surrogate pair"), "{text}: {message}");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Exception;
+use super::ApiError;
 use super::cursor::{self, Key};
 
 /// The most rows of one page.
@@ -48,19 +48,19 @@ impl List {
     ///
     /// # Errors
     /// A `limit` outside 1 to [`LIMIT_MAX`], or an `order` that is neither `asc` nor `desc`.
-    pub fn of(name: &str, asked: Asked<'_>, limit: i64, order: Order) -> Result<Self, Exception> {
+    pub fn of(name: &str, asked: Asked<'_>, limit: i64, order: Order) -> Result<Self, ApiError> {
         let limit = match asked.limit {
             None => limit,
             Some(limit @ 1..=LIMIT_MAX) => limit,
             Some(_) => {
-                return Err(Exception::bad_request("limit", format!("must be 1 to {LIMIT_MAX}")));
+                return Err(ApiError::bad_request("limit", format!("must be 1 to {LIMIT_MAX}")));
             }
         };
         let order = match asked.order {
             None => order,
             Some("asc") => Order::Asc,
             Some("desc") => Order::Desc,
-            Some(_) => return Err(Exception::bad_request("order", "must be asc or desc")),
+            Some(_) => return Err(ApiError::bad_request("order", "must be asc or desc")),
         };
         let after = asked.after.map(str::to_owned);
         let scope = format!("{name}?order={}", order.as_str());
@@ -92,7 +92,7 @@ impl List {
     ///
     /// # Errors
     /// A cursor that is not this list's.
-    pub fn after(&self) -> Result<Option<Key>, Exception> {
+    pub fn after(&self) -> Result<Option<Key>, ApiError> {
         self.after.as_deref().map(|text| cursor::open(&self.scope, text)).transpose()
     }
 
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    fn list(asked: Asked<'_>) -> Result<List, Exception> {
+    fn list(asked: Asked<'_>) -> Result<List, ApiError> {
         List::of("/chats", asked, 20, Order::Desc)
     }
 

@@ -17,7 +17,7 @@ mod view;
 
 pub(crate) use body::client_id_refused;
 pub use body::{Limits, NewChat, Outgoing, Request, WireChat, WireMessage, parse_body};
-pub use code::{Code, Exception};
+pub use code::{ApiError, Code};
 pub use cursor::Key;
 pub use ending::{Ending, Return};
 pub use entry::{Entry, WireEntry, counted, not_negative, resume_from_query};

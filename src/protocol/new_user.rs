@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::body::{Limits, Request};
-use super::{Exception, Text};
+use super::{ApiError, Text};
 
 /// The longest of each text, in characters: as long as a token's claims may be.
 const CHARS: usize = 255;
@@ -29,10 +29,10 @@ pub struct WireUser {
 impl Request for NewUser {
     type Wire = WireUser;
 
-    fn check(wire: WireUser, _: &Limits) -> Result<Self, Exception> {
+    fn check(wire: WireUser, _: &Limits) -> Result<Self, ApiError> {
         let WireUser { subject: Text(subject), nickname, email } = wire;
         if subject.is_empty() {
-            return Err(Exception::bad_request("subject", "must not be empty"));
+            return Err(ApiError::bad_request("subject", "must not be empty"));
         }
         let texts = [
             ("subject", Some(&subject)),
@@ -50,14 +50,14 @@ impl Request for NewUser {
 ///
 /// # Errors
 /// More than 255 characters, or U+0000.
-pub fn storable(path: &str, text: &str) -> Result<(), Exception> {
+pub fn storable(path: &str, text: &str) -> Result<(), ApiError> {
     let chars = text.chars().count();
     if chars > CHARS {
         let problem = format!("has {chars} characters, {CHARS} are allowed");
-        return Err(Exception::bad_request(path, problem));
+        return Err(ApiError::bad_request(path, problem));
     }
     if text.contains('\0') {
-        return Err(Exception::bad_request(path, "must not contain U+0000"));
+        return Err(ApiError::bad_request(path, "must not contain U+0000"));
     }
     Ok(())
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Code, parse_body};
 
-    fn parse(body: &str) -> Result<NewUser, Exception> {
+    fn parse(body: &str) -> Result<NewUser, ApiError> {
         let limits = Limits { message_chars: 10, title_chars: 10, group_members: 10 };
         parse_body(body.as_bytes(), &limits)
     }

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::object::Object;
-use super::{Code, Exception};
+use super::{ApiError, Code};
 
 /// JSON can write half of a surrogate pair, but no text has one: it could not be stored or sent on.
 pub(super) const HALF_OF_A_PAIR: &str =
@@ -17,7 +17,7 @@ pub(super) const HALF_OF_A_PAIR: &str =
 ///
 /// # Errors
 /// What is not as it must be: the message names the path, from `at` on.
-pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Result<T, Exception> {
+pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Result<T, ApiError> {
     let data = data.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
     read(data.as_bytes(), at)
 }
@@ -26,18 +26,18 @@ pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Res
 ///
 /// # Errors
 /// The same.
-pub(super) fn read<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<T, Exception> {
+pub(super) fn read<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<T, ApiError> {
     read_any(text, at).map(|Object(value)| value)
 }
 
 /// Deserializes; where that fails, once more, slowly, for the path of what is wrong.
-pub(super) fn read_any<'a, T: Deserialize<'a>>(text: &'a [u8], at: &str) -> Result<T, Exception> {
+pub(super) fn read_any<'a, T: Deserialize<'a>>(text: &'a [u8], at: &str) -> Result<T, ApiError> {
     if let Ok(value) = serde_json::from_slice(text) {
         return Ok(value);
     }
     let mut json = serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Ok(_) => Err(Exception::new(Code::BadRequest, "something follows the JSON value")),
+        Ok(_) => Err(ApiError::new(Code::BadRequest, "something follows the JSON value")),
         Err(error) => {
             // A name that cannot be read is written `?`: the object that has it is named.
             let path = match error.path().to_string() {
@@ -49,16 +49,16 @@ pub(super) fn read_any<'a, T: Deserialize<'a>>(text: &'a [u8], at: &str) -> Resu
     }
 }
 
-fn refusal(path: String, error: &serde_json::Error) -> Exception {
+fn refusal(path: String, error: &serde_json::Error) -> ApiError {
     let problem = error.to_string();
     let problem = problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem);
     // serde reports these at the parent; the client looks for the field.
     let field = |prefix| problem.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(field) = field("missing field `") {
-        return Exception::bad_request(join(&path, field), "is missing");
+        return ApiError::bad_request(join(&path, field), "is missing");
     }
     if let Some(field) = field("duplicate field `") {
-        return Exception::bad_request(join(&path, field), "is given twice");
+        return ApiError::bad_request(join(&path, field), "is given twice");
     }
     let words = match problem {
         "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
@@ -66,11 +66,11 @@ fn refusal(path: String, error: &serde_json::Error) -> Exception {
         }
         "number out of range" => "is too large a number".into(),
         _ if error.is_syntax() || error.is_eof() => {
-            return Exception::new(Code::BadRequest, format!("not JSON: {error}"));
+            return ApiError::new(Code::BadRequest, format!("not JSON: {error}"));
         }
         _ => in_words(problem),
     };
-    Exception::bad_request(if path.is_empty() { "body".to_owned() } else { path }, words)
+    ApiError::bad_request(if path.is_empty() { "body".to_owned() } else { path }, words)
 }
 
 /// What a value must be, where serde says what was expected. All else is in our own words already.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::view::entered;
 use super::{
-    ChatState, ChatView, Exception, Expires, MarkView, MessageView, ReceiptView, RequestId,
+    ApiError, ChatState, ChatView, Expires, MarkView, MessageView, ReceiptView, RequestId,
     ServerTime, Welcome,
 };
 use crate::domain::{
@@ -57,7 +57,7 @@ pub enum Answer {
         id: Option<RequestId>,
         /// The event that was asked for, where it could be read.
         event: Option<Box<str>>,
-        exception: Box<Exception>,
+        exception: Box<ApiError>,
     },
 }
 
@@ -280,7 +280,7 @@ pub fn recv(data: &super::Fields<'_>) -> Frame {
 /// The longest name of an event that an exception repeats, in characters; a longer one is cut off.
 const EVENT_CHARS: usize = 64;
 
-fn refusal(id: Option<&RequestId>, event: Option<&str>, exception: &Exception) -> Frame {
+fn refusal(id: Option<&RequestId>, event: Option<&str>, exception: &ApiError) -> Frame {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire<'a> {

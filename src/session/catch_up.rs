@@ -7,7 +7,7 @@ use super::{
     Action, MarkOutcome, NewPost, Outcome, Phase, PostOutcome, RoomCall, Session, Timer, Turn,
 };
 use crate::domain::{ChatId, Draft, Live, PostResult, Receipt, Seq, Sequenced};
-use crate::protocol::{AckData, Exception, Posted, ServerEvent};
+use crate::protocol::{AckData, ApiError, Posted, ServerEvent};
 use crate::session::commands::{read_message, send_message};
 
 impl<R: Clone> Session<R> {
@@ -141,7 +141,7 @@ impl<R: Clone> Session<R> {
             PostResult::New(receipt, _) => turn.receipt(request, *receipt, false),
             PostResult::Duplicate(receipt) => turn.receipt(request, *receipt, true),
             refused => {
-                if let Some(exception) = Exception::of_stored(request.chat, refused) {
+                if let Some(exception) = ApiError::of_stored(request.chat, refused) {
                     turn.refuse(request.id, Some(send_message::NAME), exception);
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Action, Ask, Authenticated, Counted, ForwardRequest, ServiceAnswer, Session, Turn};
 use crate::domain::{ChatId, Role, Route, RouteKind, RouteRole, access};
-use crate::protocol::{AckData, Code, Envelope, Exception, Fields, RequestId};
+use crate::protocol::{AckData, ApiError, Code, Envelope, Fields, RequestId};
 
 /// Events of one session that wait for the database, the broker or an answer; one more is
 /// `unavailable`.
@@ -41,7 +41,7 @@ struct Sent {
 
 impl<R: Clone> Session<R> {
     /// The route of an event that is not one of the protocol's.
-    pub(super) fn route(&self, refused: &Exception, event: &str) -> Option<Arc<Route>> {
+    pub(super) fn route(&self, refused: &ApiError, event: &str) -> Option<Arc<Route>> {
         if refused.code != Code::UnknownEvent {
             return None;
         }
@@ -76,31 +76,31 @@ impl<R: Clone> Session<R> {
         route: &Route,
         envelope: &Envelope<'_>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(Option<ChatId>, bool, String), Exception> {
+    ) -> Result<(Option<ChatId>, bool, String), ApiError> {
         let most_bytes = self.config.routes.as_ref().map_or(0, |routes| routes.most_bytes);
-        let session = self.live().ok_or_else(Exception::unavailable)?;
+        let session = self.live().ok_or_else(ApiError::unavailable)?;
         let wanted = match route.role {
             RouteRole::Any => None,
             RouteRole::Customer => Some(Role::Customer),
             RouteRole::Admin => Some(Role::Admin),
         };
         if !access::may_forward(session.user.role(), wanted) {
-            return Err(Exception::forbidden("this event is not for users of this role"));
+            return Err(ApiError::forbidden("this event is not for users of this role"));
         }
         let data = envelope.data.map_or("{}", |data| data.get());
         if data.len() > most_bytes {
             let problem = format!("has {} bytes, the most are {most_bytes}", data.len());
-            return Err(Exception::at(Code::TooLarge, "data", problem));
+            return Err(ApiError::at(Code::TooLarge, "data", problem));
         }
         let mut fields = Fields::parse(data)
-            .map_err(|problem| Exception::bad_request("data", problem.to_string()))?;
+            .map_err(|problem| ApiError::bad_request("data", problem.to_string()))?;
         // Only the gateway says who a service is to answer.
         fields.take("metadata");
         let named = chat_of(&fields)?;
         let fields = fields.to_string();
         if !session.forwards.have_room_for(&fields, most_bytes) {
             turn.act(Action::Count(Counted::ForwardUnavailable));
-            return Err(Exception::unavailable());
+            return Err(ApiError::unavailable());
         }
         let chat = named.or_else(|| session.own.map(|own| own.chat_id));
         let unchecked = named.is_some_and(|chat| !session.is_in(chat));
@@ -132,7 +132,7 @@ impl<R: Clone> Session<R> {
     }
 
     /// The access of the first waiting event is known.
-    pub(super) fn forward_access(&mut self, access: Result<(), Exception>, turn: &mut Turn<'_, R>) {
+    pub(super) fn forward_access(&mut self, access: Result<(), ApiError>, turn: &mut Turn<'_, R>) {
         let Some(session) = self.live() else { return };
         let forwards = &mut session.forwards;
         forwards.asking = false;
@@ -155,7 +155,7 @@ impl<R: Clone> Session<R> {
     pub(super) fn forwarded(
         &mut self,
         number: u64,
-        outcome: Result<Option<ServiceAnswer>, Exception>,
+        outcome: Result<Option<ServiceAnswer>, ApiError>,
         turn: &mut Turn<'_, R>,
     ) {
         let Some(session) = self.live() else { return };
@@ -192,11 +192,11 @@ impl<R> Authenticated<R> {
 }
 
 /// The chat that the client names. Given twice it is refused: the service might read the other one.
-fn chat_of(fields: &Fields<'_>) -> Result<Option<ChatId>, Exception> {
+fn chat_of(fields: &Fields<'_>) -> Result<Option<ChatId>, ApiError> {
     let Some((value, is_twice)) = fields.get("chatId") else { return Ok(None) };
     if is_twice {
-        return Err(Exception::bad_request("data.chatId", "is given twice"));
+        return Err(ApiError::bad_request("data.chatId", "is given twice"));
     }
     serde_json::from_str::<Option<ChatId>>(value.get())
-        .map_err(|_| Exception::bad_request("data.chatId", "must be a whole number of 64 bits"))
+        .map_err(|_| ApiError::bad_request("data.chatId", "must be a whole number of 64 bits"))
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{Permit, Timer};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Chat, ChatAccess, ChatId, Draft, PostResult, Replay, Role, Seq};
-use crate::protocol::{Ending, Entry, Exception, MarkView, Posted, ServerEvent, Shared};
+use crate::protocol::{ApiError, Ending, Entry, MarkView, Posted, ServerEvent, Shared};
 
 /// One input of a session.
 pub enum Input<'a, R> {
@@ -111,7 +111,7 @@ pub enum PostOutcome {
 /// A room's answer to a read mark.
 #[derive(Debug)]
 pub enum MarkOutcome {
-    Done(Result<MarkView, Exception>),
+    Done(Result<MarkView, ApiError>),
     /// The room has retired; the same goes to the one that ChatServer knows.
     Moved,
 }
@@ -120,13 +120,13 @@ pub enum MarkOutcome {
 pub enum Answered {
     /// ChatServer took a `Connect` or `Join`, or is full.
     JoinSent(bool),
-    Authenticated(Result<Box<Admitted>, Exception>),
-    Renewed(Result<AuthenticatedUser, Exception>),
-    Access(Result<Vec<ChatAccess>, Exception>),
-    ForwardAccess(Result<(), Exception>),
-    ChatCreated(Result<(Box<Chat>, ChatAccess), Exception>),
+    Authenticated(Result<Box<Admitted>, ApiError>),
+    Renewed(Result<AuthenticatedUser, ApiError>),
+    Access(Result<Vec<ChatAccess>, ApiError>),
+    ForwardAccess(Result<(), ApiError>),
+    ChatCreated(Result<(Box<Chat>, ChatAccess), ApiError>),
     /// The answer to a forwarded event, by its number.
-    Forwarded(u64, Result<Option<ServiceAnswer>, Exception>),
+    Forwarded(u64, Result<Option<ServiceAnswer>, ApiError>),
 }
 
 /// A user who was let in, with the chats to join first.

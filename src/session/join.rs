@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::{Chat, ChatAccess, ChatId, RateLimit, Role, Seq};
 use crate::protocol::{
-    AckData, ChatState, Code, Control, Ending, EnteredView, Entry, Exception, Expires, RequestId,
+    AckData, ApiError, ChatState, Code, Control, Ending, EnteredView, Entry, Expires, RequestId,
     ServerEvent, Welcome,
 };
 
@@ -49,7 +49,7 @@ impl JoiningRoom {
 
 impl<R: Clone> Session<R> {
     /// The token was refused.
-    pub(super) fn not_authenticated(&mut self, exception: Exception, turn: &mut Turn<'_, R>) {
+    pub(super) fn not_authenticated(&mut self, exception: ApiError, turn: &mut Turn<'_, R>) {
         let Phase::Authenticating { request } = &mut self.phase else { return };
         let (request, code) = (request.take(), exception.code);
         turn.refuse(request, Some(commands::authenticate::NAME), exception);
@@ -310,7 +310,7 @@ impl<R: Clone> Session<R> {
             JoinAnswer::Enter { request } => (request, enter_chat::NAME),
             JoinAnswer::Create { request, .. } => (request, create_chat::NAME),
         };
-        turn.refuse(request, Some(event), Exception::unavailable());
+        turn.refuse(request, Some(event), ApiError::unavailable());
         let (stays, leaves): (Vec<JoiningRoom>, Vec<JoiningRoom>) =
             joining.rooms.into_iter().partition(|room| room.was_in);
         for room in &stays {
@@ -335,7 +335,7 @@ impl<R: Clone> Session<R> {
             session.streams.release(room.access.chat_id);
         }
         if let JoinAnswer::Enter { request } = joining.answer {
-            turn.refuse(request, Some(enter_chat::NAME), Exception::unavailable());
+            turn.refuse(request, Some(enter_chat::NAME), ApiError::unavailable());
         }
     }
 

@@ -34,7 +34,7 @@ use self::rooms::Rooms;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{ChatAccess, ChatId, ChatKind, RateLimit, Role, SessionId, Streams, Timestamp};
 use crate::protocol::{
-    AckData, Answer, Code, Control, Ending, Entry, Envelope, Exception, Rejected, RequestId,
+    AckData, Answer, ApiError, Code, Control, Ending, Entry, Envelope, Rejected, RequestId,
     ServerEvent, Shared,
 };
 
@@ -116,7 +116,7 @@ impl<R> Turn<'_, R> {
         }
     }
 
-    fn refuse(&mut self, id: Option<RequestId>, event: Option<&str>, exception: Exception) {
+    fn refuse(&mut self, id: Option<RequestId>, event: Option<&str>, exception: ApiError) {
         let (event, exception) = (event.map(Into::into), Box::new(exception));
         self.send(ServerEvent::Answer(Answer::Refusal { id, event, exception }));
     }
@@ -191,7 +191,7 @@ impl<R: Clone> Session<R> {
             match input {
                 Input::Text(text) => self.text(text, &mut turn),
                 Input::Unreadable(problem) => {
-                    let exception = Exception::new(Code::BadRequest, problem);
+                    let exception = ApiError::new(Code::BadRequest, problem);
                     self.reject(None, None, exception, &mut turn);
                 }
                 Input::FromServer(message) => self.told(message, &mut turn),
@@ -242,7 +242,7 @@ impl<R: Clone> Session<R> {
         &mut self,
         id: Option<RequestId>,
         event: Option<&str>,
-        exception: Exception,
+        exception: ApiError,
         turn: &mut Turn<'_, R>,
     ) {
         let exception = self.count_frame(turn).err().unwrap_or(exception);
@@ -253,11 +253,11 @@ impl<R: Clone> Session<R> {
     }
 
     /// Counts a frame, whatever is in it, against the session's rate.
-    fn count_frame(&mut self, turn: &mut Turn<'_, R>) -> Result<(), Exception> {
+    fn count_frame(&mut self, turn: &mut Turn<'_, R>) -> Result<(), ApiError> {
         let Some(session) = self.live() else { return Ok(()) };
         session.limit.take(turn.now()).map_err(|wait| {
             turn.act(Action::Count(Counted::RateLimited));
-            Exception::rate_limited(wait)
+            ApiError::rate_limited(wait)
         })
     }
 

@@ -9,6 +9,7 @@
 
 mod answers;
 mod authenticating;
+mod backplane;
 mod bad_input;
 mod blocking;
 mod broker_faults;

@@ -1,5 +1,7 @@
-//! What nodes tell each other, when one of them is away: one that the scenario plays itself.
+//! What nodes tell each other: hints of messages, and frames, when a node that the scenario plays
+//! itself is away.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use lapin::options::{
@@ -12,7 +14,8 @@ use uuid::Uuid;
 use crate::rpc::{ask, refused, served};
 use crate::support::broker::{self, Inbox};
 use crate::support::{
-    Proxy, Service, TestApp, TestBroker, Value, bus_scenarios, customer, eventually, json, run,
+    Proxy, Service, TestApp, TestBroker, Value, assert_run, bus_scenarios, customer, eventually,
+    json, postgres_scenarios, run,
 };
 
 bus_scenarios! {
@@ -20,6 +23,15 @@ bus_scenarios! {
     answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()],
     answers_for_a_node_that_is_lost_are_given_up
         ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 500],
+}
+
+postgres_scenarios! {
+    a_message_reaches_sessions_of_another_node_at_once [
+        "rabbitmq.url" = crate::support::broker::url(),
+        "rabbitmq.prefix" = crate::support::broker::prefix(),
+        // The scenario would be over.
+        "cluster.poll_ms" = 60_000
+    ],
 }
 
 /// The played node's id.
@@ -67,6 +79,65 @@ async fn counted(app: &TestApp, answers: usize) {
     eventually("the answers are counted", || async {
         let counted = app.metric("frontdesk_gateway_answers_total").await;
         (counted == answers as f64).then_some(())
+    })
+    .await;
+}
+
+/// Waits until so many nodes hear each other.
+async fn meet(broker: &TestBroker, nodes: usize) {
+    say(broker, "all", json!({"say": "here"})).await;
+    let mut told = listen(broker).await;
+    let mut met = HashSet::new();
+    while met.len() < nodes {
+        // Each answers a node that is new to it, and says that it is there from time to time.
+        say(broker, "all", json!({"say": "gone"})).await;
+        say(broker, "all", json!({"say": "here"})).await;
+        while let Some(received) = told.next_within(Duration::from_millis(100)).await {
+            met.insert(received.body["from"].to_string());
+        }
+    }
+}
+
+async fn a_message_reaches_sessions_of_another_node_at_once(app: TestApp) {
+    let broker = app.broker().await;
+    let other = app.another_node().await;
+    let mut here = app.connect(&customer("kim")).await;
+    let mut there = other.connect(&customer("kim")).await;
+    meet(&broker, 2).await;
+    let chat = here.chat();
+    for n in 1..=3 {
+        here.say(chat, &format!("from here {n}")).await;
+        there.hears(&format!("from here {n}")).await;
+        there.say(chat, &format!("from there {n}")).await;
+        here.hears(&format!("from there {n}")).await;
+    }
+    assert_run(&there.run_to(chat, 6).await, 1, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_broker_is_away_messages_reach_other_nodes_by_polling() {
+    run(async {
+        let (url, prefix) = (broker::url(), broker::prefix());
+        let broker = TestBroker::connect(&url, &prefix).await;
+        let (login, rest) = url.rsplit_once('@').expect("a login");
+        let (server, vhost) = rest.split_once('/').expect("a virtual host");
+        let proxy = Proxy::to(server.to_owned()).await;
+        let settings = [
+            ("rabbitmq.url", format!("{login}@{}/{vhost}", proxy.address())),
+            ("rabbitmq.prefix", prefix),
+        ];
+        let app = TestApp::postgres(&settings).await;
+        let other = app.another_node().await;
+        let mut here = app.connect(&customer("kim")).await;
+        let mut there = other.connect(&customer("kim")).await;
+        meet(&broker, 2).await;
+        let chat = here.chat();
+        here.say(chat, "by a hint").await;
+        there.hears("by a hint").await;
+        proxy.down();
+        here.say(chat, "by a poll").await;
+        there.hears("by a poll").await;
+        assert_run(&there.run_to(chat, 2).await, 1, 2);
     })
     .await;
 }

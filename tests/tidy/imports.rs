@@ -6,6 +6,7 @@ use crate::{Finding, nothing_breaks};
 /// What each module of the crate may use of the others, from the ground up. `auth::X` is one item.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("retry", &[]),
     ("settings", &["domain"]),
     ("metrics", &["domain"]),
     ("protocol", &["domain"]),
@@ -13,10 +14,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("auth", &["domain", "settings"]),
     ("actors", ACTORS),
     ("app", ABOVE_THE_ACTORS),
-    ("cluster", ABOVE_THE_ACTORS),
+    ("amqp", &["domain", "settings", "metrics", "retry"]),
+    ("cluster", CLUSTER),
     // A sink of events needs no session and no room, and no broker.
-    ("outbox", &["domain", "metrics", "db"]),
-    ("bus", ABOVE_THE_USE_CASES),
+    ("outbox", &["domain", "metrics", "db", "retry"]),
+    ("bus", BUS),
     ("http", ABOVE_THE_USE_CASES),
 ];
 
@@ -36,7 +38,26 @@ const ABOVE_THE_ACTORS: &[&str] =
     &["domain", "settings", "metrics", "protocol", "db", "auth", "actors"];
 
 const ABOVE_THE_USE_CASES: &[&str] = &[
-    "domain", "settings", "metrics", "protocol", "db", "auth", "session", "actors", "app", "outbox",
+    "domain",
+    "settings",
+    "metrics",
+    "protocol",
+    "db",
+    "auth",
+    "session",
+    "actors",
+    "app",
+    "transport",
+];
+
+/// Node to node: nothing of other services.
+const CLUSTER: &[&str] =
+    &["domain", "settings", "metrics", "protocol", "db", "actors", "retry", "amqp"];
+
+/// Other services: what a command does may concern sessions of other nodes.
+const BUS: &[&str] = &[
+    "domain", "settings", "metrics", "protocol", "db", "auth", "actors", "session", "app", "retry",
+    "amqp", "cluster", "outbox",
 ];
 
 /// These put the rest together, and see all of it.
@@ -63,7 +84,11 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         "the crate is deprecated: the day it must go, the session and its upgrade change",
     ),
     (&["jsonwebtoken"], &["src/auth"], "what a token proves is decided in one place"),
-    (&["lapin"], &["src/bus"], "the desk runs without a broker, and knows none"),
+    (
+        &["lapin"],
+        &["src/amqp", "src/bus", "src/cluster/amqp"],
+        "the desk runs without a broker, and knows none",
+    ),
 ];
 
 /// What the domain, which decides, has no use for.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::mpsc;
 
 use crate::actors::db_executor::BatchLimits;
 use crate::actors::gateway::PresenceChanged;
@@ -28,6 +29,8 @@ pub struct ChatServerParts {
     pub sessions_per_user: usize,
     /// Who is told of users that come to this node and leave it.
     pub presence: Option<Recipient<PresenceChanged>>,
+    /// Takes the new ends of logs to other nodes, after each commit.
+    pub commits: Option<mpsc::Sender<Hints>>,
 }
 
 /// A session begins, in the rooms of these chats. Each room answers the session.

@@ -7,7 +7,7 @@ use super::Waiting;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Role, access};
 use crate::protocol::{
-    AckData, Code, Ending, Entry, Envelope, Exception, Expires, Limits, RequestId, WireEntry,
+    AckData, Code, Ending, Entry, Envelope, ApiError, Expires, Limits, RequestId, WireEntry,
     parse_data,
 };
 use crate::session::{Action, Ask, Phase, Session, Turn};
@@ -22,7 +22,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         struct Wire {
             token: String,
@@ -39,7 +39,7 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         session.ask(Ask::Renew { token: self.token }, Waiting::Renew { request }, turn);
         Ok(())
     }
@@ -54,7 +54,7 @@ impl<R: Clone> Session<R> {
     ) {
         let parsed = match &*envelope.event {
             NAME => Data::parse(envelope.data, &self.config.requests),
-            _ => Err(Exception::new(Code::Unauthenticated, "authenticate first")),
+            _ => Err(ApiError::new(Code::Unauthenticated, "authenticate first")),
         };
         let request = envelope.id.clone();
         match (parsed, &mut self.phase) {
@@ -75,7 +75,7 @@ impl<R: Clone> Session<R> {
 /// The fresh token was checked.
 pub(super) fn renewed<R: Clone>(
     session: &mut Session<R>,
-    user: Result<AuthenticatedUser, Exception>,
+    user: Result<AuthenticatedUser, ApiError>,
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {
@@ -84,7 +84,7 @@ pub(super) fn renewed<R: Clone>(
         if live.user.id() == user.id() {
             return Ok(user);
         }
-        Err(Exception::forbidden("the token is of another user than the session's"))
+        Err(ApiError::forbidden("the token is of another user than the session's"))
     });
     match fresh {
         Ok(user) => {

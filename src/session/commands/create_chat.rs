@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::Waiting;
 use crate::domain::{Chat, ChatAccess};
 use crate::protocol::{
-    AckData, Exception, Limits, NewChat, RequestId, WireChat, parse_data,
+    AckData, ApiError, Limits, NewChat, RequestId, WireChat, parse_data,
 };
 use crate::session::{Ask, Session, Turn};
 
@@ -15,7 +15,7 @@ pub const NAME: &str = "create_chat";
 pub struct Data(NewChat);
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, ApiError> {
         let wire: WireChat = parse_data(data, "data")?;
         wire.check("data", limits).map(Self)
     }
@@ -25,7 +25,7 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         session.ask(Ask::CreateChat(self.0), Waiting::Create { request }, turn);
         Ok(())
     }
@@ -34,7 +34,7 @@ impl Data {
 /// The chat was made, or found.
 pub(super) fn created<R: Clone>(
     session: &mut Session<R>,
-    created: Result<(Box<Chat>, ChatAccess), Exception>,
+    created: Result<(Box<Chat>, ChatAccess), ApiError>,
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::Waiting;
 use crate::domain::{ChatId, access};
 use crate::protocol::{
-    Entry, Exception, Limits, RequestId, WireEntry, counted, parse_data,
+    Entry, ApiError, Limits, RequestId, WireEntry, counted, parse_data,
 };
 use crate::session::{Ask, Session, Turn};
 
@@ -16,7 +16,7 @@ pub const NAME: &str = "enter_chat";
 pub struct Data(Vec<Entry>);
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Wire {
@@ -34,11 +34,11 @@ impl Data {
                 Entry::check_all(chats, "data.chats")?
             }
             (None, None) => {
-                return Err(Exception::bad_request("data.chatIds", "is missing (or data.chats)"));
+                return Err(ApiError::bad_request("data.chatIds", "is missing (or data.chats)"));
             }
             (Some(_), Some(_)) => {
                 let problem = "stands beside data.chatIds, one is allowed";
-                return Err(Exception::bad_request("data.chats", problem));
+                return Err(ApiError::bad_request("data.chats", problem));
             }
         };
         Ok(Self(entries))
@@ -49,13 +49,13 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Self(entries) = self;
         let most = session.config.chats_entered;
         let Some(live) = session.live() else { return Ok(()) };
         let is_further = |entry: &&Entry| !live.streams.contains(entry.chat_id);
         if live.streams.len() + entries.iter().filter(is_further).count() > most {
-            return Err(Exception::forbidden(format!(
+            return Err(ApiError::forbidden(format!(
                 "a session may be in {most} chats, leave some first"
             )));
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::{ChatId, access};
-use crate::protocol::{AckData, Exception, Limits, RequestId, counted, parse_data};
+use crate::protocol::{AckData, ApiError, Limits, RequestId, counted, parse_data};
 use crate::session::{Action, Session, Turn};
 
 pub const NAME: &str = "leave_chat";
@@ -13,7 +13,7 @@ pub const NAME: &str = "leave_chat";
 pub struct Data(Vec<ChatId>);
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Wire {
@@ -29,7 +29,7 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Self(chats) = self;
         let Some(live) = session.live() else { return Ok(()) };
         let role = live.user.role();
@@ -37,7 +37,7 @@ impl Data {
             live.own.as_ref().is_none_or(|own| own.chat_id != *chat || access::may_leave(role, own))
         };
         if !chats.iter().all(may_leave) {
-            return Err(Exception::forbidden("a customer is always in the own chat"));
+            return Err(ApiError::forbidden("a customer is always in the own chat"));
         }
         for chat in &chats {
             session.forget(*chat, turn);

@@ -3,7 +3,7 @@
 use super::{Action, Answered, Ask, Session, Turn};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Chat, ChatAccess, ChatId, Seq, access};
-use crate::protocol::{Code, Entry, Envelope, Exception, Outgoing, RequestId};
+use crate::protocol::{ApiError, Code, Entry, Envelope, Outgoing, RequestId};
 
 /// The table of commands.
 macro_rules! commands {
@@ -21,7 +21,7 @@ macro_rules! commands {
             session: &mut Session<R>,
             envelope: &Envelope<'_>,
             turn: &mut Turn<'_, R>,
-        ) -> Result<(), Exception> {
+        ) -> Result<(), ApiError> {
             let limits = session.config.requests;
             match &*envelope.event {
                 $($command::NAME => {
@@ -30,7 +30,7 @@ macro_rules! commands {
                 })+
                 event => {
                     let event: String = event.chars().take(64).collect();
-                    Err(Exception::new(Code::UnknownEvent, format!("there is no event {event:?}")))
+                    Err(ApiError::new(Code::UnknownEvent, format!("there is no event {event:?}")))
                 }
             }
         }
@@ -116,13 +116,13 @@ impl<R: Clone> Session<R> {
         self.live()?.waiting.take()
     }
 
-    fn renewed(&mut self, user: Result<AuthenticatedUser, Exception>, turn: &mut Turn<'_, R>) {
+    fn renewed(&mut self, user: Result<AuthenticatedUser, ApiError>, turn: &mut Turn<'_, R>) {
         if let Some(Waiting::Renew { request }) = self.take_waiting() {
             authenticate::renewed(self, user, request, turn);
         }
     }
 
-    fn access_known(&mut self, access: Result<Vec<ChatAccess>, Exception>, turn: &mut Turn<'_, R>) {
+    fn access_known(&mut self, access: Result<Vec<ChatAccess>, ApiError>, turn: &mut Turn<'_, R>) {
         match (self.take_waiting(), access) {
             (Some(Waiting::Enter { entries, request }), Ok(chats)) => {
                 self.enter(&entries, chats, request, turn);
@@ -154,7 +154,7 @@ impl<R: Clone> Session<R> {
 
     fn chat_created(
         &mut self,
-        created: Result<(Box<Chat>, ChatAccess), Exception>,
+        created: Result<(Box<Chat>, ChatAccess), ApiError>,
         turn: &mut Turn<'_, R>,
     ) {
         if let Some(Waiting::Create { request }) = self.take_waiting() {

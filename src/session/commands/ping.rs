@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::protocol::{AckData, Exception, Limits, RequestId, ServerTime};
+use crate::protocol::{AckData, ApiError, Limits, RequestId, ServerTime};
 use crate::session::{Session, Turn};
 
 pub const NAME: &str = "ping";
@@ -12,7 +12,7 @@ pub struct Data;
 
 impl Data {
     /// Takes anything.
-    pub fn parse(_: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+    pub fn parse(_: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         Ok(Self)
     }
 
@@ -21,7 +21,7 @@ impl Data {
         _: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let server_time = turn.now();
         turn.ack(request, AckData::ServerTime(ServerTime { server_time }));
         Ok(())

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Visit;
 use crate::domain::{ChatId, Seq};
-use crate::protocol::{Exception, Limits, RequestId, not_negative, parse_data};
+use crate::protocol::{ApiError, Limits, RequestId, not_negative, parse_data};
 use crate::session::requests::Kind;
 use crate::session::{Action, RoomCall, Session, Turn};
 
@@ -18,7 +18,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Wire {
@@ -34,7 +34,7 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Self { chat, seq } = self;
         let Some(live) = session.live() else { return Ok(()) };
         if live.rooms.contains(chat) {

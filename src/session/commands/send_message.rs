@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::Visit;
 use crate::domain::ChatId;
-use crate::protocol::{Exception, Limits, Outgoing, RequestId, WireMessage, parse_data};
+use crate::protocol::{ApiError, Limits, Outgoing, RequestId, WireMessage, parse_data};
 use crate::session::requests::Kind;
 use crate::session::{Action, NewPost, RoomCall, Session, Turn};
 
@@ -18,7 +18,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, limits: &Limits) -> Result<Self, ApiError> {
         let wire: WireMessage = parse_data(data, "data")?;
         Ok(Self { chat: wire.chat_id, message: wire.check("data", limits)? })
     }
@@ -28,12 +28,12 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Some(live) = session.live() else { return Ok(()) };
         let chat = self
             .chat
             .or_else(|| live.own.map(|own| own.chat_id))
-            .ok_or_else(|| Exception::bad_request("data.chatId", "is missing"))?;
+            .ok_or_else(|| ApiError::bad_request("data.chatId", "is missing"))?;
         if live.rooms.contains(chat) {
             post(session, chat, self.message, request, turn);
         } else {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::access;
-use crate::protocol::{AckData, Exception, Limits, RequestId, parse_data};
+use crate::protocol::{AckData, ApiError, Limits, RequestId, parse_data};
 use crate::session::{Action, Session, Turn};
 
 pub const NAME: &str = "watch_chats";
@@ -15,7 +15,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, Exception> {
+    pub fn parse(data: Option<&RawValue>, _: &Limits) -> Result<Self, ApiError> {
         parse_data(data, "data")
     }
 
@@ -24,10 +24,10 @@ impl Data {
         session: &mut Session<R>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
-    ) -> Result<(), Exception> {
+    ) -> Result<(), ApiError> {
         let Some(live) = session.live() else { return Ok(()) };
         if !access::may_watch(live.user.role()) {
-            return Err(Exception::forbidden("only admins watch chats"));
+            return Err(ApiError::forbidden("only admins watch chats"));
         }
         turn.act(Action::Watch(self.watch));
         turn.ack(request, AckData::Done);

@@ -12,7 +12,7 @@ use crate::domain::{
     Origin, PostResult, Replay, Role, Seq, Sequenced, SessionId, Timestamp, User, UserId,
 };
 use crate::protocol::{
-    Codec, Ending, Entry, Exception, Limits, MarkView, Posted, Shared, SharedEvent, WelcomeLimits,
+    ApiError, Codec, Ending, Entry, Limits, MarkView, Posted, Shared, SharedEvent, WelcomeLimits,
 };
 use crate::session::{
     Action, Admitted, Answered, Ask, Attached, Budget, Input, JoinChat, MarkOutcome, NewPost,
@@ -202,7 +202,7 @@ impl World {
                     self.tell(at, ToSession::Outcome { nonce, outcome });
                 }
                 Work::Call(at, RoomCall::Mark { nonce, .. }) => {
-                    let outcome = Outcome::Mark(MarkOutcome::Done(Err(Exception::unavailable())));
+                    let outcome = Outcome::Mark(MarkOutcome::Done(Err(ApiError::unavailable())));
                     self.tell(at, ToSession::Outcome { nonce, outcome });
                 }
                 Work::Attach(..) | Work::Fetch(..) => {}
@@ -394,7 +394,7 @@ impl World {
         let answer = match ask {
             Ask::Authenticate { token, .. } if token != "t" => {
                 let exception =
-                    Exception::new(crate::protocol::Code::Unauthenticated, "the token is bad");
+                    ApiError::new(crate::protocol::Code::Unauthenticated, "the token is bad");
                 Answered::Authenticated(Err(exception))
             }
             Ask::Authenticate { resume, .. } => {
@@ -407,7 +407,7 @@ impl World {
             Ask::Access(chats, _) => {
                 let missing = chats.iter().find(|chat| !self.chats.contains_key(chat));
                 Answered::Access(match missing {
-                    Some(chat) => Err(Exception::chat_not_found(*chat)),
+                    Some(chat) => Err(ApiError::chat_not_found(*chat)),
                     None => Ok(chats.into_iter().map(|chat| self.access(user, chat)).collect()),
                 })
             }

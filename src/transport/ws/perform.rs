@@ -11,7 +11,7 @@ use crate::actors::{
 use crate::app::{authenticate, chat_access, create_chat};
 use crate::domain::{ChatId, Origin, access};
 use crate::metrics::ForwardOutcome;
-use crate::protocol::{Codec, Ending, Exception};
+use crate::protocol::{ApiError, Codec, Ending};
 use crate::session::{Action, Answered, Ask, Counted, ForwardRequest, Input, NewPost, RoomCall};
 
 impl WsSession {
@@ -188,7 +188,7 @@ impl WsSession {
         }
         self.after(
             async move {
-                let outcome = answer.await.unwrap_or_else(|_| Err(Exception::unavailable()));
+                let outcome = answer.await.unwrap_or_else(|_| Err(ApiError::unavailable()));
                 Answered::Forwarded(number, outcome)
             },
             ctx,

@@ -1,4 +1,4 @@
-//! Where a message goes that cannot be understood, so that those behind it go on.
+//! Dead letters: messages that are not understood, moved aside.
 
 use anyhow::{Context as _, bail, ensure};
 use lapin::message::Delivery;
@@ -7,7 +7,8 @@ use lapin::types::{AMQPValue, FieldTable, LongString};
 use lapin::{BasicProperties, Confirmation};
 use tokio::time::timeout;
 
-use super::Parts;
+use crate::amqp::PERSISTENT;
+use crate::bus::Parts;
 
 /// Why it is there, and from where it came.
 const REASON: &str = "x-frontdesk-reason";
@@ -16,8 +17,6 @@ const QUEUE: &str = "x-frontdesk-queue";
 const REASON_CHARS: usize = 500;
 /// The most bytes of headers that are kept: they must fit into one frame, with ours.
 const MOST_HEADERS: usize = 65_536;
-/// A message that outlives a restart of the broker.
-const PERSISTENT: u8 = 2;
 /// Headers by which the broker itself would deliver the message elsewhere, too.
 const DISTRIBUTION: [&str; 2] = ["CC", "BCC"];
 
@@ -40,8 +39,13 @@ impl DeadLetters {
     ///
     /// # Errors
     /// It is not in the queue of dead letters, or nobody can say.
-    pub async fn bury(&self, letter: &Delivery, queue: &str, reason: &str) -> anyhow::Result<()> {
-        let buried = timeout(self.parts.settings.confirm_timeout(), async {
+    pub async fn dead_letter(
+        &self,
+        letter: &Delivery,
+        queue: &str,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        let moved = timeout(self.parts.settings.confirm_timeout(), async {
             let properties = marked(&letter.properties, queue, reason);
             if !self.publish(&letter.data, properties.clone()).await? {
                 self.parts.broker.queue(&self.queue).await?;
@@ -50,7 +54,7 @@ impl DeadLetters {
             }
             Ok(())
         });
-        buried.await.context("the broker did not confirm in time").flatten()?;
+        moved.await.context("the broker did not confirm in time").flatten()?;
         self.parts.metrics.bus_dead_lettered.inc();
         log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
         log::debug!("it is in {} since {reason}", self.queue);

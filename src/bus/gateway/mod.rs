@@ -1,4 +1,6 @@
-//! Clients' events to other services, and the services' answers.
+//! Gateway: clients' events to other services, and the services' answers.
+
+mod queue_publisher;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,10 +14,10 @@ use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::broker::Broker;
-use super::line::Line;
+use self::queue_publisher::QueuePublisher;
 use super::{packet, pattern};
 use crate::actors::Forward;
+use crate::amqp::Broker;
 use crate::domain::{ChatId, SessionId, UserId};
 use crate::metrics::{ForwardOutcome, Metrics};
 use crate::protocol::{Fields, Frame, recv};
@@ -25,29 +27,29 @@ use crate::settings::{RabbitMq, RouteKind};
 /// `unavailable`. Twice what one session may have.
 const MOST_OF_A_USER: usize = 128;
 
-/// Takes sessions' events, and gives each to the line of its queue. Answers none of them late: what
-/// it has no room for, and what the broker is not there for, is `unavailable` at once.
+/// Takes sessions' events, and gives each to the publisher of its queue. Without room, or without the
+/// broker, an event is `unavailable` at once.
 pub struct Gateway {
     settings: Arc<RabbitMq>,
     broker: Broker,
     metrics: Arc<Metrics>,
     /// By the names of queues.
-    ways: HashMap<String, Way>,
+    queues: HashMap<String, Queue>,
     users: Users,
 }
 
-/// The way to one queue. Its places are its own: a service that is slow takes none of another's.
-struct Way {
-    line: mpsc::Sender<Carried>,
+/// One queue. Its places are its own: a slow service takes none of another's.
+struct Queue {
+    publisher: mpsc::Sender<QueuedForward>,
     places: Arc<Semaphore>,
 }
 
-/// How many events of each user are under way; who has none is not in it.
+/// Events of each user that are under way.
 #[derive(Clone, Default)]
 struct Users(Rc<RefCell<HashMap<UserId, usize>>>);
 
-/// An event under way.
-pub(super) struct Carried {
+/// An event under queue.
+pub(super) struct QueuedForward {
     pub forward: Forward,
     /// Its `id` and correlation id.
     pub id: String,
@@ -55,9 +57,9 @@ pub(super) struct Carried {
     pub place: Place,
 }
 
-/// One of a line's places, and one of a user's; given back when this is dropped.
+/// One of a queue's places, and one of a user's; given back when this is dropped.
 pub(super) struct Place {
-    _of_line: OwnedSemaphorePermit,
+    _of_queue: OwnedSemaphorePermit,
     _of_user: UsersPlace,
 }
 
@@ -69,22 +71,22 @@ struct UsersPlace {
 impl Gateway {
     #[must_use]
     pub fn new(settings: Arc<RabbitMq>, broker: Broker, metrics: Arc<Metrics>) -> Self {
-        Self { settings, broker, metrics, ways: HashMap::new(), users: Users::default() }
+        Self { settings, broker, metrics, queues: HashMap::new(), users: Users::default() }
     }
 
-    /// Hands an event to its line; nothing where there is no room for it, here or at the broker.
+    /// Hands an event to its publisher; none without room for it, here or at the broker.
     fn carry(&self, forward: Forward) -> Option<()> {
         if self.broker.is_blocked() {
             return None;
         }
-        let way = self.ways.get(&forward.route.queue)?;
+        let queue = self.queues.get(&forward.route.queue)?;
         let place = Place {
             _of_user: self.users.place(forward.user)?,
-            _of_line: Arc::clone(&way.places).try_acquire_owned().ok()?,
+            _of_queue: Arc::clone(&queue.places).try_acquire_owned().ok()?,
         };
         let id = correlation_id();
         let deadline = Instant::now() + self.settings.gateway_timeout();
-        let handed_on = way.line.try_send(Carried { forward, id, deadline, place });
+        let handed_on = queue.publisher.try_send(QueuedForward { forward, id, deadline, place });
         handed_on.ok()
     }
 }
@@ -120,12 +122,14 @@ impl Actor for Gateway {
         let most = self.settings.gateway_in_flight;
         ctx.set_mailbox_capacity(most);
         for route in &self.settings.gateway {
-            self.ways.entry(route.queue.clone()).or_insert_with(|| {
-                let (line, carried) = mpsc::channel(most);
+            self.queues.entry(route.queue.clone()).or_insert_with(|| {
+                let (publisher, events) = mpsc::channel(most);
                 let (settings, metrics) = (Arc::clone(&self.settings), Arc::clone(&self.metrics));
                 let queue = route.queue.clone();
-                actix::spawn(Line::new(queue, settings, self.broker.clone(), metrics).run(carried));
-                Way { line, places: Arc::new(Semaphore::new(most)) }
+                actix::spawn(
+                    QueuePublisher::new(queue, settings, self.broker.clone(), metrics).run(events),
+                );
+                Queue { publisher, places: Arc::new(Semaphore::new(most)) }
             });
         }
     }

@@ -1,4 +1,4 @@
-//! What other services say: taken from the queues, done, and acknowledged only then.
+//! Queue consumer: takes messages of other services, and acknowledges them once they are done.
 //!
 //! What publishes here, answers and dead letters, goes over the other connection: the broker must be
 //! able to hold that up without holding up acknowledgements.
@@ -19,12 +19,16 @@ use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Consumer};
 use tokio::sync::{OnceCell, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::dead_letters::DeadLetters;
-use super::dispatch::{Dispatch, Outcome, Verdict};
-use super::{BusError, Nodes, Parts};
+use super::dispatch::{Dispatch, Disposition, Inbound, Outcome};
+use crate::amqp::BusError;
+use crate::bus::Parts;
+use crate::bus::packet::{Packet, Unreadable};
+use crate::cluster::Nodes;
 use crate::metrics::Part;
+use crate::retry::LogOnce;
 
 /// The pause before a queue that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -32,12 +36,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 const LOCK: &str = "frontdesk.reads.";
 /// How long the broker may take to close a channel.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause before a message that could not be put aside goes back.
-const UNBURIED: Duration = Duration::from_secs(1);
+/// The pause before a message goes back that could not become a dead letter.
+const REQUEUE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads one queue. Every queue serves every pattern but users' news, so that a service may do with
 /// one.
-pub struct Intake {
+pub struct QueueConsumer {
     parts: Parts,
     dispatch: Dispatch,
     queue: String,
@@ -48,7 +52,7 @@ pub struct Intake {
     dead_letters: DeadLetters,
 }
 
-impl Intake {
+impl QueueConsumer {
     /// One for each of the queues that are set; one name may serve for several.
     #[must_use]
     pub fn all(parts: &Parts, nodes: &Nodes) -> Vec<Self> {
@@ -61,17 +65,17 @@ impl Intake {
         ] {
             *queues.entry(name).or_default() |= is_ordered;
         }
-        let intake = |(name, is_ordered): (&String, bool)| {
-            let hears_of_users = *name == settings.users_queue;
+        let consumer = |(name, is_ordered): (&String, bool)| {
+            let accepts_user_events = *name == settings.users_queue;
             Some(Self {
                 parts: parts.clone(),
-                dispatch: Dispatch::new(parts.clone(), nodes.clone(), hears_of_users),
+                dispatch: Dispatch::new(parts.clone(), nodes.clone(), accepts_user_events),
                 queue: settings.named(name)?,
                 lock: settings.named(&format!("{LOCK}{name}")).filter(|_| is_ordered),
                 dead_letters: DeadLetters::new(parts.clone()),
             })
         };
-        queues.into_iter().filter_map(intake).collect()
+        queues.into_iter().filter_map(consumer).collect()
     }
 
     /// Reads until the program ends, whatever becomes of the broker and of the queue.
@@ -84,19 +88,19 @@ impl Intake {
     }
 
     async fn read_again_and_again(&self) {
-        let mut said = None;
+        let mut log_once = LogOnce::default();
         loop {
-            if let Err(error) = self.try_read(&mut said).await {
-                self.say(&mut said, &error);
+            if let Err(error) = self.try_read(&mut log_once).await {
+                self.log(&mut log_once, &error);
             }
             sleep(AGAIN).await;
         }
     }
 
-    /// Says why the queue cannot be read: once, and not at every try until it is over.
-    fn say(&self, said: &mut Option<String>, error: &BusError) {
+    /// Logs why the queue cannot be read.
+    fn log(&self, log_once: &mut LogOnce, error: &BusError) {
         let why = error.to_string();
-        if matches!(error, BusError::Away) || said.as_ref() == Some(&why) {
+        if matches!(error, BusError::Away) || !log_once.is_new(&why, Instant::now()) {
             log::debug!("cannot read {}: {why}", self.queue);
             return;
         }
@@ -107,20 +111,19 @@ impl Intake {
         } else {
             log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
         }
-        *said = Some(why);
     }
 
     /// Reads as long as the channel lasts. What was not acknowledged by then is given up here, and
     /// delivered again: nothing is left to be done twice, or out of order.
-    async fn try_read(&self, said: &mut Option<String>) -> Result<(), BusError> {
+    async fn try_read(&self, log_once: &mut LogOnce) -> Result<(), BusError> {
         let channel = self.parts.consumer.channel().await?;
-        let end = self.read(&channel, said).await;
+        let end = self.read(&channel, log_once).await;
         // With it go the messages, and the lock.
         let _ = timeout(CLOSE_TIMEOUT, channel.close(200, "done".into())).await;
         end
     }
 
-    async fn read(&self, channel: &Channel, said: &mut Option<String>) -> Result<(), BusError> {
+    async fn read(&self, channel: &Channel, log_once: &mut LogOnce) -> Result<(), BusError> {
         let mut lock = match &self.lock {
             Some(name) => Some(lock(channel, name).await?),
             None => None,
@@ -135,13 +138,13 @@ impl Intake {
             .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default())
             .await?;
         log::info!("reads {}", self.queue);
-        *said = None;
+        log_once.is_over(Instant::now());
         let replies = OnceCell::new();
         // As long as the prefetch: the broker sends no more before one of them is acknowledged.
-        let (in_order, mut line) = mpsc::channel::<Delivery>(prefetch.into());
+        let (in_order, mut line) = mpsc::channel::<Message>(prefetch.into());
         let one_by_one = async {
-            while let Some(delivery) = line.recv().await {
-                self.handle(&replies, &delivery).await?;
+            while let Some(message) = line.recv().await {
+                self.handle(&replies, &message).await?;
             }
             Ok(())
         };
@@ -151,14 +154,17 @@ impl Intake {
             tokio::select! {
                 message = messages.next() => {
                     let Some(delivery) = message.transpose()? else { return Ok(()) };
-                    if self.dispatch.is_ordered(&delivery) {
-                        if let Err(full) = in_order.try_send(delivery) {
+                    let read = self.dispatch.read(&delivery);
+                    let is_ordered = matches!(&read, Ok((_, inbound)) if inbound.is_ordered());
+                    let message = Message { delivery, read };
+                    if is_ordered {
+                        if let Err(full) = in_order.try_send(message) {
                             log::error!("{} sends more than was asked for: {full}", self.queue);
                             return Ok(());
                         }
                     } else {
                         let replies = &replies;
-                        at_once.push(async move { self.handle(replies, &delivery).await });
+                        at_once.push(async move { self.handle(replies, &message).await });
                     }
                 }
                 Some(done) = at_once.next() => done?,
@@ -175,28 +181,36 @@ impl Intake {
     async fn handle(
         &self,
         replies: &OnceCell<Channel>,
-        delivery: &Delivery,
+        Message { delivery, read }: &Message,
     ) -> Result<(), BusError> {
-        let outcome = AssertUnwindSafe(self.dispatch.outcome(delivery)).catch_unwind().await;
-        let Outcome { reply, verdict } = outcome.unwrap_or_else(|_| {
-            self.parts.metrics.panicked(Part::Bus);
-            Outcome::failed()
-        });
+        let Outcome { reply, disposition } = match read {
+            Ok((packet, inbound)) => {
+                let handling = self.dispatch.handle(packet, *inbound, delivery);
+                AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|_| {
+                    self.parts.metrics.panicked(Part::Bus);
+                    Outcome::failed()
+                })
+            }
+            Err(unreadable) => Outcome::unreadable(unreadable),
+        };
         if let Some(reply) = reply {
             self.reply(replies, delivery, &reply).await?;
         }
-        match verdict {
-            Verdict::Done => delivery.ack(BasicAckOptions::default()).await?,
-            Verdict::Refused => {
+        match disposition {
+            Disposition::Done => delivery.ack(BasicAckOptions::default()).await?,
+            Disposition::Refused => {
                 let refuse = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
                 delivery.nack(refuse).await?
             }
-            Verdict::Poison(reason) => {
-                match self.dead_letters.bury(delivery, &self.queue, &reason).await {
+            Disposition::Poison(reason) => {
+                match self.dead_letters.dead_letter(delivery, &self.queue, &reason).await {
                     Ok(()) => delivery.ack(BasicAckOptions::default()).await?,
                     Err(error) => {
-                        log::warn!("a message of {} cannot be put aside: {error:#}", self.queue);
-                        sleep(UNBURIED).await;
+                        log::warn!(
+                            "a message of {} cannot become a dead letter: {error:#}",
+                            self.queue
+                        );
+                        sleep(REQUEUE_PAUSE).await;
                         let back =
                             BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
                         delivery.nack(back).await?
@@ -249,6 +263,12 @@ impl Intake {
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(channel)
     }
+}
+
+/// A message, parsed.
+struct Message {
+    delivery: Delivery,
+    read: Result<(Packet, Inbound), Unreadable>,
 }
 
 /// Takes a queue that one connection alone can have, and that goes with its consumer.

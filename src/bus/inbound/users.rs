@@ -1,4 +1,4 @@
-//! What other services tell of their users.
+//! User events: what other services tell of their users.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,19 +8,17 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
-use super::Parts;
 use crate::actors::UserChanged;
+use crate::bus::Parts;
 use crate::db::{Store, StoreError};
 use crate::domain::{Role, Timestamp, UpdateOutcome, UserUpdate};
 use crate::metrics::UserOutcome;
-use crate::protocol::{Exception, Text, parse_data, storable};
+use crate::protocol::{ApiError, Text, parse_data, storable};
+use crate::retry::{Backoff, LogOnce};
 use crate::settings::RabbitMq;
 
-/// The pauses before another try while the database is away: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// How long a failure of the database may be one that passes, before the news are taken for its cause:
-/// what is wrong with the database would move all of them aside.
+/// How long a failure of the database may pass by itself, before the event counts as its cause: a
+/// database in trouble must not send every event to the dead letters.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a repeat is known as one, and how often what is older is forgotten.
@@ -60,10 +58,8 @@ struct Payload {
 
 impl UserEvent {
     #[must_use]
-    pub fn of(pattern: &str) -> Option<Self> {
-        [Self::Created, Self::Updated, Self::Blocked]
-            .into_iter()
-            .find(|event| event.name() == pattern)
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Created, Self::Updated, Self::Blocked].into_iter().find(|event| event.name() == name)
     }
 
     #[must_use]
@@ -84,7 +80,7 @@ impl UserEvent {
         data: Option<&RawValue>,
         message_id: Option<&str>,
         settings: &RabbitMq,
-    ) -> Result<Option<UserUpdate>, Exception> {
+    ) -> Result<Option<UserUpdate>, ApiError> {
         // A payload that stands alone may have a field of any name and type that an envelope has.
         let fields: HashMap<String, IgnoredAny> = parse_data(data, "data")?;
         let (payload, at, event, source, time) = if fields.contains_key("payload") {
@@ -100,13 +96,13 @@ impl UserEvent {
         let at_time = time
             .map(|text| {
                 Timestamp::parse(&text).ok_or_else(|| {
-                    Exception::bad_request("data.time", "must be RFC 3339, as 2026-11-20T10:00:00Z")
+                    ApiError::bad_request("data.time", "must be RFC 3339, as 2026-11-20T10:00:00Z")
                 })
             })
             .transpose()?;
         let source = source.unwrap_or_else(|| self.name().to_owned());
         let event = event.map(|Text(id)| id).or_else(|| message_id.map(str::to_owned));
-        // Without a word in it, it tells nothing apart.
+        // An empty id identifies nothing.
         let event = event.filter(|id| !id.is_empty());
         storable("data.source", &source)?;
         event.as_deref().map_or(Ok(()), |id| storable("data.id", id))?;
@@ -115,7 +111,7 @@ impl UserEvent {
         Ok(Some(UserUpdate { event, at: at_time, issuer, ..self.news(payload, at)? }))
     }
 
-    fn news(self, payload: Payload, at: &str) -> Result<UserUpdate, Exception> {
+    fn news(self, payload: Payload, at: &str) -> Result<UserUpdate, ApiError> {
         let path = |field: &str| format!("{at}.{field}");
         let named = [
             ("subject", payload.subject),
@@ -125,10 +121,10 @@ impl UserEvent {
         ];
         let named = named.into_iter().find_map(|(name, text)| Some((name, text?.0)));
         let (field, subject) = named.ok_or_else(|| {
-            Exception::bad_request(path("subject"), "is missing (or sub, userId or id)")
+            ApiError::bad_request(path("subject"), "is missing (or sub, userId or id)")
         })?;
         if subject.is_empty() {
-            return Err(Exception::bad_request(path(field), "must not be empty"));
+            return Err(ApiError::bad_request(path(field), "must not be empty"));
         }
         let nickname = payload.nickname.or(payload.name);
         let texts = [
@@ -141,7 +137,7 @@ impl UserEvent {
         }
         let role = payload.role.as_deref().map(|word| {
             Role::parse(word)
-                .ok_or_else(|| Exception::bad_request(path("role"), "must be customer or admin"))
+                .ok_or_else(|| ApiError::bad_request(path("role"), "must be customer or admin"))
         });
         Ok(UserUpdate {
             event: None,
@@ -172,7 +168,7 @@ pub async fn forget_repeats(store: Store) {
 /// # Errors
 /// A failure of the database that has not passed.
 pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
-    let (mut pause, longest) = PAUSES;
+    let (mut backoff, mut log_once) = (Backoff::default(), LogOnce::default());
     let mut failing = None;
     let applied = loop {
         let error = match parts.app.store().apply_user_update(news.clone()).await {
@@ -184,13 +180,9 @@ pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
         } else if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return Err(error);
         }
-        // Said once, and not at every try until it is over.
-        if pause == PAUSES.0 {
-            log::warn!("what is told of users waits: {error}");
-        }
+        log_once.warn(&format!("events of users wait for the database: {error}"));
         parts.metrics.user_event(UserOutcome::Retried);
-        sleep(pause).await;
-        pause = pause.saturating_mul(2).min(longest);
+        backoff.wait().await;
     };
     match applied {
         UpdateOutcome::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),

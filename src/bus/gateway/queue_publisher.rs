@@ -1,5 +1,5 @@
-//! The way to one queue of another service: a channel of its own, so that what goes wrong with one
-//! queue leaves the others alone.
+//! Queue publisher: forwards events to one queue of another service, on a channel of its own, so that
+//! a failure of one queue leaves the others alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,15 +13,16 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::at;
-use super::broker::{Broker, BusError};
-use super::confirm_batch::{ConfirmBatch, PublishOutcome};
-use super::gateway::{Carried, Place, body};
-use super::packet::Reply;
-use super::trouble::Trouble;
+use super::{Place, QueuedForward, body};
 use crate::actors::{Asker, Forward, Forwarded};
+use crate::amqp::PERSISTENT;
+use crate::amqp::{Broker, BusError};
+use crate::bus::at;
+use crate::bus::confirm_batch::{ConfirmBatch, PublishOutcome};
+use crate::bus::packet::Reply;
 use crate::metrics::{AnswerOutcome, ForwardOutcome, Metrics};
-use crate::protocol::{Code, Exception};
+use crate::protocol::{ApiError, Code};
+use crate::retry::LogOnce;
 use crate::settings::{RabbitMq, RouteKind};
 
 /// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
@@ -36,12 +37,12 @@ const MOST_TOGETHER: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Carries events to one queue, in their order.
-pub(super) struct Line {
+pub(super) struct QueuePublisher {
     queue: String,
     settings: Arc<RabbitMq>,
     broker: Broker,
     metrics: Arc<Metrics>,
-    trouble: Trouble,
+    log_once: LogOnce,
 }
 
 /// An open channel, and what is under way there.
@@ -50,7 +51,7 @@ struct Open {
     channel: Channel,
     replies: Consumer,
     /// Events behind the wave; each waits equally long, so the first ends first.
-    unsent: VecDeque<Carried>,
+    unsent: VecDeque<QueuedForward>,
     wave: ConfirmBatch,
     /// When the wave must have been confirmed.
     wave_ends: Instant,
@@ -69,24 +70,24 @@ struct Waiting {
     _place: Place,
 }
 
-impl Line {
+impl QueuePublisher {
     pub fn new(
         queue: String,
         settings: Arc<RabbitMq>,
         broker: Broker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { queue, settings, broker, metrics, trouble: Trouble::default() }
+        Self { queue, settings, broker, metrics, log_once: LogOnce::default() }
     }
 
     /// Carries until nobody gives it anything any more.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Carried>) {
+    pub async fn run(mut self, mut events: mpsc::Receiver<QueuedForward>) {
         while let Some(first) = events.recv().await {
             let opened = timeout_at(first.deadline, self.open()).await;
             match opened.unwrap_or(Err(BusError::Late)) {
                 Ok(open) => self.serve(open, first, &mut events).await,
                 Err(error) => {
-                    self.say(format!("cannot reach queue {}: {error}", self.queue));
+                    self.log_once.warn(&format!("cannot reach queue {}: {error}", self.queue));
                     self.fail(first.forward.asker, ForwardOutcome::Unavailable);
                 }
             }
@@ -116,8 +117,8 @@ impl Line {
     async fn serve(
         &mut self,
         mut open: Open,
-        first: Carried,
-        events: &mut mpsc::Receiver<Carried>,
+        first: QueuedForward,
+        events: &mut mpsc::Receiver<QueuedForward>,
     ) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -156,7 +157,7 @@ impl Line {
             self.fail(asker, ForwardOutcome::Unavailable);
         }
         if let Some(error) = broken {
-            self.say(format!("lost the way to queue {}: {error}", self.queue));
+            self.log_once.warn(&format!("lost the way to queue {}: {error}", self.queue));
         }
     }
 
@@ -171,8 +172,8 @@ impl Line {
         Ok(())
     }
 
-    async fn publish_one(&self, open: &mut Open, carried: Carried) -> Result<(), BusError> {
-        let Carried { forward, id, deadline, place } = carried;
+    async fn publish_one(&self, open: &mut Open, carried: QueuedForward) -> Result<(), BusError> {
+        let QueuedForward { forward, id, deadline, place } = carried;
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             self.fail(forward.asker, ForwardOutcome::Timeout);
@@ -183,8 +184,7 @@ impl Line {
             .with_message_id(id.as_str().into());
         let kind = forward.route.kind;
         let properties = match kind {
-            // It outlives a restart of the broker.
-            RouteKind::Event => properties.with_delivery_mode(2),
+            RouteKind::Event => properties.with_delivery_mode(PERSISTENT),
             // Its answer would find nobody later.
             RouteKind::Request => properties
                 .with_delivery_mode(1)
@@ -218,21 +218,22 @@ impl Line {
             let Some(waiting) = open.waiting.get(&id) else { continue };
             match outcome {
                 PublishOutcome::Taken => {
-                    if self.trouble.is_over(Instant::now()) {
-                        log::info!("queue {} takes events of clients again", self.queue);
-                    }
+                    let recovered = format!("queue {} takes events of clients again", self.queue);
+                    self.log_once.recovered(&recovered);
                     if waiting.kind == RouteKind::Event {
                         self.conclude(open, &id, ForwardOutcome::Confirmed, Ok(None));
                     }
                     continue;
                 }
-                PublishOutcome::Refused => self.say(format!("queue {} takes nothing", self.queue)),
-                PublishOutcome::Returned => self.say(format!(
+                PublishOutcome::Refused => {
+                    self.log_once.warn(&format!("queue {} takes nothing", self.queue));
+                }
+                PublishOutcome::Returned => self.log_once.warn(&format!(
                     "there is no queue {}, which the gateway is to send to",
                     self.queue
                 )),
             }
-            let unavailable = Err(Exception::unavailable());
+            let unavailable = Err(ApiError::unavailable());
             self.conclude(open, &id, ForwardOutcome::Unavailable, unavailable);
         }
     }
@@ -248,21 +249,22 @@ impl Line {
         if body.len() > MOST_ANSWER {
             let problem =
                 format!("the answer has {} bytes, the most are {MOST_ANSWER}", body.len());
-            let too_large = Err(Exception::new(Code::TooLarge, problem));
+            let too_large = Err(ApiError::new(Code::TooLarge, problem));
             return self.conclude(open, id, ForwardOutcome::Refused, too_large);
         }
         let reply = match Reply::read(body) {
             Ok(reply) => reply,
             Err(error) => {
-                self.say(format!("an answer from queue {} cannot be read: {error}", self.queue));
+                self.log_once
+                    .warn(&format!("an answer from queue {} cannot be read: {error}", self.queue));
                 let problem = "the service's answer cannot be read";
-                let unreadable = Err(Exception::new(Code::Internal, problem));
+                let unreadable = Err(ApiError::new(Code::Internal, problem));
                 return self.conclude(open, id, ForwardOutcome::Unreadable, unreadable);
             }
         };
         if let Some(message) = reply.error {
             let message: String = message.chars().take(MOST_MESSAGE).collect();
-            let refused = Err(Exception::new(Code::BadRequest, message));
+            let refused = Err(ApiError::new(Code::BadRequest, message));
             return self.conclude(open, id, ForwardOutcome::Refused, refused);
         }
         // Of several values the last one counts.
@@ -280,7 +282,7 @@ impl Line {
             self.fail(late.forward.asker, ForwardOutcome::Timeout);
         }
         while let Some((_, id)) = open.deadlines.pop_front_if(|(at, _)| *at <= now) {
-            self.conclude(open, &id, ForwardOutcome::Timeout, Err(Exception::unavailable()));
+            self.conclude(open, &id, ForwardOutcome::Timeout, Err(ApiError::unavailable()));
         }
     }
 
@@ -302,19 +304,12 @@ impl Line {
     }
 
     fn fail(&self, asker: Asker, outcome: ForwardOutcome) {
-        self.end(asker, outcome, Err(Exception::unavailable()));
+        self.end(asker, outcome, Err(ApiError::unavailable()));
     }
 
     fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {
         let fits = asker.answer(answer);
         self.metrics.gateway_forward(if fits { outcome } else { ForwardOutcome::Unavailable });
-    }
-
-    /// Says what is wrong: once, and not with every event until it is over.
-    fn say(&mut self, problem: String) {
-        if self.trouble.is_news(&problem, Instant::now()) {
-            log::warn!("{problem}");
-        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! Asks the database what other nodes did: correct on any number of nodes, only slower than being
-//! told.
+//! Change poller: reads what other nodes did from the database, and repairs what a backplane lost.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,87 +12,85 @@ use crate::actors::{
 use crate::db::{Change, Store, StoreError};
 use crate::domain::{Chat, ChatId, Seq, Timestamp};
 use crate::metrics::Metrics;
+use crate::retry::LogOnce;
 
-/// What is asked for again, since a transaction may commit after a later one: longer than any may
-/// take.
+/// Overlap between polls; longer than any transaction, since commits are not ordered by time.
 const OVERLAP: Duration = Duration::from_secs(10);
-/// Journal entries, and chats that moved, in one look.
+/// Journal entries, and chats that moved, in one poll.
 const MOST: i64 = 100_000;
-/// How long the journal is kept.
+/// The age at which journal entries are deleted.
 const JOURNAL_KEPT: Duration = Duration::from_secs(3_600);
-/// Looks between two prunings of the journal.
+/// Polls between two prunings of the journal.
 const PRUNE_EVERY: u64 = 600;
 
-/// One node's view of all others.
-pub struct Neighbours {
+/// Polls for what other nodes did, and tells ChatServer.
+pub struct ChangePoller {
     store: Store,
     chat_server: Addr<ChatServer>,
     metrics: Arc<Metrics>,
     every: Duration,
-    /// The last look that went well, by the database's clock.
-    looked_at: Timestamp,
+    /// The last poll that succeeded, by the database's clock.
+    polled_at: Timestamp,
     /// Journal entries that were acted on, within the overlap.
     seen: HashSet<i64>,
-    /// Chats that were made since the last look. They are announced at the next one, so that the
-    /// node that made them is first: its creator learns of the chat by an ack.
+    /// Chats made since the last poll. The next one announces them, so that the node that made them
+    /// is first: its creator learns of the chat by an ack.
     made: Vec<ChatId>,
-    /// Where each room's chat was at the last look.
+    /// The end of each room's log at the last poll.
     heads: HashMap<ChatId, Seq>,
-    /// What those who watch were told, within the overlap.
+    /// What watchers were told, within the overlap.
     told: HashMap<ChatId, Seq>,
-    looks: u64,
+    polls: u64,
 }
 
-impl Neighbours {
-    /// Begins with what there is now: it stands in the tables, and is no news.
+impl ChangePoller {
+    /// Starts behind the changes that exist now.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn begin(
+    pub async fn new(
         store: Store,
         chat_server: Addr<ChatServer>,
         metrics: Arc<Metrics>,
         every: Duration,
     ) -> Result<Self, StoreError> {
-        let looked_at = store.now().await?;
-        let journal = store.journal(before(looked_at, OVERLAP), MOST).await?;
+        let polled_at = store.now().await?;
+        let journal = store.journal(before(polled_at, OVERLAP), MOST).await?;
         Ok(Self {
             store,
             chat_server,
             metrics,
             every,
-            looked_at,
+            polled_at,
             seen: journal.into_iter().map(|entry| entry.id).collect(),
             made: Vec::new(),
             heads: HashMap::new(),
             told: HashMap::new(),
-            looks: 0,
+            polls: 0,
         })
     }
 
-    /// Looks until ChatServer is gone.
-    pub async fn watch(mut self) {
-        let mut blind = false;
+    /// Polls until ChatServer is gone.
+    pub async fn run(mut self) {
+        let mut log_once = LogOnce::default();
         loop {
             actix::clock::sleep(self.every).await;
             let Ok(interest) = self.chat_server.send(Interests).await else { return };
-            let looked = self.look(interest).await;
-            // Said once, and not at every look until it is over.
-            match &looked {
-                Err(error) if !blind => log::warn!("cannot see what other nodes did: {error}"),
-                Ok(()) if blind => log::info!("sees again what other nodes did"),
-                Err(_) | Ok(()) => {}
+            match self.poll(interest).await {
+                Ok(()) => log_once.recovered("polls other nodes' changes again"),
+                Err(error) => {
+                    log_once.warn(&format!("cannot poll other nodes' changes: {error}"));
+                    self.metrics.poll_failures.inc();
+                }
             }
-            blind = looked.is_err();
-            self.metrics.poll_failures.inc_by(u64::from(blind));
         }
     }
 
-    async fn look(&mut self, interest: Interest) -> Result<(), StoreError> {
+    async fn poll(&mut self, interest: Interest) -> Result<(), StoreError> {
         let now = self.store.now().await?;
-        // A node that was cut off reads on from where it was.
-        let since = before(self.looked_at, OVERLAP);
-        // Before the journal: of what is in it, the journal then has the beginning.
+        // A node that was cut off goes on from where it was.
+        let since = before(self.polled_at, OVERLAP);
+        // Before the journal, which then has the creation of every chat in it.
         let moved = match interest.watched {
             true => Some(self.store.active_since(since, MOST).await?),
             false => None,
@@ -103,16 +100,16 @@ impl Neighbours {
             self.hint(&interest.rooms).await?;
         }
         self.tell_watchers(moved, now);
-        // Where there was more than one look takes, the next one begins where this one ended.
-        self.looked_at = read_to.map_or(now, |at| at.after(OVERLAP));
-        self.looks += 1;
-        if self.looks.is_multiple_of(PRUNE_EVERY) {
+        // A full poll: the next one begins where this one ended.
+        self.polled_at = read_to.map_or(now, |at| at.after(OVERLAP));
+        self.polls += 1;
+        if self.polls.is_multiple_of(PRUNE_EVERY) {
             self.store.prune_journal(before(now, JOURNAL_KEPT)).await?;
         }
         Ok(())
     }
 
-    /// Acts on what is new in the journal. The time of the last entry, where there may be more.
+    /// Handles new journal entries. The time of the last one, if there may be more.
     async fn read_journal(&mut self, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let entries = self.store.journal(since, MOST).await?;
         let is_full = i64::try_from(entries.len()).is_ok_and(|count| count >= MOST);
@@ -133,7 +130,7 @@ impl Neighbours {
                 }
             }
         }
-        // What this node made it has announced itself.
+        // This node has announced its own chats.
         let unannounced = match self.made.is_empty() {
             true => Vec::new(),
             false => {
@@ -146,7 +143,7 @@ impl Neighbours {
                 self.chat_server.do_send(Announce { chat: Arc::new(chat), members, except: None });
             }
         }
-        // Only now: what failed on the way is done again.
+        // Only now: a failure on the way is repeated.
         self.made = made;
         self.seen = ids;
         Ok(read_to)
@@ -170,16 +167,16 @@ impl Neighbours {
         Ok(())
     }
 
-    /// Tells those who watch, if there are any, of the chats that moved.
+    /// Tells watchers, if there are any, of the chats that moved.
     fn tell_watchers(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
         let Some(moved) = moved else { return self.told.clear() };
-        // At the first look there is nothing to compare with: what moved before is not news.
+        // The first poll has nothing to compare with.
         let is_first = self.told.is_empty();
         let mut told = HashMap::with_capacity(moved.len() + 1);
-        // An entry that is no chat's, so that a look which found nothing was a look.
+        // No chat's entry, so that a poll which found nothing was a poll.
         told.insert(ChatId(0), Seq::ZERO);
         for chat in moved {
-            // It is announced at the next look, and told of behind that.
+            // The next poll announces it, and tells of it behind that.
             if self.made.contains(&chat.id) {
                 continue;
             }

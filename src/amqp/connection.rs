@@ -20,27 +20,26 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::metrics::{ConnectionUse, Metrics};
+use crate::retry::{Backoff, LogOnce};
 use crate::settings::RabbitMq;
 
-/// The first pause before another try to connect; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the connection is looked at, should its end not have been told.
+/// How often the connection's state is checked, should no event tell of its end.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long those who wait for the end have to say so.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-/// How long the broker may take to answer a declaration, or to open a channel.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time that consumers have to stop before the connection closes.
+const CLOSE_GRACE: Duration = Duration::from_millis(100);
+/// The broker's deadline for a declaration, and for opening a channel.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the broker did not do something.
+/// A failure at the broker.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     #[error("the broker is away")]
     Away,
     #[error("the broker did not answer in time")]
     Late,
-    /// There is no such queue, and none may be made.
+    /// A queue is missing, and may not be made.
     #[error("there is no queue {0}, and rabbitmq.declare is off")]
     NoQueue(String),
     #[error("{0}")]
@@ -48,7 +47,7 @@ pub enum BusError {
 }
 
 impl BusError {
-    /// What the broker said it was, where it refused: the channel is closed by that.
+    /// The refusal's code, if the broker refused; it closes the channel then.
     #[must_use]
     pub fn refusal(&self) -> Option<AMQPSoftError> {
         match self {
@@ -141,13 +140,13 @@ impl Broker {
     }
 
     async fn connect_again_and_again(&self) {
-        let mut pause = FIRST_PAUSE;
-        let mut said = false;
+        let mut backoff = Backoff::new(self.0.settings.reconnect());
+        let mut log_once = LogOnce::default();
         loop {
             match self.connect().await {
                 Ok(connection) => {
                     log::info!("connected to the broker, to {}", self.0.purpose.as_str());
-                    (pause, said) = (FIRST_PAUSE, false);
+                    backoff.reset();
                     let connection = Arc::new(connection);
                     self.0.connection.send_replace(Some(Arc::clone(&connection)));
                     self.0.metrics.connected(self.0.purpose).set(1);
@@ -155,17 +154,11 @@ impl Broker {
                     self.0.connection.send_replace(None);
                     self.0.metrics.connected(self.0.purpose).set(0);
                     self.0.blocked.store(false, Ordering::Relaxed);
-                    log::warn!("the broker is away, and will be looked for: {why}");
+                    log::warn!("lost the connection to the broker, and reconnects: {why}");
                 }
-                // Said once, and not at every try until it is over.
-                Err(error) if !said => {
-                    said = true;
-                    log::warn!("cannot connect to the broker, and goes on trying: {error}");
-                }
-                Err(error) => log::debug!("cannot connect to the broker: {error}"),
+                Err(error) => log_once.warn(&format!("cannot connect to the broker: {error}")),
             }
-            sleep(pause).await;
-            pause = pause.saturating_mul(2).min(self.0.settings.reconnect());
+            backoff.wait().await;
         }
     }
 
@@ -302,7 +295,7 @@ impl Broker {
     /// Ends the connection for good; what was not acknowledged is delivered again elsewhere.
     pub async fn close(&self) {
         self.0.closed.send_replace(true);
-        sleep(LAST_WORDS).await;
+        sleep(CLOSE_GRACE).await;
         let connection = self.0.connection.send_replace(None);
         self.0.metrics.connected(self.0.purpose).set(0);
         if let Some(connection) = connection

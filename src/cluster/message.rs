@@ -1,30 +1,32 @@
-//! The words that nodes say to each other, as they stand on the wire.
+//! Peer messages: the JSON between nodes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::actors::Audience;
-use crate::domain::{NodeId, SessionId, UserId};
-use crate::protocol::{Exception, Frame};
+use crate::domain::{ChatId, NodeId, Seq, SessionId, UserId};
+use crate::protocol::{ApiError, Frame};
 
-/// What one node says to another, or to all.
+/// A message of one node to another, or to all.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "say", content = "what", rename_all = "snake_case")]
-pub enum Word<'a> {
-    /// I am here.
+pub enum PeerMessage<'a> {
+    /// A heartbeat.
     Here,
-    /// I go.
+    /// The node ends.
     Gone,
-    /// Tell your sessions.
+    /// A frame for the receiver's sessions.
     Tell {
         to: To,
         #[serde(borrow)]
         frame: &'a RawValue,
     },
-    /// Is this user with you?
+    /// Asks for a session of a user.
     Find { find: u64, user: UserId },
-    /// They are, or are not.
+    /// The answer to `Find`.
     Found { find: u64, here: bool },
+    /// New ends of chats' logs, after commits.
+    Hints(Vec<(ChatId, Seq)>),
 }
 
 /// An [`Audience`] on the wire.
@@ -37,43 +39,43 @@ pub enum To {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Letter<'a> {
+struct Envelope<'a> {
     from: String,
     #[serde(borrow)]
-    word: Word<'a>,
+    word: PeerMessage<'a>,
 }
 
-/// Who said something, and what; nothing where it cannot be read.
+/// The sender and the message; none where it is not understood.
 #[must_use]
-pub fn read(letter: &[u8]) -> Option<(NodeId, Word<'_>)> {
-    let letter: Letter<'_> = serde_json::from_slice(letter).ok()?;
-    Some((NodeId::parse(&letter.from)?, letter.word))
+pub fn read(bytes: &[u8]) -> Option<(NodeId, PeerMessage<'_>)> {
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes).ok()?;
+    Some((NodeId::parse(&envelope.from)?, envelope.word))
 }
 
 /// # Errors
 /// None that anything from outside could cause.
-pub fn write(from: NodeId, word: Word<'_>) -> Result<Vec<u8>, Exception> {
-    serde_json::to_vec(&Letter { from: from.to_string(), word }).map_err(|error| {
-        log::error!("a word to other nodes cannot be written: {error}");
-        Exception::unavailable()
+pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(&Envelope { from: from.to_string(), word: message }).map_err(|error| {
+        log::error!("cannot encode a message to other nodes: {error}");
+        ApiError::unavailable()
     })
 }
 
-/// A frame, and whom it is for.
+/// A frame for sessions of other nodes.
 ///
 /// # Errors
 /// None that anything from outside could cause.
-pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, Exception> {
+pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, ApiError> {
     let to = match audience {
         Audience::Session(session) => To::Session(session.to_string()),
         Audience::User(user) => To::User(user),
         Audience::Everybody => To::Everybody,
     };
     let frame = serde_json::from_str(frame).map_err(|error| {
-        log::error!("a frame for other nodes cannot be read: {error}");
-        Exception::unavailable()
+        log::error!("cannot encode a frame for other nodes: {error}");
+        ApiError::unavailable()
     })?;
-    write(from, Word::Tell { to, frame })
+    write(from, PeerMessage::Tell { to, frame })
 }
 
 impl To {
@@ -97,24 +99,24 @@ mod tests {
         let frame = Frame::from(r#"{"event":"recv","data":{"n":1.0,"é":"\u00e9 \"x\""}}"#);
         for audience in [Audience::Session(session), Audience::User(UserId(7)), Audience::Everybody]
         {
-            let bytes = tell(node, audience, &frame).expect("a word");
-            let (from, word) = read(&bytes).expect("a letter");
-            let Word::Tell { to, frame: told } = word else { panic!("another word") };
+            let bytes = tell(node, audience, &frame).expect("a message");
+            let (from, message) = read(&bytes).expect("an envelope");
+            let PeerMessage::Tell { to, frame: told } = message else { panic!("{message:?}") };
             assert_eq!((from, told.get()), (node, &*frame));
             assert_eq!(to.audience(), Some(audience));
         }
     }
 
     #[test]
-    fn what_no_node_says_is_not_read() {
-        for letter in [
+    fn an_unknown_message_is_ignored() {
+        for bytes in [
             "",
             "1",
             r#"{"from":"aabbccddeeff"}"#,
             r#"{"from":"nobody","word":{"say":"here"}}"#,
             r#"{"from":"aabbccddeeff","word":{"say":"sing"}}"#,
         ] {
-            assert!(read(letter.as_bytes()).is_none(), "{letter}");
+            assert!(read(bytes.as_bytes()).is_none(), "{bytes}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Questions about chats. A service sees what an admin sees.
+//! Commands about chats. A service sees what an admin sees.
 
 use serde::Deserialize;
 
-use super::{Answer, DATA, Question, answer, either};
+use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor};
 use crate::db::ChatPage;
 use crate::domain::{ChatId, Role, Timestamp, UserId};
-use crate::protocol::{Asked, ChatView, Exception, List, Number, Order};
+use crate::protocol::{ApiError, Asked, ChatView, List, Number, Order};
 
 /// Chats of a page where nothing else is asked for.
 const LIMIT: i64 = 20;
@@ -28,7 +28,7 @@ struct ListChats {
     user_id: Option<Number>,
 }
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// `{id}`, or `{userId}` for a customer's own.
     pub(super) async fn get_chat(&self) -> Answer {
         let GetChat { id, chat_id, user_id } = self.read()?;
@@ -36,7 +36,7 @@ impl Question<'_> {
             None => ChatId(either((id, "id"), (chat_id, "chatId"))?.0),
             Some(_) if id.is_some() || chat_id.is_some() => {
                 let problem = "stands beside the chat's id, one is allowed";
-                return Err(Exception::bad_request(format!("{DATA}.userId"), problem));
+                return Err(ApiError::bad_request(format!("{DATA}.userId"), problem));
             }
             Some(Number(user)) => {
                 app::own_chat(&self.parts.app, Actor::System, UserId(user)).await?

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, DATA, Question, answer};
+use super::{Answer, DATA, RpcRequest, answer};
 use crate::actors::Audience;
 use crate::domain::{PROTOCOL_EVENTS, SessionId, UserId};
-use crate::protocol::{self, Code, Exception, Frame, Number};
+use crate::protocol::{self, ApiError, Code, Frame, Number};
 
 /// The longest name of an event, in characters.
 const EVENT_CHARS: usize = 64;
@@ -24,7 +24,7 @@ struct Push {
 #[derive(Serialize)]
 struct Nothing {}
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// To one user, to one session, or to everybody. Not stored: who is not there does not get it.
     pub(super) async fn push(&self) -> Answer {
         let wanted: Push = self.read()?;
@@ -36,35 +36,35 @@ impl Question<'_> {
 }
 
 impl Push {
-    fn audience(&self) -> Result<Audience, Exception> {
+    fn audience(&self) -> Result<Audience, ApiError> {
         let named = "one of data.userId, data.sessionId and data.all must be given, and no other";
         match (self.user_id, self.session_id.as_deref(), self.all.unwrap_or_default()) {
             (Some(Number(user)), None, false) => Ok(Audience::User(UserId(user))),
             (None, Some(session), false) => {
                 let id = SessionId::parse(session).ok_or_else(|| {
-                    Exception::bad_request(format!("{DATA}.sessionId"), "is no session's id")
+                    ApiError::bad_request(format!("{DATA}.sessionId"), "is no session's id")
                 })?;
                 Ok(Audience::Session(id))
             }
             (None, None, true) => Ok(Audience::Everybody),
-            _ => Err(Exception::new(Code::BadRequest, named)),
+            _ => Err(ApiError::new(Code::BadRequest, named)),
         }
     }
 
     /// `{"event":…,"data":…}`, with the data as it was written.
-    fn frame(&self, most_bytes: usize) -> Result<Frame, Exception> {
+    fn frame(&self, most_bytes: usize) -> Result<Frame, ApiError> {
         let path = || format!("{DATA}.event");
         if !(1..=EVENT_CHARS).contains(&self.event.chars().count()) {
             let problem = format!("must have 1 to {EVENT_CHARS} characters");
-            return Err(Exception::bad_request(path(), problem));
+            return Err(ApiError::bad_request(path(), problem));
         }
         if PROTOCOL_EVENTS.contains(&self.event.as_str()) {
-            return Err(Exception::bad_request(path(), "is one of the protocol's own"));
+            return Err(ApiError::bad_request(path(), "is one of the protocol's own"));
         }
         let frame = protocol::pushed(&self.event, self.data.as_deref());
         if frame.len() > most_bytes {
             let problem = format!("makes a frame of more than {most_bytes} bytes");
-            return Err(Exception::at(Code::TooLarge, DATA, problem));
+            return Err(ApiError::at(Code::TooLarge, DATA, problem));
         }
         Ok(frame)
     }

@@ -3,12 +3,12 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
 
-use super::{Answer, DATA, Question, answer, either};
+use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor, ServiceAuthor};
 use crate::db::HistoryPage;
 use crate::domain::{CLIENT_ID_CHARS, ChatId, ClientId, Role, Seq, UserId};
 use crate::protocol::{
-    Asked, Exception, List, MessageView, Number, Order, Outgoing, ReceiptView, Text, storable,
+    ApiError, Asked, List, MessageView, Number, Order, Outgoing, ReceiptView, Text, storable,
 };
 
 /// Messages of a page where nothing else is asked for.
@@ -46,7 +46,7 @@ struct Author {
     nickname: Option<String>,
 }
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// The newest first, unless asked otherwise.
     pub(super) async fn get_messages(&self) -> Answer {
         let wanted: GetMessages = self.read()?;
@@ -113,18 +113,18 @@ enum To {
 
 impl Author {
     /// Role, name and nickname; a bot called `bot` where nothing is said.
-    fn check(self) -> Result<(Role, String, Option<String>), Exception> {
+    fn check(self) -> Result<(Role, String, Option<String>), ApiError> {
         let path = |field: &str| format!("{DATA}.author.{field}");
         let role = match self.role.as_deref() {
             None => Role::Bot,
             Some(word) => Role::from_word(word)
                 .filter(|role| role.is_service())
-                .ok_or_else(|| Exception::bad_request(path("role"), "must be bot or system"))?,
+                .ok_or_else(|| ApiError::bad_request(path("role"), "must be bot or system"))?,
         };
         let name = self.name.map_or_else(|| role.as_str().to_owned(), |Text(name)| name);
         if !(1..=NAME_CHARS).contains(&name.chars().count()) {
             let problem = format!("must have 1 to {NAME_CHARS} characters");
-            return Err(Exception::bad_request(path("name"), problem));
+            return Err(ApiError::bad_request(path("name"), problem));
         }
         storable(&path("name"), &name)?;
         self.nickname.as_deref().map_or(Ok(()), |text| storable(&path("nickname"), text))?;
@@ -147,10 +147,10 @@ fn hex(byte: &u8) -> String {
     format!("{byte:02x}")
 }
 
-fn bound(seq: Option<Number>, name: &str) -> Result<Option<Seq>, Exception> {
+fn bound(seq: Option<Number>, name: &str) -> Result<Option<Seq>, ApiError> {
     match seq {
         Some(Number(seq)) if seq < 0 => {
-            Err(Exception::bad_request(format!("{DATA}.{name}"), "must not be negative"))
+            Err(ApiError::bad_request(format!("{DATA}.{name}"), "must not be negative"))
         }
         seq => Ok(seq.map(|Number(seq)| Seq(seq))),
     }

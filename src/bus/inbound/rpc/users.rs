@@ -1,11 +1,11 @@
-//! Questions about users.
+//! Commands about users.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, DATA, Question, answer, either};
+use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor, UserKey};
 use crate::domain::UserId;
-use crate::protocol::{Exception, Number, Text, UserView, storable};
+use crate::protocol::{ApiError, Number, Text, UserView, storable};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +30,7 @@ struct Online {
     online: bool,
 }
 
-impl Question<'_> {
+impl RpcRequest<'_> {
     /// `{id}`, or `{subject, issuer?}`; without an issuer it is that of other services' users.
     pub(super) async fn get_user(&self) -> Answer {
         let wanted: GetUser = self.read()?;
@@ -38,7 +38,7 @@ impl Question<'_> {
             None => UserKey::Id(UserId(either((wanted.id, "id"), (wanted.user_id, "userId"))?.0)),
             Some(_) if wanted.id.is_some() || wanted.user_id.is_some() => {
                 let problem = "stands beside an id, one is allowed";
-                return Err(Exception::bad_request(format!("{DATA}.subject"), problem));
+                return Err(ApiError::bad_request(format!("{DATA}.subject"), problem));
             }
             Some(Text(subject)) => {
                 let issuer = wanted.issuer.unwrap_or(self.parts.settings.users_issuer.clone());

@@ -1,0 +1,332 @@
+//! Reaches sessions and users on whichever node they are, over the backplane.
+
+#![expect(clippy::disallowed_types, reason = "callers share the state; never held over an await")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::backplane::{Backplane, Delivery, Event, PublishError, Target};
+use super::message::{self, PeerMessage};
+use super::peers::Peers;
+use crate::actors::{Audience, Broadcast, ChatServer, Hints, IsHere};
+use crate::domain::{NodeId, UserId};
+use crate::metrics::{AnswerOutcome, Metrics};
+use crate::protocol::{ApiError, Code, Frame};
+
+/// The time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// The time that other nodes have to answer a search for a user.
+const FIND_TIMEOUT: Duration = Duration::from_millis(500);
+/// Searches under way; one more is `unavailable`.
+const MAX_SEARCHES: usize = 1_024;
+/// The time that a last message has to leave.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// All nodes, this one among them. Cheap to clone.
+#[derive(Clone)]
+pub struct Nodes {
+    here: NodeId,
+    backplane: Backplane,
+    chat_server: Addr<ChatServer>,
+    metrics: Arc<Metrics>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    is_connected: bool,
+    peers: Peers,
+    searches: HashMap<u64, Search>,
+    last_search: u64,
+}
+
+/// A search for a user.
+struct Search {
+    /// Nodes without an answer, and for each `true` if it can answer: it was heard on the present
+    /// connection.
+    awaited: HashMap<NodeId, bool>,
+    found: oneshot::Sender<bool>,
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::TooLarge { .. } => Self::new(Code::TooLarge, error.to_string()),
+            PublishError::Full | PublishError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl Nodes {
+    #[must_use]
+    pub fn new(
+        here: NodeId,
+        backplane: Backplane,
+        chat_server: Addr<ChatServer>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let state = State {
+            is_connected: false,
+            peers: Peers::new(Instant::now()),
+            searches: HashMap::new(),
+            last_search: 0,
+        };
+        Self { here, backplane, chat_server, metrics, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Sends a frame to sessions, on whichever nodes they are. What one session is told, one after the
+    /// other, arrives in order. For a session that is gone it is dropped, and counted.
+    ///
+    /// # Errors
+    /// `unavailable` while other nodes cannot be reached; nobody was told then.
+    pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
+        let target = match audience {
+            Audience::Session(session) if session.node() == self.here => {
+                return self.tell_here(audience, frame).await;
+            }
+            Audience::Session(session) => Target::Session(session),
+            Audience::User(user) => Target::User(user),
+            Audience::Everybody => Target::All,
+        };
+        let message = message::tell(self.here, audience, &frame)?;
+        let delivery = self.backplane.publish(target, message).await?;
+        let Some(node) = target.node() else {
+            // Behind the others: a caller that fails there and tries again repeats nothing here.
+            return self.tell_here(audience, frame).await;
+        };
+        self.metrics.gateway_answer(match delivery {
+            Delivery::Sent => AnswerOutcome::Elsewhere,
+            // It reconnects, or is forgotten soon.
+            Delivery::NoReceiver if self.state().peers.knows(node) => {
+                return Err(ApiError::unavailable());
+            }
+            Delivery::NoReceiver => AnswerOutcome::Unknown,
+        });
+        Ok(())
+    }
+
+    /// `true` if a user has a session on any node. A node that does not answer counts as without.
+    ///
+    /// # Errors
+    /// `unavailable` where the user is not on this node, and others cannot be asked: all of them, or
+    /// one that has not come back since the connection was lost.
+    pub async fn is_online(&self, user: UserId) -> Result<bool, ApiError> {
+        let here = self.chat_server.send(IsHere(user)).await;
+        if here.map_err(|_| ApiError::unavailable())? {
+            return Ok(true);
+        }
+        let Some((find, found)) = self.begin_search()? else { return Ok(false) };
+        let message = self.message(PeerMessage::Find { find, user });
+        self.backplane.publish(Target::All, message).await?;
+        match timeout(FIND_TIMEOUT, found).await {
+            Ok(answer) => answer.map_err(|_| ApiError::unavailable()),
+            Err(_) if self.end_search(find) => Ok(false),
+            Err(_) => Err(ApiError::unavailable()),
+        }
+    }
+
+    /// Tells other nodes where chats' logs end.
+    pub(super) async fn hint(&self, Hints(hints): Hints) {
+        if hints.is_empty() || !self.state().may_have_peers() {
+            return;
+        }
+        let message = self.message(PeerMessage::Hints(hints));
+        if let Err(error) = self.backplane.publish(Target::All, message).await {
+            log::debug!("other nodes are left to their polling: {error}");
+        }
+    }
+
+    /// Says goodbye to the other nodes.
+    pub async fn leave(&self) {
+        let goodbye = self.backplane.publish(Target::All, self.message(PeerMessage::Gone));
+        if !matches!(timeout(LEAVE_TIMEOUT, goodbye).await, Ok(Ok(_))) {
+            log::debug!("other nodes are not told that this one ends");
+        }
+    }
+
+    /// Takes part, until the backplane's driver ends.
+    pub async fn run(self, mut events: mpsc::Receiver<Event>) {
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(Event::Connected) => {
+                        self.state().connected(self.here);
+                        heartbeat.reset_immediately();
+                    }
+                    Some(Event::Disconnected) => self.state().disconnected(),
+                    Some(Event::Message(bytes)) => self.hear(&bytes).await,
+                    None => return,
+                },
+                _ = heartbeat.tick() => {
+                    if self.state().heartbeat() {
+                        self.send(Target::All, PeerMessage::Here);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles a message of another node. Unknown messages are ignored: the node may have another
+    /// version.
+    async fn hear(&self, bytes: &[u8]) {
+        let Some((from, message)) = message::read(bytes) else {
+            log::debug!("ignored an unknown message of another node");
+            return;
+        };
+        if from == self.here {
+            return;
+        }
+        let Some(is_new) = self.state().peers.hear(from, Instant::now()) else {
+            log::debug!("ignored {from}: too many nodes");
+            return;
+        };
+        if is_new && !matches!(message, PeerMessage::Gone) {
+            // It learns of this node before the next heartbeat.
+            self.send(Target::Node(from), PeerMessage::Here);
+        }
+        match message {
+            PeerMessage::Here => {}
+            PeerMessage::Gone => {
+                let mut state = self.state();
+                state.peers.forget(from);
+                state.answered_no(|_| true, from);
+            }
+            PeerMessage::Tell { to, frame } => {
+                let Some(audience) = to.audience() else { return };
+                if self.tell_here(audience, Frame::from(frame.get())).await.is_err() {
+                    log::debug!("dropped a frame of another node: this one stops");
+                }
+            }
+            PeerMessage::Find { find, user } => {
+                let here = self.chat_server.send(IsHere(user)).await.unwrap_or(false);
+                self.send(Target::Node(from), PeerMessage::Found { find, here });
+            }
+            PeerMessage::Found { find, here: true } => {
+                if let Some(search) = self.state().searches.remove(&find) {
+                    search.conclude(true);
+                }
+            }
+            PeerMessage::Found { find, here: false } => {
+                self.state().answered_no(|id| id == find, from);
+            }
+            PeerMessage::Hints(hints) => {
+                if self.chat_server.try_send(Hints(hints)).is_err() {
+                    log::debug!("dropped hints of another node: ChatServer is full");
+                }
+            }
+        }
+    }
+
+    async fn tell_here(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
+        let told = self.chat_server.send(Broadcast { audience, frame }).await;
+        let told = told.map_err(|_| ApiError::unavailable())?;
+        if let Audience::Session(session) = audience {
+            self.metrics.gateway_answer(match told {
+                0 => AnswerOutcome::Unknown,
+                _ => AnswerOutcome::Delivered,
+            });
+            if told == 0 {
+                log::debug!("dropped a frame: session {session} is gone, or too slow");
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers a search; none where no other node exists.
+    fn begin_search(&self) -> Result<Option<(u64, oneshot::Receiver<bool>)>, ApiError> {
+        let mut state = self.state();
+        let awaited = state.awaited(self.here);
+        if awaited.is_empty() && state.is_connected {
+            return Ok(None);
+        }
+        if state.searches.len() >= MAX_SEARCHES {
+            state.searches.retain(|_, search| !search.found.is_closed());
+        }
+        if state.searches.len() >= MAX_SEARCHES {
+            return Err(ApiError::unavailable());
+        }
+        state.last_search += 1;
+        let (id, (found, answer)) = (state.last_search, oneshot::channel());
+        state.searches.insert(id, Search { awaited, found });
+        Ok(Some((id, answer)))
+    }
+
+    /// Ends a search after its time. `true` if all nodes could have answered.
+    fn end_search(&self, find: u64) -> bool {
+        let search = self.state().searches.remove(&find);
+        search.is_some_and(|search| search.awaited.values().all(|can_answer| *can_answer))
+    }
+
+    fn send(&self, target: Target, message: PeerMessage<'_>) {
+        if let Err(error) = self.backplane.send(target, self.message(message)) {
+            log::debug!("other nodes are not told: {error}");
+        }
+    }
+
+    fn message(&self, message: PeerMessage<'_>) -> Vec<u8> {
+        message::write(self.here, message).unwrap_or_default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn connected(&mut self, here: NodeId) {
+        self.is_connected = true;
+        self.peers.listen(Instant::now());
+        // Not asked before: messages wait while the connection opens.
+        let awaited = self.awaited(here);
+        self.searches.values_mut().for_each(|search| search.awaited.clone_from(&awaited));
+    }
+
+    /// Searches are dropped, which is `unavailable`.
+    fn disconnected(&mut self) {
+        self.is_connected = false;
+        self.searches.clear();
+    }
+
+    /// `true` if other nodes can hear a heartbeat.
+    fn heartbeat(&mut self) -> bool {
+        if self.is_connected {
+            self.peers.forget_silent(Instant::now());
+        }
+        self.is_connected
+    }
+
+    fn may_have_peers(&self) -> bool {
+        self.peers.may_be_more(Instant::now()) || self.peers.all().next().is_some()
+    }
+
+    /// The nodes that a search asks.
+    fn awaited(&self, here: NodeId) -> HashMap<NodeId, bool> {
+        let mut awaited: HashMap<_, _> = self.peers.all().collect();
+        if self.peers.may_be_more(Instant::now()) {
+            // This node does not answer itself, so the search lasts as long as it may.
+            awaited.insert(here, true);
+        }
+        awaited
+    }
+
+    /// A node has answered no, or is gone. Searches that have no more nodes to wait for end.
+    fn answered_no(&mut self, is_meant: impl Fn(u64) -> bool, node: NodeId) {
+        let over = self.searches.extract_if(|id, search| {
+            is_meant(*id) && search.awaited.remove(&node).is_some() && search.awaited.is_empty()
+        });
+        over.for_each(|(_, search)| search.conclude(false));
+    }
+}
+
+impl Search {
+    fn conclude(self, is_found: bool) {
+        // The caller may have given up.
+        let _ = self.found.send(is_found);
+    }
+}

@@ -1,0 +1,115 @@
+//! Peers: the other nodes, by their heartbeats.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::NodeId;
+
+/// A node that was silent for so long, while it could be heard, is gone.
+const SILENT: Duration = Duration::from_secs(7);
+/// The time that peers have to answer a first heartbeat.
+const ANSWER: Duration = Duration::from_millis(500);
+/// Peers that are remembered, whatever arrives.
+const MAX_PEERS: usize = 1_024;
+
+/// The other nodes that were heard lately.
+#[derive(Debug)]
+pub struct Peers {
+    /// The last heartbeat or message of each.
+    heard: HashMap<NodeId, Instant>,
+    /// The start of the present connection.
+    since: Instant,
+}
+
+impl Peers {
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { heard: HashMap::new(), since: now }
+    }
+
+    /// The connection begins. Known peers get the time to come back.
+    pub fn listen(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// Notes a message of a peer. `true` for a new one; none, and ignored, beyond the limit.
+    pub fn hear(&mut self, node: NodeId, now: Instant) -> Option<bool> {
+        if self.heard.len() >= MAX_PEERS && !self.knows(node) {
+            return None;
+        }
+        Some(self.heard.insert(node, now).is_none())
+    }
+
+    #[must_use]
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.heard.contains_key(&node)
+    }
+
+    /// Each peer, and `true` if it was heard on the present connection.
+    pub fn all(&self) -> impl Iterator<Item = (NodeId, bool)> {
+        self.heard.iter().map(|(node, heard)| (*node, *heard >= self.since))
+    }
+
+    /// `true` while unknown peers may exist, which had no time to answer.
+    #[must_use]
+    pub fn may_be_more(&self, now: Instant) -> bool {
+        now.duration_since(self.since) <= ANSWER
+    }
+
+    pub fn forget(&mut self, node: NodeId) {
+        self.heard.remove(&node);
+    }
+
+    pub fn forget_silent(&mut self, now: Instant) {
+        let since = self.since;
+        self.heard.retain(|_, heard| now.duration_since(since.max(*heard)) < SILENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_known_has_time_to_come_back() {
+        let (node, start) = (NodeId::random(), Instant::now());
+        let mut peers = Peers::new(start);
+        assert_eq!(peers.hear(node, start), Some(true));
+        assert_eq!(peers.hear(node, start), Some(false));
+        // The broker was away for a while.
+        let back = start + 10 * SILENT;
+        peers.listen(back);
+        peers.forget_silent(back);
+        assert_eq!(peers.all().collect::<Vec<_>>(), [(node, false)], "not heard yet");
+        peers.hear(node, back);
+        assert_eq!(peers.all().collect::<Vec<_>>(), [(node, true)]);
+        peers.forget_silent(back + SILENT);
+        assert!(!peers.knows(node), "silent for too long");
+    }
+
+    #[test]
+    fn those_who_can_hear_are_given_a_moment() {
+        let start = Instant::now();
+        let mut peers = Peers::new(start);
+        assert!(peers.may_be_more(start));
+        assert!(!peers.may_be_more(start + 2 * ANSWER));
+        peers.listen(start + 2 * ANSWER);
+        assert!(peers.may_be_more(start + 2 * ANSWER));
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_a_deployment_has() {
+        let now = Instant::now();
+        let mut peers = Peers::new(now);
+        let known = NodeId::random();
+        peers.hear(known, now);
+        for _ in 0..2 * MAX_PEERS {
+            peers.hear(NodeId::random(), now);
+        }
+        assert_eq!(peers.all().count(), MAX_PEERS);
+        assert_eq!(peers.hear(NodeId::random(), now), None);
+        assert_eq!(peers.hear(known, now), Some(false));
+    }
+}

@@ -1,0 +1,121 @@
+//! Retries: pauses that grow, and a log that does not repeat itself.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// The first pause of most retries, and the longest.
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+/// A problem is over after so long without it.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Exponential backoff: each pause is twice as long as the last, up to a longest one.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new(LONGEST)
+    }
+}
+
+impl Backoff {
+    #[must_use]
+    pub fn new(longest: Duration) -> Self {
+        Self { next: FIRST, longest }
+    }
+
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.next.min(self.longest);
+        self.next = pause.saturating_mul(2);
+        pause
+    }
+
+    /// Sleeps for the next pause.
+    pub async fn wait(&mut self) {
+        sleep(self.pause()).await;
+    }
+
+    /// Starts again with the first pause.
+    pub fn reset(&mut self) {
+        self.next = FIRST;
+    }
+}
+
+/// Decides whether a problem is logged: once, until it changes or is over. One that fails and works
+/// by turns, as a full queue does, is logged as failing, and not more.
+#[derive(Debug, Default)]
+pub struct LogOnce {
+    logged: Option<(String, Instant)>,
+}
+
+impl LogOnce {
+    /// Notes a problem. `true` if it must be logged.
+    pub fn is_new(&mut self, problem: &str, now: Instant) -> bool {
+        match &mut self.logged {
+            Some((logged, last)) if logged == problem => {
+                *last = now;
+                false
+            }
+            logged => {
+                *logged = Some((problem.to_owned(), now));
+                true
+            }
+        }
+    }
+
+    /// Notes a success. `true` if the end of the problem must be logged.
+    pub fn is_over(&mut self, now: Instant) -> bool {
+        self.logged.take_if(|(_, last)| now.duration_since(*last) >= QUIET).is_some()
+    }
+
+    /// Logs a problem as a warning if it is new.
+    pub fn warn(&mut self, problem: &str) {
+        if self.is_new(problem, Instant::now()) {
+            log::warn!("{problem}");
+        }
+    }
+
+    /// Notes a success, and logs `message` if a problem has ended.
+    pub fn recovered(&mut self, message: &str) {
+        if self.is_over(Instant::now()) {
+            log::info!("{message}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let mut backoff = Backoff::new(Duration::from_millis(350));
+        let pauses: Vec<_> = (0..4).map(|_| backoff.pause().as_millis()).collect();
+        assert_eq!(pauses, [100, 200, 350, 350]);
+        backoff.reset();
+        assert_eq!(backoff.pause(), FIRST);
+    }
+
+    #[test]
+    fn a_problem_that_comes_and_goes_is_logged_once() {
+        let (mut log_once, mut now) = (LogOnce::default(), Instant::now());
+        assert!(!log_once.is_over(now), "no problem yet");
+        assert!(log_once.is_new("full", now));
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            assert!(!log_once.is_over(now));
+            assert!(!log_once.is_new("full", now));
+        }
+        assert!(log_once.is_new("gone", now), "another problem");
+        now += QUIET;
+        assert!(log_once.is_over(now));
+        assert!(!log_once.is_over(now), "logged already");
+        assert!(log_once.is_new("gone", now), "again");
+    }
+}

@@ -1,0 +1,238 @@
+//! One behaviour for every driver of the backplane: in memory, and over RabbitMQ.
+
+use std::sync::Arc;
+
+use frontdesk::amqp::Broker;
+use frontdesk::cluster::{
+    AmqpDriver, Backplane, Delivery, Event, Limits, LocalNetwork, Port, PublishError, Target,
+};
+use frontdesk::domain::{ChatId, NodeId, SessionId, UserId};
+use frontdesk::metrics::{ConnectionUse, Metrics};
+use frontdesk::settings::{RabbitMq, Settings};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::support::{DEADLINE, broker, eventually, run};
+
+/// Makes a test of each behaviour for each driver: `name::local` and `name::amqp`.
+macro_rules! behaviours {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn local() {
+                super::run(super::$name(super::Network::local())).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn amqp() {
+                super::run(super::$name(super::Network::amqp())).await;
+            }
+        })+
+    };
+}
+
+behaviours! {
+    a_message_to_a_node_reaches_that_node_alone,
+    a_message_to_a_session_reaches_its_node,
+    a_message_to_a_user_reaches_every_node_that_may_have_sessions,
+    a_message_to_a_chat_reaches_every_node_that_may_have_its_room,
+    a_message_to_all_reaches_every_other_node,
+    messages_of_one_caller_arrive_in_order,
+    a_node_that_nobody_knows_is_told_of,
+    a_node_that_has_gone_is_told_of,
+    a_message_that_is_too_large_is_refused_and_others_pass,
+    a_full_queue_is_told,
+}
+
+const SMALL: Limits = Limits { message_bytes: 100, publications: 4, events: 64 };
+
+/// Where the nodes of one test meet.
+enum Network {
+    Local(LocalNetwork),
+    Amqp(Arc<RabbitMq>),
+}
+
+/// A node with its driver, which ends when this is dropped.
+struct Member {
+    node: NodeId,
+    backplane: Backplane,
+    events: mpsc::Receiver<Event>,
+    driver: Option<Driver>,
+}
+
+struct Driver(Vec<JoinHandle<()>>);
+
+impl Network {
+    fn local() -> Self {
+        Self::Local(LocalNetwork::default())
+    }
+
+    fn amqp() -> Self {
+        let environment = [
+            ("FRONTDESK__RABBITMQ__URL".to_owned(), broker::url()),
+            ("FRONTDESK__RABBITMQ__PREFIX".to_owned(), broker::prefix()),
+        ];
+        let settings = Settings::load_from("", environment.into_iter()).expect("settings");
+        Self::Amqp(Arc::new(settings.rabbitmq))
+    }
+
+    async fn join(&self) -> Member {
+        let (backplane, mut events, port) = Backplane::new(SMALL);
+        let node = NodeId::random();
+        let driver = Some(self.drive(node, port).await);
+        assert_eq!(next(&mut events).await, Event::Connected);
+        Member { node, backplane, events, driver }
+    }
+
+    async fn drive(&self, node: NodeId, port: Port) -> Driver {
+        Driver(match self {
+            Self::Local(network) => vec![tokio::spawn(network.clone().run(node, port))],
+            Self::Amqp(settings) => {
+                let metrics = Arc::new(Metrics::new());
+                let broker = Broker::new(ConnectionUse::Publish, Arc::clone(settings), metrics);
+                let broker = broker.expect("a URL");
+                let driver = AmqpDriver::new(broker.clone(), Arc::clone(settings), node);
+                let connecting = tokio::spawn(broker.clone().keep_connected());
+                // What is published to a broker that is away is refused.
+                broker.connected().await;
+                vec![connecting, tokio::spawn(driver.run(port))]
+            }
+        })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Member {
+    async fn publish(&self, target: Target, text: &str) -> Result<Delivery, PublishError> {
+        self.backplane.publish(target, text.as_bytes().to_vec()).await
+    }
+
+    /// The next message, but for the member's own: a driver may bring those back.
+    async fn hears(&mut self, own: &str) -> String {
+        loop {
+            match next(&mut self.events).await {
+                Event::Message(bytes) => {
+                    let text = String::from_utf8(bytes).expect("text");
+                    if text != own {
+                        return text;
+                    }
+                }
+                event => panic!("{event:?}"),
+            }
+        }
+    }
+}
+
+async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
+    timeout(DEADLINE, events.recv()).await.expect("an event in time").expect("a driver")
+}
+
+async fn a_message_to_a_node_reaches_that_node_alone(network: Network) {
+    let (ada, mut kim, mut lee) =
+        (network.join().await, network.join().await, network.join().await);
+    assert_eq!(ada.publish(Target::Node(kim.node), "for kim").await, Ok(Delivery::Sent));
+    assert_eq!(ada.publish(Target::All, "for all").await, Ok(Delivery::Sent));
+    assert_eq!(lee.hears("").await, "for all", "and nothing before it");
+    let mut heard = [kim.hears("").await, kim.hears("").await];
+    // A driver may have a faster way to all.
+    heard.sort();
+    assert_eq!(heard, ["for all", "for kim"]);
+}
+
+async fn a_message_to_a_session_reaches_its_node(network: Network) {
+    let (ada, mut kim) = (network.join().await, network.join().await);
+    let session = SessionId::of(kim.node);
+    assert_eq!(ada.publish(Target::Session(session), "frame").await, Ok(Delivery::Sent));
+    assert_eq!(kim.hears("").await, "frame");
+}
+
+async fn a_message_to_a_user_reaches_every_node_that_may_have_sessions(network: Network) {
+    reaches_both(network, Target::User(UserId(7))).await;
+}
+
+async fn a_message_to_a_chat_reaches_every_node_that_may_have_its_room(network: Network) {
+    reaches_both(network, Target::Chat(ChatId(10))).await;
+}
+
+async fn a_message_to_all_reaches_every_other_node(network: Network) {
+    reaches_both(network, Target::All).await;
+}
+
+async fn reaches_both(network: Network, target: Target) {
+    let (mut ada, mut kim, mut lee) =
+        (network.join().await, network.join().await, network.join().await);
+    assert_eq!(ada.publish(target, "from ada").await, Ok(Delivery::Sent));
+    assert_eq!(kim.hears("").await, "from ada");
+    assert_eq!(lee.hears("").await, "from ada");
+    assert_eq!(kim.publish(target, "from kim").await, Ok(Delivery::Sent));
+    assert_eq!(ada.hears("from ada").await, "from kim");
+}
+
+async fn messages_of_one_caller_arrive_in_order(network: Network) {
+    let (ada, mut kim) = (network.join().await, network.join().await);
+    for n in 0..20 {
+        let sent = ada.publish(Target::Node(kim.node), &n.to_string()).await;
+        assert_eq!(sent, Ok(Delivery::Sent));
+    }
+    for n in 0..20 {
+        assert_eq!(kim.hears("").await, n.to_string());
+    }
+}
+
+async fn a_node_that_nobody_knows_is_told_of(network: Network) {
+    let (ada, mut kim) = (network.join().await, network.join().await);
+    let nobody = NodeId::random();
+    assert_eq!(ada.publish(Target::Node(nobody), "lost").await, Ok(Delivery::NoReceiver));
+    let session = SessionId::of(nobody);
+    assert_eq!(ada.publish(Target::Session(session), "lost").await, Ok(Delivery::NoReceiver));
+    assert_eq!(ada.publish(Target::Node(kim.node), "found").await, Ok(Delivery::Sent));
+    assert_eq!(kim.hears("").await, "found");
+}
+
+async fn a_node_that_has_gone_is_told_of(network: Network) {
+    let (ada, mut kim) = (network.join().await, network.join().await);
+    assert_eq!(ada.publish(Target::Node(kim.node), "early").await, Ok(Delivery::Sent));
+    drop(kim.driver.take());
+    eventually("it is noticed", || async {
+        let sent = ada.publish(Target::Node(kim.node), "late").await;
+        (sent == Ok(Delivery::NoReceiver)).then_some(())
+    })
+    .await;
+    // Nor is it in the way of the others.
+    let mut lee = network.join().await;
+    assert_eq!(ada.publish(Target::All, "on").await, Ok(Delivery::Sent));
+    assert_eq!(lee.hears("").await, "on");
+    let late = kim.publish(Target::All, "from the dead").await;
+    assert_eq!(late, Err(PublishError::Unavailable));
+}
+
+async fn a_message_that_is_too_large_is_refused_and_others_pass(network: Network) {
+    let (ada, mut kim) = (network.join().await, network.join().await);
+    let large = "x".repeat(SMALL.message_bytes + 1);
+    let refused = Err(PublishError::TooLarge { bytes: 101, max: 100 });
+    assert_eq!(ada.publish(Target::Node(kim.node), &large).await, refused);
+    let fits = "x".repeat(SMALL.message_bytes);
+    assert_eq!(ada.publish(Target::Node(kim.node), &fits).await, Ok(Delivery::Sent));
+    assert_eq!(kim.hears("").await, fits);
+}
+
+async fn a_full_queue_is_told(network: Network) {
+    let mut kim = network.join().await;
+    let (backplane, _events, port) = Backplane::new(SMALL);
+    let send = |text: &str| backplane.send(Target::Node(kim.node), text.as_bytes().to_vec());
+    for n in 0..SMALL.publications {
+        assert_eq!(send(&n.to_string()), Ok(()));
+    }
+    assert_eq!(send("one too many"), Err(PublishError::Full));
+    // Those that had a place go once there is a driver.
+    let _driver = network.drive(NodeId::random(), port).await;
+    for n in 0..SMALL.publications {
+        assert_eq!(kim.hears("").await, n.to_string());
+    }
+}
