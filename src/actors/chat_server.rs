@@ -2,7 +2,7 @@
 //! Never on the path of a message, and never waits for the database.
 
 mod messages;
-mod outside;
+mod notify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use actix::prelude::*;
 #[cfg(feature = "faults")]
 pub use messages::CrashOf;
 pub use messages::{
-    AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied, Hints,
-    Interest, Interests, Join, Learn, Leave, RoomDied, RoomIdle, RoomIs, RoomRequest, Route,
-    Unannounced, Updated, UserChanged, Watch,
+    AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, Interest, Interests, Join,
+    Learn, Leave, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged, Watch,
 };
 
-use super::db_executor::{DbExecutor, ExecutorLink, WritePermits};
-use super::room_actor::{Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts};
+use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
+use super::room_actor::{
+    Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts, RoomReport, RoomState,
+};
 use super::session_handle::{SessionHandle, ToSession};
 use crate::domain::{ChatId, ChatKind, Hub, Recent, Role, Seq, SessionId};
 use crate::protocol::{Ending, Shared, SharedEvent};
@@ -68,7 +69,7 @@ impl ChatServer {
         let permits = Arc::new(WritePermits::new(self.parts.backlog));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
-        let (theirs, chat_server) = (Arc::clone(&permits), ctx.address());
+        let (theirs, chat_server) = (Arc::clone(&permits), ctx.address().recipient());
         let commits = self.parts.commits.clone();
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server, commits)
@@ -101,7 +102,7 @@ impl ChatServer {
         let node = self.node.get_or_insert_with(|| {
             Arc::new(RoomNode {
                 reader: parts.reader.clone(),
-                chat_server: ctx.address(),
+                chat_server: ctx.address().recipient(),
                 limits: parts.room,
                 timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
@@ -380,24 +381,18 @@ impl Handler<Unannounced> for ChatServer {
     }
 }
 
-impl Handler<RoomIdle> for ChatServer {
+impl Handler<RoomReport> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, RoomIdle { chat, generation }: RoomIdle, _: &mut Self::Context) {
-        if let Some(room) = self.hub.retire(chat, generation) {
-            room.do_send(Retire);
+    fn handle(&mut self, report: RoomReport, ctx: &mut Self::Context) {
+        let RoomReport { chat, generation, state } = report;
+        let is_current = self.hub.is_current(chat, generation);
+        match (self.hub.retire(chat, generation), state) {
+            // Out of the map first: nobody is sent to it any more.
+            (Some(room), RoomState::Idle) => room.do_send(Retire),
+            (None, RoomState::Died) if is_current => drop(self.start_room(chat, ctx)),
+            _ => {}
         }
-    }
-}
-
-impl Handler<RoomDied> for ChatServer {
-    type Result = ();
-
-    fn handle(&mut self, RoomDied { chat, generation }: RoomDied, ctx: &mut Self::Context) {
-        if !self.hub.is_current(chat, generation) || self.hub.retire(chat, generation).is_some() {
-            return;
-        }
-        self.start_room(chat, ctx);
     }
 }
 

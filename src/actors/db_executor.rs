@@ -10,10 +10,8 @@ use actix::prelude::*;
 use tokio::sync::mpsc;
 
 use super::batch_queue::BatchQueue;
-use super::room_actor::{Answers, RoomActor};
-use super::{ChatServer, ExecutorDied, Hints};
 use crate::db::{Refusal, Store, StoreError, Write, WriteResult, Writer, Written};
-use crate::domain::PostResult;
+use crate::domain::{ChatId, PostResult, Seq};
 use crate::metrics::{Metrics, Part};
 
 /// The bound of one executor's queue, counted over all rooms: a mailbox could not, since it has a
@@ -57,7 +55,7 @@ pub struct ExecutorLink {
 #[rtype(result = "()")]
 pub struct OpenRoom {
     pub generation: u64,
-    pub room: Addr<RoomActor>,
+    pub room: Recipient<Answers>,
 }
 
 /// A room ends, and takes no more results.
@@ -80,6 +78,23 @@ pub struct BatchLimits {
     pub bytes: usize,
 }
 
+/// The results of writes of one transaction.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answers(pub Vec<Written>);
+
+/// An executor has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ExecutorDied {
+    pub index: usize,
+}
+
+/// Chats whose logs are known to reach at least here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hints(pub Vec<(ChatId, Seq)>);
+
 pub struct DbExecutor {
     index: usize,
     store: Store,
@@ -87,11 +102,11 @@ pub struct DbExecutor {
     writer: Option<Writer>,
     queue: BatchQueue<Write>,
     /// By generation: a chat's room may have a successor while it is still owed results.
-    rooms: HashMap<u64, Addr<RoomActor>>,
+    rooms: HashMap<u64, Recipient<Answers>>,
     limits: BatchLimits,
     permits: Arc<WritePermits>,
     metrics: Arc<Metrics>,
-    chat_server: Addr<ChatServer>,
+    chat_server: Recipient<ExecutorDied>,
     /// Takes the new ends of logs to other nodes.
     commits: Option<mpsc::Sender<Hints>>,
 }
@@ -104,7 +119,7 @@ impl DbExecutor {
         limits: BatchLimits,
         permits: Arc<WritePermits>,
         metrics: Arc<Metrics>,
-        chat_server: Addr<ChatServer>,
+        chat_server: Recipient<ExecutorDied>,
         commits: Option<mpsc::Sender<Hints>>,
     ) -> Self {
         let (queue, rooms) = (BatchQueue::default(), HashMap::new());

@@ -9,7 +9,6 @@ mod chat_server;
 mod db_executor;
 mod gateway;
 mod page_reader;
-mod reply;
 mod room_actor;
 mod room_directory;
 mod session_handle;
@@ -18,17 +17,16 @@ mod user_admission;
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, Connect, Disconnect, EndAll, ExecutorDied,
-    Hints, Interest, Interests, Join, Learn, Leave, RoomIs, RoomRequest, Route, Unannounced,
-    Updated, UserChanged, Watch,
+    AddWorker, Announce, ChatServer, ChatServerParts, Connect, Disconnect, EndAll, Interest,
+    Interests, Join, Learn, Leave, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged,
+    Watch,
 };
-pub use db_executor::{BatchLimits, DbExecutor};
+pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
     Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
 };
 pub use page_reader::PageReader;
-pub use reply::Reply;
-pub use room_actor::{MarkRead, Post, ReplayPage, RoomActor, RoomLimits};
+pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits};
 pub use room_directory::{RoomDirectory, ToRoom};
 pub use session_handle::{SessionHandle, ToSession};
 pub use user_admission::{AdmitUser, RateSettings, UserAdmission, UserRate};

@@ -7,8 +7,8 @@ use actix::prelude::*;
 
 use super::batch_queue::BatchQueue;
 use super::caught::caught;
-use super::room_actor::{PageRead, RoomActor};
 use crate::db::{Range, Store};
+use crate::domain::{self, Seq};
 use crate::metrics::{Metrics, Part};
 
 /// Messages in one page.
@@ -23,7 +23,16 @@ const RANGES: usize = 64;
 #[rtype(result = "()")]
 pub struct ReadPage {
     pub range: Range,
-    pub room: Addr<RoomActor>,
+    pub room: Recipient<PageRead>,
+}
+
+/// A page that was read, or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PageRead {
+    pub after: Seq,
+    pub up_to: Seq,
+    pub messages: Option<Vec<domain::Message>>,
 }
 
 pub struct PageReader {

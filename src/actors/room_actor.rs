@@ -1,6 +1,6 @@
 //! A chat's live side: its sessions, the order of what they see, and the way into the log.
 
-mod life;
+mod lifecycle;
 mod messages;
 
 use std::collections::HashMap;
@@ -9,14 +9,12 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 pub use messages::{
-    Answers, Attach, Detach, Hint, MarkRead, PageRead, Post, Reopen, ReplayPage, Retire,
-    RoomLimits, RoomNode, RoomParts,
+    Attach, Detach, Hint, MarkRead, Post, Reopen, ReplayPage, Reply, Retire, RoomLimits, RoomNode,
+    RoomParts, RoomReport, RoomState,
 };
 
-use super::chat_server::RoomDied;
-use super::db_executor::{CloseRoom, Submit};
-use super::page_reader::ReadPage;
-use super::reply::Reply;
+use super::db_executor::{Answers, CloseRoom, Submit};
+use super::page_reader::{PageRead, ReadPage};
 use super::session_handle::{SessionHandle, ToSession};
 use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
 use crate::domain::{
@@ -188,7 +186,7 @@ impl RoomActor {
     fn read(&self, after: Seq, up_to: Seq, ctx: &Context<Self>) {
         let range = Range { chat_id: self.parts.chat, after, up_to };
         // Bounded: one read of the room's own, and one of each session that waits for a page.
-        self.parts.node.reader.do_send(ReadPage { range, room: ctx.address() });
+        self.parts.node.reader.do_send(ReadPage { range, room: ctx.address().recipient() });
     }
 
     fn stored(&mut self, post: PendingPost, draft: Draft, stored: PostResult) -> Option<Posted> {
@@ -268,7 +266,8 @@ impl Drop for RoomActor {
             log::error!("the room of chat {chat} died of a panic and is replaced");
         }
         if !matches!(self.state, State::Retired) {
-            node.chat_server.do_send(RoomDied { chat: *chat, generation: *generation });
+            let (chat, generation, state) = (*chat, *generation, RoomState::Died);
+            node.chat_server.do_send(RoomReport { chat, generation, state });
         }
     }
 }

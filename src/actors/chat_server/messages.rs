@@ -5,13 +5,13 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
-use crate::actors::db_executor::BatchLimits;
+use crate::actors::db_executor::{BatchLimits, Hints};
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits};
 use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Role, Seq, SessionId, Timings, UserId};
+use crate::domain::{Chat, ChatId, Role, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
@@ -161,11 +161,6 @@ pub struct UserChanged {
 #[rtype(result = "()")]
 pub struct EndAll;
 
-/// Chats whose logs are known to reach further than this node has seen.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Hints(pub Vec<(ChatId, Seq)>);
-
 /// Asks which of these chats, made lately, were not announced here.
 #[derive(Message)]
 #[rtype(result = "Vec<ChatId>")]
@@ -180,29 +175,6 @@ pub struct Interests;
 pub struct Interest {
     pub rooms: Vec<ChatId>,
     pub watched: bool,
-}
-
-/// Nobody is in a room, and nothing on its way.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct RoomIdle {
-    pub chat: ChatId,
-    pub generation: u64,
-}
-
-/// A room has ended without having been retired.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct RoomDied {
-    pub chat: ChatId,
-    pub generation: u64,
-}
-
-/// An executor has ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ExecutorDied {
-    pub index: usize,
 }
 
 /// A worker thread that rooms may run on.

@@ -1,18 +1,17 @@
-//! What a room is made with, and what may be sent to it.
+//! Messages of a room: what it is made with, calls and their replies, and its reports.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
-use crate::actors::chat_server::ChatServer;
 use crate::actors::db_executor::ExecutorLink;
 use crate::actors::page_reader::PageReader;
-use crate::actors::reply::Reply;
-use crate::actors::session_handle::SessionHandle;
-use crate::db::Written;
-use crate::domain::{Author, ChatId, Draft, Message, Origin, Seq, SessionId, Timings, UserId};
+use crate::actors::session_handle::{SessionHandle, ToSession};
+use crate::domain::{Author, ChatId, Draft, Origin, PostResult, Seq, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
-use crate::session::{MarkOutcome, PostOutcome, Purpose};
+use crate::protocol::ApiError;
+use crate::session::{MarkOutcome, Outcome, PostOutcome, Purpose};
 
 /// What a room is made with.
 pub struct RoomParts {
@@ -25,7 +24,8 @@ pub struct RoomParts {
 /// What all rooms of a node have in common: one of each for all of them.
 pub struct RoomNode {
     pub reader: Addr<PageReader>,
-    pub chat_server: Addr<ChatServer>,
+    /// ChatServer, which alone starts and retires rooms.
+    pub chat_server: Recipient<RoomReport>,
     pub limits: RoomLimits,
     pub timings: Timings,
     pub metrics: Arc<Metrics>,
@@ -84,20 +84,6 @@ pub struct ReplayPage {
     pub up_to: Seq,
 }
 
-/// The results of writes of one transaction.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Answers(pub Vec<Written>);
-
-/// A page that was read, or not.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct PageRead {
-    pub after: Seq,
-    pub up_to: Seq,
-    pub messages: Option<Vec<Message>>,
-}
-
 /// The chat's log is known to reach at least here.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -112,3 +98,101 @@ pub struct Reopen(pub Arc<ExecutorLink>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Retire;
+
+/// A room says how it stands.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomReport {
+    pub chat: ChatId,
+    pub generation: u64,
+    pub state: RoomState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomState {
+    /// No session is in the room, and nothing on its way.
+    Idle,
+    /// The room has ended without having been retired.
+    Died,
+}
+
+/// An answer to a call, with a value for an actor that died before it could give one.
+pub trait CallOutcome: Send + 'static {
+    fn unanswered() -> Self;
+    fn into_outcome(self) -> Outcome;
+}
+
+impl CallOutcome for PostOutcome {
+    fn unanswered() -> Self {
+        Self::Stored(PostResult::Unavailable)
+    }
+
+    fn into_outcome(self) -> Outcome {
+        Outcome::Post(self)
+    }
+}
+
+impl CallOutcome for MarkOutcome {
+    fn unanswered() -> Self {
+        Self::Done(Err(ApiError::unavailable()))
+    }
+
+    fn into_outcome(self) -> Outcome {
+        Outcome::Mark(self)
+    }
+}
+
+enum To<T> {
+    /// A session, and its number of the request.
+    Session(SessionHandle, u64),
+    /// A caller, who may have gone.
+    Caller(oneshot::Sender<T>),
+    Nobody,
+}
+
+/// The address of an answer. Dropped without one (its actor panicked, or ended), it sends
+/// [`CallOutcome::unanswered`], so that nobody waits for ever.
+pub struct Reply<T: CallOutcome>(To<T>);
+
+impl<T: CallOutcome> Reply<T> {
+    /// To a session's request.
+    #[must_use]
+    pub fn to_session(session: SessionHandle, nonce: u64) -> Self {
+        Self(To::Session(session, nonce))
+    }
+
+    /// To a caller that awaits it.
+    #[must_use]
+    pub fn to_caller() -> (Self, oneshot::Receiver<T>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(To::Caller(sender)), receiver)
+    }
+
+    pub fn send(mut self, outcome: T) {
+        self.answer(outcome);
+    }
+
+    /// Another message is the answer.
+    pub fn forget(mut self) {
+        self.0 = To::Nobody;
+    }
+
+    fn answer(&mut self, outcome: T) {
+        match std::mem::replace(&mut self.0, To::Nobody) {
+            // Bounded: one answer for each request.
+            To::Session(session, nonce) => {
+                session.send(ToSession::Outcome { nonce, outcome: outcome.into_outcome() });
+            }
+            To::Caller(sender) => drop(sender.send(outcome)),
+            To::Nobody => {}
+        }
+    }
+}
+
+impl<T: CallOutcome> Drop for Reply<T> {
+    fn drop(&mut self) {
+        if !matches!(self.0, To::Nobody) {
+            self.answer(T::unanswered());
+        }
+    }
+}

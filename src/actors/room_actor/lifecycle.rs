@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::{Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, State};
-use crate::actors::chat_server::RoomIdle;
+use super::{Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, RoomReport, RoomState, State};
 use crate::actors::db_executor::OpenRoom;
 use crate::actors::session_handle::ToSession;
 use crate::db::{Refusal, WriteOp};
@@ -19,7 +18,7 @@ impl RoomActor {
             return;
         }
         let generation = self.parts.generation;
-        self.parts.executor.addr.do_send(OpenRoom { generation, room: ctx.address() });
+        self.parts.executor.addr.do_send(OpenRoom { generation, room: ctx.address().recipient() });
         self.submit(WriteOp::LastSeq(self.parts.chat), InFlight::Open);
     }
 
@@ -105,7 +104,8 @@ impl RoomActor {
             let RoomParts { chat, generation, node, .. } = &this.parts;
             let left = this.idle.fired(Instant::now(), node.timings.room_idle);
             if left.is_zero() {
-                node.chat_server.do_send(RoomIdle { chat: *chat, generation: *generation });
+                let (chat, generation, state) = (*chat, *generation, RoomState::Idle);
+                node.chat_server.do_send(RoomReport { chat, generation, state });
             } else {
                 this.retire_after(left, ctx);
             }
