@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Permit;
+use super::budget::Permit;
 use super::input::JoinChat;
 use crate::domain::access::Verb;
 use crate::domain::{Author, ChatId, Draft, Fetch, Route, Seq, UserId};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::action::{Action, NewPost, RoomCall, Timer};
+use super::commands::{read_message, send_message};
+use super::input::{MarkOutcome, Outcome, PostOutcome};
 use super::requests::{Kind, Request};
-use super::{
-    Action, MarkOutcome, NewPost, Outcome, Phase, PostOutcome, RoomCall, Session, Timer, Turn,
-};
+use super::state::{Phase, Session, Turn};
 use crate::domain::{ChatId, Draft, Live, PostResult, Receipt, Seq, Sequenced};
 use crate::protocol::{AckData, ApiError, Posted, ServerEvent};
-use crate::session::commands::{read_message, send_message};
 
 impl<R: Clone> Session<R> {
     /// Asks for the next missing page, if none is under way.

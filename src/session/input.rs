@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{Permit, Timer};
+use super::action::Timer;
+use super::budget::Permit;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Chat, ChatAccess, ChatId, Draft, PostResult, Replay, Role, Seq};
 use crate::protocol::{ApiError, Ending, Entry, MarkView, Posted, ServerEvent, Shared};

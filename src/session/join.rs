@@ -1,58 +1,22 @@
 //! Joining rooms: after the token, by `enter_chat`, and after `create_chat`.
 
-use super::commands::{create_chat, enter_chat};
-use super::{
-    Action, Admitted, Attached, Authenticated, Deferred, JoinChat, Phase, Purpose, Session, Timer,
-    Turn, commands,
-};
-use crate::domain::{Chat, ChatAccess, ChatId, RateLimit, Role, Seq};
+use super::action::{Action, Timer};
+use super::commands::{authenticate, create_chat, enter_chat};
+use super::input::{Admitted, Attached, Purpose};
+use super::joining::{JoinAnswer, Joining, JoiningRoom};
+use super::state::{Authenticated, Deferred, Phase, Session, Turn};
+use crate::domain::{Chat, ChatAccess, ChatId, RateLimit, Role};
 use crate::protocol::{
     AckData, ApiError, ChatState, Code, Control, Ending, EnteredView, Entry, Expires, RequestId,
     ServerEvent, Welcome,
 };
-
-/// Rooms that are being joined, and the answer that waits for them.
-pub struct Joining {
-    number: u64,
-    answer: JoinAnswer,
-    rooms: Vec<JoiningRoom>,
-}
-
-enum JoinAnswer {
-    /// `welcome`, and after it the ack of an `authenticate` that had an `id`.
-    Welcome { request: Option<RequestId> },
-    /// The ack of `enter_chat`, which waits for the replay.
-    Enter { request: Option<RequestId> },
-    /// The ack of `create_chat`.
-    Create { request: Option<RequestId>, chat: Box<Chat>, access: ChatAccess },
-}
-
-struct JoiningRoom {
-    /// The number under which it was asked last; an answer to another one is late.
-    number: u64,
-    access: ChatAccess,
-    after: Option<Seq>,
-    /// The session was in the room before, and stays in it if this join fails.
-    was_in: bool,
-    /// The client named a position, and is told what is replayed.
-    resumed: bool,
-    /// The room's answer.
-    state: Option<ChatState>,
-}
-
-impl JoiningRoom {
-    fn join(&self) -> JoinChat {
-        let ChatAccess { chat_id: chat, last_seq, .. } = self.access;
-        JoinChat { chat, after: self.after, last_seq }
-    }
-}
 
 impl<R: Clone> Session<R> {
     /// The token was refused.
     pub(super) fn not_authenticated(&mut self, exception: ApiError, turn: &mut Turn<'_, R>) {
         let Phase::Authenticating { request } = &mut self.phase else { return };
         let (request, code) = (request.take(), exception.code);
-        turn.refuse(request, Some(commands::authenticate::NAME), exception);
+        turn.refuse(request, Some(authenticate::NAME), exception);
         let ending = match code {
             Code::Forbidden => Ending::Blocked,
             Code::Unauthenticated | Code::TokenExpired => Ending::Unauthenticated,
@@ -346,15 +310,6 @@ impl<R: Clone> Session<R> {
             session.streams.leave(chat);
             session.rooms.forget(chat);
         }
-    }
-}
-
-impl Joining {
-    /// An `enter_chat` whose rooms have all answered, and that waits for this chat's replay.
-    fn replays(&self, chat: ChatId) -> bool {
-        matches!(self.answer, JoinAnswer::Enter { .. })
-            && self.rooms.iter().all(|room| room.state.is_some())
-            && self.rooms.iter().any(|room| room.access.chat_id == chat)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::Waiting;
+use crate::session::waiting::Waiting;
 use crate::domain::{Chat, ChatAccess};
 use crate::protocol::{
     AckData, ApiError, Limits, NewChat, RequestId, WireChat, parse_data,
 };
-use crate::session::{Ask, Session, Turn};
+use crate::session::action::{Ask};
+use crate::session::state::{Session, Turn};
 
 pub const NAME: &str = "create_chat";
 

@@ -3,12 +3,13 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Waiting;
+use crate::session::waiting::Waiting;
 use crate::domain::{ChatId, access};
 use crate::protocol::{
     Entry, ApiError, Limits, RequestId, WireEntry, counted, parse_data,
 };
-use crate::session::{Ask, Session, Turn};
+use crate::session::action::{Ask};
+use crate::session::state::{Session, Turn};
 
 pub const NAME: &str = "enter_chat";
 

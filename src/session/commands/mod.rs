@@ -1,9 +1,12 @@
 //! Commands of clients: a file each, with its name, its data and its act, and a line in the table.
 
-use super::{Action, Answered, Ask, Session, Turn};
+use super::action::{Action, Ask};
+use super::input::Answered;
+use super::state::{Session, Turn};
+use super::waiting::{Visit, Waiting};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatAccess, ChatId, Seq, access};
-use crate::protocol::{ApiError, Code, Entry, Envelope, Outgoing, RequestId};
+use crate::domain::{Chat, ChatAccess, ChatId, access};
+use crate::protocol::{ApiError, Code, Envelope, RequestId};
 
 /// The table of commands.
 macro_rules! commands {
@@ -11,6 +14,7 @@ macro_rules! commands {
         $(pub mod $command;)+
 
         /// The names of all commands.
+        #[cfg(test)]
         pub const NAMES: &[&str] = &[$($command::NAME),+];
 
         /// Reads the command that an envelope names, and does it.
@@ -47,32 +51,6 @@ commands![
     read_message::ReadMessage,
     ping::Ping,
 ];
-
-/// The command that waits for a use case; no further frame is read meanwhile.
-pub enum Waiting {
-    Renew {
-        request: Option<RequestId>,
-    },
-    /// Access to a chat whose room the session is not in.
-    Visit {
-        chat: ChatId,
-        request: Option<RequestId>,
-        visit: Visit,
-    },
-    Enter {
-        entries: Vec<Entry>,
-        request: Option<RequestId>,
-    },
-    Create {
-        request: Option<RequestId>,
-    },
-}
-
-/// A call that follows once the access is known.
-pub enum Visit {
-    Post(Outgoing),
-    Mark(Seq),
-}
 
 impl<R: Clone> Session<R> {
     /// Asks a use case, and waits for its answer.

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::protocol::{AckData, ApiError, Limits, RequestId, ServerTime};
-use crate::session::{Session, Turn};
+use crate::session::state::{Session, Turn};
 
 pub const NAME: &str = "ping";
 

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Visit;
+use crate::session::waiting::Visit;
 use crate::domain::{ChatId, Seq};
 use crate::protocol::{ApiError, Limits, RequestId, not_negative, parse_data};
 use crate::session::requests::Kind;
-use crate::session::{Action, RoomCall, Session, Turn};
+use crate::session::action::{Action, RoomCall};
+use crate::session::state::{Session, Turn};
 
 pub const NAME: &str = "read_message";
 

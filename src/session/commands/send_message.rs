@@ -2,11 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::Visit;
+use crate::session::waiting::Visit;
 use crate::domain::ChatId;
 use crate::protocol::{ApiError, Limits, Outgoing, RequestId, WireMessage, parse_data};
 use crate::session::requests::Kind;
-use crate::session::{Action, NewPost, RoomCall, Session, Turn};
+use crate::session::action::{Action, NewPost, RoomCall};
+use crate::session::state::{Session, Turn};
 
 pub const NAME: &str = "send_message";
 

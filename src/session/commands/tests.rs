@@ -6,8 +6,8 @@ use super::read_message::ReadMessage;
 use super::send_message::SendMessage;
 use super::watch_chats::WatchChats;
 use super::*;
-use crate::domain::{Body, ClientId};
-use crate::protocol::Limits;
+use crate::domain::{Body, ClientId, Seq};
+use crate::protocol::{Entry, Limits, Outgoing};
 
 const LIMITS: Limits = Limits { message_chars: 10, title_chars: 5, group_members: 3 };
 

@@ -292,7 +292,7 @@ impl World {
     pub fn holds_nothing(&self, at: usize) -> bool {
         let hosted = &self.sessions[at];
         let is_idle = match &hosted.session.phase {
-            crate::session::Phase::Welcomed(session) => {
+            crate::session::state::Phase::Welcomed(session) => {
                 session.requests.len() == 0
                     && session.requests.bytes() == 0
                     && session.waiting.is_none()

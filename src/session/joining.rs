@@ -1,0 +1,56 @@
+//! Joins under way: rooms that are asked to let a session in, and the answer that waits for them.
+
+use super::input::JoinChat;
+use crate::domain::{Chat, ChatAccess, ChatId, Seq};
+use crate::protocol::{ChatState, RequestId};
+
+/// Rooms that are being joined, and the answer that waits for them.
+pub struct Joining {
+    /// The number of the join; its timer has it.
+    pub number: u64,
+    pub answer: JoinAnswer,
+    pub rooms: Vec<JoiningRoom>,
+}
+
+/// The answer that waits for rooms.
+pub enum JoinAnswer {
+    /// `welcome`, and after it the ack of an `authenticate` that had an `id`.
+    Welcome { request: Option<RequestId> },
+    /// The ack of `enter_chat`, which waits for the replay.
+    Enter { request: Option<RequestId> },
+    /// The ack of `create_chat`.
+    Create { request: Option<RequestId>, chat: Box<Chat>, access: ChatAccess },
+}
+
+/// A room that is being joined.
+pub struct JoiningRoom {
+    /// The number under which it was asked last; an answer to another one is late.
+    pub number: u64,
+    pub access: ChatAccess,
+    pub after: Option<Seq>,
+    /// The session was in the room before, and stays in it if this join fails.
+    pub was_in: bool,
+    /// The client named a position, and is told what is replayed.
+    pub resumed: bool,
+    /// The room's answer.
+    pub state: Option<ChatState>,
+}
+
+impl JoiningRoom {
+    /// The join, as ChatServer is asked for it.
+    #[must_use]
+    pub fn join(&self) -> JoinChat {
+        let ChatAccess { chat_id: chat, last_seq, .. } = self.access;
+        JoinChat { chat, after: self.after, last_seq }
+    }
+}
+
+impl Joining {
+    /// An `enter_chat` whose rooms have all answered, and that waits for this chat's replay.
+    #[must_use]
+    pub fn replays(&self, chat: ChatId) -> bool {
+        matches!(self.answer, JoinAnswer::Enter { .. })
+            && self.rooms.iter().all(|room| room.state.is_some())
+            && self.rooms.iter().any(|room| room.access.chat_id == chat)
+    }
+}
