@@ -198,7 +198,7 @@ fn crate_paths(source: &Source) -> Vec<(usize, Vec<String>)> {
 }
 
 /// The paths of a use tree such as `a::{b, c::{d, e}}`, each as its names.
-fn expand(tree: &str) -> Vec<Vec<String>> {
+pub fn expand(tree: &str) -> Vec<Vec<String>> {
     let tree = tree.trim_start();
     if let Some(group) = tree.strip_prefix('{') {
         return split_group(group).into_iter().flat_map(expand).collect();
@@ -212,7 +212,7 @@ fn expand(tree: &str) -> Vec<Vec<String>> {
 }
 
 /// The members of a group whose opening brace is already taken off.
-fn split_group(group: &str) -> Vec<&str> {
+pub fn split_group(group: &str) -> Vec<&str> {
     let mut members = Vec::new();
     let (mut depth, mut start) = (0, 0);
     for (at, character) in group.char_indices() {

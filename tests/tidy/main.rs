@@ -10,6 +10,7 @@
     reason = "a test says what is wrong by a panic"
 )]
 
+mod circles;
 mod dependencies;
 mod imports;
 mod limits;
