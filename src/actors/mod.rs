@@ -1,7 +1,8 @@
-//! Moves. Each actor owns what it has alone; typed messages join them, and no locks are shared.
+//! Actors: each owns its state alone; typed messages join them, and no locks are shared.
 //!
-//! [`WsSession`] frames and a position · [`ChatServer`] who is where · [`RoomActor`] one chat's
-//! order · [`DbExecutor`] group commit · [`UserAdmission`] who comes in · [`PageReader`] who missed what.
+//! [`ChatServer`] owns room membership and user → sessions · [`RoomActor`] orders one chat ·
+//! [`DbExecutor`] commits in groups · [`UserAdmission`] finds and makes users in batches ·
+//! [`PageReader`] reads missed messages in batches · [`RoomDirectory`] caches rooms' addresses.
 
 mod batch_queue;
 mod caught;

@@ -60,7 +60,7 @@ type Answer = Result<HttpResponse, Problem>;
 /// Every path and method that is answered, and the middleware around them. All else is a refusal in
 /// the same form.
 ///
-/// An upgrade has only [`cors()`] around it: a session's connection keeps the memory of what lies
+/// An upgrade has only `cors()` around it: a session's connection keeps the memory of what lies
 /// around its handler.
 pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {

@@ -33,7 +33,7 @@ impl Entry {
     /// Checks the entries at `path`, and keeps the last of each chat.
     ///
     /// # Errors
-    /// `bad_request` for a negative position, or for more than [`CHATS_NAMED`].
+    /// `bad_request` for a negative position, or for more than `CHATS_NAMED`.
     pub fn check_all(wire: Vec<WireEntry>, path: &str) -> Result<Vec<Self>, ApiError> {
         let fields = wire.into_iter().map(|WireEntry(Object(fields))| fields);
         last_of_each(fields.map(|entry| (entry.chat_id, entry.after_seq)).collect(), path)
@@ -42,7 +42,7 @@ impl Entry {
     /// Entries without a position, for chats that `path` lists.
     ///
     /// # Errors
-    /// `bad_request` for more than [`CHATS_NAMED`].
+    /// `bad_request` for more than `CHATS_NAMED`.
     pub fn at_the_end(chats: Vec<ChatId>, path: &str) -> Result<Vec<Self>, ApiError> {
         last_of_each(chats.into_iter().map(|chat| (chat, None)).collect(), path)
     }
@@ -92,7 +92,7 @@ fn last_of_each(pairs: Vec<(ChatId, Option<Seq>)>, path: &str) -> Result<Vec<Ent
     Ok(entries)
 }
 
-/// Checks that a list names 1 to [`CHATS_NAMED`] chats.
+/// Checks that a list names 1 to `CHATS_NAMED` chats.
 ///
 /// # Errors
 /// `bad_request` at `path`.

@@ -107,7 +107,7 @@ impl<R: Clone> Session<R> {
         Self { id, config, phase: Phase::Unauthenticated { resume } }
     }
 
-    /// A session whose token came with the upgrade request; [`Answered::Authenticated`] is its first
+    /// A session whose token came with the upgrade request; [`Answered::Authenticated`](super::Answered) is its first
     /// input.
     #[must_use]
     pub fn authenticating(id: SessionId, config: Arc<SessionConfig>) -> Self {

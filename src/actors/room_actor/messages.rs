@@ -151,7 +151,7 @@ enum To<T> {
 }
 
 /// The address of an answer. Dropped without one (its actor panicked, or ended), it sends
-/// [`CallOutcome::unanswered`], so that nobody waits for ever.
+/// `CallOutcome::unanswered`, so that nobody waits for ever.
 pub struct Reply<T: CallOutcome>(To<T>);
 
 impl<T: CallOutcome> Reply<T> {
