@@ -28,9 +28,14 @@ impl Claims {
         if user.blocked {
             return Err(AdmitError::Blocked);
         }
-        let said = identity.role;
-        user.role = access::role_of(said, user.role);
-        Ok(AuthenticatedUser { author: user.author(), user, said, expires_at: self.expires_at() })
+        let token_role = identity.role;
+        user.role = access::role_of(token_role, user.role);
+        Ok(AuthenticatedUser {
+            author: user.author(),
+            user,
+            token_role,
+            expires_at: self.expires_at(),
+        })
     }
 }
 
@@ -40,7 +45,7 @@ pub struct AuthenticatedUser {
     /// Of the lesser of the stored role and the token's.
     user: User,
     /// The role that the token says.
-    said: Option<Role>,
+    token_role: Option<Role>,
     author: Arc<Author>,
     expires_at: Timestamp,
 }
@@ -48,8 +53,8 @@ pub struct AuthenticatedUser {
 impl AuthenticatedUser {
     /// A user whose token says the stored role; for tests of what stands on a session.
     #[cfg(test)]
-    pub(crate) fn of(user: User) -> Self {
-        Self { author: user.author(), said: Some(user.role), user, expires_at: Timestamp(0) }
+    pub(crate) fn from_user(user: User) -> Self {
+        Self { author: user.author(), token_role: Some(user.role), user, expires_at: Timestamp(0) }
     }
 
     #[must_use]
@@ -66,7 +71,7 @@ impl AuthenticatedUser {
     /// True if the bearer may do less now that this role is stored.
     #[must_use]
     pub fn is_lowered_by(&self, stored: Role) -> bool {
-        access::is_less(access::role_of(self.said, stored), self.role())
+        access::is_less(access::role_of(self.token_role, stored), self.role())
     }
 
     #[must_use]

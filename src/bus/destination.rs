@@ -20,7 +20,7 @@ pub enum Destination {
 /// Everyone who gets events, as the settings say.
 #[must_use]
 pub fn destinations(settings: &RabbitMq) -> Vec<Destination> {
-    let exchange = settings.named(&settings.exchange).map(Destination::Exchange);
+    let exchange = settings.prefixed(&settings.exchange).map(Destination::Exchange);
     let queues = settings.event_queues.iter().cloned().map(Destination::Queue);
     exchange.into_iter().chain(queues).collect()
 }

@@ -50,7 +50,7 @@ impl Handler<PresenceChanged> for Presence {
     type Result = ();
 
     fn handle(&mut self, change: PresenceChanged, context: &mut Self::Context) {
-        let event = Event::of_presence(change, Timestamp::now(), &self.settings.source);
+        let event = Event::from_presence(change, Timestamp::now(), &self.settings.source);
         let broker = self.broker.clone();
         let (channel, destinations) = (self.channel.take(), self.destinations.clone());
         let telling = async move {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use self::topology::answer;
 use super::destination::{Destination, destinations};
 use super::event::Event;
-use super::{Broker, BusError, Parts};
+use super::{Broker, BusContext, BusError};
 use crate::metrics::Metrics;
 use crate::outbox::{Outcome, Ready, RelayExit, Report, Sink};
 use crate::settings::RabbitMq;
@@ -112,12 +112,12 @@ impl Sink for RabbitMqSink {
 
 impl RabbitMqSink {
     #[must_use]
-    pub fn new(parts: &Parts) -> Self {
+    pub fn new(context: &BusContext) -> Self {
         Self {
-            settings: Arc::clone(&parts.settings),
-            broker: parts.broker.clone(),
-            metrics: Arc::clone(&parts.metrics),
-            destinations: destinations(&parts.settings),
+            settings: Arc::clone(&context.settings),
+            broker: context.broker.clone(),
+            metrics: Arc::clone(&context.metrics),
+            destinations: destinations(&context.settings),
             channel: None,
         }
     }

@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::backend::{read, transact};
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
@@ -94,12 +94,12 @@ fn name(identity: &Identity) -> Name {
 
 /// A user who has been here, and their chats.
 #[derive(Debug)]
-struct Known {
+struct KnownUser {
     row: UserRow,
     chats: Vec<OwnChatRow>,
 }
 
-impl Known {
+impl KnownUser {
     /// Whether nothing is to be written for this token's bearer. A service never signs in, so no
     /// token says anything of one.
     fn is_up_to_date(&self, identity: &Identity, horizon: i64) -> bool {
@@ -213,7 +213,7 @@ impl Store {
     }
 
     /// Who of the bearers has been here.
-    async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, Known>, StoreError> {
+    async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, KnownUser>, StoreError> {
         let names: BTreeSet<Name> = identities.iter().map(name).collect();
         let (rows, chats): (Vec<UserRow>, Vec<OwnChatRow>) = read!(self, |connection| {
             let rows = run!(dialect::find_users(connection, &names))?;
@@ -227,7 +227,7 @@ impl Store {
         }
         let known = |row: UserRow| {
             let chats = chats_of.remove(&row.id).unwrap_or_default();
-            ((row.issuer.clone(), row.subject.clone()), Known { row, chats })
+            ((row.issuer.clone(), row.subject.clone()), KnownUser { row, chats })
         };
         Ok(rows.into_iter().map(known).collect())
     }
@@ -291,7 +291,7 @@ impl Store {
                 run!(dialect::apply_claims(connection, &changes))?;
             }
             if !notes.is_empty() {
-                run!(dialect::note(connection, &notes))?;
+                run!(dialect::append_journal(connection, &notes))?;
             }
 
             // Who comes as a customer has a chat, whatever is stored.
@@ -343,9 +343,11 @@ impl Store {
                 })
                 .collect();
             run!(diesel::insert_into(chat_members::table).values(members).execute(connection))?;
-            let notes: Vec<Note> =
-                created.values().map(|chat| Note::from(Change::ChatCreated(*chat))).collect();
-            run!(dialect::note(connection, &notes))?;
+            let notes: Vec<NewJournalEntry> = created
+                .values()
+                .map(|chat| NewJournalEntry::from(Change::ChatCreated(*chat)))
+                .collect();
+            run!(dialect::append_journal(connection, &notes))?;
             if outbox_enabled {
                 let events: Vec<_> =
                     created.values().map(|chat| NewOutboxRow::chat(*chat, now)).collect();
@@ -363,7 +365,7 @@ fn changes(
     rows: &mut [UserRow],
     identities: &[Identity],
     horizon: i64,
-) -> (Vec<(UserId, StoredClaims, String)>, Vec<Note>) {
+) -> (Vec<(UserId, StoredClaims, String)>, Vec<NewJournalEntry>) {
     let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
     for identity in identities {
         tokens.entry(name(identity)).or_default().push(identity);
@@ -378,7 +380,7 @@ fn changes(
         }
         if claims != known {
             if claims.role != row.role {
-                notes.push(Note::from(Change::UserChanged(row.id)));
+                notes.push(NewJournalEntry::from(Change::UserChanged(row.id)));
             }
             row.role = claims.role;
             let (nickname, email) = (claims.nickname.as_deref(), claims.email.as_deref());

@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::backend::{read, transact};
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::{ChatAccessRow, ChatRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
@@ -231,7 +231,10 @@ impl Store {
                 })
                 .collect();
             run!(diesel::insert_into(chat_members::table).values(rows).execute(connection))?;
-            run!(dialect::note(connection, &[Note::from(Change::ChatCreated(chat))]))?;
+            run!(dialect::append_journal(
+                connection,
+                &[NewJournalEntry::from(Change::ChatCreated(chat))]
+            ))?;
             if outbox_enabled {
                 let event = NewOutboxRow::chat(chat, now);
                 run!(diesel::insert_into(outbox::table).values(event).execute(connection))?;

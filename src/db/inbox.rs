@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::{ExpressionMethods, QueryDsl};
 
 use super::backend::transact;
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::rows::UserRow;
 use super::schema::{inbox, users};
 use super::{Store, StoreError, search};
@@ -141,7 +141,10 @@ impl Store {
             ));
             run!(change.execute(connection))?;
             if effect == (Effect::Changed { matters: true }) {
-                run!(dialect::note(connection, &[Note::from(Change::UserChanged(row.id))]))?;
+                run!(dialect::append_journal(
+                    connection,
+                    &[NewJournalEntry::from(Change::UserChanged(row.id))]
+                ))?;
             }
             Ok(match effect {
                 Effect::Changed { .. } => UpdateOutcome::Changed(row.into()),

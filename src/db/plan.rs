@@ -81,7 +81,7 @@ enum PlannedPost {
     },
 }
 
-enum Known<'a> {
+enum KnownMessage<'a> {
     InLog { found: Found, ours: bool },
     InBatch { first: &'a Draft, seq: Seq },
 }
@@ -127,11 +127,11 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
     let Snapshot { heads, mut times, found, now } = snapshot;
     // A clock may be set back, and other nodes have others; a chat's time does not go back.
     times.values_mut().for_each(|time| *time = now.max(*time));
-    let mut known: HashMap<Key<'a>, Known<'a>> = found
+    let mut known: HashMap<Key<'a>, KnownMessage<'a>> = found
         .into_iter()
         .map(|(key, found)| {
             let ours = ours.contains(&(key.0, found.receipt.seq, found.receipt.created_at));
-            (key, Known::InLog { found, ours })
+            (key, KnownMessage::InLog { found, ours })
         })
         .collect();
     let mut plan = Plan {
@@ -158,7 +158,11 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
 
 impl<'a> Plan<'a> {
     /// First whether the draft is known, then whether what it expects still holds, then its number.
-    fn post(&mut self, draft: &'a Draft, known: &mut HashMap<Key<'a>, Known<'a>>) -> PlannedPost {
+    fn post(
+        &mut self,
+        draft: &'a Draft,
+        known: &mut HashMap<Key<'a>, KnownMessage<'a>>,
+    ) -> PlannedPost {
         let chat = draft.chat_id;
         let created_at = self.at(chat);
         let row = |seq, is_first| PlannedPost::Row { chat, seq, created_at, is_first };
@@ -166,20 +170,22 @@ impl<'a> Plan<'a> {
             return PlannedPost::Done(PostResult::NoChat);
         };
         match known.get_mut(&key(draft)) {
-            Some(Known::InLog { found, .. }) if !found.is(draft) => {
+            Some(KnownMessage::InLog { found, .. }) if !found.is(draft) => {
                 PlannedPost::Done(PostResult::ClientIdReused)
             }
-            Some(Known::InLog { found, ours }) => PlannedPost::Done(if std::mem::take(ours) {
-                PostResult::New(found.receipt, found.nickname.take())
-            } else {
-                PostResult::Duplicate(found.receipt)
-            }),
-            Some(Known::InBatch { first, .. })
+            Some(KnownMessage::InLog { found, ours }) => {
+                PlannedPost::Done(if std::mem::take(ours) {
+                    PostResult::New(found.receipt, found.nickname.take())
+                } else {
+                    PostResult::Duplicate(found.receipt)
+                })
+            }
+            Some(KnownMessage::InBatch { first, .. })
                 if first.content != draft.content || first.kind != draft.kind =>
             {
                 PlannedPost::Done(PostResult::ClientIdReused)
             }
-            Some(Known::InBatch { seq, .. }) => row(*seq, false),
+            Some(KnownMessage::InBatch { seq, .. }) => row(*seq, false),
             None if draft.expect_seq.is_some_and(|expected| expected != *head) => {
                 PlannedPost::Done(PostResult::ChatMoved { last_seq: *head })
             }
@@ -187,7 +193,7 @@ impl<'a> Plan<'a> {
                 let seq = head.next();
                 *head = seq;
                 self.rows.push((draft, seq));
-                known.insert(key(draft), Known::InBatch { first: draft, seq });
+                known.insert(key(draft), KnownMessage::InBatch { first: draft, seq });
                 // Who writes has read up to it.
                 self.marks.insert((chat, draft.author), seq);
                 row(seq, true)

@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::backend::{read, transact};
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::UserRow;
 use super::schema::{outbox, users};
@@ -145,7 +145,10 @@ impl Store {
                     .execute(connection)
             )?;
             if changed > 0 {
-                run!(dialect::note(connection, &[Note::from(Change::UserChanged(id))]))?;
+                run!(dialect::append_journal(
+                    connection,
+                    &[NewJournalEntry::from(Change::UserChanged(id))]
+                ))?;
             }
             let user = users::table.find(id).select(UserRow::as_select());
             run!(user.first(connection)).optional()

@@ -55,8 +55,9 @@ impl Store {
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         let connection = match &self.backend {
             Backend::Postgres(pool) => {
-                let (server, tells) = (Arc::clone(&pool.server), self.outbox.is_on());
-                let connection = postgres::write::WriterConnection::open(server, tells).await?;
+                let (server, outbox_enabled) = (Arc::clone(&pool.server), self.outbox.is_on());
+                let connection =
+                    postgres::write::WriterConnection::open(server, outbox_enabled).await?;
                 Connection::Postgres(Box::new(connection))
             }
             Backend::Sqlite(file) => Connection::Sqlite(file.clone()),

@@ -46,11 +46,11 @@ pub struct Fetch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Live {
     /// It is the next one.
-    Now,
+    Deliver,
     /// Others come first; it comes again in a page.
-    Later,
+    Defer,
     /// It was written, or the stream is not live.
-    Never,
+    Drop,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Stream {
         }
     }
 
-    fn settle(&mut self) {
+    fn go_live_at_end(&mut self) {
         if self.mode == Mode::Behind && self.last >= self.end {
             self.mode = if self.truncated { Mode::Stopped } else { Mode::Live };
         }
@@ -126,7 +126,7 @@ impl Streams {
             && stream.mode == Mode::Held
         {
             stream.mode = Mode::Behind;
-            stream.settle();
+            stream.go_live_at_end();
             self.behind.push_back(chat);
         }
     }
@@ -178,23 +178,23 @@ impl Streams {
 
     /// A message came live.
     pub fn live(&mut self, chat: ChatId, seq: Seq) -> Live {
-        let Some(stream) = self.chats.get_mut(&chat) else { return Live::Never };
+        let Some(stream) = self.chats.get_mut(&chat) else { return Live::Drop };
         match stream.mode {
             Mode::Live if seq == stream.last.next() => {
                 stream.last = seq;
                 stream.end = seq;
-                Live::Now
+                Live::Deliver
             }
-            _ if seq <= stream.last || stream.truncated => Live::Never,
+            _ if seq <= stream.last || stream.truncated => Live::Drop,
             Mode::Live => {
                 stream.end = seq;
                 stream.mode = Mode::Behind;
                 self.behind.push_back(chat);
-                Live::Later
+                Live::Defer
             }
             Mode::Behind | Mode::Held | Mode::Stopped => {
                 stream.end = stream.end.max(seq);
-                Live::Later
+                Live::Defer
             }
         }
     }
@@ -232,7 +232,7 @@ impl Streams {
                 stream.end = stream.last;
                 stream.hold_at = stream.hold_at.min(stream.last);
             }
-            stream.settle();
+            stream.go_live_at_end();
             self.behind.push_back(chat);
         }
     }

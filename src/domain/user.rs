@@ -44,9 +44,9 @@ impl Role {
         }
     }
 
-    /// Reads what [`Role::as_str`] wrote.
+    /// Reads any role, as [`Role::as_str`] writes it.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub fn parse_any(word: &str) -> Option<Self> {
         [Self::Customer, Self::Admin, Self::Bot, Self::System]
             .into_iter()
             .find(|role| role.as_str() == word)

@@ -1,4 +1,4 @@
-//! Which web pages may talk to the desk: one rule, for requests and for the WebSocket upgrade.
+//! Which web pages may talk to the server: one rule, for requests and for the WebSocket upgrade.
 
 use std::array;
 use std::sync::{Arc, OnceLock};

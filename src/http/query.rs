@@ -12,7 +12,7 @@ impl Query {
     ///
     /// # Errors
     /// A query that is none.
-    pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+    pub fn from_request(request: &HttpRequest) -> Result<Self, ApiError> {
         Self::parse(request.query_string())
     }
 

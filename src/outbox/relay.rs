@@ -167,7 +167,7 @@ impl<S: Sink> Relay<S> {
             }
             let keys: Vec<OrderingKey> = batch.iter().map(|ready| ready.key).collect();
             let Report { outcomes, exit } = self.sink.publish(&batch).await;
-            let (confirmed, cause) = self.settle(&keys, outcomes);
+            let (confirmed, cause) = self.apply_outcomes(&keys, outcomes);
             if let Some(exit) = exit {
                 return Err(exit);
             }
@@ -184,7 +184,11 @@ impl<S: Sink> Relay<S> {
     }
 
     /// Notes the outcomes of a batch. How many events were published, and why the first one was not.
-    fn settle(&mut self, keys: &[OrderingKey], outcomes: Vec<Outcome>) -> (usize, Option<String>) {
+    fn apply_outcomes(
+        &mut self,
+        keys: &[OrderingKey],
+        outcomes: Vec<Outcome>,
+    ) -> (usize, Option<String>) {
         let (mut confirmed, mut cause, now) = (0, None, Instant::now());
         for (&key, outcome) in keys.iter().zip(outcomes) {
             match outcome {

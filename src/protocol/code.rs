@@ -171,7 +171,7 @@ impl ApiError {
 
     /// Why nothing was stored; `None` where something was, now or before.
     #[must_use]
-    pub fn of_stored(chat: ChatId, stored: &PostResult) -> Option<Self> {
+    pub fn from_post_result(chat: ChatId, stored: &PostResult) -> Option<Self> {
         match stored {
             PostResult::New(..) | PostResult::Duplicate(_) => None,
             PostResult::ClientIdReused => Some(Self::client_id_reused()),

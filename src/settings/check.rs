@@ -200,7 +200,8 @@ impl Settings {
             ("dead_letter_queue", &rabbitmq.dead_letter_queue),
         ];
         let own_queue = |queue: &String| {
-            let found = own.iter().find(|(_, name)| rabbitmq.named(name).as_ref() == Some(queue));
+            let found =
+                own.iter().find(|(_, name)| rabbitmq.prefixed(name).as_ref() == Some(queue));
             found.map(|(key, _)| *key)
         };
         for (key, name) in own {
@@ -221,7 +222,7 @@ impl Settings {
             }
             if let Some(key) = own_queue(queue) {
                 problems.push(format!(
-                    "rabbitmq.event_queues: `{queue}` is the desk's own rabbitmq.{key}, where \
+                    "rabbitmq.event_queues: `{queue}` is the server's own rabbitmq.{key}, where \
                      events are not understood; name a queue of another service."
                 ));
             }
@@ -257,7 +258,7 @@ impl Settings {
             }
             if let Some(key) = own_queue(queue) {
                 problems.push(format!(
-                    "rabbitmq.gateway: the queue of `{event}` is the desk's own rabbitmq.{key}; \
+                    "rabbitmq.gateway: the queue of `{event}` is the server's own rabbitmq.{key}; \
                      name a queue of another service."
                 ));
             }

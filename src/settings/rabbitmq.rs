@@ -68,7 +68,7 @@ impl RabbitMq {
 
     /// The name of a queue or an exchange of our own; nothing where it is left empty.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<String> {
+    pub fn prefixed(&self, name: &str) -> Option<String> {
         (!name.is_empty()).then(|| format!("{}{name}", self.prefix))
     }
 

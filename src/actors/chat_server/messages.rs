@@ -83,7 +83,7 @@ pub struct Route {
     pub learn: Learn,
 }
 
-/// The asker, who is told the room's address and sends there itself the next time.
+/// The responder, who is told the room's address and sends there itself the next time.
 pub enum Learn {
     Directory(Recipient<RoomIs>),
     Session(SessionHandle),
@@ -145,7 +145,7 @@ pub struct Announce {
 /// A chat moved: those who watch are told.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Updated(pub Arc<Chat>);
+pub struct ChatUpdated(pub Arc<Chat>);
 
 /// A user was changed: the sessions of one who is blocked end, and those of another role.
 #[derive(Message)]
@@ -169,15 +169,15 @@ pub struct Hints(pub Vec<(ChatId, Seq)>);
 /// Asks which of these chats, made lately, were not announced here.
 #[derive(Message)]
 #[rtype(result = "Vec<ChatId>")]
-pub struct Unannounced(pub Vec<ChatId>);
+pub struct FilterNew(pub Vec<ChatId>);
 
 /// Asks what this node has to know of others.
 #[derive(Message)]
-#[rtype(result = "Interest")]
-pub struct Interests;
+#[rtype(result = "WatchState")]
+pub struct GetWatchState;
 
 /// What this node has to know of others.
-pub struct Interest {
+pub struct WatchState {
     pub rooms: Vec<ChatId>,
     pub watched: bool,
 }

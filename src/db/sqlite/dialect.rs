@@ -11,7 +11,7 @@ use diesel::{
 
 use crate::db::Range;
 use crate::db::admission::{Name, StoredClaims};
-use crate::db::journal::Note;
+use crate::db::journal::NewJournalEntry;
 use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
 use crate::domain::{ChatId, ChatKind, Message, Seq, Timestamp, UserId};
@@ -26,9 +26,12 @@ pub fn now(_: &mut SqliteConnection) -> QueryResult<Timestamp> {
 }
 
 /// Writes into the journal.
-pub fn note(connection: &mut SqliteConnection, notes: &[Note]) -> QueryResult<()> {
+pub fn append_journal(
+    connection: &mut SqliteConnection,
+    notes: &[NewJournalEntry],
+) -> QueryResult<()> {
     let now = Timestamp::now();
-    let row = |note: &Note| {
+    let row = |note: &NewJournalEntry| {
         (journal::at.eq(now), journal::kind.eq(note.kind), journal::subject_id.eq(note.subject))
     };
     let rows: Vec<_> = notes.iter().map(row).collect();

@@ -23,11 +23,11 @@ const ROWS: usize = 1_000;
 const IDS: usize = 10_000;
 
 /// Writes the batch in one transaction, in one hop to a blocking thread; with news of it, where
-/// somebody is told (`tells`). Hands the batch back.
-pub async fn write(file: &File, batch: Vec<Write>, tells: bool) -> (Vec<Write>, Attempt) {
+/// somebody is told (`outbox_enabled`). Hands the batch back.
+pub async fn write(file: &File, batch: Vec<Write>, outbox_enabled: bool) -> (Vec<Write>, Attempt) {
     let batch = Arc::new(batch);
     let theirs = Arc::clone(&batch);
-    let done = file.write(move |connection| transact(connection, &theirs, tells)).await;
+    let done = file.write(move |connection| transact(connection, &theirs, outbox_enabled)).await;
     let attempt = match done {
         Ok(committed) => Attempt::Done(committed),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
@@ -41,7 +41,7 @@ pub async fn write(file: &File, batch: Vec<Write>, tells: bool) -> (Vec<Write>, 
 fn transact(
     connection: &mut SqliteConnection,
     batch: &[Write],
-    tells: bool,
+    outbox_enabled: bool,
 ) -> QueryResult<Committed> {
     let heads = ends(connection, &plan::changed_chats(batch))?;
     let snapshot = Snapshot {
@@ -62,7 +62,7 @@ fn transact(
             ))
             .execute(connection)?;
     }
-    if tells {
+    if outbox_enabled {
         tell(connection, &plan)?;
     }
     let marks = raise(connection, &plan)?;

@@ -3,7 +3,7 @@
 use super::{Action, Answered, Ask, Session, Turn};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Chat, ChatAccess, ChatId, Seq, access};
-use crate::protocol::{ApiError, Code, Entry, Envelope, Outgoing, RequestId};
+use crate::protocol::{ApiError, Code, Entry, Envelope, NewMessage, RequestId};
 
 /// The table of commands.
 macro_rules! commands {
@@ -70,7 +70,7 @@ pub enum Waiting {
 
 /// A call that follows once the access is known.
 pub enum Visit {
-    Post(Outgoing),
+    Post(NewMessage),
     Mark(Seq),
 }
 
@@ -105,7 +105,7 @@ impl<R: Clone> Session<R> {
             Answered::Authenticated(Ok(admitted)) => self.admitted(*admitted, turn),
             Answered::Authenticated(Err(exception)) => self.not_authenticated(exception, turn),
             Answered::ForwardAccess(access) => self.forward_access(access, turn),
-            Answered::Forwarded(number, outcome) => self.forwarded(number, outcome, turn),
+            Answered::ForwardResult(number, outcome) => self.forwarded(number, outcome, turn),
             Answered::Renewed(user) => self.renewed(user, turn),
             Answered::Access(access) => self.access_known(access, turn),
             Answered::ChatCreated(created) => self.chat_created(created, turn),

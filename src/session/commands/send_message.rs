@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::Visit;
 use crate::domain::ChatId;
-use crate::protocol::{ApiError, Limits, Outgoing, RequestId, WireMessage, parse_data};
+use crate::protocol::{ApiError, Limits, NewMessage, RequestId, WireMessage, parse_data};
 use crate::session::requests::Kind;
 use crate::session::{Action, NewPost, RoomCall, Session, Turn};
 
@@ -14,7 +14,7 @@ pub const NAME: &str = "send_message";
 pub struct SendMessage {
     /// Missing, it is a customer's own chat.
     chat: Option<ChatId>,
-    message: Outgoing,
+    message: NewMessage,
 }
 
 impl SendMessage {
@@ -47,7 +47,7 @@ impl SendMessage {
 pub(super) fn post<R: Clone>(
     session: &mut Session<R>,
     chat: ChatId,
-    message: Outgoing,
+    message: NewMessage,
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {

@@ -87,7 +87,7 @@ fn a_refusal_names_the_path() {
 #[test]
 fn a_message_is_read_with_all_that_may_stand_beside_it() {
     let data = r#"{"message":"hi","chatId":3,"clientId":"c","expectSeq":0,"x":1}"#;
-    let message = Outgoing {
+    let message = NewMessage {
         body: Body::parse("hi".into(), 10).expect("a body"),
         client_id: ClientId::parse("c".into()).ok(),
         expect_seq: Some(Seq(0)),
