@@ -31,7 +31,7 @@ use crate::settings::Settings;
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
 
-/// How the storage is reached, as the settings say.
+/// The storage's configuration, from the settings.
 #[must_use]
 pub fn database(settings: &Settings) -> db::Config {
     let database = &settings.database;

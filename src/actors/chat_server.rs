@@ -33,7 +33,7 @@ pub struct ChatServer {
     parts: ChatServerParts,
     hub: Hub<SessionHandle, Addr<RoomActor>>,
     executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
-    /// What all rooms share; there once the actor has started.
+    /// The handles that all rooms share; `Some` once the actor has started.
     node: Option<Arc<RoomNode>>,
     workers: Vec<ArbiterHandle>,
     announced: RecentSet<ChatId>,
@@ -175,7 +175,7 @@ impl ChatServer {
     }
 }
 
-/// Which of `count` a chat belongs to, always the same one.
+/// The index below `count` for a chat, always the same one.
 fn spread(chat: ChatId, count: usize) -> usize {
     usize::try_from(chat.0.unsigned_abs()).unwrap_or_default() % count.max(1)
 }

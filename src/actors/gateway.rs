@@ -1,4 +1,4 @@
-//! What a session hands on to other services, and what they and the server say to sessions.
+//! Messages between sessions and other services.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Forward {
     pub responder: ForwardResponder,
 }
 
-/// What became of it: what the service answered, where it was asked; or why it was refused.
+/// Outcome of a forward: the service's answer to a request, or the refusal.
 pub type ForwardResult = Result<Option<Box<RawValue>>, ApiError>;
 
 /// The session that waits for the answer to a forward. The answer is one of the things that wait for
@@ -64,7 +64,7 @@ impl ForwardResponder {
         Some(ServiceAnswer { value, permit })
     }
 
-    /// Whether nobody waits any more.
+    /// True if nobody waits any more.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.answer.is_closed()
@@ -90,7 +90,7 @@ pub struct PresenceChanged {
     pub online: bool,
 }
 
-/// Whom a service speaks to.
+/// Receivers of a service's event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     Session(SessionId),

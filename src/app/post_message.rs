@@ -8,7 +8,7 @@ use crate::domain::{ChatId, PostResult, Receipt, access};
 use crate::protocol::{ApiError, NewMessage};
 use crate::session::PostOutcome;
 
-/// How often a request follows a room that has retired, before it is `unavailable`.
+/// Retired rooms that a request follows before it is `unavailable`.
 pub(super) const MOVES: usize = 3;
 
 /// A message that is in the log.

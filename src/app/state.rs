@@ -16,7 +16,7 @@ use crate::settings::Limits;
 
 /// The handles that all threads share.
 pub struct AppParts {
-    /// Which node of the deployment this is.
+    /// This node's id.
     pub node: NodeId,
     pub store: Store,
     pub verifier: Verifier,

@@ -39,7 +39,7 @@ impl Claims {
     }
 }
 
-/// A user whose token was verified. There is no other way to one than [`Claims::admit`].
+/// A user whose token was verified. Only [`Claims::admit`] makes one.
 #[derive(Debug, Clone)]
 pub struct AuthenticatedUser {
     /// Of the lesser of the stored role and the token's.
@@ -79,13 +79,13 @@ impl AuthenticatedUser {
         &self.user
     }
 
-    /// How the user stands beside each message, one value for all of them.
+    /// The user as the author of messages, one value for all of them.
     #[must_use]
     pub fn author(&self) -> Arc<Author> {
         Arc::clone(&self.author)
     }
 
-    /// When the token ends, without leeway.
+    /// The token's end, without leeway.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at

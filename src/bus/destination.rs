@@ -1,4 +1,4 @@
-//! Where events go.
+//! Destinations of events: an exchange, or queues by name.
 
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
@@ -35,7 +35,7 @@ impl Destination {
         }
     }
 
-    /// Why it did not take an event.
+    /// The refusal of an event, in a sentence.
     #[must_use]
     pub fn why_not(&self, has_returned: bool) -> String {
         match self {

@@ -97,7 +97,7 @@ impl Event {
         payload: Payload<'_>,
     ) -> Self {
         let data = Data { id: &id, time: at, source, version: VERSION, payload };
-        // None of it has a key that is no text, or another reason to fail.
+        // Every key is a string, so this cannot fail.
         let body = serde_json::to_vec(&Body { pattern: name, data }).unwrap_or_else(|error| {
             log::error!("cannot encode {name} {id}: {error}");
             Vec::new()

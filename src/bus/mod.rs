@@ -32,7 +32,7 @@ use crate::metrics::{ConnectionUse, Metrics};
 use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
 
-/// What all parts of the bus share; cheap to clone.
+/// Handles that all parts of the bus share; cheap to clone.
 #[derive(Clone)]
 pub struct BusContext {
     pub settings: Arc<RabbitMq>,
@@ -93,7 +93,7 @@ impl Bus {
         }
     }
 
-    /// The thread of all context.
+    /// The thread of all parts.
     #[must_use]
     pub fn arbiter(&self) -> ArbiterHandle {
         self.arbiter.handle()
@@ -127,7 +127,7 @@ impl Bus {
     }
 }
 
-/// Waits for a moment, or for ever where there is none.
+/// Waits until a moment; for ever if it is `None`.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

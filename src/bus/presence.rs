@@ -17,7 +17,7 @@ use crate::settings::RabbitMq;
 
 /// Changes that wait to be told; one more is dropped by who brings it.
 const MAILBOX: usize = 1_024;
-/// How long handing one event to the broker may take.
+/// The deadline for publishing one event.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Publishes `user.connected` and `user.disconnected`, one after another. What the broker does not

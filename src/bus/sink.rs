@@ -27,7 +27,7 @@ use crate::settings::RabbitMq;
 
 /// The name of this sink, under which its progress is stored.
 pub const SINK: &str = "rabbitmq";
-/// Whether the broker returns what has no queue.
+/// True if the broker returns messages without a queue.
 const MANDATORY: bool = true;
 
 /// Publishes to the exchange and to each event queue; each is an endpoint.
@@ -49,7 +49,7 @@ struct Publish {
 /// The broker's answer for each destination that lacked an event.
 type Answers = Vec<(usize, Result<Confirmation, PublishError>)>;
 
-/// Why there is no answer.
+/// Reasons for a missing confirmation.
 #[derive(Debug)]
 enum PublishError {
     /// It may be taken yet, and is published again all the same.

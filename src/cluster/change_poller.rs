@@ -38,7 +38,7 @@ pub struct ChangePoller {
     made: Vec<ChatId>,
     /// The end of each room's log at the last poll.
     heads: HashMap<ChatId, Seq>,
-    /// What watchers were reported, within the overlap.
+    /// Ends of logs that were reported to watchers, within the overlap.
     reported: HashMap<ChatId, Seq>,
     polls: u64,
 }

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::domain::NodeId;
 
-/// A node that was silent for so long, while it could be last_seen, is gone.
+/// A node that was silent for so long, while it could be heard, is gone.
 const SILENT: Duration = Duration::from_secs(7);
 /// The time that peers have to answer a first heartbeat.
 const ANSWER: Duration = Duration::from_millis(500);
 /// Peers that are remembered, whatever arrives.
 const MAX_PEERS: usize = 1_024;
 
-/// The other nodes that were last_seen lately.
+/// The other nodes that were heard lately.
 #[derive(Debug)]
 pub struct Peers {
     /// The last heartbeat or message of each.
@@ -47,7 +47,7 @@ impl Peers {
         self.last_seen.contains_key(&node)
     }
 
-    /// Each peer, and `true` if it was last_seen on the present connection.
+    /// Each peer, and `true` if it was heard on the present connection.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, bool)> {
         self.last_seen.iter().map(|(node, last_seen)| (*node, *last_seen >= self.since))
     }

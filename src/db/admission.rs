@@ -18,7 +18,7 @@ use crate::domain::{
     UserId, access,
 };
 
-/// How many of a user's chats are told of.
+/// A user's chats that are returned with them.
 const CHATS: i64 = 100;
 
 /// A user who was let in, or who is blocked.
@@ -32,20 +32,20 @@ pub struct Admission {
     pub created_chat: Option<Chat>,
 }
 
-/// What is known of a user, as tokens and services said it.
+/// The stored claims of a user, from tokens and services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredClaims {
     pub role: Role,
     pub nickname: Option<String>,
     pub email: Option<String>,
-    /// When the newest token or news was issued, in seconds; nothing before the first that said so.
+    /// Issue time of the newest token or update, in seconds; `None` before the first that had one.
     pub at: Option<i64>,
-    /// When a service set the role, in seconds.
+    /// Time at which a service set the role, in seconds.
     pub role_set_at: Option<i64>,
 }
 
 impl StoredClaims {
-    /// What is known of somebody who has not been here.
+    /// Claims of an unknown user.
     fn unknown() -> Self {
         Self { role: Role::Customer, nickname: None, email: None, at: None, role_set_at: None }
     }
@@ -85,7 +85,7 @@ impl StoredClaims {
     }
 }
 
-/// Who is meant: the issuer, and the subject there.
+/// A user's key: the issuer, and the subject there.
 pub type Name = (String, String);
 
 fn name(identity: &Identity) -> Name {
@@ -100,8 +100,8 @@ struct KnownUser {
 }
 
 impl KnownUser {
-    /// Whether nothing is to be written for this token's bearer. A service never signs in, so no
-    /// token says anything of one.
+    /// True if this token changes nothing. A service never signs in, so a token changes nothing of
+    /// one.
     fn is_up_to_date(&self, identity: &Identity, horizon: i64) -> bool {
         if self.row.blocked || self.row.role.is_service() {
             return true;
@@ -212,7 +212,7 @@ impl Store {
         })
     }
 
-    /// Who of the bearers has been here.
+    /// The stored users among the bearers.
     async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, KnownUser>, StoreError> {
         let names: BTreeSet<Name> = identities.iter().map(name).collect();
         let (rows, chats): (Vec<UserRow>, Vec<OwnChatRow>) = read!(self, |connection| {
@@ -360,7 +360,7 @@ impl Store {
     }
 }
 
-/// What the tokens change of these users, who take it over; and what of it others must know.
+/// The claims that tokens change of these users, and the changes that live sessions must learn of.
 fn changes(
     rows: &mut [UserRow],
     identities: &[Identity],
@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    /// What a stored claim comes to by a token.
+    /// Applies a token to stored claims.
     fn after(
         at: Option<i64>,
         set: Option<i64>,

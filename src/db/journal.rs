@@ -1,4 +1,4 @@
-//! What the nodes of a deployment learn from the database: it is the truth, also without a bus.
+//! Change journal: how nodes learn of each other's changes, with or without a bus.
 
 use diesel::{ExpressionMethods, QueryDsl};
 
@@ -48,7 +48,7 @@ impl Store {
         read!(self, |connection| { run!(dialect::moved(connection, &known)) })
     }
 
-    /// What was written down at `since` or later, by the database's clock, the oldest first.
+    /// Entries at `since` or later, by the database's clock, the oldest first.
     pub async fn journal(
         &self,
         since: Timestamp,

@@ -46,20 +46,20 @@ use crate::domain::{ChatId, Timestamp};
 use backend::{Backend, read};
 use outbox::Outbox;
 
-/// Where the database is, and how to connect.
+/// Address of the database, and limits of its connections.
 #[derive(Clone)]
 pub struct Config {
     /// `sqlite://path/to/file`, or `postgres://user:password@host:port/database?sslmode=…`.
     pub url: String,
-    /// How many connections read at the same time.
+    /// Number of connections that read.
     pub pool_size: usize,
-    /// How long a query waits for a connection before it is `Unavailable`.
+    /// Time that a query waits for a connection before it is `Unavailable`.
     pub acquire_timeout: Duration,
     /// The only certificates that may vouch for the server; without it, those of the system.
     pub ca_file: Option<PathBuf>,
     /// The sinks of the outbox, by name. Without any, no events are written.
     pub sinks: Vec<String>,
-    /// Whether an SQLite file that does not exist is made.
+    /// True if a missing SQLite file is created.
     pub create: bool,
 }
 
@@ -68,7 +68,7 @@ pub struct Config {
 pub struct Store {
     backend: Backend,
     outbox: Outbox,
-    /// How far ahead of this clock a token's time may be.
+    /// Tolerance for token times ahead of this clock.
     leeway: Duration,
 }
 
@@ -126,8 +126,8 @@ impl Store {
         matches!(self.backend, Backend::Postgres(_))
     }
 
-    /// Whether the database answers as requests need it: by the same connections, to a statement
-    /// that is prepared, of a table.
+    /// Checks that the database answers as requests need it: over the same connections, with a
+    /// prepared statement on a table.
     pub async fn ping(&self) -> Result<(), StoreError> {
         use schema::chats;
 
@@ -153,7 +153,7 @@ pub fn check(config: &Config) -> Result<Option<String>, StoreError> {
     }
 }
 
-/// What a URL names.
+/// The kinds of database URLs.
 enum UrlKind<'a> {
     Sqlite(&'a str),
     Postgres,

@@ -38,7 +38,7 @@ pub type Inserted = (MessageId, Option<String>);
 pub struct Snapshot<'a> {
     /// The last `seq` of each chat that exists.
     pub heads: BTreeMap<ChatId, Seq>,
-    /// When each of them was last written to.
+    /// Time of the last write to each of them.
     pub times: BTreeMap<ChatId, Timestamp>,
     /// The messages that are known already.
     pub found: HashMap<Key<'a>, Found>,
@@ -59,7 +59,7 @@ pub struct Plan<'a> {
     pub rows: Vec<(&'a Draft, Seq)>,
     /// The last `seq` of each chat, with the new messages.
     pub heads: BTreeMap<ChatId, Seq>,
-    /// How far readers have read, where this batch says something of it.
+    /// Read marks that this batch raises.
     pub marks: BTreeMap<(ChatId, UserId), Seq>,
     /// Those of them that were asked for, and are not where the reader's own message stands anyway:
     /// news, where they go beyond what is stored.
@@ -222,7 +222,7 @@ impl<'a> Plan<'a> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq)).collect()
     }
 
-    /// Where the rows will stand, to know them again.
+    /// The places of new rows, to recognise them after an unknown commit.
     pub fn remember(&self) -> impl Iterator<Item = (ChatId, Seq, Timestamp)> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.at(draft.chat_id)))
     }

@@ -1,4 +1,4 @@
-//! How the domain's types are stored: one way for both databases.
+//! SQL types of the domain's values: one mapping for both databases.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};

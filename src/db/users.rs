@@ -20,7 +20,7 @@ diesel::define_sql_function! {
     fn lower<T: diesel::sql_types::SqlType + diesel::sql_types::SingleValue>(text: T) -> T;
 }
 
-/// Which users are meant.
+/// The users of a list.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
     /// A part of the nickname, the address or the subject, in any case: Unicode's lower case, of no
@@ -160,7 +160,7 @@ impl Store {
     /// known one stays. A user who is known already costs one read.
     ///
     /// # Errors
-    /// `Internal` where the role is no service's.
+    /// `Internal` for a role that is not a service's.
     pub async fn service_user(
         &self,
         role: Role,

@@ -9,7 +9,7 @@ use super::plan::Committed;
 use super::write_op::{Refusal, Write, Written};
 use super::{Store, StoreError, postgres, sqlite};
 
-/// How long a batch that fails is split on, before what is left of it is given up.
+/// Time for which a failing batch is split before the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Counts of faults that were dealt with, since they were last taken.
@@ -118,7 +118,7 @@ impl Writer {
         written
     }
 
-    /// Whether the connection was there when it was last used. A write reconnects by itself.
+    /// True if the connection worked at its last use. A write reconnects by itself.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         match &self.connection {

@@ -47,7 +47,7 @@ impl Seq {
         Seq(self.0.saturating_add(1))
     }
 
-    /// How many messages lie after `self`, up to and including `end`; 0 where `end` is not above.
+    /// Number of messages after `self`, up to and including `end`; 0 if `end` is not above.
     #[must_use]
     pub fn until(self, end: Seq) -> i64 {
         end.0.saturating_sub(self.0).max(0)

@@ -1,4 +1,4 @@
-//! What was lately seen, so that the same thing twice counts once.
+//! Bounded set of recent values, to recognise repeats.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;

@@ -21,7 +21,7 @@ impl ListRequest {
     /// Reads `limit`, `order` and `after` for the list under `path`.
     ///
     /// # Errors
-    /// As [`protocol::PageRequest::new`], or a `limit` that is no number.
+    /// As [`protocol::PageRequest::new`], or a `limit` that is not a number.
     pub fn from_query(
         query: &Query,
         path: String,
@@ -59,7 +59,7 @@ impl ListRequest {
         self.list.order()
     }
 
-    /// How many rows to read.
+    /// Number of rows to read.
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.list.rows()

@@ -1,4 +1,4 @@
-//! Lists that are read page by page: what may be asked of each, and the envelope of a page.
+//! Page requests of lists, and the envelope of a page.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::cursor::{self, Key};
 /// The most rows of one page.
 pub const LIMIT_MAX: i64 = 100;
 
-/// Which end of a list comes first.
+/// The direction of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Asc,
@@ -25,7 +25,7 @@ impl Order {
     }
 }
 
-/// How a page is asked for; what is missing is as the list usually has it.
+/// Parameters of a page as they were sent; the list has a default for missing ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageQuery<'a> {
     pub limit: Option<i64>,
@@ -39,7 +39,7 @@ pub struct PageRequest {
     limit: i64,
     order: Order,
     after: Option<String>,
-    /// What a cursor belongs to: the list, its order, and the filters that say what is in it.
+    /// The cursor's scope: the list, its order, and its filters.
     scope: String,
 }
 
@@ -87,7 +87,7 @@ impl PageRequest {
         self.limit
     }
 
-    /// How many rows to read: one more than are shown tells whether this page is the last.
+    /// Number of rows to read: one more than are shown, to recognise the last page.
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.limit + 1
@@ -128,7 +128,7 @@ pub struct Page<V> {
     pub count: usize,
 }
 
-/// How the next page is asked for; nothing on the last one.
+/// Cursor of the next page; empty on the last one.
 #[derive(Debug, Serialize)]
 pub struct Cursor {
     pub after: Option<String>,

@@ -1,4 +1,4 @@
-//! Whether the values make sense, each alone and together.
+//! Validation of settings, each alone and together.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ const QUEUE_BYTES: usize = 200;
 pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
 
 impl Settings {
-    /// What is strange but works, as log lines.
+    /// Log lines on settings that are unusual but valid.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -45,8 +45,8 @@ impl Settings {
         warnings
     }
 
-    /// Whether there is something to check tokens with. Not part of loading, so that migrations
-    /// need no key.
+    /// Checks that a key for tokens is configured. Not part of loading, so that migrations need no
+    /// key.
     ///
     /// # Errors
     /// On PostgreSQL, where several nodes must share a key and so none can be made up, a sentence

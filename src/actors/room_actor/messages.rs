@@ -1,4 +1,4 @@
-//! What a room is made with, and what may be sent to it.
+//! Messages of a room, and its configuration.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::domain::{Author, ChatId, Draft, Message, Origin, Seq, SessionId, Timi
 use crate::metrics::Metrics;
 use crate::session::{MarkOutcome, PostOutcome, Purpose};
 
-/// What a room is made with.
+/// Configuration of a room.
 pub struct RoomParts {
     pub chat: ChatId,
     pub generation: u64,
@@ -22,7 +22,7 @@ pub struct RoomParts {
     pub node: Arc<RoomNode>,
 }
 
-/// What all rooms of a node have in common: one of each for all of them.
+/// The handles that all rooms of a node share.
 pub struct RoomNode {
     pub reader: Addr<PageReader>,
     pub chat_server: Addr<ChatServer>,
@@ -45,7 +45,7 @@ pub struct RoomLimits {
 pub struct Attach {
     pub session: SessionHandle,
     pub after: Option<Seq>,
-    /// Where the database said that the log ends: further than this room has heard, perhaps.
+    /// The end of the log by the database, which may be ahead of this room.
     pub known: Seq,
     pub purpose: Purpose,
 }

@@ -186,7 +186,7 @@ const MOST_RECV: usize = 1 << 20;
 /// Reads the data of a service's `recv`: which session it is for, and what that is sent.
 ///
 /// # Errors
-/// What is missing or wrong, in a sentence.
+/// A sentence that names the missing or wrong field.
 pub fn answer(data: &RawValue) -> Result<(SessionId, Frame), String> {
     let bytes = data.get().len();
     if bytes > MOST_RECV {

@@ -25,7 +25,7 @@ use crate::protocol::{ApiError, Code};
 use crate::retry::LogOnce;
 use crate::settings::{RabbitMq, RouteKind};
 
-/// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
+/// RabbitMQ's pseudo-queue for replies: they arrive on the channel that asked.
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Bytes of a service's answer; a larger one is `too_large`.
 const MOST_ANSWER: usize = 1 << 20;
@@ -33,7 +33,7 @@ const MOST_ANSWER: usize = 1 << 20;
 const MOST_MESSAGE: usize = 500;
 /// Events that are published before their confirmations are waited for.
 const MOST_TOGETHER: usize = 256;
-/// How long a request keeps its slot when its session has gone.
+/// Time for which a request keeps its slot after its session has ended.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Carries events to one queue, in their order.
@@ -53,9 +53,9 @@ struct Open {
     /// Events behind the wave; each waits equally long, so the first ends first.
     unsent: VecDeque<QueuedForward>,
     wave: ConfirmBatch,
-    /// When the wave must have been confirmed.
+    /// Deadline of the batch's confirmations.
     wave_ends: Instant,
-    /// What was published, by ids.
+    /// Published forwards, by id.
     waiting: HashMap<String, Waiting>,
     /// In order, as above.
     deadlines: VecDeque<(Instant, String)>,

@@ -1,7 +1,7 @@
 //! Queue consumer: takes messages of other services, and acknowledges them once they are done.
 //!
-//! What publishes here, answers and dead letters, goes over the other connection: the broker must be
-//! able to hold that up without holding up acknowledgements.
+//! Replies and dead letters are published on the other connection: the broker must be able to block
+//! publishing without blocking acknowledgements.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -34,7 +34,7 @@ use crate::retry::LogOnce;
 const AGAIN: Duration = Duration::from_secs(1);
 /// Before the name of a queue that one node reads: the queue that only its reader has.
 const LOCK: &str = "frontdesk.reads.";
-/// How long the broker may take to close a channel.
+/// The broker's deadline for closing a channel.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before a message goes back that could not become a dead letter.
 const REQUEUE_PAUSE: Duration = Duration::from_secs(1);

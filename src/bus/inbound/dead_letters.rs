@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::amqp::PERSISTENT;
 use crate::bus::BusContext;
 
-/// Why it is there, and from where it came.
+/// Headers that name the reason and the original queue.
 const REASON: &str = "x-frontdesk-reason";
 const QUEUE: &str = "x-frontdesk-queue";
 /// The longest reason, in characters: it may quote what was sent.
@@ -62,7 +62,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// `false` where there is no such queue. On a channel of its own, which a refusal would close.
+    /// `false` if the queue is missing. Uses a channel of its own, which a refusal closes.
     async fn publish(&self, body: &[u8], properties: BasicProperties) -> anyhow::Result<bool> {
         let channel = self.context.broker.try_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -115,7 +115,7 @@ fn marked(properties: &BasicProperties, queue: &str, reason: &str) -> BasicPrope
     marked
 }
 
-/// How many bytes headers have on the wire, or a few more.
+/// Size of headers on the wire in bytes, rounded up.
 fn size(headers: &FieldTable) -> usize {
     headers.inner().iter().map(|(name, value)| 1 + name.as_str().len() + value_size(value)).sum()
 }

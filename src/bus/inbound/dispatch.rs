@@ -17,7 +17,7 @@ use crate::retry::Backoff;
 
 /// The longest answer, in bytes: well below what a broker takes, which would close the channel.
 const MOST_REPLY: usize = 8 * 1024 * 1024;
-/// The answer to an event that was sent as a request, as NestJS has it: there is no value.
+/// NestJS's answer to an event that was sent as a request: no value.
 const DISPOSED: &[u8] = br#"{"isDisposed":true}"#;
 
 /// Dispatches messages of one queue, and does what they ask for.
@@ -84,7 +84,7 @@ impl Outcome {
         Self { reply: written(packet::refusal(&failed)), disposition }
     }
 
-    /// Of a message that is no packet.
+    /// The disposition of a message that is not a packet.
     #[must_use]
     pub fn unreadable(unreadable: &Unreadable) -> Self {
         Self::silent(Disposition::Poison(unreadable.to_string()))
@@ -104,7 +104,7 @@ impl Dispatch {
     /// Parses a message, and finds its handler.
     ///
     /// # Errors
-    /// It is no packet.
+    /// Not a packet.
     pub fn read(&self, delivery: &Delivery) -> Result<(Packet, Inbound), Unreadable> {
         let packet = Packet::read(&delivery.data)?;
         let inbound = Inbound::find(&packet.pattern, self.accepts_user_events);

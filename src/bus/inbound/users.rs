@@ -17,15 +17,15 @@ use crate::protocol::{ApiError, Text, parse_data, storable};
 use crate::retry::{Backoff, LogOnce};
 use crate::settings::RabbitMq;
 
-/// How long a failure of the database may pass by itself, before the event counts as its cause: a
-/// database in trouble must not send every event to the dead letters.
+/// Time for which a failed event is retried before the event itself counts as the cause: a database
+/// in trouble must not send every event to the dead letters.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a repeat is known as one, and how often what is older is forgotten.
+/// Time for which repeats are recognised, and pause between two prunings.
 const KNOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-/// What can be told of a user.
+/// Events of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserEvent {
     Created,

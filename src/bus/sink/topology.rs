@@ -39,7 +39,7 @@ impl RabbitMqSink {
         }
     }
 
-    /// Why events may wait while another has the lock.
+    /// The log's explanation while another holds the lock.
     pub(super) fn lock_is_elsewhere(&self) -> String {
         let name = self.settings.prefixed(LOCK).unwrap_or_default();
         format!(

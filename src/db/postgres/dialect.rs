@@ -84,7 +84,7 @@ pub async fn moved(
     Moved { ids: &ids, seqs: &seqs }.load(connection).await
 }
 
-/// What each range holds, at most `limit` messages and `bytes` of bodies of each.
+/// Messages of each range, at most `limit` and `bytes` of bodies of each.
 pub async fn ranges(
     connection: &mut AsyncPgConnection,
     ranges: &[Range],

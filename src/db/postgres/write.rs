@@ -31,9 +31,9 @@ use crate::domain::{
     ChatId, Draft, MessageId, MessageKind, OutboxEventKind, Receipt, Role, Seq, Timestamp, UserId,
 };
 
-/// How long a write waits for a connection before it answers that there is none.
+/// Time that a write waits for a connection before it fails.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the outcome of a COMMIT is searched for.
+/// Time for which the outcome of a COMMIT is searched for.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two tries to find it out.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
 /// One executor's connection, open or lost.
 pub struct WriterConnection {
     server: Arc<Server>,
-    /// Whether what is written is news to somebody.
+    /// True if events are written to the outbox.
     outbox_enabled: bool,
     /// Taken out while a transaction runs: one that was cancelled half-way is not used again.
     connection: Option<AsyncPgConnection>,
@@ -55,11 +55,11 @@ pub struct WriterConnection {
 enum Failure<'a> {
     /// Rolled back, and the connection is good.
     Refused(Error),
-    /// There is no connection, and COMMIT was not sent: nothing is stored.
+    /// No connection, and COMMIT was not sent: nothing is stored.
     Lost(String),
     /// The same, as the connection had lost its statements: another one has them.
     Stale(String),
-    /// There is no connection any more, and COMMIT was sent.
+    /// No connection any more, and COMMIT was sent.
     Unknown(Plan<'a>, String),
 }
 
@@ -210,14 +210,14 @@ async fn connect(server: &Server, outbox_enabled: bool) -> Result<AsyncPgConnect
     Ok(connection)
 }
 
-/// What a transaction has come to before its COMMIT.
+/// Result of a transaction before its COMMIT.
 enum Work<'a> {
     /// Nothing is to be committed.
     Read(Committed),
     Commit(Box<Prepared<'a>>),
 }
 
-/// What went wrong, an error or a silence.
+/// The failure of a COMMIT or ROLLBACK: an error or a timeout.
 fn transaction_result(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), String> {
     match answer {
         Ok(Ok(())) => Ok(()),
@@ -275,7 +275,7 @@ async fn look<'a>(
     let heads = unless(asked.is_empty(), heads.load::<(ChatId, Seq)>(&mut fourth));
     let ((), locked, found, heads) = try_join4(begin, lock, find, heads).await?;
 
-    // Without a chat nothing is written, and there is no time to write it at.
+    // Without a chat nothing is written, and no time is needed.
     let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
     let found =
         found.into_iter().filter_map(|(n, id, seq, created_at, kind, content, nickname)| {
@@ -294,7 +294,7 @@ type FoundRow = (i64, MessageId, Seq, Timestamp, MessageKind, String, Option<Str
 
 type InsertedRow = (ChatId, Seq, MessageId, Option<String>);
 
-/// What the database gave the new messages, and where read marks stand now.
+/// Ids of the new messages, and the read marks now.
 type AppliedRows = (HashMap<(ChatId, Seq), Inserted>, HashMap<(ChatId, UserId), Seq>);
 
 /// The second flight: what is new.

@@ -16,7 +16,7 @@ use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
 use crate::domain::{ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
-/// How many ids go into one query: SQLite takes 32,766 values at most.
+/// Ids in one query: SQLite takes 32,766 values at most.
 const CHUNK: usize = 10_000;
 
 /// The clock of the one machine.
@@ -138,7 +138,7 @@ pub fn moved(
     Ok(moved)
 }
 
-/// What each range holds, at most `limit` messages and `bytes` of bodies of each.
+/// Messages of each range, at most `limit` and `bytes` of bodies of each.
 pub fn ranges(
     connection: &mut SqliteConnection,
     ranges: &[Range],

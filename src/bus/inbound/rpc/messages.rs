@@ -133,8 +133,8 @@ impl Author {
     }
 }
 
-/// `clientId` of a message that has none, made from its request's `id`: the `id` itself, or its hash
-/// where that is no valid `clientId`.
+/// `clientId` of a message without one, derived from its request's `id`: the `id` itself, or its
+/// hash if the `id` is not a valid `clientId`.
 fn client_id(id: &str) -> Option<ClientId> {
     let name = ClientId::parse(format!("rpc-{id}")).or_else(|_| {
         let hash: String = digest(&SHA256, id.as_bytes()).as_ref().iter().map(hex).collect();

@@ -93,7 +93,7 @@ impl RpcRequest<'_> {
     }
 }
 
-/// Where a command's parameters stand in its packet.
+/// Path of a command's parameters in its packet.
 const DATA: &str = "data";
 
 fn answer(view: &impl Serialize) -> Answer {
