@@ -36,7 +36,7 @@ build_nestjs() {
     nestjs=${CARGO_TARGET_DIR:-target}/nestjs
     npm_packages tests/nestjs "$nestjs"
     nestjs=$(realpath "$nestjs")
-    rm -rf "$nestjs/desk" && cp -r tests/nestjs/desk "$nestjs"
+    rm -rf "$nestjs/server" && cp -r tests/nestjs/server "$nestjs"
     local version
     for version in v10 v11 v12; do
         npm_packages "tests/nestjs/$version" "$nestjs/$version"
@@ -53,7 +53,7 @@ test_nestjs() {
         step "NestJS ${version#v}"
         NEST_VERSION=${version#v} NEST_SERVICE=$nestjs/$version/dist/main.js \
             RABBITMQ_URL=$FRONTDESK_TEST_RABBITMQ_URL TMPDIR=$folder \
-            node --test --test-force-exit --test-reporter=spec "$nestjs/desk/desk.test.mjs" || failed+=" $version"
+            node --test --test-force-exit --test-reporter=spec "$nestjs/server/server.test.mjs" || failed+=" $version"
     done
     [[ ! $failed ]] || die "tests beside NestJS failed:$failed"
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Hints, Outside, PageReader,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Hints, Integrations, PageReader,
     RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState};
@@ -31,7 +31,7 @@ use crate::settings::Settings;
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
 
-/// How the storage is reached, as the settings say.
+/// The storage's configuration, from the settings.
 #[must_use]
 pub fn database(settings: &Settings) -> db::Config {
     let database = &settings.database;
@@ -112,11 +112,11 @@ impl Application {
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let (commits, committed) = mpsc::channel(COMMITS);
         // Hints are for other nodes, and only the broker reaches them.
-        let outside = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
+        let integrations = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
         let parts =
-            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
+            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, integrations));
         let chat_server = parts.chat_server.clone();
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
@@ -294,9 +294,9 @@ fn parts(
     store: &Store,
     metrics: &Arc<Metrics>,
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
-    outside: Option<(Outside, mpsc::Sender<Hints>)>,
+    integrations: Option<(Integrations, mpsc::Sender<Hints>)>,
 ) -> AppParts {
-    let (outside, commits) = outside.unzip();
+    let (integrations, commits) = integrations.unzip();
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));
@@ -320,12 +320,12 @@ fn parts(
         },
         timings,
         sessions_per_user: limits.sessions_per_user,
-        presence: outside.as_ref().map(|outside| outside.presence.clone()),
+        presence: integrations.as_ref().map(|integrations| integrations.presence.clone()),
         commits,
     };
-    let routes = outside.as_ref().map(|outside| Routes {
-        by_event: Arc::clone(&outside.routes),
-        most_bytes: outside.most_bytes,
+    let routes = integrations.as_ref().map(|integrations| Routes {
+        by_event: Arc::clone(&integrations.routes),
+        most_bytes: integrations.most_bytes,
     });
     let chat_server = ChatServer::start_in_arbiter(control, move |_| ChatServer::new(parts));
     AppParts {
@@ -339,6 +339,6 @@ fn parts(
         timings,
         metrics: Arc::clone(metrics),
         unauthenticated: AtomicUsize::new(0),
-        integrations: outside,
+        integrations,
     }
 }

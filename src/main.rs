@@ -51,7 +51,7 @@ struct TokenArgs {
     nickname: Option<String>,
     #[arg(long)]
     email: Option<String>,
-    /// How long it is good for, as 90s, 15m or 1h
+    /// Lifetime, as 90s, 15m or 1h
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     ttl: Duration,
 }
@@ -201,7 +201,7 @@ fn warn(settings: &Settings) {
     }
 }
 
-/// What to say for `bind`'s host in an address that a client on this machine can use.
+/// `bind`'s host in an address that a client on this machine can use.
 fn reachable_host(bind: &str) -> String {
     match bind.rsplit_once(':').map(|(host, _)| host) {
         None | Some("0.0.0.0" | "[::]") => "127.0.0.1".into(),
@@ -209,7 +209,7 @@ fn reachable_host(bind: &str) -> String {
     }
 }
 
-/// How this program was called, so that a command that is shown works when it is copied.
+/// The path this program was called by, so that commands in messages work when copied.
 fn this_program(config: Option<PathBuf>) -> String {
     let program = std::env::args_os().next().unwrap_or_else(|| "frontdesk".into());
     let program = program.to_string_lossy();

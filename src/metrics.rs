@@ -30,7 +30,7 @@ pub struct Ended {
     pub reason: &'static str,
 }
 
-/// What a connection to the broker is for.
+/// The use of a connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ConnectionUse {
     Publish,
@@ -53,7 +53,7 @@ pub struct Connected {
     pub to: ConnectionUse,
 }
 
-/// How another service's request ended.
+/// Outcome of another service's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum RpcOutcome {
     Answered,
@@ -69,7 +69,7 @@ pub struct Rpc {
     pub outcome: RpcOutcome,
 }
 
-/// What became of another service's word on one of its users.
+/// Outcome of another service's user event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum UserOutcome {
     Applied,
@@ -82,7 +82,7 @@ pub struct UserEvent {
     pub outcome: UserOutcome,
 }
 
-/// What became of a client's event for another service.
+/// Outcome of a client's event for another service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ForwardOutcome {
     /// An event, and the broker has it.
@@ -104,7 +104,7 @@ pub struct GatewayForward {
     pub outcome: ForwardOutcome,
 }
 
-/// What became of a service's answer to a session.
+/// Outcome of a service's answer to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum AnswerOutcome {
     Delivered,
@@ -119,7 +119,7 @@ pub struct GatewayAnswer {
     pub outcome: AnswerOutcome,
 }
 
-/// Declares [`Metrics`]: a line is a field, its type (and its value, where that is no default), and
+/// Declares [`Metrics`]: a line is a field, its type (and its value, unless it is the default), and
 /// its help text. The field's name is the metric's, and their order that of `/metrics`.
 macro_rules! metrics {
     ($($name:ident: $type:ty $(= $value:expr)?, $help:literal;)+) => {
@@ -216,7 +216,7 @@ impl Metrics {
         text
     }
 
-    /// Whether there is a connection to the broker, to publish or to consume: 1 or 0.
+    /// The connection to the broker, to publish or to consume: 1 or 0.
     #[must_use]
     pub fn connected(&self, to: ConnectionUse) -> Gauge {
         self.bus_connected.get_or_create_owned(&Connected { to })

@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 
 use crate::Bench;
-use crate::desk;
 use crate::event::{self, Page};
 use crate::http::Http;
 use crate::ledger::Verdict;
 use crate::report::{BOTH, DATABASE, Measure, Section, add_floor, figures};
+use crate::setup;
 use crate::stats::percentile;
 use crate::straight;
 use crate::target::Target;
@@ -65,7 +65,8 @@ pub async fn history(bench: &mut Bench) -> Result<()> {
         let database = engine.fresh("history").await?;
         let chat = {
             let server = bench.server(&database).await?;
-            let customer = desk::connect(server.address, "/ws", &token::customer("talker")).await?;
+            let customer =
+                setup::connect(server.address, "/ws", &token::customer("talker")).await?;
             customer.chats.first().context("a customer without a chat")?.id
         };
         database.grow(total).await?;

@@ -37,7 +37,7 @@
 mod bare;
 mod connection;
 mod database;
-mod desk;
+mod setup;
 mod event;
 mod frame;
 mod history;

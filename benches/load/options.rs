@@ -96,7 +96,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The sizes are the same quick or not: a smaller desk would be another desk.
+    /// The sizes are the same quick or not: a smaller server would be another one.
     pub fn new(quick: bool) -> Self {
         let (runs, window) = if quick { (2, 1500) } else { (3, 4000) };
         Self {

@@ -10,10 +10,10 @@ use tokio::time::sleep;
 
 use crate::Bench;
 use crate::database::Engine;
-use crate::desk;
 use crate::ledger::Verdict;
 use crate::process::Usage;
 use crate::report::{Figure, Section, figures};
+use crate::setup;
 use crate::support::{MESSAGES, STEADY, verify};
 use crate::target::Target;
 use crate::traffic::Window;
@@ -26,7 +26,7 @@ const KEPT: i32 = 10_000;
 /// How long the last event may take.
 const DRAINED: Duration = Duration::from_secs(180);
 
-/// One desk's windows, and what it took until nothing was left to be told.
+/// One server's windows, and what it took until nothing was left to be told.
 struct Run {
     windows: Vec<Window>,
     verdict: Verdict,
@@ -83,7 +83,7 @@ fn whole(name: &'static str, run: &Run, off: &Run, us: fn(Usage, f64) -> f64) ->
 async fn run(bench: &Bench, engine: &Engine, name: &str, settings: &[(&str, &str)]) -> Result<Run> {
     let database = engine.fresh(name).await?;
     let server = Target::server_with(&bench.program, &database, bench.folder(), settings).await?;
-    let traffic = desk::support(&server, bench.plan.chats).await?;
+    let traffic = setup::support(&server, bench.plan.chats).await?;
     let (before, stored) = (server.usage()?, server.metric("messages_stored_total").await?);
     let windows = traffic.measure(STEADY, &server, &bench.plan).await?;
     let messages = server.metric("messages_stored_total").await? - stored;

@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::Bench;
 use crate::connection::Connection;
-use crate::desk;
 use crate::ledger::Verdict;
 use crate::report::{DATABASE, Measure, Section, figures};
+use crate::setup;
 use crate::target::Target;
 use crate::token;
 
@@ -58,8 +58,8 @@ pub async fn resume(bench: &mut Bench) -> Result<()> {
     for engine in bench.engines.clone() {
         let database = engine.fresh("resume").await?;
         let server = bench.server(&database).await?;
-        let tokens = desk::customers("sleeper", count);
-        let sessions = desk::connect_all(server.address, "/ws", &tokens).await?;
+        let tokens = setup::customers("sleeper", count);
+        let sessions = setup::connect_all(server.address, "/ws", &tokens).await?;
         let chats: Vec<i64> = sessions
             .iter()
             .map(|session| Ok(session.chats.first().context("a customer without a chat")?.id))
@@ -87,7 +87,7 @@ pub async fn resume(bench: &mut Bench) -> Result<()> {
 async fn write(address: SocketAddr, chats: &[i64]) -> Result<()> {
     let writers = (0..WRITERS).map(|writer| async move {
         let token = token::admin(&format!("writer-{writer}"));
-        let mut admin = desk::connect(address, "/ws", &token).await?.connection;
+        let mut admin = setup::connect(address, "/ws", &token).await?.connection;
         let sender = admin.sender();
         let mut outstanding = 0;
         for number in 1..=MISSED {
@@ -158,7 +158,7 @@ async fn come_back(
 ) -> Result<(Connection, Vec<String>)> {
     let mut connection = {
         let _place = door.acquire().await?;
-        desk::connect(address, path, token).await?.connection
+        setup::connect(address, path, token).await?.connection
     };
     let mut faults = Vec::new();
     for due in 1..=MISSED {

@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::bare::Fault;
-use crate::desk;
 use crate::ledger::Ledger;
 use crate::options::Plan;
+use crate::setup;
 use crate::target::Target;
 use crate::traffic::Pace;
 
@@ -45,7 +45,7 @@ async fn converse(folder: &Path, query: &str, pace: Pace) -> Result<Ledger> {
         ..Plan::new(true)
     };
     let bare = &Target::bare(folder).await?;
-    let traffic = desk::bare_rooms(bare, 20, 3, query).await?;
+    let traffic = setup::bare_rooms(bare, 20, 3, query).await?;
     traffic.measure(pace, bare, &plan).await?;
     Ok(traffic.close())
 }

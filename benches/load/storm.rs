@@ -6,9 +6,9 @@ use anyhow::Result;
 use tokio::time::sleep;
 
 use crate::Bench;
-use crate::desk;
 use crate::ledger::Verdict;
 use crate::report::{DATABASE, Measure, Section, figures};
+use crate::setup;
 use crate::target::Target;
 
 /// Until a server has noticed who left, and its memory is what it keeps.
@@ -61,7 +61,7 @@ pub async fn storm(bench: &mut Bench) -> Result<()> {
 async fn storms(target: &Target, bench: &Bench) -> Result<(Vec<Storm>, Vec<Storm>)> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for run in 0..bench.plan.runs {
-        let tokens = desk::customers(&format!("storm-{run}"), bench.plan.connections);
+        let tokens = setup::customers(&format!("storm-{run}"), bench.plan.connections);
         new.push(rage(target, &tokens).await?);
         known.push(rage(target, &tokens).await?);
     }
@@ -72,7 +72,7 @@ async fn storms(target: &Target, bench: &Bench) -> Result<(Vec<Storm>, Vec<Storm
 async fn rage(target: &Target, tokens: &[String]) -> Result<Storm> {
     let count = tokens.len() as f64;
     let (memory, before, start) = (target.resident()?, target.usage()?, Instant::now());
-    let sessions = desk::connect_all(target.address, "/ws", tokens).await?;
+    let sessions = setup::connect_all(target.address, "/ws", tokens).await?;
     let (usage, seconds) = (target.usage()? - before, start.elapsed().as_secs_f64());
     sleep(SETTLE).await;
     let memory = (target.resident()? - memory) / count;

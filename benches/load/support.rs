@@ -1,11 +1,11 @@
-//! Messages through the desk: support, group chats, and a desk that has grown.
+//! Messages through the server: support, group chats, and a database that has grown.
 
 use anyhow::Result;
 
 use crate::Bench;
-use crate::desk;
 use crate::ledger::Verdict;
 use crate::report::{BOTH, DATABASE, Figure, Measure, Section, add_floor, figures};
+use crate::setup;
 use crate::straight::{self, Straight};
 use crate::target::Target;
 use crate::traffic::{Pace, Traffic, Window};
@@ -21,7 +21,7 @@ const STEADY_TITLE: &str = "support, 64 in flight";
 pub async fn support(bench: &mut Bench) -> Result<()> {
     let (bare_busy, bare_steady) = {
         let bare = Target::bare(bench.folder()).await?;
-        let traffic = desk::bare_rooms(&bare, bench.plan.chats, 2, "").await?;
+        let traffic = setup::bare_rooms(&bare, bench.plan.chats, 2, "").await?;
         (
             traffic.measure(BUSY, &bare, &bench.plan).await?,
             traffic.measure(STEADY, &bare, &bench.plan).await?,
@@ -30,7 +30,7 @@ pub async fn support(bench: &mut Bench) -> Result<()> {
     for engine in bench.engines.clone() {
         let database = engine.fresh("support").await?;
         let server = bench.server(&database).await?;
-        let traffic = desk::support(&server, bench.plan.chats).await?;
+        let traffic = setup::support(&server, bench.plan.chats).await?;
         let (busy, busy_rows) = measure(&traffic, BUSY, &server, bench).await?;
         let memory = server.resident()?;
         let (steady, steady_rows) = measure(&traffic, STEADY, &server, bench).await?;
@@ -59,7 +59,7 @@ pub async fn support(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The same desk at the steady pace, with a million messages stored, beside the empty one.
+/// The same server at the steady pace, with a million messages stored, beside the empty one.
 pub async fn growth(bench: &mut Bench) -> Result<()> {
     if bench.engines.iter().any(|engine| bench.report.find(STEADY_TITLE, engine.name()).is_none()) {
         support(bench).await?;
@@ -67,13 +67,13 @@ pub async fn growth(bench: &mut Bench) -> Result<()> {
     for engine in bench.engines.clone() {
         let database = engine.fresh("growth").await?;
         {
-            // The desk itself makes the chats; only what was said in them is made up.
+            // The server itself makes the chats; only what was said in them is made up.
             let server = bench.server(&database).await?;
-            desk::support(&server, bench.plan.chats).await?;
+            setup::support(&server, bench.plan.chats).await?;
         }
         database.grow(bench.plan.stored / bench.plan.chats).await?;
         let server = bench.server(&database).await?;
-        let traffic = desk::support(&server, bench.plan.chats).await?;
+        let traffic = setup::support(&server, bench.plan.chats).await?;
         let (windows, _) = measure(&traffic, STEADY, &server, bench).await?;
         let memory = server.resident()?;
         let verified = verify(&traffic, &server).await?;
@@ -101,12 +101,12 @@ pub async fn fan_out(bench: &mut Bench) -> Result<()> {
     for size in bench.plan.groups {
         let floor = {
             let bare = Target::bare(bench.folder()).await?;
-            desk::bare_rooms(&bare, 1, size, "").await?.measure(CROWD, &bare, &bench.plan).await?
+            setup::bare_rooms(&bare, 1, size, "").await?.measure(CROWD, &bare, &bench.plan).await?
         };
         for engine in bench.engines.clone() {
             let database = engine.fresh(&format!("group_{size}")).await?;
             let server = bench.server(&database).await?;
-            let traffic = desk::group(&server, size).await?;
+            let traffic = setup::group(&server, size).await?;
             let (windows, rows) = measure(&traffic, CROWD, &server, bench).await?;
             let mut figures = figures(&DELIVERIES, &windows, &floor);
             figures.push(Figure::new("rows a transaction", "", vec![rows]));
@@ -144,7 +144,7 @@ async fn measure(
 /// Closes the ledger and holds the stored history against it.
 pub async fn verify(traffic: &Traffic, server: &Target) -> Result<Verdict> {
     let mut ledger = traffic.close();
-    desk::compare_history(server, &mut ledger).await?;
+    setup::compare_history(server, &mut ledger).await?;
     Ok(ledger.verdict())
 }
 

@@ -12,8 +12,8 @@ use actix::prelude::*;
 #[cfg(feature = "faults")]
 pub use messages::CrashOf;
 pub use messages::{
-    AddWorker, Announce, ChatServerParts, Connect, Disconnect, EndAll, Interest, Interests, Join,
-    Learn, Leave, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged, Watch,
+    AddWorker, Announce, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll, FilterNew,
+    GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route, UserChanged, Watch, WatchState,
 };
 
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
@@ -21,7 +21,7 @@ use super::room_actor::{
     Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts, RoomReport, RoomState,
 };
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::{ChatId, ChatKind, Hub, Recent, Role, Seq, SessionId};
+use crate::domain::{ChatId, ChatKind, Hub, RecentSet, Role, Seq, SessionId};
 use crate::protocol::{Ending, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
 
@@ -34,12 +34,12 @@ pub struct ChatServer {
     parts: ChatServerParts,
     hub: Hub<SessionHandle, Addr<RoomActor>>,
     executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
-    /// What all rooms share; there once the actor has started.
+    /// The handles that all rooms share; `Some` once the actor has started.
     node: Option<Arc<RoomNode>>,
     workers: Vec<ArbiterHandle>,
-    announced: Recent<ChatId>,
+    announced: RecentSet<ChatId>,
     /// Those of which nobody is to be told again.
-    settled: Recent<ChatId>,
+    settled: RecentSet<ChatId>,
     /// The server stops: who comes now is sent away.
     ending: bool,
 }
@@ -47,7 +47,7 @@ pub struct ChatServer {
 impl ChatServer {
     #[must_use]
     pub fn new(parts: ChatServerParts) -> Self {
-        let announced = Recent::new(ANNOUNCED);
+        let announced = RecentSet::new(ANNOUNCED);
         Self {
             parts,
             hub: Hub::default(),
@@ -55,7 +55,7 @@ impl ChatServer {
             node: None,
             workers: Vec::new(),
             announced,
-            settled: Recent::new(ANNOUNCED),
+            settled: RecentSet::new(ANNOUNCED),
             ending: false,
         }
     }
@@ -176,7 +176,7 @@ impl ChatServer {
     }
 }
 
-/// Which of `count` a chat belongs to, always the same one.
+/// The index below `count` for a chat, always the same one.
 fn spread(chat: ChatId, count: usize) -> usize {
     usize::try_from(chat.0.unsigned_abs()).unwrap_or_default() % count.max(1)
 }
@@ -313,10 +313,10 @@ impl Handler<Announce> for ChatServer {
     }
 }
 
-impl Handler<Updated> for ChatServer {
+impl Handler<ChatUpdated> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Updated(chat): Updated, _: &mut Self::Context) {
+    fn handle(&mut self, ChatUpdated(chat): ChatUpdated, _: &mut Self::Context) {
         self.tell_watchers(&Shared::new(SharedEvent::ChatUpdated(chat)), |_| true);
     }
 }
@@ -359,23 +359,19 @@ impl Handler<Hints> for ChatServer {
     }
 }
 
-impl Handler<Interests> for ChatServer {
-    type Result = MessageResult<Interests>;
+impl Handler<GetWatchState> for ChatServer {
+    type Result = MessageResult<GetWatchState>;
 
-    fn handle(&mut self, _: Interests, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: GetWatchState, _: &mut Self::Context) -> Self::Result {
         let rooms = self.hub.rooms().map(|(chat, _)| chat).collect();
-        MessageResult(Interest { rooms, watched: self.hub.watchers().next().is_some() })
+        MessageResult(WatchState { rooms, watched: self.hub.watchers().next().is_some() })
     }
 }
 
-impl Handler<Unannounced> for ChatServer {
-    type Result = MessageResult<Unannounced>;
+impl Handler<FilterNew> for ChatServer {
+    type Result = MessageResult<FilterNew>;
 
-    fn handle(
-        &mut self,
-        Unannounced(mut chats): Unannounced,
-        _: &mut Self::Context,
-    ) -> Self::Result {
+    fn handle(&mut self, FilterNew(mut chats): FilterNew, _: &mut Self::Context) -> Self::Result {
         chats.retain(|chat| !self.settled.contains(chat));
         MessageResult(chats)
     }

@@ -43,7 +43,7 @@ impl WritePermits {
     }
 }
 
-/// How an executor is reached.
+/// Address and permits of an executor.
 #[derive(Clone)]
 pub struct ExecutorLink {
     pub addr: Addr<DbExecutor>,

@@ -1,4 +1,4 @@
-//! What a session hands on to other services, and what they and the desk say to sessions.
+//! Messages between sessions and other services.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ pub struct Forward {
     /// The fields of `data` as the client wrote them, `"a":1,"b":2`, without `metadata`.
     pub fields: String,
     /// Dropped, it answers `unavailable`.
-    pub asker: Asker,
+    pub responder: ForwardResponder,
 }
 
-/// What became of it: what the service answered, where it was asked; or why it was refused.
-pub type Forwarded = Result<Option<Box<RawValue>>, ApiError>;
+/// Outcome of a forward: the service's answer to a request, or the refusal.
+pub type ForwardResult = Result<Option<Box<RawValue>>, ApiError>;
 
 /// The session that waits for the answer to a forward. The answer is one of the things that wait for
 /// the session, and counted among them: a client that asks and does not read holds no more by that.
-pub struct Asker {
+pub struct ForwardResponder {
     answer: oneshot::Sender<Result<Option<ServiceAnswer>, ApiError>>,
     budget: Arc<Budget>,
 }
 
-impl Asker {
+impl ForwardResponder {
     /// The session's end of it is the receiver.
     #[must_use]
     pub fn new(
@@ -48,7 +48,7 @@ impl Asker {
     /// Answers; `false`, and `unavailable`, where the session does not keep up with its answers. One
     /// that has gone is not told.
     #[must_use]
-    pub fn answer(self, forwarded: Forwarded) -> bool {
+    pub fn answer(self, forwarded: ForwardResult) -> bool {
         let (answer, fits) = match forwarded.map(|value| value.map(|value| self.charge(value))) {
             Ok(Some(Some(answer))) => (Ok(Some(answer)), true),
             Ok(Some(None)) => (Err(ApiError::unavailable()), false),
@@ -64,7 +64,7 @@ impl Asker {
         Some(ServiceAnswer { value, permit })
     }
 
-    /// Whether nobody waits any more.
+    /// True if nobody waits any more.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.answer.is_closed()
@@ -73,7 +73,7 @@ impl Asker {
 
 /// The way to other services.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Integrations {
     /// By the client's name of the event.
     pub routes: Arc<HashMap<String, Arc<Route>>>,
     /// Bytes of a client's `data`.
@@ -90,7 +90,7 @@ pub struct PresenceChanged {
     pub online: bool,
 }
 
-/// Whom a service speaks to.
+/// Receivers of a service's event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     Session(SessionId),
@@ -119,9 +119,11 @@ mod tests {
     #[test]
     fn an_answer_is_counted_until_it_is_dropped() {
         let budget = Budget::new(4, 10);
-        let ask = || Asker::new(Arc::clone(&budget));
+        let ask = || ForwardResponder::new(Arc::clone(&budget));
         let text = |text: &str| RawValue::from_string(format!("{text:?}")).map(Some);
-        let answered = |asker: Asker, said: &str| asker.answer(Ok(text(said).expect("JSON")));
+        let answered = |responder: ForwardResponder, said: &str| {
+            responder.answer(Ok(text(said).expect("JSON")))
+        };
         let [(first, read), (second, unread), (third, gone), (fourth, last), (fifth, refused)] =
             std::array::from_fn(|_| ask());
         assert!(answered(first, "12345678"));

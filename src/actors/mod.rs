@@ -5,7 +5,7 @@
 //! [`PageReader`] reads missed messages in batches · [`RoomDirectory`] caches rooms' addresses.
 
 mod batch_queue;
-mod caught;
+mod catch_panic;
 mod chat_server;
 mod db_executor;
 mod gateway;
@@ -18,13 +18,14 @@ mod user_admission;
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, Connect, Disconnect, EndAll, Interest,
-    Interests, Join, Learn, Leave, RoomIs, RoomRequest, Route, Unannounced, Updated, UserChanged,
-    Watch,
+    AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll,
+    FilterNew, GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route, UserChanged, Watch,
+    WatchState,
 };
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
-    Asker, Audience, Broadcast, Forward, Forwarded, IsHere, Outside, PresenceChanged,
+    Audience, Broadcast, Forward, ForwardResponder, ForwardResult, Integrations, IsHere,
+    PresenceChanged,
 };
 pub use page_reader::PageReader;
 pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::batch_queue::BatchQueue;
-use super::caught::caught;
+use super::catch_panic::catch_panic;
 use crate::db::{Range, Store};
 use crate::domain::{self, Seq};
 use crate::metrics::{Metrics, Part};
@@ -58,7 +58,7 @@ impl PageReader {
         let store = self.store.clone();
         let ranges: Vec<Range> = run.iter().map(|read| read.range).collect();
         let read = async move { store.ranges(ranges, PAGE_MESSAGES, PAGE_BYTES).await };
-        let read = caught(read, Part::Reader, Arc::clone(&self.metrics));
+        let read = catch_panic(read, Part::Reader, Arc::clone(&self.metrics));
         ctx.spawn(read.into_actor(self).map(move |pages, this, ctx| {
             let mut pages = match pages {
                 Ok(pages) => pages.into_iter(),

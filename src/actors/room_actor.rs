@@ -42,7 +42,7 @@ struct PendingPost {
     reply: Reply<PostOutcome>,
 }
 
-/// Who waits for a page.
+/// The requester of a page.
 #[derive(Default)]
 struct Readers {
     room: bool,
@@ -57,7 +57,7 @@ enum State {
         hint: Seq,
     },
     Open(Room<Posted>),
-    /// Whatever comes is sent on to the next room.
+    /// Retired: every message is forwarded to the next room.
     Retired,
 }
 
@@ -227,7 +227,7 @@ impl RoomActor {
     }
 }
 
-/// A read mark as the wire shows it, or why there is none.
+/// A read mark as the wire shows it, or the reason for a refusal.
 fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, ApiError> {
     match marked {
         Ok(Marked { read_seq, last_seq }) => {

@@ -26,8 +26,9 @@ pub struct RoomDirectory {
 pub struct ToRoom {
     pub chat: ChatId,
     pub request: RoomRequest,
-    /// Whether a remembered address will do. A post that finds its room retired is told so, and asks
-    /// again with `false`; a read mark is not told, and never trusts an address.
+    /// True if a remembered address will do. A post that finds its room retired is rejected with
+    /// that, and asks again with `false`; a read mark gets no rejection, and never trusts an
+    /// address.
     pub cached: bool,
 }
 
@@ -37,7 +38,7 @@ impl RoomDirectory {
         Self { chat_server, rooms: HashMap::new() }
     }
 
-    /// Sends a request to the room that is remembered, or gives it back where there is none.
+    /// Sends a request to the remembered room, or gives it back if none is remembered.
     fn send(&mut self, chat: ChatId, request: RoomRequest) -> Option<RoomRequest> {
         let Some(room) = self.rooms.get(&chat) else { return Some(request) };
         let left = request.send_to(room);

@@ -9,7 +9,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::batch_queue::BatchQueue;
-use super::caught::caught;
+use super::catch_panic::catch_panic;
 use crate::db::{Admission, Store, StoreError};
 use crate::domain::{Identity, SharedRateLimit, UserId};
 use crate::metrics::{Metrics, Part};
@@ -95,7 +95,7 @@ impl UserAdmission {
             run.into_iter().map(|AdmitUser { identity, reply }| (identity, reply)).unzip();
         let store = self.store.clone();
         let work = async move { store.admit(identities).await };
-        let work = caught(work, Part::Reception, Arc::clone(&self.metrics));
+        let work = catch_panic(work, Part::Reception, Arc::clone(&self.metrics));
         ctx.spawn(work.into_actor(self).map(move |admitted, this, ctx| {
             match admitted {
                 Ok(admissions) => {

@@ -23,9 +23,9 @@ use crate::metrics::{ConnectionUse, Metrics};
 use crate::retry::{Backoff, LogOnce};
 use crate::settings::RabbitMq;
 
-/// How long connecting may take.
+/// The deadline for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the connection's state is checked, should no event tell of its end.
+/// Pause between checks of the connection's state, should no event tell of its end.
 const LOOK: Duration = Duration::from_secs(1);
 /// The time that consumers have to stop before the connection closes.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
@@ -211,14 +211,14 @@ impl Broker {
         }
     }
 
-    /// Whether there is a connection now.
+    /// True if there is a connection now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.connection.borrow().is_some()
     }
 
-    /// Whether the broker is there and takes nothing for now, for want of memory or disk: what was
-    /// published waits.
+    /// True if the broker is connected and takes nothing for now, for want of memory or disk.
+    /// Published messages wait.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.0.blocked.load(Ordering::Relaxed)
@@ -250,7 +250,7 @@ impl Broker {
     /// As [`Broker::channel`], without waiting for a connection.
     ///
     /// # Errors
-    /// `Away` where there is none.
+    /// `Away` without a connection.
     pub async fn try_channel(&self) -> Result<Channel, BusError> {
         let connection = self.0.connection.borrow().clone();
         let connection = connection.ok_or(BusError::Away)?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Actor, AppState, chat_access};
 use crate::actors::{Post, Reply, RoomRequest, ToRoom};
 use crate::domain::{ChatId, PostResult, Receipt, access};
-use crate::protocol::{ApiError, Outgoing};
+use crate::protocol::{ApiError, NewMessage};
 use crate::session::PostOutcome;
 
-/// How often a request follows a room that has retired, before it is `unavailable`.
+/// Retired rooms that a request follows before it is `unavailable`.
 pub(super) const MOVES: usize = 3;
 
 /// A message that is in the log.
@@ -22,12 +22,12 @@ pub struct PostedMessage {
 /// Posts a message that comes over no session, and waits until it is in the log.
 ///
 /// # Errors
-/// `chat_not_found`, `forbidden`, `rate_limited`, and what [`ApiError::of_stored`] says.
+/// `chat_not_found`, `forbidden`, `rate_limited`, and what [`ApiError::from_post_result`] says.
 pub async fn post_message(
     app: &AppState,
     actor: Actor<'_>,
     chat: ChatId,
-    message: Outgoing,
+    message: NewMessage,
 ) -> Result<PostedMessage, ApiError> {
     let author = match actor {
         Actor::User(caller) => {
@@ -49,7 +49,7 @@ pub async fn post_message(
         match answer.await.map_err(|_| ApiError::unavailable())? {
             PostOutcome::Moved(moved) => draft = *moved,
             PostOutcome::Stored(stored) => {
-                if let Some(exception) = ApiError::of_stored(chat, &stored) {
+                if let Some(exception) = ApiError::from_post_result(chat, &stored) {
                     return Err(exception);
                 }
                 let (PostResult::New(receipt, _) | PostResult::Duplicate(receipt)) = stored else {

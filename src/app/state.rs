@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
 
-use crate::actors::{ChatServer, Outside, RoomDirectory, UserAdmission};
+use crate::actors::{ChatServer, Integrations, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
 use crate::domain::{NodeId, Timings};
@@ -16,7 +16,7 @@ use crate::settings::Limits;
 
 /// The handles that all threads share.
 pub struct AppParts {
-    /// Which node of the deployment this is.
+    /// This node's id.
     pub node: NodeId,
     pub store: Store,
     pub verifier: Verifier,
@@ -29,7 +29,7 @@ pub struct AppParts {
     /// Sockets that have shown no token yet.
     pub unauthenticated: AtomicUsize,
     /// Other services; `None` without a broker.
-    pub integrations: Option<Outside>,
+    pub integrations: Option<Integrations>,
 }
 
 /// The application as one thread uses it; cheap to clone.
@@ -95,7 +95,7 @@ impl AppState {
     }
 
     #[must_use]
-    pub fn integrations(&self) -> Option<&Outside> {
+    pub fn integrations(&self) -> Option<&Integrations> {
         self.0.parts.integrations.as_ref()
     }
 

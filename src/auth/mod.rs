@@ -19,8 +19,8 @@ pub use user::{AdmitError, AuthenticatedUser};
 
 use crate::settings::SettingsError;
 
-/// Failure to set up checking or signing of tokens. A sentence for the operator, without any key in it, that
-/// says all: what it quotes is no source, which would be printed once more.
+/// Failure to set up checking or signing of tokens. One sentence for the operator, without any key
+/// in it. It has no `source`, whose text would be printed twice.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     #[error(transparent)]

@@ -30,7 +30,7 @@ impl Verifier {
     /// Takes the public key where one is configured, else the secret.
     ///
     /// # Errors
-    /// No key, or a key file that is none of the configured algorithm.
+    /// No key, or a key file that does not fit the configured algorithm.
     pub fn new(auth: &Auth, limits: &Limits, secret: Option<&Secret>) -> Result<Self, AuthError> {
         let key = match (&auth.public_key_file, secret) {
             (Some(path), _) => public_key(path, auth.algorithm)?,

@@ -28,19 +28,24 @@ impl Claims {
         if user.blocked {
             return Err(AdmitError::Blocked);
         }
-        let said = identity.role;
-        user.role = access::role_of(said, user.role);
-        Ok(AuthenticatedUser { author: user.author(), user, said, expires_at: self.expires_at() })
+        let token_role = identity.role;
+        user.role = access::role_of(token_role, user.role);
+        Ok(AuthenticatedUser {
+            author: user.author(),
+            user,
+            token_role,
+            expires_at: self.expires_at(),
+        })
     }
 }
 
-/// A user whose token was verified. There is no other way to one than [`Claims::admit`].
+/// A user whose token was verified. Only [`Claims::admit`] makes one.
 #[derive(Debug, Clone)]
 pub struct AuthenticatedUser {
     /// Of the lesser of the stored role and the token's.
     user: User,
     /// The role that the token says.
-    said: Option<Role>,
+    token_role: Option<Role>,
     author: Arc<Author>,
     expires_at: Timestamp,
 }
@@ -48,8 +53,8 @@ pub struct AuthenticatedUser {
 impl AuthenticatedUser {
     /// A user whose token says the stored role; for tests of what stands on a session.
     #[cfg(test)]
-    pub(crate) fn of(user: User) -> Self {
-        Self { author: user.author(), said: Some(user.role), user, expires_at: Timestamp(0) }
+    pub(crate) fn from_user(user: User) -> Self {
+        Self { author: user.author(), token_role: Some(user.role), user, expires_at: Timestamp(0) }
     }
 
     #[must_use]
@@ -66,7 +71,7 @@ impl AuthenticatedUser {
     /// True if the bearer may do less now that this role is stored.
     #[must_use]
     pub fn is_lowered_by(&self, stored: Role) -> bool {
-        access::is_less(access::role_of(self.said, stored), self.role())
+        access::is_less(access::role_of(self.token_role, stored), self.role())
     }
 
     #[must_use]
@@ -74,13 +79,13 @@ impl AuthenticatedUser {
         &self.user
     }
 
-    /// How the user stands beside each message, one value for all of them.
+    /// The user as the author of messages, one value for all of them.
     #[must_use]
     pub fn author(&self) -> Arc<Author> {
         Arc::clone(&self.author)
     }
 
-    /// When the token ends, without leeway.
+    /// The token's end, without leeway.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at

@@ -42,7 +42,7 @@ impl ConfirmBatch {
         self.confirms.len()
     }
 
-    /// Whether all confirmations are in.
+    /// True if all confirmations are in.
     pub fn is_over(&self) -> bool {
         self.confirms.is_empty()
     }

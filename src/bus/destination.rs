@@ -1,4 +1,4 @@
-//! Where events go.
+//! Destinations of events: an exchange, or queues by name.
 
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
@@ -20,7 +20,7 @@ pub enum Destination {
 /// Everyone who gets events, as the settings say.
 #[must_use]
 pub fn destinations(settings: &RabbitMq) -> Vec<Destination> {
-    let exchange = settings.named(&settings.exchange).map(Destination::Exchange);
+    let exchange = settings.prefixed(&settings.exchange).map(Destination::Exchange);
     let queues = settings.event_queues.iter().cloned().map(Destination::Queue);
     exchange.into_iter().chain(queues).collect()
 }
@@ -35,7 +35,7 @@ impl Destination {
         }
     }
 
-    /// Why it did not take an event.
+    /// The refusal of an event, in a sentence.
     #[must_use]
     pub fn why_not(&self, has_returned: bool) -> String {
         match self {

@@ -83,7 +83,7 @@ impl Event {
 
     /// That a user has come to this node, or has left it.
     #[must_use]
-    pub fn of_presence(change: PresenceChanged, at: Timestamp, source: &str) -> Self {
+    pub fn from_presence(change: PresenceChanged, at: Timestamp, source: &str) -> Self {
         let name = if change.online { "user.connected" } else { "user.disconnected" };
         let payload = Payload::Presence { user_id: change.user };
         Self::new(Uuid::new_v4().to_string(), name, at, source, payload)
@@ -97,7 +97,7 @@ impl Event {
         payload: Payload<'_>,
     ) -> Self {
         let data = Data { id: &id, time: at, source, version: VERSION, payload };
-        // None of it has a key that is no text, or another reason to fail.
+        // Every key is a string, so this cannot fail.
         let body = serde_json::to_vec(&Body { pattern: name, data }).unwrap_or_else(|error| {
             log::error!("cannot encode {name} {id}: {error}");
             Vec::new()
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn coming_and_going_are_events_of_their_own_with_new_ids() {
         let change = |online| PresenceChanged { user: UserId(7), online };
-        let came = Event::of_presence(change(true), AT, "desk");
-        let went = Event::of_presence(change(false), AT, "desk");
+        let came = Event::from_presence(change(true), AT, "desk");
+        let went = Event::from_presence(change(false), AT, "desk");
         assert_eq!((came.name, went.name), ("user.connected", "user.disconnected"));
         assert_ne!(came.id, went.id);
         let body = String::from_utf8(went.body).expect("UTF-8");

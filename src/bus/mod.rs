@@ -24,7 +24,7 @@ use self::gateway::Gateway;
 use self::inbound::QueueConsumer;
 use self::presence::Presence;
 use self::sink::RabbitMqSink;
-use crate::actors::Outside;
+use crate::actors::Integrations;
 use crate::amqp::{Broker, BusError};
 use crate::app::{AppParts, AppState};
 use crate::cluster::Nodes;
@@ -32,9 +32,9 @@ use crate::metrics::{ConnectionUse, Metrics};
 use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
 
-/// What all parts of the bus share; cheap to clone.
+/// Handles that all parts of the bus share; cheap to clone.
 #[derive(Clone)]
-pub struct Parts {
+pub struct BusContext {
     pub settings: Arc<RabbitMq>,
     /// The connection that publishes.
     pub broker: Broker,
@@ -71,7 +71,7 @@ impl Bus {
 
     /// Starts the actors that take events of sessions to other services.
     #[must_use]
-    pub fn start_gateway(&self) -> Outside {
+    pub fn start_gateway(&self) -> Integrations {
         let handle = self.arbiter.handle();
         let gateway = Gateway::start_in_arbiter(&handle, {
             let (settings, broker) = (Arc::clone(&self.settings), self.broker.clone());
@@ -85,7 +85,7 @@ impl Bus {
         });
         let routes = self.settings.gateway.iter();
         let routes = routes.map(|route| (route.event.clone(), Arc::new(route.clone()))).collect();
-        Outside {
+        Integrations {
             routes: Arc::new(routes),
             most_bytes: self.settings.gateway_bytes,
             gateway: gateway.recipient(),
@@ -101,20 +101,20 @@ impl Bus {
 
     /// Connects, and runs until [`Bus::stop`], whether the broker is there or not.
     pub fn start(&self, app: Arc<AppParts>, nodes: &Nodes) {
-        let parts = Parts {
+        let context = BusContext {
             settings: Arc::clone(&self.settings),
             broker: self.broker.clone(),
             consumer: self.consumer.clone(),
             app: AppState::on(&self.arbiter.handle(), app),
             metrics: Arc::clone(&self.metrics),
         };
-        self.arbiter.spawn(parts.broker.clone().keep_connected());
-        self.arbiter.spawn(parts.consumer.clone().keep_connected());
+        self.arbiter.spawn(context.broker.clone().keep_connected());
+        self.arbiter.spawn(context.consumer.clone().keep_connected());
         let (batch, poll) = (self.settings.outbox_batch, self.settings.outbox_poll());
-        let (sink, store) = (RabbitMqSink::new(&parts), parts.app.store().clone());
+        let (sink, store) = (RabbitMqSink::new(&context), context.app.store().clone());
         self.arbiter.spawn(Relay::new(sink, store, Pace { batch, poll }).run());
-        self.arbiter.spawn(inbound::forget_repeats(parts.app.store().clone()));
-        for consumer in QueueConsumer::all(&parts, nodes) {
+        self.arbiter.spawn(inbound::forget_repeats(context.app.store().clone()));
+        for consumer in QueueConsumer::all(&context, nodes) {
             self.arbiter.spawn(consumer.run());
         }
     }
@@ -127,7 +127,7 @@ impl Bus {
     }
 }
 
-/// Waits for a moment, or for ever where there is none.
+/// Waits until a moment; for ever if it is `None`.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

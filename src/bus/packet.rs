@@ -19,7 +19,7 @@ pub struct Packet {
     pub id: Option<Box<RawValue>>,
 }
 
-/// A body that is no packet.
+/// A body that is not a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("the body is not JSON")]
@@ -101,7 +101,7 @@ fn is_truthy(value: &RawValue) -> bool {
     !matches!(value.get(), "null" | "false" | "0" | "\"\"")
 }
 
-/// What an `err` says to people: itself, or its `message`.
+/// The readable text of an `err`: itself, or its `message`.
 fn message(error: &RawValue) -> String {
     let fields: Fields = serde_json::from_str(error.get()).unwrap_or_default();
     text(fields.get("message").copied().unwrap_or(error)).into_owned()

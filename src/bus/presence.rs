@@ -17,7 +17,7 @@ use crate::settings::RabbitMq;
 
 /// Changes that wait to be told; one more is dropped by who brings it.
 const MAILBOX: usize = 1_024;
-/// How long handing one event to the broker may take.
+/// The deadline for publishing one event.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Publishes `user.connected` and `user.disconnected`, one after another. What the broker does not
@@ -50,7 +50,7 @@ impl Handler<PresenceChanged> for Presence {
     type Result = ();
 
     fn handle(&mut self, change: PresenceChanged, context: &mut Self::Context) {
-        let event = Event::of_presence(change, Timestamp::now(), &self.settings.source);
+        let event = Event::from_presence(change, Timestamp::now(), &self.settings.source);
         let broker = self.broker.clone();
         let (channel, destinations) = (self.channel.take(), self.destinations.clone());
         let telling = async move {

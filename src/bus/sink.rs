@@ -20,14 +20,14 @@ use tokio::time::timeout;
 use self::topology::answer;
 use super::destination::{Destination, destinations};
 use super::event::Event;
-use super::{Broker, BusError, Parts};
+use super::{Broker, BusContext, BusError};
 use crate::metrics::Metrics;
 use crate::outbox::{Outcome, Ready, RelayExit, Report, Sink};
 use crate::settings::RabbitMq;
 
 /// The name of this sink, under which its progress is stored.
 pub const SINK: &str = "rabbitmq";
-/// Whether the broker returns what has no queue.
+/// True if the broker returns messages without a queue.
 const MANDATORY: bool = true;
 
 /// Publishes to the exchange and to each event queue; each is an endpoint.
@@ -49,7 +49,7 @@ struct Publish {
 /// The broker's answer for each destination that lacked an event.
 type Answers = Vec<(usize, Result<Confirmation, PublishError>)>;
 
-/// Why there is no answer.
+/// Reasons for a missing confirmation.
 #[derive(Debug)]
 enum PublishError {
     /// It may be taken yet, and is published again all the same.
@@ -112,12 +112,12 @@ impl Sink for RabbitMqSink {
 
 impl RabbitMqSink {
     #[must_use]
-    pub fn new(parts: &Parts) -> Self {
+    pub fn new(context: &BusContext) -> Self {
         Self {
-            settings: Arc::clone(&parts.settings),
-            broker: parts.broker.clone(),
-            metrics: Arc::clone(&parts.metrics),
-            destinations: destinations(&parts.settings),
+            settings: Arc::clone(&context.settings),
+            broker: context.broker.clone(),
+            metrics: Arc::clone(&context.metrics),
+            destinations: destinations(&context.settings),
             channel: None,
         }
     }

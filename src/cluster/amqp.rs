@@ -101,7 +101,7 @@ impl AmqpDriver {
 
     /// Declares the exchange and the queue, whatever `rabbitmq.declare` says: they are the nodes' own.
     async fn open(&self, count: u64) -> Result<Link, BusError> {
-        let named = |name: &str| self.settings.named(name).unwrap_or_default();
+        let named = |name: &str| self.settings.prefixed(name).unwrap_or_default();
         // A new name each time: the broker may not have noticed the end of the last connection.
         let queue = named(&format!("{QUEUE}.{}.{count}", self.node));
         let exchange = named(EXCHANGE);

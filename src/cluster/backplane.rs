@@ -57,7 +57,7 @@ pub enum PublishError {
 pub enum Event {
     /// From now on messages of other nodes arrive.
     Connected,
-    /// What was published and not answered may be lost.
+    /// Unanswered publications may be lost.
     Disconnected,
     Message(Vec<u8>),
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::actors::{
-    Announce, ChatServer, Hints, Interest, Interests, Unannounced, Updated, UserChanged,
+    Announce, ChatServer, ChatUpdated, FilterNew, GetWatchState, Hints, UserChanged, WatchState,
 };
 use crate::db::{Change, Store, StoreError};
 use crate::domain::{Chat, ChatId, Seq, Timestamp};
@@ -38,8 +38,8 @@ pub struct ChangePoller {
     made: Vec<ChatId>,
     /// The end of each room's log at the last poll.
     heads: HashMap<ChatId, Seq>,
-    /// What watchers were told, within the overlap.
-    told: HashMap<ChatId, Seq>,
+    /// Ends of logs that were reported to watchers, within the overlap.
+    reported: HashMap<ChatId, Seq>,
     polls: u64,
 }
 
@@ -65,7 +65,7 @@ impl ChangePoller {
             seen: journal.into_iter().map(|entry| entry.id).collect(),
             made: Vec::new(),
             heads: HashMap::new(),
-            told: HashMap::new(),
+            reported: HashMap::new(),
             polls: 0,
         })
     }
@@ -75,7 +75,7 @@ impl ChangePoller {
         let mut log_once = LogOnce::default();
         loop {
             actix::clock::sleep(self.every).await;
-            let Ok(interest) = self.chat_server.send(Interests).await else { return };
+            let Ok(interest) = self.chat_server.send(GetWatchState).await else { return };
             match self.poll(interest).await {
                 Ok(()) => log_once.recovered("polls other nodes' changes again"),
                 Err(error) => {
@@ -86,7 +86,7 @@ impl ChangePoller {
         }
     }
 
-    async fn poll(&mut self, interest: Interest) -> Result<(), StoreError> {
+    async fn poll(&mut self, interest: WatchState) -> Result<(), StoreError> {
         let now = self.store.now().await?;
         // A node that was cut off goes on from where it was.
         let since = before(self.polled_at, OVERLAP);
@@ -133,9 +133,7 @@ impl ChangePoller {
         // This node has announced its own chats.
         let unannounced = match self.made.is_empty() {
             true => Vec::new(),
-            false => {
-                self.chat_server.send(Unannounced(self.made.clone())).await.unwrap_or_default()
-            }
+            false => self.chat_server.send(FilterNew(self.made.clone())).await.unwrap_or_default(),
         };
         if !unannounced.is_empty() {
             for chat in self.store.chats_by_id(unannounced).await? {
@@ -169,29 +167,29 @@ impl ChangePoller {
 
     /// Tells watchers, if there are any, of the chats that moved.
     fn tell_watchers(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
-        let Some(moved) = moved else { return self.told.clear() };
+        let Some(moved) = moved else { return self.reported.clear() };
         // The first poll has nothing to compare with.
-        let is_first = self.told.is_empty();
-        let mut told = HashMap::with_capacity(moved.len() + 1);
+        let is_first = self.reported.is_empty();
+        let mut reported = HashMap::with_capacity(moved.len() + 1);
         // No chat's entry, so that a poll which found nothing was a poll.
-        told.insert(ChatId(0), Seq::ZERO);
+        reported.insert(ChatId(0), Seq::ZERO);
         for chat in moved {
             // The next poll announces it, and tells of it behind that.
             if self.made.contains(&chat.id) {
                 continue;
             }
-            let before = self.told.get(&chat.id).copied();
-            told.insert(chat.id, chat.last_seq);
+            let before = self.reported.get(&chat.id).copied();
+            reported.insert(chat.id, chat.last_seq);
             let is_recent = chat.updated_at > self::before(now, self.every.saturating_mul(2));
             let is_news = match before {
                 Some(seq) => chat.last_seq > seq,
                 None => chat.last_seq > Seq::ZERO && (!is_first || is_recent),
             };
             if is_news {
-                self.chat_server.do_send(Updated(Arc::new(chat)));
+                self.chat_server.do_send(ChatUpdated(Arc::new(chat)));
             }
         }
-        self.told = told;
+        self.reported = reported;
     }
 }
 

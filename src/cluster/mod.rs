@@ -1,7 +1,7 @@
 //! Node to node: messages over a backplane, and the database as the truth behind them.
 //!
-//! What nodes tell each other are hints: losing one costs time alone. [`Nodes`] reaches sessions and
-//! users on whichever node they are, over a [`Backplane`]; [`ChangePoller`] repairs what was lost.
+//! Messages between nodes are hints: losing one costs time alone. [`Nodes`] reaches sessions and
+//! users on any node, over a [`Backplane`]; [`ChangePoller`] repairs lost hints.
 
 mod amqp;
 mod backplane;

@@ -18,7 +18,7 @@ const MAX_PEERS: usize = 1_024;
 #[derive(Debug)]
 pub struct Peers {
     /// The last heartbeat or message of each.
-    heard: HashMap<NodeId, Instant>,
+    last_seen: HashMap<NodeId, Instant>,
     /// The start of the present connection.
     since: Instant,
 }
@@ -26,7 +26,7 @@ pub struct Peers {
 impl Peers {
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { heard: HashMap::new(), since: now }
+        Self { last_seen: HashMap::new(), since: now }
     }
 
     /// The connection begins. Known peers get the time to come back.
@@ -36,20 +36,20 @@ impl Peers {
 
     /// Notes a message of a peer. `true` for a new one; none, and ignored, beyond the limit.
     pub fn hear(&mut self, node: NodeId, now: Instant) -> Option<bool> {
-        if self.heard.len() >= MAX_PEERS && !self.knows(node) {
+        if self.last_seen.len() >= MAX_PEERS && !self.knows(node) {
             return None;
         }
-        Some(self.heard.insert(node, now).is_none())
+        Some(self.last_seen.insert(node, now).is_none())
     }
 
     #[must_use]
     pub fn knows(&self, node: NodeId) -> bool {
-        self.heard.contains_key(&node)
+        self.last_seen.contains_key(&node)
     }
 
     /// Each peer, and `true` if it was heard on the present connection.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, bool)> {
-        self.heard.iter().map(|(node, heard)| (*node, *heard >= self.since))
+        self.last_seen.iter().map(|(node, last_seen)| (*node, *last_seen >= self.since))
     }
 
     /// `true` while unknown peers may exist, which had no time to answer.
@@ -59,12 +59,12 @@ impl Peers {
     }
 
     pub fn forget(&mut self, node: NodeId) {
-        self.heard.remove(&node);
+        self.last_seen.remove(&node);
     }
 
     pub fn forget_silent(&mut self, now: Instant) {
         let since = self.since;
-        self.heard.retain(|_, heard| now.duration_since(since.max(*heard)) < SILENT);
+        self.last_seen.retain(|_, last_seen| now.duration_since(since.max(*last_seen)) < SILENT);
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         let back = start + 10 * SILENT;
         peers.listen(back);
         peers.forget_silent(back);
-        assert_eq!(peers.all().collect::<Vec<_>>(), [(node, false)], "not heard yet");
+        assert_eq!(peers.all().collect::<Vec<_>>(), [(node, false)], "not last_seen yet");
         peers.hear(node, back);
         assert_eq!(peers.all().collect::<Vec<_>>(), [(node, true)]);
         peers.forget_silent(back + SILENT);

@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::backend::{read, transact};
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::{OwnChatRow, UserRow};
 use super::schema::{chat_members, chats, outbox, users};
@@ -18,7 +18,7 @@ use crate::domain::{
     UserId, access,
 };
 
-/// How many of a user's chats are told of.
+/// A user's chats that are returned with them.
 const CHATS: i64 = 100;
 
 /// A user who was let in, or who is blocked.
@@ -32,20 +32,20 @@ pub struct Admission {
     pub created_chat: Option<Chat>,
 }
 
-/// What is known of a user, as tokens and services said it.
+/// The stored claims of a user, from tokens and services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredClaims {
     pub role: Role,
     pub nickname: Option<String>,
     pub email: Option<String>,
-    /// When the newest token or news was issued, in seconds; nothing before the first that said so.
+    /// Issue time of the newest token or update, in seconds; `None` before the first that had one.
     pub at: Option<i64>,
-    /// When a service set the role, in seconds.
+    /// Time at which a service set the role, in seconds.
     pub role_set_at: Option<i64>,
 }
 
 impl StoredClaims {
-    /// What is known of somebody who has not been here.
+    /// Claims of an unknown user.
     fn unknown() -> Self {
         Self { role: Role::Customer, nickname: None, email: None, at: None, role_set_at: None }
     }
@@ -85,7 +85,7 @@ impl StoredClaims {
     }
 }
 
-/// Who is meant: the issuer, and the subject there.
+/// A user's key: the issuer, and the subject there.
 pub type Name = (String, String);
 
 fn name(identity: &Identity) -> Name {
@@ -94,14 +94,14 @@ fn name(identity: &Identity) -> Name {
 
 /// A user who has been here, and their chats.
 #[derive(Debug)]
-struct Known {
+struct KnownUser {
     row: UserRow,
     chats: Vec<OwnChatRow>,
 }
 
-impl Known {
-    /// Whether nothing is to be written for this token's bearer. A service never signs in, so no
-    /// token says anything of one.
+impl KnownUser {
+    /// True if this token changes nothing. A service never signs in, so a token changes nothing of
+    /// one.
     fn is_up_to_date(&self, identity: &Identity, horizon: i64) -> bool {
         if self.row.blocked || self.row.role.is_service() {
             return true;
@@ -212,8 +212,8 @@ impl Store {
         })
     }
 
-    /// Who of the bearers has been here.
-    async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, Known>, StoreError> {
+    /// The stored users among the bearers.
+    async fn known(&self, identities: &[Identity]) -> Result<HashMap<Name, KnownUser>, StoreError> {
         let names: BTreeSet<Name> = identities.iter().map(name).collect();
         let (rows, chats): (Vec<UserRow>, Vec<OwnChatRow>) = read!(self, |connection| {
             let rows = run!(dialect::find_users(connection, &names))?;
@@ -227,7 +227,7 @@ impl Store {
         }
         let known = |row: UserRow| {
             let chats = chats_of.remove(&row.id).unwrap_or_default();
-            ((row.issuer.clone(), row.subject.clone()), Known { row, chats })
+            ((row.issuer.clone(), row.subject.clone()), KnownUser { row, chats })
         };
         Ok(rows.into_iter().map(known).collect())
     }
@@ -291,7 +291,7 @@ impl Store {
                 run!(dialect::apply_claims(connection, &changes))?;
             }
             if !notes.is_empty() {
-                run!(dialect::note(connection, &notes))?;
+                run!(dialect::append_journal(connection, &notes))?;
             }
 
             // Who comes as a customer has a chat, whatever is stored.
@@ -343,9 +343,11 @@ impl Store {
                 })
                 .collect();
             run!(diesel::insert_into(chat_members::table).values(members).execute(connection))?;
-            let notes: Vec<Note> =
-                created.values().map(|chat| Note::from(Change::ChatCreated(*chat))).collect();
-            run!(dialect::note(connection, &notes))?;
+            let notes: Vec<NewJournalEntry> = created
+                .values()
+                .map(|chat| NewJournalEntry::from(Change::ChatCreated(*chat)))
+                .collect();
+            run!(dialect::append_journal(connection, &notes))?;
             if outbox_enabled {
                 let events: Vec<_> =
                     created.values().map(|chat| NewOutboxRow::chat(*chat, now)).collect();
@@ -358,12 +360,12 @@ impl Store {
     }
 }
 
-/// What the tokens change of these users, who take it over; and what of it others must know.
+/// The claims that tokens change of these users, and the changes that live sessions must learn of.
 fn changes(
     rows: &mut [UserRow],
     identities: &[Identity],
     horizon: i64,
-) -> (Vec<(UserId, StoredClaims, String)>, Vec<Note>) {
+) -> (Vec<(UserId, StoredClaims, String)>, Vec<NewJournalEntry>) {
     let mut tokens: HashMap<Name, Vec<&Identity>> = HashMap::new();
     for identity in identities {
         tokens.entry(name(identity)).or_default().push(identity);
@@ -378,7 +380,7 @@ fn changes(
         }
         if claims != known {
             if claims.role != row.role {
-                notes.push(Note::from(Change::UserChanged(row.id)));
+                notes.push(NewJournalEntry::from(Change::UserChanged(row.id)));
             }
             row.role = claims.role;
             let (nickname, email) = (claims.nickname.as_deref(), claims.email.as_deref());
@@ -404,7 +406,7 @@ mod tests {
         }
     }
 
-    /// What a stored claim comes to by a token.
+    /// Applies a token to stored claims.
     fn after(
         at: Option<i64>,
         set: Option<i64>,

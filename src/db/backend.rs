@@ -61,7 +61,7 @@ macro_rules! transact {
     };
 }
 
-/// What the blocks' words mean for a database, and for the crate that runs its queries.
+/// The macros' words for each database and its query crate.
 macro_rules! speak {
     ($database:ident, $runner:ident) => {
         #[allow(unused_imports, reason = "not every block asks in its own words")]

@@ -8,17 +8,17 @@ use diesel::{
 };
 
 use super::backend::{read, transact};
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::{ChatAccessRow, ChatRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
 use super::{Range, Store, StoreError, minute};
 use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
-/// How many members of a chat are told of.
+/// Members of a chat that are returned with it.
 const MEMBERS: i64 = 100;
 
-/// Whose chats are listed.
+/// The chats of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Every chat.
@@ -67,7 +67,7 @@ macro_rules! beside {
 }
 
 impl Store {
-    /// How the user stands to those of the chats that exist, in any order.
+    /// The user's access to those of the chats that exist, in any order.
     pub async fn chat_access(
         &self,
         user: UserId,
@@ -231,7 +231,10 @@ impl Store {
                 })
                 .collect();
             run!(diesel::insert_into(chat_members::table).values(rows).execute(connection))?;
-            run!(dialect::note(connection, &[Note::from(Change::ChatCreated(chat))]))?;
+            run!(dialect::append_journal(
+                connection,
+                &[NewJournalEntry::from(Change::ChatCreated(chat))]
+            ))?;
             if outbox_enabled {
                 let event = NewOutboxRow::chat(chat, now);
                 run!(diesel::insert_into(outbox::table).values(event).execute(connection))?;

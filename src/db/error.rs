@@ -1,8 +1,8 @@
-//! What can go wrong with the storage, as far as a caller can act on it.
+//! Storage errors, as far as a caller can act on them.
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-/// Why the storage did not do what was asked. Never contains a password.
+/// Failure of the storage. Never contains a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The operator must set something right. A sentence that says what.
@@ -16,10 +16,10 @@ pub enum StoreError {
     Internal(String),
 }
 
-/// What a database says when it is not the query's fault. Diesel does not hand on PostgreSQL's
-/// error codes, and SQLite's busy has no kind of its own, so their messages have to do: every
-/// connection to PostgreSQL asks for English ones, and a server that has others is refused at the
-/// start. One that is missed is called internal, and not tried again.
+/// Messages of transient database errors. Diesel passes on neither PostgreSQL's error codes nor a
+/// kind for SQLite's busy, so texts have to do: every connection to PostgreSQL asks for English
+/// ones, and a server with others is refused at the start. An unlisted one is internal, and not
+/// retried.
 const PASSING: [&str; 19] = [
     "timeout",
     "terminating connection",
@@ -42,15 +42,15 @@ const PASSING: [&str; 19] = [
     "readonly database",
 ];
 
-/// What PostgreSQL says of a connection that no longer has the statements that were prepared on it,
-/// or has them for tables that have changed: another connection has no such trouble.
+/// PostgreSQL's messages on a connection that lost its prepared statements, or whose tables have
+/// changed under them: a new connection mends it.
 const STALE: [(&str, &str); 3] = [
     ("prepared statement", "does not exist"),
     ("prepared statement", "already exists"),
     ("cached plan", "must not change result type"),
 ];
 
-/// Whether the connection is to blame, and must be replaced.
+/// True if the connection is to blame, and must be replaced.
 pub fn is_stale(error: &Error) -> bool {
     let Error::DatabaseError(DatabaseErrorKind::Unknown, info) = error else { return false };
     STALE.iter().any(|(what, why)| info.message().contains(what) && info.message().contains(why))
@@ -66,7 +66,7 @@ impl From<Error> for StoreError {
     }
 }
 
-/// Whether the same may go well another time.
+/// True if a retry may succeed.
 pub fn is_passing(error: &Error) -> bool {
     use DatabaseErrorKind as Kind;
     match error {

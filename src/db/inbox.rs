@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::{ExpressionMethods, QueryDsl};
 
 use super::backend::transact;
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::rows::UserRow;
 use super::schema::{inbox, users};
 use super::{Store, StoreError, search};
@@ -20,7 +20,7 @@ enum Effect {
     /// The row is as it was, and known to be newer.
     Confirmed,
     Changed {
-        /// Whether open sessions must learn of it: of another role, or of a block.
+        /// True if open sessions must learn of it: another role, or a block.
         matters: bool,
     },
 }
@@ -141,7 +141,10 @@ impl Store {
             ));
             run!(change.execute(connection))?;
             if effect == (Effect::Changed { matters: true }) {
-                run!(dialect::note(connection, &[Note::from(Change::UserChanged(row.id))]))?;
+                run!(dialect::append_journal(
+                    connection,
+                    &[NewJournalEntry::from(Change::UserChanged(row.id))]
+                ))?;
             }
             Ok(match effect {
                 Effect::Changed { .. } => UpdateOutcome::Changed(row.into()),
@@ -150,7 +153,8 @@ impl Store {
         })
     }
 
-    /// Deletes the ids of events that were applied longer ago than `age`: a repeat is no longer known.
+    /// Deletes the ids of events that were applied longer ago than `age`: their repeats are no
+    /// longer recognised.
     pub async fn prune_inbox(&self, age: Duration) -> Result<(), StoreError> {
         let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         transact!(self, |connection| {

@@ -1,4 +1,4 @@
-//! What the nodes of a deployment learn from the database: it is the truth, also without a bus.
+//! Change journal: how nodes learn of each other's changes, with or without a bus.
 
 use diesel::{ExpressionMethods, QueryDsl};
 
@@ -18,7 +18,7 @@ pub enum Change {
 /// A change, and when it was written down. It may be seen a moment later than its time says: ask
 /// again for a time somewhat before the last, and go by the ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct JournalEntry {
     pub id: i64,
     pub at: Timestamp,
     pub change: Change,
@@ -28,12 +28,12 @@ const USER_CHANGED: &str = "user_changed";
 const CHAT_CREATED: &str = "chat_created";
 
 /// A change as it stands in the table.
-pub struct Note {
+pub struct NewJournalEntry {
     pub kind: &'static str,
     pub subject: i64,
 }
 
-impl From<Change> for Note {
+impl From<Change> for NewJournalEntry {
     fn from(change: Change) -> Self {
         match change {
             Change::UserChanged(user) => Self { kind: USER_CHANGED, subject: user.0 },
@@ -48,8 +48,12 @@ impl Store {
         read!(self, |connection| { run!(dialect::moved(connection, &known)) })
     }
 
-    /// What was written down at `since` or later, by the database's clock, the oldest first.
-    pub async fn journal(&self, since: Timestamp, limit: i64) -> Result<Vec<Entry>, StoreError> {
+    /// Entries at `since` or later, by the database's clock, the oldest first.
+    pub async fn journal(
+        &self,
+        since: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
         let rows: Vec<(i64, Timestamp, String, i64)> = read!(self, |connection| {
             let entries = journal::table
                 .filter(journal::at.ge(since))
@@ -65,7 +69,7 @@ impl Store {
                 // Of a newer version of ourselves, that runs beside this one during an upgrade.
                 _ => return None,
             };
-            Some(Entry { id, at, change })
+            Some(JournalEntry { id, at, change })
         };
         Ok(rows.into_iter().filter_map(entry).collect())
     }

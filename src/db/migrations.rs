@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// Which way to migrate.
+/// The direction of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To the newest schema.
@@ -109,7 +109,7 @@ struct Row {
     oldest: String,
 }
 
-/// Whether there is a table of these.
+/// A table's name, if the table exists.
 #[derive(diesel::QueryableByName)]
 struct Table {
     #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]

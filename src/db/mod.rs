@@ -34,7 +34,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 pub use admission::Admission;
 pub use chats::{ChatPage, GroupResult, Scope};
 pub use error::StoreError;
-pub use journal::{Change, Entry};
+pub use journal::{Change, JournalEntry};
 pub use messages::{HistoryPage, Range};
 pub use migrations::{Direction, Migration};
 pub use outbox::{OutboxEntry, OutboxState};
@@ -46,20 +46,20 @@ use crate::domain::{ChatId, Timestamp};
 use backend::{Backend, read};
 use outbox::Outbox;
 
-/// Where the database is, and how to connect.
+/// Address of the database, and limits of its connections.
 #[derive(Clone)]
 pub struct Config {
     /// `sqlite://path/to/file`, or `postgres://user:password@host:port/database?sslmode=…`.
     pub url: String,
-    /// How many connections read at the same time.
+    /// Number of connections that read.
     pub pool_size: usize,
-    /// How long a query waits for a connection before it is `Unavailable`.
+    /// Time that a query waits for a connection before it is `Unavailable`.
     pub acquire_timeout: Duration,
     /// The only certificates that may vouch for the server; without it, those of the system.
     pub ca_file: Option<PathBuf>,
     /// The sinks of the outbox, by name. Without any, no events are written.
     pub sinks: Vec<String>,
-    /// Whether an SQLite file that does not exist is made.
+    /// True if a missing SQLite file is created.
     pub create: bool,
 }
 
@@ -68,7 +68,7 @@ pub struct Config {
 pub struct Store {
     backend: Backend,
     outbox: Outbox,
-    /// How far ahead of this clock a token's time may be.
+    /// Tolerance for token times ahead of this clock.
     leeway: Duration,
 }
 
@@ -93,13 +93,13 @@ impl Store {
     /// `Setup` where the configuration or the database cannot work, `Unavailable` where the database
     /// does not answer.
     pub async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let backend = match place(config)? {
-            Place::Sqlite(path) => {
+        let backend = match url_kind(config)? {
+            UrlKind::Sqlite(path) => {
                 let (readers, wait) = (config.pool_size, config.acquire_timeout);
                 let file = sqlite::File::open(path.into(), readers, wait, config.create).await?;
                 Backend::Sqlite(file)
             }
-            Place::Postgres => {
+            UrlKind::Postgres => {
                 let pool = postgres::Pool::new(config)?;
                 postgres::start::check(&pool.server).await?;
                 Backend::Postgres(pool)
@@ -126,8 +126,8 @@ impl Store {
         matches!(self.backend, Backend::Postgres(_))
     }
 
-    /// Whether the database answers as requests need it: by the same connections, to a statement
-    /// that is prepared, of a table.
+    /// Checks that the database answers as requests need it: over the same connections, with a
+    /// prepared statement on a table.
     pub async fn ping(&self) -> Result<(), StoreError> {
         use schema::chats;
 
@@ -145,25 +145,25 @@ impl Store {
 /// # Errors
 /// `Setup`, as [`Store::connect`] has it.
 pub fn check(config: &Config) -> Result<Option<String>, StoreError> {
-    match place(config)? {
-        Place::Sqlite(path) => sqlite::check(path.as_ref()),
-        Place::Postgres => {
+    match url_kind(config)? {
+        UrlKind::Sqlite(path) => sqlite::check(path.as_ref()),
+        UrlKind::Postgres => {
             postgres::Server::parse(&config.url, config.ca_file.as_deref()).map(|_| None)
         }
     }
 }
 
-/// What a URL names.
-enum Place<'a> {
+/// The kinds of database URLs.
+enum UrlKind<'a> {
     Sqlite(&'a str),
     Postgres,
 }
 
-fn place(config: &Config) -> Result<Place<'_>, StoreError> {
+fn url_kind(config: &Config) -> Result<UrlKind<'_>, StoreError> {
     let said = match config.url.split_once("://") {
         Some(("sqlite", "")) => "sqlite:// needs the path of a file",
-        Some(("sqlite", path)) => return Ok(Place::Sqlite(path)),
-        Some(("postgres" | "postgresql", _)) => return Ok(Place::Postgres),
+        Some(("sqlite", path)) => return Ok(UrlKind::Sqlite(path)),
+        Some(("postgres" | "postgresql", _)) => return Ok(UrlKind::Postgres),
         _ => "a database's URL begins with sqlite:// or postgres://",
     };
     Err(StoreError::Setup(said.to_owned()))

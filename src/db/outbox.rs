@@ -44,12 +44,12 @@ pub struct OutboxEntry {
     pub event: OutboxEvent,
 }
 
-/// How far behind the sinks are.
+/// The backlog of the sinks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxState {
     /// Rows that are due; counted up to 1,000,000 for each sink and for all of them.
     pub waiting: i64,
-    /// When the oldest of them happened.
+    /// Time of the oldest of them.
     pub oldest: Option<Timestamp>,
 }
 
@@ -62,7 +62,7 @@ impl Outbox {
         Self(sinks.iter().map(|sink| (sink.clone(), Notify::new())).collect())
     }
 
-    /// Whether events are written.
+    /// True if events are written.
     pub fn is_on(&self) -> bool {
         !self.0.is_empty()
     }
@@ -187,9 +187,9 @@ impl Store {
     /// The oldest events that are due to a sink, at most `limit` and 10,000; those of one key in the
     /// order in which they happened. A user and a chat are described as they are now.
     ///
-    /// What a sink has published must be deleted by [`Store::published`]: a lower id may be committed
-    /// later than a higher one, though never of the same key. An event whose subject is missing, which
-    /// cannot be, is logged and deleted, so that it holds up no others.
+    /// Delete published events with [`Store::published`], by id: a lower id may be committed later
+    /// than a higher one, though never of the same key. An event whose subject is missing, which
+    /// cannot happen, is logged and deleted, so that it blocks no others.
     pub async fn outbox(&self, sink: &str, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
         let limit = limit.clamp(0, MAX_EVENTS);
         let name = sink.to_owned();
@@ -306,7 +306,7 @@ impl Store {
         })
     }
 
-    /// How much is due: to all sinks, and to each one.
+    /// Number of due events, over all sinks and for each.
     pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
         let sinks = self.outbox.sinks();
         let (waiting, oldest) = read!(self, |connection| {

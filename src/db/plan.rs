@@ -38,7 +38,7 @@ pub type Inserted = (MessageId, Option<String>);
 pub struct Snapshot<'a> {
     /// The last `seq` of each chat that exists.
     pub heads: BTreeMap<ChatId, Seq>,
-    /// When each of them was last written to.
+    /// Time of the last write to each of them.
     pub times: BTreeMap<ChatId, Timestamp>,
     /// The messages that are known already.
     pub found: HashMap<Key<'a>, Found>,
@@ -59,7 +59,7 @@ pub struct Plan<'a> {
     pub rows: Vec<(&'a Draft, Seq)>,
     /// The last `seq` of each chat, with the new messages.
     pub heads: BTreeMap<ChatId, Seq>,
-    /// How far readers have read, where this batch says something of it.
+    /// Read marks that this batch raises.
     pub marks: BTreeMap<(ChatId, UserId), Seq>,
     /// Those of them that were asked for, and are not where the reader's own message stands anyway:
     /// news, where they go beyond what is stored.
@@ -81,7 +81,7 @@ enum PlannedPost {
     },
 }
 
-enum Known<'a> {
+enum KnownMessage<'a> {
     InLog { found: Found, ours: bool },
     InBatch { first: &'a Draft, seq: Seq },
 }
@@ -127,11 +127,11 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
     let Snapshot { heads, mut times, found, now } = snapshot;
     // A clock may be set back, and other nodes have others; a chat's time does not go back.
     times.values_mut().for_each(|time| *time = now.max(*time));
-    let mut known: HashMap<Key<'a>, Known<'a>> = found
+    let mut known: HashMap<Key<'a>, KnownMessage<'a>> = found
         .into_iter()
         .map(|(key, found)| {
             let ours = ours.contains(&(key.0, found.receipt.seq, found.receipt.created_at));
-            (key, Known::InLog { found, ours })
+            (key, KnownMessage::InLog { found, ours })
         })
         .collect();
     let mut plan = Plan {
@@ -158,7 +158,11 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
 
 impl<'a> Plan<'a> {
     /// First whether the draft is known, then whether what it expects still holds, then its number.
-    fn post(&mut self, draft: &'a Draft, known: &mut HashMap<Key<'a>, Known<'a>>) -> PlannedPost {
+    fn post(
+        &mut self,
+        draft: &'a Draft,
+        known: &mut HashMap<Key<'a>, KnownMessage<'a>>,
+    ) -> PlannedPost {
         let chat = draft.chat_id;
         let created_at = self.at(chat);
         let row = |seq, is_first| PlannedPost::Row { chat, seq, created_at, is_first };
@@ -166,20 +170,22 @@ impl<'a> Plan<'a> {
             return PlannedPost::Done(PostResult::NoChat);
         };
         match known.get_mut(&key(draft)) {
-            Some(Known::InLog { found, .. }) if !found.is(draft) => {
+            Some(KnownMessage::InLog { found, .. }) if !found.is(draft) => {
                 PlannedPost::Done(PostResult::ClientIdReused)
             }
-            Some(Known::InLog { found, ours }) => PlannedPost::Done(if std::mem::take(ours) {
-                PostResult::New(found.receipt, found.nickname.take())
-            } else {
-                PostResult::Duplicate(found.receipt)
-            }),
-            Some(Known::InBatch { first, .. })
+            Some(KnownMessage::InLog { found, ours }) => {
+                PlannedPost::Done(if std::mem::take(ours) {
+                    PostResult::New(found.receipt, found.nickname.take())
+                } else {
+                    PostResult::Duplicate(found.receipt)
+                })
+            }
+            Some(KnownMessage::InBatch { first, .. })
                 if first.content != draft.content || first.kind != draft.kind =>
             {
                 PlannedPost::Done(PostResult::ClientIdReused)
             }
-            Some(Known::InBatch { seq, .. }) => row(*seq, false),
+            Some(KnownMessage::InBatch { seq, .. }) => row(*seq, false),
             None if draft.expect_seq.is_some_and(|expected| expected != *head) => {
                 PlannedPost::Done(PostResult::ChatMoved { last_seq: *head })
             }
@@ -187,7 +193,7 @@ impl<'a> Plan<'a> {
                 let seq = head.next();
                 *head = seq;
                 self.rows.push((draft, seq));
-                known.insert(key(draft), Known::InBatch { first: draft, seq });
+                known.insert(key(draft), KnownMessage::InBatch { first: draft, seq });
                 // Who writes has read up to it.
                 self.marks.insert((chat, draft.author), seq);
                 row(seq, true)
@@ -216,7 +222,7 @@ impl<'a> Plan<'a> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq)).collect()
     }
 
-    /// Where the rows will stand, to know them again.
+    /// The places of new rows, to recognise them after an unknown commit.
     pub fn remember(&self) -> impl Iterator<Item = (ChatId, Seq, Timestamp)> {
         self.rows.iter().map(|&(draft, seq)| (draft.chat_id, seq, self.at(draft.chat_id)))
     }

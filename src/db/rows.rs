@@ -28,7 +28,7 @@ pub struct UserRow {
 }
 
 impl UserRow {
-    /// What is stored to find the user by.
+    /// Columns that users are searched by.
     pub fn searched(&self) -> String {
         search::searched(self.nickname.as_deref(), self.email.as_deref(), &self.subject)
     }
@@ -59,7 +59,7 @@ pub struct MessageRow {
     pub body: String,
     pub client_id: String,
     pub created_at: Timestamp,
-    /// When it was written; nothing where that was not kept.
+    /// Time of the writing; `None` if it was not kept.
     pub author_role: Option<Role>,
     #[diesel(embed)]
     pub author: AuthorRow,

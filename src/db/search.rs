@@ -1,4 +1,4 @@
-//! What users are searched by: folded here, as the databases do not lower the same letters.
+//! Search text of users: folded here, since the two databases lower different letters.
 
 use diesel::{ExpressionMethods, QueryDsl};
 
@@ -11,7 +11,7 @@ use crate::domain::UserId;
 /// next.
 const BETWEEN: &str = "\u{1}";
 
-/// How many rows of before are filled in one transaction.
+/// Rows of an older version that are filled in one transaction.
 const ROWS: i64 = 1_000;
 
 /// Lower case, letter by letter: what is part of a text is so folded, too. So the sigma that ends a
@@ -21,7 +21,7 @@ fn fold(text: &str) -> String {
     lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect()
 }
 
-/// What is stored of a user to be found by.
+/// The search text of a user.
 pub fn searched(nickname: Option<&str>, email: Option<&str>, subject: &str) -> String {
     fold(&[nickname.unwrap_or_default(), email.unwrap_or_default(), subject].join(BETWEEN))
 }

@@ -1,4 +1,4 @@
-//! How the domain's types are stored: one way for both databases.
+//! SQL types of the domain's values: one mapping for both databases.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -82,7 +82,7 @@ macro_rules! stored_as_word {
 }
 
 stored_as_word! {
-    Role, |word| Role::from_word(&word).ok_or_else(|| format!("unknown word {word:?}").into());
+    Role, |word| Role::parse_any(&word).ok_or_else(|| format!("unknown word {word:?}").into());
     ChatKind, |word| Ok(ChatKind::from(word));
     MessageKind, |word| Ok(MessageKind::from(word))
 }

@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::backend::{read, transact};
-use super::journal::{Change, Note};
+use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::UserRow;
 use super::schema::{outbox, users};
@@ -20,7 +20,7 @@ diesel::define_sql_function! {
     fn lower<T: diesel::sql_types::SqlType + diesel::sql_types::SingleValue>(text: T) -> T;
 }
 
-/// Which users are meant.
+/// The users of a list.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
     /// A part of the nickname, the address or the subject, in any case: Unicode's lower case, of no
@@ -145,7 +145,10 @@ impl Store {
                     .execute(connection)
             )?;
             if changed > 0 {
-                run!(dialect::note(connection, &[Note::from(Change::UserChanged(id))]))?;
+                run!(dialect::append_journal(
+                    connection,
+                    &[NewJournalEntry::from(Change::UserChanged(id))]
+                ))?;
             }
             let user = users::table.find(id).select(UserRow::as_select());
             run!(user.first(connection)).optional()
@@ -157,7 +160,7 @@ impl Store {
     /// known one stays. A user who is known already costs one read.
     ///
     /// # Errors
-    /// `Internal` where the role is no service's.
+    /// `Internal` for a role that is not a service's.
     pub async fn service_user(
         &self,
         role: Role,

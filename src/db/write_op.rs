@@ -27,7 +27,7 @@ pub enum WriteOp {
     LastSeq(ChatId),
 }
 
-/// How far a user has read a chat.
+/// A user's read mark in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     pub chat_id: ChatId,
@@ -60,7 +60,7 @@ pub struct Marked {
 /// The reason why a write has no other result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such chat.
+    /// The chat does not exist.
     NoChat,
     /// Nobody can say yet: worth trying again.
     Unavailable,

@@ -9,7 +9,7 @@ use super::plan::Committed;
 use super::write_op::{Refusal, Write, Written};
 use super::{Store, StoreError, postgres, sqlite};
 
-/// How long a batch that fails is split on, before what is left of it is given up.
+/// Time for which a failing batch is split before the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Counts of faults that were dealt with, since they were last taken.
@@ -55,8 +55,9 @@ impl Store {
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         let connection = match &self.backend {
             Backend::Postgres(pool) => {
-                let (server, tells) = (Arc::clone(&pool.server), self.outbox.is_on());
-                let connection = postgres::write::WriterConnection::open(server, tells).await?;
+                let (server, outbox_enabled) = (Arc::clone(&pool.server), self.outbox.is_on());
+                let connection =
+                    postgres::write::WriterConnection::open(server, outbox_enabled).await?;
                 Connection::Postgres(Box::new(connection))
             }
             Backend::Sqlite(file) => Connection::Sqlite(file.clone()),
@@ -117,7 +118,7 @@ impl Writer {
         written
     }
 
-    /// Whether the connection was there when it was last used. A write reconnects by itself.
+    /// True if the connection worked at its last use. A write reconnects by itself.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         match &self.connection {

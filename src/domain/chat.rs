@@ -1,8 +1,8 @@
-//! The durable conversation.
+//! Chats, their members, and a user's access to one.
 
 use super::{ChatId, Message, Role, Seq, Timestamp, UserId};
 
-/// What sort of conversation.
+/// The kind of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatKind {
     /// A customer's one chat with the company.
@@ -49,7 +49,7 @@ pub struct Chat {
     pub updated_at: Timestamp,
 }
 
-/// Who belongs to a chat durably.
+/// A durable member of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub id: UserId,
@@ -59,13 +59,13 @@ pub struct Member {
     pub email: Option<String>,
 }
 
-/// How one user stands to one chat: what may be done in it is decided from this.
+/// One user's access to one chat, from which [`access`](super::access) decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChatAccess {
     pub chat_id: ChatId,
     pub kind: ChatKind,
     pub member: bool,
     pub last_seq: Seq,
-    /// How far the user has read.
+    /// The last `seq` that the user has read.
     pub read_seq: Seq,
 }

@@ -1,4 +1,4 @@
-//! Who is here: rooms and the sessions in them, users and their sessions.
+//! Registry of a node: rooms and the sessions in them, users and their sessions.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -115,13 +115,13 @@ impl<S, R> Hub<S, R> {
         was_in
     }
 
-    /// Whether a session has left a chat's room, and not entered it again.
+    /// True if a session has left a chat's room, and not entered it again.
     #[must_use]
     pub fn has_left(&self, id: SessionId, chat: ChatId) -> bool {
         self.sessions.get(&id).is_some_and(|session| session.left.contains(&chat))
     }
 
-    /// Whether a session is in a chat's room.
+    /// True if a session is in a chat's room.
     #[must_use]
     pub fn is_in(&self, id: SessionId, chat: ChatId) -> bool {
         self.sessions.get(&id).is_some_and(|session| session.chats.contains(&chat))
@@ -140,7 +140,7 @@ impl<S, R> Hub<S, R> {
         self.sessions.get(&id).map(|session| &session.link)
     }
 
-    /// Whose session it is.
+    /// The user of a session.
     #[must_use]
     pub fn user_of(&self, id: SessionId) -> Option<UserId> {
         self.sessions.get(&id).map(|session| session.user)
@@ -193,7 +193,7 @@ impl<S, R> Hub<S, R> {
         self.rooms.get(&chat).map(|room| &room.link)
     }
 
-    /// Whether `generation` is the room that is in place.
+    /// True if `generation` is the present room's.
     #[must_use]
     pub fn is_current(&self, chat: ChatId, generation: u64) -> bool {
         self.rooms.get(&chat).is_some_and(|room| room.generation == generation)

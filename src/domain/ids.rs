@@ -47,7 +47,7 @@ impl Seq {
         Seq(self.0.saturating_add(1))
     }
 
-    /// How many messages lie after `self`, up to and including `end`; 0 where `end` is not above.
+    /// Number of messages after `self`, up to and including `end`; 0 if `end` is not above.
     #[must_use]
     pub fn until(self, end: Seq) -> i64 {
         end.0.saturating_sub(self.0).max(0)
@@ -98,7 +98,7 @@ impl SessionId {
 
     /// A new one, of this node.
     #[must_use]
-    pub fn of(node: NodeId) -> Self {
+    pub fn on_node(node: NodeId) -> Self {
         // Before the bits that say which kind of UUID it is: it stays a valid one.
         let mut bytes = Uuid::new_v4().into_bytes();
         for (byte, of_node) in bytes.iter_mut().zip(node.0) {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_session_names_its_node_and_is_still_a_random_uuid() {
         let node = NodeId::random();
-        let (first, second) = (SessionId::of(node), SessionId::of(node));
+        let (first, second) = (SessionId::on_node(node), SessionId::on_node(node));
         assert_eq!((first.node(), second.node()), (node, node));
         assert_ne!(first, second);
         assert_eq!(first.0.get_version_num(), 4);

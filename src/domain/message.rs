@@ -1,4 +1,4 @@
-//! What is said in a chat.
+//! Messages: drafts, results of posting, and entries of a chat's log.
 
 use std::sync::Arc;
 
@@ -141,7 +141,7 @@ impl ClientId {
 pub struct Draft {
     pub chat_id: ChatId,
     pub author: UserId,
-    /// What the author is as who writes it.
+    /// The author's role at the writing.
     pub role: Role,
     pub kind: MessageKind,
     pub content: Body,
@@ -161,7 +161,7 @@ pub enum PostResult {
     ClientIdReused,
     /// `expect_seq` no longer holds; nothing was stored.
     ChatMoved { last_seq: Seq },
-    /// There is no such chat; nothing was stored.
+    /// The chat does not exist; nothing was stored.
     NoChat,
     /// Nobody can say yet. Safe to send again with the same `clientId`.
     Unavailable,
@@ -169,7 +169,7 @@ pub enum PostResult {
     Failed,
 }
 
-/// Where a message stands in the log.
+/// A message's place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     pub id: MessageId,
@@ -200,7 +200,7 @@ mod tests {
         for text in ["", " ", "\u{3000}\t\n", "\u{85}\u{2029}"] {
             assert_eq!(Body::parse(text.into(), 8), Err(TextError::Blank), "{text:?}");
         }
-        // U+200B is no White_Space.
+        // U+200B is not White_Space.
         assert!(Body::parse("\u{200b}".into(), 8).is_ok());
     }
 

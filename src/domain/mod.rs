@@ -15,7 +15,7 @@ mod route;
 mod stream;
 mod hub;
 mod rate_limit;
-mod recent;
+mod recent_set;
 mod idle;
 mod timings;
 
@@ -31,7 +31,7 @@ pub use message::{
 };
 pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
 pub use rate_limit::{RateLimit, SharedRateLimit};
-pub use recent::Recent;
+pub use recent_set::RecentSet;
 pub use room::{Room, Sequenced, Step};
 pub use route::{Route, RouteKind, RouteRole};
 pub use stream::{Fetch, Live, Replay, Streams};

@@ -57,7 +57,7 @@ pub struct SharedRateLimit {
     /// The microseconds that one token takes, and that an empty bucket takes to fill.
     interval: i64,
     capacity: i64,
-    /// When the bucket will be full.
+    /// Time at which the bucket is full again.
     full_at: AtomicI64,
 }
 
@@ -70,7 +70,7 @@ impl SharedRateLimit {
         Self { interval, capacity, full_at: AtomicI64::new(0) }
     }
 
-    /// Whether a whole burst may pass at `now`, as if the bucket had never been used.
+    /// True if a whole burst may pass at `now`, as if the bucket had never been used.
     #[must_use]
     pub fn is_full(&self, now: Duration) -> bool {
         self.full_at.load(Ordering::Relaxed) <= micros(now)

@@ -7,7 +7,7 @@ pub trait Sequenced {
     fn seq(&self) -> Seq;
 }
 
-/// What a room is to do now.
+/// The next action of a room.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<M> {
     /// Hand these to everybody, in this order; they follow what was handed out before.
@@ -47,13 +47,13 @@ impl<M: Sequenced> Room<M> {
         self.head
     }
 
-    /// How many posts are on their way, or wait for what lies before them.
+    /// Posts in flight, and posts that wait for the ones before them.
     #[must_use]
     pub fn load(&self) -> usize {
         self.in_flight + self.held.len()
     }
 
-    /// Whether nothing is on its way.
+    /// True if nothing is in flight.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.load() == 0 && !self.reading

@@ -1,10 +1,10 @@
-//! A session's position in each of its chats: what may be written out, and what is missing.
+//! Stream positions: a session's last `seq` in each of its chats, and the gaps to read.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::{ChatId, Seq};
 
-/// What an entry replays, known beforehand since `seq` has no gaps.
+/// Plan of a replay, computed beforehand since `seq` has no gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replay {
     pub replayed: i64,
@@ -16,7 +16,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// What an entry into a chat that ends at `head` replays to a client that has seen `after`.
+    /// Plans the replay of a chat that ends at `head` to a client that has seen `after`.
     #[must_use]
     pub fn plan(head: Seq, after: Option<Seq>, limit: i64) -> Self {
         let after = after.unwrap_or(head);
@@ -42,22 +42,22 @@ pub struct Fetch {
     pub up_to: Seq,
 }
 
-/// When a message that came live is to be written.
+/// Handling of a live message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Live {
     /// It is the next one.
-    Now,
+    Deliver,
     /// Others come first; it comes again in a page.
-    Later,
+    Defer,
     /// It was written, or the stream is not live.
-    Never,
+    Drop,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// What comes next is written as it comes.
+    /// Live messages are written as they arrive.
     Live,
-    /// What comes live is left to the replay, which goes on until it has reached the end.
+    /// Live messages are left to the replay, which goes on until it has reached the end.
     Behind,
     /// As `Behind`, and goes no further than `replayed_to` until it is released.
     Held,
@@ -72,7 +72,7 @@ struct Stream {
     last: Seq,
     /// The last one that is known to exist.
     end: Seq,
-    /// Where a held stream waits.
+    /// Target of a held stream.
     hold_at: Seq,
     /// The live stream does not follow the replay.
     truncated: bool,
@@ -80,7 +80,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// How far pages may be read now.
+    /// The last `seq` that pages may be read to.
     fn reach(&self) -> Seq {
         match self.mode {
             Mode::Held => self.hold_at,
@@ -89,7 +89,7 @@ impl Stream {
         }
     }
 
-    fn settle(&mut self) {
+    fn go_live_at_end(&mut self) {
         if self.mode == Mode::Behind && self.last >= self.end {
             self.mode = if self.truncated { Mode::Stopped } else { Mode::Live };
         }
@@ -126,12 +126,12 @@ impl Streams {
             && stream.mode == Mode::Held
         {
             stream.mode = Mode::Behind;
-            stream.settle();
+            stream.go_live_at_end();
             self.behind.push_back(chat);
         }
     }
 
-    /// Whether a held stream has been written as far as it was to be.
+    /// True if a held stream has been written up to its target.
     #[must_use]
     pub fn is_replayed(&self, chat: ChatId) -> bool {
         self.chats
@@ -150,13 +150,13 @@ impl Streams {
         self.chats.get(&chat).map_or(Seq::ZERO, |stream| stream.end)
     }
 
-    /// Whether a page that begins after `after` is the one that was asked for.
+    /// True if a page that begins after `after` is the requested one.
     #[must_use]
     pub fn awaits(&self, chat: ChatId, after: Seq) -> bool {
         self.fetching == Some((chat, after))
     }
 
-    /// What was asked for before is not waited for.
+    /// Earlier page requests are abandoned.
     fn forget_page(&mut self, chat: ChatId) -> bool {
         self.fetching.take_if(|(fetching, _)| *fetching == chat).is_some()
     }
@@ -178,23 +178,23 @@ impl Streams {
 
     /// A message came live.
     pub fn live(&mut self, chat: ChatId, seq: Seq) -> Live {
-        let Some(stream) = self.chats.get_mut(&chat) else { return Live::Never };
+        let Some(stream) = self.chats.get_mut(&chat) else { return Live::Drop };
         match stream.mode {
             Mode::Live if seq == stream.last.next() => {
                 stream.last = seq;
                 stream.end = seq;
-                Live::Now
+                Live::Deliver
             }
-            _ if seq <= stream.last || stream.truncated => Live::Never,
+            _ if seq <= stream.last || stream.truncated => Live::Drop,
             Mode::Live => {
                 stream.end = seq;
                 stream.mode = Mode::Behind;
                 self.behind.push_back(chat);
-                Live::Later
+                Live::Defer
             }
             Mode::Behind | Mode::Held | Mode::Stopped => {
                 stream.end = stream.end.max(seq);
-                Live::Later
+                Live::Defer
             }
         }
     }
@@ -224,7 +224,7 @@ impl Streams {
         }
     }
 
-    /// A page has been written whole; an empty one means that there is no more.
+    /// A page has been written whole; an empty one ends the replay.
     pub fn page_done(&mut self, chat: ChatId, empty: bool) {
         self.forget_page(chat);
         if let Some(stream) = self.chats.get_mut(&chat) {
@@ -232,7 +232,7 @@ impl Streams {
                 stream.end = stream.last;
                 stream.hold_at = stream.hold_at.min(stream.last);
             }
-            stream.settle();
+            stream.go_live_at_end();
             self.behind.push_back(chat);
         }
     }

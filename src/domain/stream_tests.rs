@@ -25,8 +25,8 @@ fn an_entry_without_a_position_begins_at_the_end() {
     let mut streams = entered(7, None, 10);
     assert_eq!(streams.next_fetch(), None);
     streams.release(CHAT);
-    assert_eq!(streams.live(CHAT, Seq(8)), Live::Now);
-    assert_eq!(streams.live(CHAT, Seq(8)), Live::Never, "a doubled hint is dropped");
+    assert_eq!(streams.live(CHAT, Seq(8)), Live::Deliver);
+    assert_eq!(streams.live(CHAT, Seq(8)), Live::Drop, "a doubled hint is dropped");
 }
 
 #[test]
@@ -34,14 +34,14 @@ fn what_was_missed_is_replayed_before_what_is_live() {
     let mut streams = entered(7, Some(4), 10);
     let fetch = streams.next_fetch().expect("a page");
     assert_eq!((fetch.after, fetch.up_to), (Seq(4), Seq(7)));
-    assert_eq!(streams.live(CHAT, Seq(8)), Live::Later, "live waits for the replay");
+    assert_eq!(streams.live(CHAT, Seq(8)), Live::Defer, "live waits for the replay");
     assert_eq!(page(&mut streams, fetch, 10), [5, 6, 7]);
     assert!(streams.is_replayed(CHAT));
     assert_eq!(streams.next_fetch(), None, "nothing more before the release");
     streams.release(CHAT);
     let fetch = streams.next_fetch().expect("what came meanwhile");
     assert_eq!(page(&mut streams, fetch, 10), [8]);
-    assert_eq!(streams.live(CHAT, Seq(9)), Live::Now);
+    assert_eq!(streams.live(CHAT, Seq(9)), Live::Deliver);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn more_than_the_limit_is_truncated_and_does_not_go_live() {
     assert_eq!(page(&mut streams, fetch, 100), (5..=14).collect::<Vec<_>>());
     streams.release(CHAT);
     assert_eq!(streams.next_fetch(), None);
-    assert_eq!([15, 21].map(|seq| streams.live(CHAT, Seq(seq))), [Live::Never; 2]);
+    assert_eq!([15, 21].map(|seq| streams.live(CHAT, Seq(seq))), [Live::Drop; 2]);
     assert_eq!(streams.next_fetch(), None);
 }
 
@@ -66,14 +66,14 @@ fn a_position_beyond_the_end_is_reset() {
     assert_eq!(replay, Replay { replayed: 0, replayed_to: Seq(3), truncated: false, reset: true });
     let mut streams = entered(3, Some(9), 10);
     streams.release(CHAT);
-    assert_eq!(streams.live(CHAT, Seq(4)), Live::Now);
+    assert_eq!(streams.live(CHAT, Seq(4)), Live::Deliver);
 }
 
 #[test]
 fn an_entry_again_sets_the_position_back() {
     let mut streams = entered(5, None, 10);
     streams.release(CHAT);
-    assert_eq!(streams.live(CHAT, Seq(6)), Live::Now);
+    assert_eq!(streams.live(CHAT, Seq(6)), Live::Deliver);
     streams.enter(CHAT, Seq(6), &Replay::plan(Seq(6), Some(Seq(2)), 10));
     let fetch = streams.next_fetch().expect("a page");
     assert_eq!(page(&mut streams, fetch, 10), [3, 4, 5, 6]);
@@ -83,10 +83,10 @@ fn an_entry_again_sets_the_position_back() {
 fn a_gap_in_what_is_live_is_read() {
     let mut streams = entered(5, None, 10);
     streams.release(CHAT);
-    assert_eq!(streams.live(CHAT, Seq(8)), Live::Later);
+    assert_eq!(streams.live(CHAT, Seq(8)), Live::Defer);
     let fetch = streams.next_fetch().expect("a page");
     assert_eq!(page(&mut streams, fetch, 10), [6, 7, 8]);
-    assert_eq!(streams.live(CHAT, Seq(9)), Live::Now);
+    assert_eq!(streams.live(CHAT, Seq(9)), Live::Deliver);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_chat_that_was_left_is_silent() {
     let fetch = streams.next_fetch().expect("a page");
     streams.leave(CHAT);
     assert_eq!(page(&mut streams, fetch, 10), [] as [i64; 0]);
-    assert_eq!(streams.live(CHAT, Seq(6)), Live::Never);
+    assert_eq!(streams.live(CHAT, Seq(6)), Live::Drop);
     assert_eq!(streams.next_fetch(), None);
 }
 
@@ -138,7 +138,7 @@ proptest! {
             match act {
                 Act::Live => {
                     log += 1;
-                    if streams.live(CHAT, Seq(log)) == Live::Now {
+                    if streams.live(CHAT, Seq(log)) == Live::Deliver {
                         written.push(log);
                     }
                 }

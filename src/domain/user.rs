@@ -1,13 +1,13 @@
-//! Who someone is.
+//! Users, their roles and identities.
 
 use std::sync::Arc;
 
 use super::{Timestamp, UserId};
 
-/// Who vouches for our own users: the built-in accounts and the services. No token may claim it.
+/// Issuer of our own users: the built-in accounts and the services. No token may claim it.
 pub const OWN_ISSUER: &str = "frontdesk";
 
-/// What a user may be.
+/// The role of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Has exactly one support chat, and sees nothing that is not theirs.
@@ -44,15 +44,15 @@ impl Role {
         }
     }
 
-    /// Reads what [`Role::as_str`] wrote.
+    /// Reads any role, as [`Role::as_str`] writes it.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub fn parse_any(word: &str) -> Option<Self> {
         [Self::Customer, Self::Admin, Self::Bot, Self::System]
             .into_iter()
             .find(|role| role.as_str() == word)
     }
 
-    /// Whether it is a service's, which is nobody who could sign in.
+    /// True for a service's role; services never sign in.
     #[must_use]
     pub fn is_service(self) -> bool {
         matches!(self, Self::Bot | Self::System)
@@ -63,7 +63,7 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
-    /// Who vouches for the subject; empty for a token without `iss`.
+    /// Issuer of the subject; empty for a token without `iss`.
     pub issuer: String,
     /// The user's name at the issuer.
     pub subject: String,
@@ -75,14 +75,14 @@ pub struct User {
 }
 
 impl User {
-    /// How the user stands beside a message.
+    /// The user as an author.
     #[must_use]
     pub fn author(&self) -> Arc<Author> {
         Arc::new(Author { id: self.id, nickname: self.nickname.clone(), role: self.role })
     }
 }
 
-/// What everybody in a chat may know of who wrote a message. Shared by all that one user writes.
+/// An author as all members of a chat may see them. Shared by all messages of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
     pub id: UserId,
@@ -90,7 +90,7 @@ pub struct Author {
     pub role: Role,
 }
 
-/// What a verified token says of its bearer. A missing claim changes nothing of a known user.
+/// Claims of a verified token about its bearer. A missing claim changes nothing of a known user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// `iss`; empty where the token has none.

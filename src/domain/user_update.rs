@@ -7,7 +7,7 @@ use super::{Role, Timestamp, User};
 pub struct UserUpdate {
     /// The event's source and its id there, by which a repeat is known.
     pub event: Option<(String, String)>,
-    /// When it happened: an update that is older than what is known changes nothing. Now, if missing.
+    /// Time of the event: an update older than the stored state is ignored. Now, if missing.
     pub at: Option<Timestamp>,
     pub issuer: String,
     pub subject: String,

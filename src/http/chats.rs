@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
-use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use super::{Answer, Authenticated, Body, ListRequest, Order, Query, State, id_in_path, json};
 use crate::app;
 use crate::db::ChatPage;
 use crate::domain::{ChatId, Timestamp};
@@ -14,7 +14,12 @@ const LIMIT: i64 = 20;
 
 /// `GET /chats`: the latest activity first; all of them, or the own ones.
 pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
-    let list = List::of(&Query::of(&request)?, "/chats".to_owned(), LIMIT, Order::Desc)?;
+    let list = ListRequest::from_query(
+        &Query::from_request(&request)?,
+        "/chats".to_owned(),
+        LIMIT,
+        Order::Desc,
+    )?;
     let after = list.after()?.map(|(updated_at, id)| (Timestamp(updated_at), ChatId(id)));
     let newest_first = list.order() == Order::Desc;
     let page = ChatPage { after, newest_first, limit: list.rows() };

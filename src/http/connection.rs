@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use socket2::{SockRef, TcpKeepalive};
 
-/// How much of a refused request's body is read before the answer, and for how long.
+/// Bytes of a refused request's body that are read before the answer, and the deadline.
 const DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Probes that a silent peer may leave unanswered.

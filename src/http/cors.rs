@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use super::{Origins, Problem};
 use crate::protocol::ApiError;
 
-/// How long a browser may remember that it may ask, in seconds.
+/// Seconds for which a browser may cache a preflight.
 const MAX_AGE: usize = 3600;
 
 /// The middleware that answers browsers' questions. A page that is not allowed gets no headers, so
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    /// What a browser is told of a page of `origin` that wants to send a message.
+    /// The preflight's answer to a page of `origin`.
     async fn asked(method: Method, origin: &str) -> HttpResponse<()> {
         let metrics = Arc::new(Metrics::new());
         let app = App::new()

@@ -7,28 +7,33 @@ use actix_web::http::StatusCode;
 use serde::Serialize;
 
 use super::{Query, json};
-use crate::protocol::{self, ApiError, Asked, Key, Order};
+use crate::protocol::{self, ApiError, Key, Order, PageQuery};
 
 /// One page that was asked for, and how the next is asked for.
-pub struct List {
-    list: protocol::List,
+pub struct ListRequest {
+    list: protocol::PageRequest,
     path: String,
     /// The filters and bounds, as they stand in the next page's address.
     filters: String,
 }
 
-impl List {
+impl ListRequest {
     /// Reads `limit`, `order` and `after` for the list under `path`.
     ///
     /// # Errors
-    /// As [`protocol::List::of`], or a `limit` that is no number.
-    pub fn of(query: &Query, path: String, limit: i64, order: Order) -> Result<Self, ApiError> {
-        let asked = Asked {
+    /// As [`protocol::PageRequest::new`], or a `limit` that is not a number.
+    pub fn from_query(
+        query: &Query,
+        path: String,
+        limit: i64,
+        order: Order,
+    ) -> Result<Self, ApiError> {
+        let asked = PageQuery {
             limit: query.number("limit")?,
             order: query.text("order")?,
             after: query.text("after")?,
         };
-        let list = protocol::List::of(&path, asked, limit, order)?;
+        let list = protocol::PageRequest::new(&path, asked, limit, order)?;
         Ok(Self { list, path, filters: String::new() })
     }
 
@@ -54,7 +59,7 @@ impl List {
         self.list.order()
     }
 
-    /// How many rows to read.
+    /// Number of rows to read.
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.list.rows()
@@ -68,7 +73,7 @@ impl List {
         self.list.after()
     }
 
-    /// The answer, from up to [`List::rows`] rows.
+    /// The answer, from up to [`ListRequest::rows`] rows.
     ///
     /// # Errors
     /// None that a client could cause.
@@ -81,7 +86,7 @@ impl List {
         let page = self.list.page(rows, key, view);
         let count = page.count;
         let next = page.cursor.after.as_deref().map(|after| self.next(after));
-        json(StatusCode::OK, &Page { page, next }, count)
+        json(StatusCode::OK, &LinkedPage { page, next }, count)
     }
 
     fn next(&self, after: &str) -> String {
@@ -92,7 +97,7 @@ impl List {
 }
 
 #[derive(Serialize)]
-struct Page<V> {
+struct LinkedPage<V> {
     #[serde(flatten)]
     page: protocol::Page<V>,
     next: Option<String>,
@@ -121,12 +126,12 @@ mod tests {
 
     use super::*;
 
-    fn list(query: &str) -> Result<List, ApiError> {
+    fn list(query: &str) -> Result<ListRequest, ApiError> {
         let query = Query::parse(query).expect("a query");
-        List::of(&query, "/chats".to_owned(), 20, Order::Desc)
+        ListRequest::from_query(&query, "/chats".to_owned(), 20, Order::Desc)
     }
 
-    async fn page(list: &List, rows: &[i64]) -> Value {
+    async fn page(list: &ListRequest, rows: &[i64]) -> Value {
         let body = list.answer(rows, |row| (*row, 0), |row| row).expect("an answer").into_body();
         assert!(matches!(body.size(), actix_web::body::BodySize::Sized(_)));
         serde_json::from_slice(&to_bytes(body).await.expect("a body")).expect("JSON")

@@ -3,11 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
-use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use super::{Answer, Authenticated, Body, ListRequest, Order, Query, State, id_in_path, json};
 use crate::app;
 use crate::db::HistoryPage;
 use crate::domain::{ChatId, ClientId, Seq};
-use crate::protocol::{ApiError, MessageView, Outgoing, ReceiptView, client_id_refused};
+use crate::protocol::{ApiError, MessageView, NewMessage, ReceiptView, client_id_refused};
 
 /// Messages of a page where nothing else is asked for.
 const LIMIT: i64 = 50;
@@ -16,11 +16,12 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// `GET /chats/{id}/messages`: the newest first, unless asked otherwise.
 pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
     let chat = ChatId(id_in_path(&request)?);
-    let query = Query::of(&request)?;
+    let query = Query::from_request(&request)?;
     let (after_seq, before_seq) = (query.number("afterSeq")?, query.number("beforeSeq")?);
-    let list = List::of(&query, format!("/chats/{chat}/messages"), LIMIT, Order::Desc)?
-        .bound("afterSeq", after_seq)
-        .bound("beforeSeq", before_seq);
+    let list =
+        ListRequest::from_query(&query, format!("/chats/{chat}/messages"), LIMIT, Order::Desc)?
+            .bound("afterSeq", after_seq)
+            .bound("beforeSeq", before_seq);
     let page = HistoryPage {
         after: after_seq.map(Seq),
         before: before_seq.map(Seq),
@@ -40,7 +41,7 @@ pub async fn create(
     body: Body,
 ) -> Answer {
     let chat = ChatId(id_in_path(&request)?);
-    let mut message: Outgoing = body.read(&state)?;
+    let mut message: NewMessage = body.read(&state)?;
     message.client_id = one_name(message.client_id, idempotency_key(&request)?)?;
     let posted = app::post_message(&state.app, who.actor(), chat, message).await?;
     let status = if posted.duplicate { StatusCode::OK } else { StatusCode::CREATED };

@@ -39,7 +39,7 @@ use crate::settings::Settings;
 use body::Body;
 use connection::drain;
 use cors::{cors, refuse_in_form};
-use list::List;
+use list::ListRequest;
 use query::{Query, id_in_path};
 
 /// The state of all handlers, one for each worker thread.

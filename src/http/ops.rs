@@ -12,7 +12,7 @@ use super::{Answer, State, json};
 use crate::metrics::ConnectionUse;
 use crate::protocol::{ApiError, Code};
 
-/// How long the database may take to show that it is there.
+/// The database's deadline for a health check.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The text format that Prometheus reads.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,4 +1,4 @@
-//! Which web pages may talk to the desk: one rule, for requests and for the WebSocket upgrade.
+//! Origin rule: the web pages that may use the server, for requests and WebSocket upgrades.
 
 use std::array;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ impl Origins {
         Self { listed, refused: array::from_fn(|_| OnceLock::new()), metrics }
     }
 
-    /// Admits pages of the server's own host, and of listed origins. Clients that are no browsers
+    /// Admits pages of the server's own host, and of listed origins. Clients other than browsers
     /// send no `Origin`, and are admitted.
     #[must_use]
     pub fn allow(&self, request: &HttpRequest) -> bool {

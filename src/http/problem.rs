@@ -10,7 +10,7 @@ use crate::protocol::{ApiError, Code};
 
 /// The media type of every refusal.
 const PROBLEM_JSON: &str = "application/problem+json";
-/// How long to stay away when the server cannot say it better, in seconds.
+/// `Retry-After` in seconds when the server cannot name a better time.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A refusal on its way out; handlers answer with it by `?` on an [`ApiError`].

@@ -11,8 +11,8 @@ impl Query {
     /// Takes the parameters of `request` apart.
     ///
     /// # Errors
-    /// A query that is none.
-    pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+    /// A malformed query.
+    pub fn from_request(request: &HttpRequest) -> Result<Self, ApiError> {
         Self::parse(request.query_string())
     }
 
@@ -63,7 +63,7 @@ impl Query {
 /// The id that stands in the path.
 ///
 /// # Errors
-/// Anything that is no `i64`. A negative one is well formed: there is only nothing under it.
+/// Anything but an `i64`. A negative one is well formed; nothing exists under it.
 pub fn id_in_path(request: &HttpRequest) -> Result<i64, ApiError> {
     id(request.match_info().query("id"))
 }

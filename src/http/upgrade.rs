@@ -53,7 +53,7 @@ pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
 /// Items of a header's list, over all of its lines.
 fn items(request: &HttpRequest, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = request.headers().get_all(name);
-    // A value that is no text is an item that equals nothing.
+    // A value that is not text is an item that equals nothing.
     values.flat_map(|value| value.to_str().unwrap_or("\0").split(',')).map(str::trim)
 }
 

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
-use super::{Answer, Authenticated, Body, List, Order, Query, State, id_in_path, json};
+use super::{Answer, Authenticated, Body, ListRequest, Order, Query, State, id_in_path, json};
 use crate::app::UserManager;
 use crate::db::UserFilter;
 use crate::domain::UserId;
@@ -22,9 +22,9 @@ pub async fn me(who: Authenticated) -> Answer {
 /// `GET /users`: in the order in which they were first seen.
 pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
     let manager = UserManager::check(&state.app, who.actor())?;
-    let query = Query::of(&request)?;
+    let query = Query::from_request(&request)?;
     let (text, subject) = (search(&query)?, query.text("subject")?);
-    let list = List::of(&query, "/users".to_owned(), LIMIT, Order::Asc)?
+    let list = ListRequest::from_query(&query, "/users".to_owned(), LIMIT, Order::Asc)?
         .filter("q", text)
         .filter("subject", subject);
     if list.order() != Order::Asc {

@@ -20,7 +20,8 @@ pub async fn upgrade(
     }
     check_upgrade(&request)?;
     let claims = authenticated::claims(&request, &state.app)?;
-    let resume = Query::of(&request)?.text("resume")?.map(resume_from_query).transpose()?;
+    let resume =
+        Query::from_request(&request)?.text("resume")?.map(resume_from_query).transpose()?;
     let resume = resume.unwrap_or_default();
     let handshake = match claims {
         Some(claims) => {

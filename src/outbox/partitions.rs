@@ -50,8 +50,8 @@ pub struct Ready<'a> {
 }
 
 impl Partitions {
-    /// How many rows to read, so that there is a batch beside those that did not go: a key that waits,
-    /// or whose events come faster than they are published, does not hide the others.
+    /// Number of rows to read, so that a batch remains beside blocked rows: a key that waits, or
+    /// whose events arrive faster than they are published, does not hide the others.
     pub fn limit(&self, batch: usize) -> usize {
         let waiting: usize = self.events.values().map(VecDeque::len).sum();
         batch.saturating_add(waiting).min(batch.saturating_mul(MAX_BATCHES))
@@ -123,7 +123,7 @@ impl Partitions {
         self.published.clear();
     }
 
-    /// When the next blocked key may be tried, if any is blocked.
+    /// Time at which the next blocked key may be retried, if any is blocked.
     pub fn next_try(&self) -> Option<Instant> {
         self.blocked.values().map(|blocked| blocked.until).min()
     }

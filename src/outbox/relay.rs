@@ -16,17 +16,17 @@ use crate::domain::{OrderingKey, Timestamp};
 const CLAIM_EVERY: Duration = Duration::from_secs(1);
 /// Keys of one batch.
 const MAX_KEYS: usize = 512;
-/// How long is published before the published events are deleted and the outbox is read again. A node
-/// that dies leaves as much to be published twice.
+/// Time between two acknowledgements in the database, each followed by the next read. A node that
+/// dies leaves as much to be published twice.
 const ROUND: Duration = Duration::from_millis(250);
-/// How long a relay may be without the database before another node has its turn.
+/// Time without the database after which a relay gives up its claim.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 /// Failed claims between two checks that the other node does its work.
 const CHECK_EVERY: u32 = 30;
 /// Seconds that events may wait while another node has the claim, before that is logged.
 const STALLED_SECONDS: i64 = 60;
 
-/// How much a relay reads, and how often.
+/// A relay's batch size and pauses.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Rows of one read, besides those that are blocked.
@@ -45,7 +45,7 @@ pub struct Relay<S> {
     failures: u32,
     /// The logged reason why events wait.
     reported: Option<String>,
-    /// Whether rows of removed sinks are deleted.
+    /// True if rows of removed sinks are deleted.
     is_tidy: bool,
 }
 
@@ -167,7 +167,7 @@ impl<S: Sink> Relay<S> {
             }
             let keys: Vec<OrderingKey> = batch.iter().map(|ready| ready.key).collect();
             let Report { outcomes, exit } = self.sink.publish(&batch).await;
-            let (confirmed, cause) = self.settle(&keys, outcomes);
+            let (confirmed, cause) = self.apply_outcomes(&keys, outcomes);
             if let Some(exit) = exit {
                 return Err(exit);
             }
@@ -184,7 +184,11 @@ impl<S: Sink> Relay<S> {
     }
 
     /// Notes the outcomes of a batch. How many events were published, and why the first one was not.
-    fn settle(&mut self, keys: &[OrderingKey], outcomes: Vec<Outcome>) -> (usize, Option<String>) {
+    fn apply_outcomes(
+        &mut self,
+        keys: &[OrderingKey],
+        outcomes: Vec<Outcome>,
+    ) -> (usize, Option<String>) {
         let (mut confirmed, mut cause, now) = (0, None, Instant::now());
         for (&key, outcome) in keys.iter().zip(outcomes) {
             match outcome {

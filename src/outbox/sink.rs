@@ -26,13 +26,13 @@ pub trait Sink {
     /// Called after a batch of which nothing was published, before the next try.
     fn repair(&mut self) -> impl Future<Output = ()>;
 
-    /// Whether the claim is known to be lost.
+    /// True if the claim is known to be lost.
     ///
     /// # Errors
     /// It is.
     fn check(&self) -> Result<(), RelayExit>;
 
-    /// Why events may wait although another node has the claim, for the log.
+    /// The log's explanation while another node has the claim and events wait.
     fn stalled(&self) -> String;
 }
 
@@ -51,7 +51,7 @@ pub enum Outcome {
     Refused { missing: Vec<usize>, rest: Duration, why: String },
 }
 
-/// Why this node does not deliver to the sink, or not any more.
+/// Reasons for which this node does not deliver to the sink.
 #[derive(Debug)]
 pub enum RelayExit {
     /// Another node does.

@@ -21,7 +21,7 @@ pub struct Limits {
 
 /// A message to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct NewMessage {
     pub body: Body,
     pub client_id: Option<ClientId>,
     pub expect_seq: Option<Seq>,
@@ -49,7 +49,7 @@ pub trait Request: Sized {
     fn check(wire: Self::Wire, limits: &Limits) -> Result<Self, ApiError>;
 }
 
-impl Request for Outgoing {
+impl Request for NewMessage {
     type Wire = WireMessage;
     fn check(wire: WireMessage, limits: &Limits) -> Result<Self, ApiError> {
         wire.check("", limits)
@@ -87,12 +87,12 @@ impl WireMessage {
     ///
     /// # Errors
     /// `too_large` for the text, `bad_request` for anything else.
-    pub fn check(self, at: &str, limits: &Limits) -> Result<Outgoing, ApiError> {
-        Outgoing::check_parts(self.message, self.client_id, self.expect_seq, at, limits)
+    pub fn check(self, at: &str, limits: &Limits) -> Result<NewMessage, ApiError> {
+        NewMessage::check_parts(self.message, self.client_id, self.expect_seq, at, limits)
     }
 }
 
-impl Outgoing {
+impl NewMessage {
     /// Takes what came at `at`, if it may be stored.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Outgoing {
     }
 }
 
-impl Outgoing {
+impl NewMessage {
     /// The draft of this message by `author`. A `clientId` is made for one that has none.
     #[must_use]
     pub fn into_draft(self, author: &Author, chat: ChatId) -> Draft {

@@ -68,7 +68,7 @@ impl Code {
 pub struct ApiError {
     pub code: Code,
     pub message: Cow<'static, str>,
-    /// Where in the request it was wrong, as `data.chats[0].chatId`.
+    /// Path of the wrong field in the request, as `data.chats[0].chatId`.
     pub path: Option<String>,
     /// With [`Code::ChatMoved`]: where the chat is now.
     pub last_seq: Option<Seq>,
@@ -169,9 +169,9 @@ impl ApiError {
         Self::at(code, path, error.to_string())
     }
 
-    /// Why nothing was stored; `None` where something was, now or before.
+    /// The refusal of a post; `None` if it is stored, now or before.
     #[must_use]
-    pub fn of_stored(chat: ChatId, stored: &PostResult) -> Option<Self> {
+    pub fn from_post_result(chat: ChatId, stored: &PostResult) -> Option<Self> {
         match stored {
             PostResult::New(..) | PostResult::Duplicate(_) => None,
             PostResult::ClientIdReused => Some(Self::client_id_reused()),

@@ -1,4 +1,4 @@
-//! Where a list goes on: the key of the last row that was shown, sealed.
+//! Keyset pagination: a cursor is the sealed key of the last row shown.
 //!
 //! The seal is a checksum, not a secret: it keeps a cursor from being taken for another list's, or
 //! from being guessed at. What a reader may see is decided anew for every page.

@@ -1,6 +1,6 @@
 //! Reasons for which a session ends: one table of close codes, for the wire and for the metrics.
 
-/// Why a session ends.
+/// Reason for a session's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The client closed it.
@@ -25,7 +25,7 @@ pub enum Ending {
     Panicked,
 }
 
-/// What a client does after a close.
+/// The client's next step after a close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Return {
     /// Connects again, after the time that `goodbye` names.

@@ -14,7 +14,7 @@ const ID_CHARS: usize = 64;
 /// The largest whole number that every client can tell from its neighbours: ±2⁵³.
 const ID_NUMBER: i64 = 1 << 53;
 
-/// What a client calls its own request; the answer carries it back as it came.
+/// A client's id of its own request; the answer repeats it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RequestId {
@@ -42,7 +42,7 @@ pub struct Envelope<'a> {
     pub id: Option<RequestId>,
 }
 
-/// A frame that is none, with what could be read of it for the answer.
+/// A rejected frame, and the fields that could be recovered for the reply.
 #[derive(Debug)]
 pub struct Rejected {
     pub id: Option<RequestId>,

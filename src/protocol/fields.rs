@@ -22,7 +22,7 @@ struct Field<'a> {
     value: &'a RawValue,
 }
 
-/// What was to be an object is none, or has a name that is no text.
+/// Not an object, or an object with a name that is not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an object")]
 pub struct NoFields;
@@ -31,7 +31,7 @@ impl<'a> Fields<'a> {
     /// Takes an object apart, one level deep.
     ///
     /// # Errors
-    /// Anything that is no JSON object.
+    /// Anything but a JSON object.
     pub fn parse(object: &'a str) -> Result<Self, NoFields> {
         serde_json::from_str(object).map_err(|_| NoFields)
     }

@@ -1,4 +1,4 @@
-//! What other services write in one way or the other.
+//! Lenient types: values that other services write in one of two ways.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Lists that are read page by page: what may be asked of each, and the envelope of a page.
+//! Page requests of lists, and the envelope of a page.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::cursor::{self, Key};
 /// The most rows of one page.
 pub const LIMIT_MAX: i64 = 100;
 
-/// Which end of a list comes first.
+/// The direction of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Asc,
@@ -25,9 +25,9 @@ impl Order {
     }
 }
 
-/// How a page is asked for; what is missing is as the list usually has it.
+/// Parameters of a page as they were sent; the list has a default for missing ones.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Asked<'a> {
+pub struct PageQuery<'a> {
     pub limit: Option<i64>,
     pub order: Option<&'a str>,
     /// `cursor.after` of the page before.
@@ -35,20 +35,25 @@ pub struct Asked<'a> {
 }
 
 /// One page that was asked for: where it begins, and how long it is.
-pub struct List {
+pub struct PageRequest {
     limit: i64,
     order: Order,
     after: Option<String>,
-    /// What a cursor belongs to: the list, its order, and the filters that say what is in it.
+    /// The cursor's scope: the list, its order, and its filters.
     scope: String,
 }
 
-impl List {
+impl PageRequest {
     /// A page of the list called `name`; `limit` and `order` are the usual ones.
     ///
     /// # Errors
     /// A `limit` outside 1 to [`LIMIT_MAX`], or an `order` that is neither `asc` nor `desc`.
-    pub fn of(name: &str, asked: Asked<'_>, limit: i64, order: Order) -> Result<Self, ApiError> {
+    pub fn new(
+        name: &str,
+        asked: PageQuery<'_>,
+        limit: i64,
+        order: Order,
+    ) -> Result<Self, ApiError> {
         let limit = match asked.limit {
             None => limit,
             Some(limit @ 1..=LIMIT_MAX) => limit,
@@ -82,7 +87,7 @@ impl List {
         self.limit
     }
 
-    /// How many rows to read: one more than are shown tells whether this page is the last.
+    /// Number of rows to read: one more than are shown, to recognise the last page.
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.limit + 1
@@ -96,7 +101,7 @@ impl List {
         self.after.as_deref().map(|text| cursor::open(&self.scope, text)).transpose()
     }
 
-    /// The page, from up to [`List::rows`] rows.
+    /// The page, from up to [`PageRequest::rows`] rows.
     pub fn page<'r, R, V>(
         &self,
         rows: &'r [R],
@@ -123,7 +128,7 @@ pub struct Page<V> {
     pub count: usize,
 }
 
-/// How the next page is asked for; nothing on the last one.
+/// Cursor of the next page; empty on the last one.
 #[derive(Debug, Serialize)]
 pub struct Cursor {
     pub after: Option<String>,
@@ -135,37 +140,37 @@ mod tests {
 
     use super::*;
 
-    fn list(asked: Asked<'_>) -> Result<List, ApiError> {
-        List::of("/chats", asked, 20, Order::Desc)
+    fn list(asked: PageQuery<'_>) -> Result<PageRequest, ApiError> {
+        PageRequest::new("/chats", asked, 20, Order::Desc)
     }
 
-    fn limited(limit: i64) -> List {
-        list(Asked { limit: Some(limit), ..Asked::default() }).expect("a list")
+    fn limited(limit: i64) -> PageRequest {
+        list(PageQuery { limit: Some(limit), ..PageQuery::default() }).expect("a list")
     }
 
-    fn page(list: &List, rows: &[i64]) -> Value {
+    fn page(list: &PageRequest, rows: &[i64]) -> Value {
         let page = list.page(rows, |row| (*row, 0), |row| row);
         serde_json::to_value(page).expect("JSON")
     }
 
-    fn refused(asked: Asked<'_>) -> String {
+    fn refused(asked: PageQuery<'_>) -> String {
         list(asked).err().expect("a refusal").path.expect("a path")
     }
 
     #[test]
     fn a_limit_is_one_to_a_hundred() {
-        assert_eq!(list(Asked::default()).expect("a list").rows(), 21);
+        assert_eq!(list(PageQuery::default()).expect("a list").rows(), 21);
         assert_eq!(limited(1).rows(), 2);
         assert_eq!(limited(100).rows(), 101);
         for limit in [0, 101, -1, i64::MAX] {
-            assert_eq!(refused(Asked { limit: Some(limit), ..Asked::default() }), "limit");
+            assert_eq!(refused(PageQuery { limit: Some(limit), ..PageQuery::default() }), "limit");
         }
     }
 
     #[test]
     fn an_order_is_asc_or_desc() {
-        assert_eq!(list(Asked::default()).expect("a list").order(), Order::Desc);
-        let asked = |order| Asked { order: Some(order), ..Asked::default() };
+        assert_eq!(list(PageQuery::default()).expect("a list").order(), Order::Desc);
+        let asked = |order| PageQuery { order: Some(order), ..PageQuery::default() };
         assert_eq!(list(asked("asc")).expect("a list").order(), Order::Asc);
         for order in ["", "ASC", "up"] {
             assert_eq!(refused(asked(order)), "order");
@@ -178,7 +183,7 @@ mod tests {
         assert_eq!(page["data"], json!([9, 8]));
         assert_eq!(page["count"], 2);
         let after = page["cursor"]["after"].as_str().expect("a cursor");
-        let next = list(Asked { limit: Some(7), after: Some(after), ..Asked::default() });
+        let next = list(PageQuery { limit: Some(7), after: Some(after), ..PageQuery::default() });
         assert_eq!(next.expect("a list").after(), Ok(Some((8, 0))));
     }
 
@@ -205,8 +210,8 @@ mod tests {
             ("/chats", "desc", "", false),
             ("/users", "desc", "&q=kim", false),
         ] {
-            let asked = Asked { limit: None, order: Some(order), after: Some(after) };
-            let mut other = List::of(name, asked, 20, Order::Desc).expect("a list");
+            let asked = PageQuery { limit: None, order: Some(order), after: Some(after) };
+            let mut other = PageRequest::new(name, asked, 20, Order::Desc).expect("a list");
             other.filter(filter);
             assert_eq!(other.after().is_ok(), whose, "{name} {order} {filter}");
         }

@@ -16,7 +16,7 @@ mod server_event;
 mod view;
 
 pub(crate) use body::client_id_refused;
-pub use body::{Limits, NewChat, Outgoing, Request, WireChat, WireMessage, parse_body};
+pub use body::{Limits, NewChat, NewMessage, Request, WireChat, WireMessage, parse_body};
 pub use code::{ApiError, Code};
 pub use cursor::Key;
 pub use ending::{Ending, Return};
@@ -24,7 +24,7 @@ pub use entry::{Entry, WireEntry, counted, not_negative, resume_from_query};
 pub use envelope::{Envelope, Rejected, RequestId};
 pub use fields::{Fields, NoFields};
 pub use lenient::{Number, Text};
-pub use list::{Asked, Cursor, LIMIT_MAX, List, Order, Page};
+pub use list::{Cursor, LIMIT_MAX, Order, Page, PageQuery, PageRequest};
 pub use new_user::{NewUser, storable};
 pub use read::parse_data;
 pub use server_event::{

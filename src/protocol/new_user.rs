@@ -1,4 +1,4 @@
-//! What is known of a user before their first token.
+//! Users that are created before their first token.
 
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl Request for NewUser {
     }
 }
 
-/// Whether a text that stands at `path` may be stored of a user.
+/// Checks that a text at `path` may be stored of a user.
 ///
 /// # Errors
 /// More than 255 characters, or U+0000.

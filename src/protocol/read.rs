@@ -16,7 +16,7 @@ pub(super) const HALF_OF_A_PAIR: &str =
 /// missing one, and `null`, count as an object without fields.
 ///
 /// # Errors
-/// What is not as it must be: the message names the path, from `at` on.
+/// A value that does not fit: the message names its path, from `at` on.
 pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Result<T, ApiError> {
     let data = data.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
     read(data.as_bytes(), at)
@@ -73,7 +73,7 @@ fn refusal(path: String, error: &serde_json::Error) -> ApiError {
     ApiError::bad_request(if path.is_empty() { "body".to_owned() } else { path }, words)
 }
 
-/// What a value must be, where serde says what was expected. All else is in our own words already.
+/// The expected value, as serde names it. All else is in our own words already.
 fn in_words(problem: &str) -> Cow<'_, str> {
     if !problem.starts_with("invalid ") {
         return problem.into();

@@ -25,7 +25,7 @@ pub enum Codec {
     V1,
 }
 
-/// How many codecs there are.
+/// Number of codecs.
 const CODECS: usize = 1;
 
 /// Something that a session may be sent.
@@ -85,7 +85,7 @@ pub enum AckData {
     Service(Option<Box<RawValue>>),
 }
 
-/// What is neither a message nor an answer.
+/// Events that are neither messages nor answers.
 #[derive(Debug, Clone)]
 pub enum Control {
     Welcome(Box<Welcome>),
@@ -188,7 +188,7 @@ pub enum SharedEvent {
     Push(Push),
 }
 
-/// What another service says to sessions. The name `recv` carries an answer.
+/// Another service's event for sessions. The name `recv` carries an answer.
 #[derive(Debug, Clone, Serialize, serde::Deserialize)]
 pub struct Push {
     pub event: Box<str>,
@@ -201,7 +201,7 @@ impl Shared {
         Arc::new(Self { event, encoded: Encoded::default() })
     }
 
-    /// How many bytes the event takes while it waits for a session.
+    /// Bytes that the event takes while it waits for a session.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.frame(Codec::V1).len()
@@ -265,13 +265,14 @@ impl Serialize for AckData {
     }
 }
 
-/// What another service says to sessions, by its own name for it; `data` as it stands.
+/// The frame of another service's event, by its own name; `data` is passed through.
 #[must_use]
 pub fn pushed(event: &str, data: Option<&RawValue>) -> Frame {
     encode(event, None, data)
 }
 
-/// What another service answered to a session's event; the fields of `data` as they stand.
+/// The frame of another service's answer to a session's event; the fields of `data` are passed
+/// through.
 #[must_use]
 pub fn recv(data: &super::Fields<'_>) -> Frame {
     format!(r#"{{"event":"recv","data":{{{data}}}}}"#).into()

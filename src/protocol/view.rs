@@ -1,4 +1,4 @@
-//! How things look on the wire, the same in frames and over HTTP.
+//! Views: JSON of the domain's values, the same in frames and over HTTP.
 
 use std::sync::Arc;
 
@@ -149,7 +149,7 @@ impl<'a> From<&'a User> for UserView<'a> {
     }
 }
 
-/// Where a message went: the answer to `send_message`.
+/// A stored message's place: the answer to `send_message`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptView<'a> {
@@ -176,7 +176,7 @@ impl<'a> ReceiptView<'a> {
     }
 }
 
-/// How far one has read: the answer to `read_message`.
+/// A read mark: the answer to `read_message`.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkView {
@@ -198,7 +198,7 @@ pub struct ChatState {
     pub replay: Option<EnteredView>,
 }
 
-/// What an entry replays, known beforehand since `seq` has no gaps.
+/// Plan of a chat's replay, computed beforehand since `seq` has no gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnteredView {
@@ -225,7 +225,7 @@ pub struct Welcome {
     pub limits: WelcomeLimits,
 }
 
-/// What a session is told of its bounds.
+/// The limits of a session.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WelcomeLimits {

@@ -47,19 +47,19 @@ impl<R: Clone> Session<R> {
         for posted in &**messages {
             let own = posted.origin().filter(|origin| origin.session == id);
             match (session.streams.live(chat, posted.seq()), own) {
-                (Live::Now, None) => turn.send(ServerEvent::Logged(posted.clone())),
-                (Live::Later, own) => {
+                (Live::Deliver, None) => turn.send(ServerEvent::Logged(posted.clone())),
+                (Live::Defer, own) => {
                     missed = true;
                     if let Some(origin) = own {
                         session.requests.stored(origin.nonce, posted.receipt());
                     }
                 }
-                (Live::Now | Live::Never, Some(origin)) => {
+                (Live::Deliver | Live::Drop, Some(origin)) => {
                     if let Some(request) = session.requests.close(origin.nonce) {
                         turn.receipt(request, posted.receipt(), false);
                     }
                 }
-                (Live::Never, None) => {}
+                (Live::Drop, None) => {}
             }
         }
         if missed {
@@ -141,7 +141,7 @@ impl<R: Clone> Session<R> {
             PostResult::New(receipt, _) => turn.receipt(request, *receipt, false),
             PostResult::Duplicate(receipt) => turn.receipt(request, *receipt, true),
             refused => {
-                if let Some(exception) = ApiError::of_stored(request.chat, refused) {
+                if let Some(exception) = ApiError::from_post_result(request.chat, refused) {
                     turn.refuse(request.id, Some(send_message::NAME), exception);
                 }
             }

@@ -127,7 +127,7 @@ pub enum Answered {
     ForwardAccess(Result<(), ApiError>),
     ChatCreated(Result<(Box<Chat>, ChatAccess), ApiError>),
     /// The answer to a forwarded event, by its number.
-    Forwarded(u64, Result<Option<ServiceAnswer>, ApiError>),
+    ForwardResult(u64, Result<Option<ServiceAnswer>, ApiError>),
 }
 
 /// A user who was let in, with the chats to join first.

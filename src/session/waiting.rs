@@ -1,7 +1,7 @@
 //! The command of a session that waits for a use case.
 
 use crate::domain::{ChatId, Seq};
-use crate::protocol::{Entry, Outgoing, RequestId};
+use crate::protocol::{Entry, NewMessage, RequestId};
 
 /// The command that waits for a use case; no further frame is read meanwhile.
 pub enum Waiting {
@@ -25,6 +25,6 @@ pub enum Waiting {
 
 /// A call that follows once the access is known.
 pub enum Visit {
-    Post(Outgoing),
+    Post(NewMessage),
     Mark(Seq),
 }

@@ -1,4 +1,4 @@
-//! Whether the values make sense, each alone and together.
+//! Validation of settings, each alone and together.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ const QUEUE_BYTES: usize = 200;
 pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
 
 impl Settings {
-    /// What is strange but works, as log lines.
+    /// Log lines on settings that are unusual but valid.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -45,8 +45,8 @@ impl Settings {
         warnings
     }
 
-    /// Whether there is something to check tokens with. Not part of loading, so that migrations
-    /// need no key.
+    /// Checks that a key for tokens is configured. Not part of loading, so that migrations need no
+    /// key.
     ///
     /// # Errors
     /// On PostgreSQL, where several nodes must share a key and so none can be made up, a sentence
@@ -200,7 +200,8 @@ impl Settings {
             ("dead_letter_queue", &rabbitmq.dead_letter_queue),
         ];
         let own_queue = |queue: &String| {
-            let found = own.iter().find(|(_, name)| rabbitmq.named(name).as_ref() == Some(queue));
+            let found =
+                own.iter().find(|(_, name)| rabbitmq.prefixed(name).as_ref() == Some(queue));
             found.map(|(key, _)| *key)
         };
         for (key, name) in own {
@@ -221,7 +222,7 @@ impl Settings {
             }
             if let Some(key) = own_queue(queue) {
                 problems.push(format!(
-                    "rabbitmq.event_queues: `{queue}` is the desk's own rabbitmq.{key}, where \
+                    "rabbitmq.event_queues: `{queue}` is the server's own rabbitmq.{key}, where \
                      events are not understood; name a queue of another service."
                 ));
             }
@@ -257,7 +258,7 @@ impl Settings {
             }
             if let Some(key) = own_queue(queue) {
                 problems.push(format!(
-                    "rabbitmq.gateway: the queue of `{event}` is the desk's own rabbitmq.{key}; \
+                    "rabbitmq.gateway: the queue of `{event}` is the server's own rabbitmq.{key}; \
                      name a queue of another service."
                 ));
             }

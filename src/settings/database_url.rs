@@ -1,4 +1,4 @@
-//! Where the database is.
+//! The database's URL.
 
 use std::fmt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::secret::MASK;
 
-/// Which database it is.
+/// The database behind a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// Embedded, one file.

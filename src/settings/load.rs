@@ -14,12 +14,12 @@ use super::Settings;
 /// The documented sample, which is where every default comes from.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// How the environment's variables begin that are settings.
+/// Prefix of environment variables that are settings.
 const PREFIX: &str = "FRONTDESK__";
-/// How those begin that may be meant as settings.
+/// Prefix of environment variables that may be meant as settings.
 const START: &str = "FRONTDESK_";
 
-/// Why there are no settings. Its sentences are for the operator and name the key.
+/// Failure to load the settings. Sentences for the operator, which name the key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("cannot read {}: {error}", path.display())]

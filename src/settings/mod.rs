@@ -1,4 +1,4 @@
-//! What the operator decides: typed, closed, layered.
+//! Settings: typed, closed and layered.
 //!
 //! `config/default.toml` is compiled in and the one source of every default; a file goes over it,
 //! and the environment (`FRONTDESK__SECTION__KEY`) over both. What nobody reads is an error.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub rabbitmq: RabbitMq,
 }
 
-/// Where and how to listen.
+/// Addresses to listen on, and limits of connections.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
@@ -58,14 +58,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// How long open connections may take to end.
+    /// Time that open connections have to end.
     #[must_use]
     pub fn shutdown_timeout(&self) -> Duration {
         Duration::from_secs(self.shutdown_timeout)
     }
 }
 
-/// Where messages are kept, and how they get there.
+/// The database and the write batches.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
@@ -86,7 +86,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// How many connections write: one on SQLite, which has one writer.
+    /// Number of writers: one on SQLite, which has one writer.
     #[must_use]
     pub fn executors(&self) -> usize {
         match self.url.backend() {
@@ -95,18 +95,18 @@ impl Database {
         }
     }
 
-    /// How long a read waits for a connection.
+    /// Time that a read waits for a connection.
     #[must_use]
     pub fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(self.acquire_timeout_ms)
     }
 }
 
-/// Whose tokens are believed.
+/// Rules for tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// What HS256 signs with.
+    /// The HS256 key.
     pub secret: Option<Secret>,
     /// PEM; decides alone where it is set.
     pub public_key_file: Option<PathBuf>,
@@ -118,7 +118,7 @@ pub struct Auth {
     pub audience: Vec<String>,
 }
 
-/// How a token is signed. Chosen by the operator, never by the token.
+/// The algorithm of signatures. Chosen by the operator, never by the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Algorithm {
@@ -142,7 +142,7 @@ impl TryFrom<String> for Algorithm {
     }
 }
 
-/// What one client may cost.
+/// Limits of one client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -182,7 +182,7 @@ impl Limits {
         Duration::from_millis(self.heartbeat_ms)
     }
 
-    /// How long a socket may stay without a token.
+    /// Time that a socket may stay without a token.
     #[must_use]
     pub fn auth_timeout(&self) -> Duration {
         Duration::from_secs(self.auth_seconds)
@@ -195,7 +195,7 @@ impl Limits {
     }
 }
 
-/// What several nodes on one database need of each other.
+/// Timings of several nodes on one database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {

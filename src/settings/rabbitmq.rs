@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Secret, load};
 use crate::domain::Route;
 
-/// How the broker is reached, and what is said and heard there. Off without a URL.
+/// The connection to RabbitMQ, and the exchanges and queues there. Off without a URL.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RabbitMq {
@@ -22,11 +22,11 @@ pub struct RabbitMq {
     pub heartbeat_seconds: u16,
     pub reconnect_ms: u64,
     pub confirm_ms: u64,
-    /// Who is named as the source of events.
+    /// The `source` of events.
     pub source: String,
     /// Before the name of each queue and exchange of our own.
     pub prefix: String,
-    /// Whether what is missing is made.
+    /// True if missing exchanges and queues are declared.
     pub declare: bool,
     /// Of the queues that are made.
     pub durable: bool,
@@ -42,17 +42,17 @@ pub struct RabbitMq {
     pub rpc_timeout_ms: u64,
     /// Empty: none.
     pub users_queue: String,
-    /// Who vouches for the users that other services tell of.
+    /// Issuer of the users in other services' events.
     pub users_issuer: String,
     pub dead_letter_queue: String,
     /// Messages taken from a queue and not yet acknowledged.
     pub prefetch: u16,
-    /// What clients may say to other services.
+    /// Routes of clients' events to other services.
     #[serde(deserialize_with = "routes")]
     pub gateway: Vec<Route>,
     /// Empty: none.
     pub gateway_queue: String,
-    /// How the gateway calls itself in the metadata.
+    /// The gateway's name in the metadata.
     pub gateway_service: String,
     pub gateway_bytes: usize,
     pub gateway_timeout_ms: u64,
@@ -60,7 +60,7 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Whether there is a broker at all.
+    /// True if a broker is configured.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.url.is_some()
@@ -68,7 +68,7 @@ impl RabbitMq {
 
     /// The name of a queue or an exchange of our own; nothing where it is left empty.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<String> {
+    pub fn prefixed(&self, name: &str) -> Option<String> {
         (!name.is_empty()).then(|| format!("{}{name}", self.prefix))
     }
 
@@ -78,7 +78,7 @@ impl RabbitMq {
         Duration::from_millis(self.reconnect_ms)
     }
 
-    /// How long the broker may take to confirm.
+    /// The broker's deadline for a confirmation.
     #[must_use]
     pub fn confirm_timeout(&self) -> Duration {
         Duration::from_millis(self.confirm_ms)
@@ -90,13 +90,13 @@ impl RabbitMq {
         Duration::from_millis(self.outbox_poll_ms)
     }
 
-    /// How long a request of another service may take.
+    /// Deadline of another service's request.
     #[must_use]
     pub fn rpc_timeout(&self) -> Duration {
         Duration::from_millis(self.rpc_timeout_ms)
     }
 
-    /// How long another service may take to answer a client.
+    /// Another service's deadline for the answer to a client.
     #[must_use]
     pub fn gateway_timeout(&self) -> Duration {
         Duration::from_millis(self.gateway_timeout_ms)

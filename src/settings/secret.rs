@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What is shown where a secret stands.
+/// Text that is shown in place of a secret.
 pub(super) const MASK: &str = "***";
 
 /// A secret text. It prints and serializes as `***`; only [`Secret::expose`] gives it away.

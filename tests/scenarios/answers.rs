@@ -48,11 +48,11 @@ async fn an_answer_reaches_a_socket_of_another_node(app: TestApp) {
     let mut here = app.connect(&customer("kim")).await;
     let mut there = other.connect(&customer("lee")).await;
     // Each node has heard the other: both serve some of these.
-    let desk = service.broker.own("frontdesk");
+    let server = service.broker.own("frontdesk");
     eventually("the nodes have met", || async {
         for user in [here.user_id(), there.user_id()].repeat(8) {
             let asked = json!({"userId": user});
-            let answer = service.broker.ask(&desk, json!({"cmd": "is_online"}), asked).await;
+            let answer = service.broker.ask(&server, json!({"cmd": "is_online"}), asked).await;
             if answer["response"]["online"] != true {
                 return None;
             }

@@ -147,7 +147,7 @@ async fn a_message_to_a_node_reaches_that_node_alone(network: Network) {
 
 async fn a_message_to_a_session_reaches_its_node(network: Network) {
     let (ada, mut kim) = (network.join().await, network.join().await);
-    let session = SessionId::of(kim.node);
+    let session = SessionId::on_node(kim.node);
     assert_eq!(ada.publish(Target::Session(session), "frame").await, Ok(Delivery::Sent));
     assert_eq!(kim.hears("").await, "frame");
 }
@@ -189,7 +189,7 @@ async fn a_node_that_nobody_knows_is_told_of(network: Network) {
     let (ada, mut kim) = (network.join().await, network.join().await);
     let nobody = NodeId::random();
     assert_eq!(ada.publish(Target::Node(nobody), "lost").await, Ok(Delivery::NoReceiver));
-    let session = SessionId::of(nobody);
+    let session = SessionId::on_node(nobody);
     assert_eq!(ada.publish(Target::Session(session), "lost").await, Ok(Delivery::NoReceiver));
     assert_eq!(ada.publish(Target::Node(kim.node), "found").await, Ok(Delivery::Sent));
     assert_eq!(kim.hears("").await, "found");

@@ -221,7 +221,7 @@ fn events(chat: i64, user: i64) -> Vec<(&'static str, Value, Vec<Field>)> {
 }
 
 /// An admin's session, and a chat that may be spoken of.
-async fn desk(app: &TestApp) -> (TestClient, i64, i64) {
+async fn set_up(app: &TestApp) -> (TestClient, i64, i64) {
     let kim = app.connect(&customer("kim")).await;
     (app.connect(&admin("ada")).await, kim.chat(), kim.user_id())
 }
@@ -236,7 +236,7 @@ fn assert_names(data: &Value, bad: &Bad, event: &str, field: &str) {
 }
 
 async fn a_bad_field_of_an_event_is_named(app: TestApp) {
-    let (mut ada, chat, user) = desk(&app).await;
+    let (mut ada, chat, user) = set_up(&app).await;
     for (event, good, fields) in events(chat, user) {
         for field in &fields {
             for bad in field.spoil(&good) {
@@ -295,7 +295,7 @@ fn assert_problem(reply: Reply, bad: &Bad, at: &str, field: &str) {
 }
 
 async fn a_bad_field_of_a_body_is_named(app: TestApp) {
-    let (mut ada, chat, user) = desk(&app).await;
+    let (mut ada, chat, user) = set_up(&app).await;
     let messages = format!("/chats/{chat}/messages");
     let read = format!("/chats/{chat}/read");
     let requests = [
@@ -346,7 +346,7 @@ async fn a_bad_field_of_a_body_is_named(app: TestApp) {
 }
 
 async fn a_bad_parameter_is_named(app: TestApp) {
-    let (_, chat, _) = desk(&app).await;
+    let (_, chat, _) = set_up(&app).await;
     let numbers = ["", "x", "-1", "1.5", "9223372036854775808"];
     let limits = ["0", "101", "", "x", "-1", "9223372036854775808"];
     let messages = format!("/chats/{chat}/messages");
@@ -391,7 +391,7 @@ async fn a_bad_path_is_no_fault_of_the_server(app: TestApp) {
 }
 
 async fn a_body_that_is_no_json_is_refused(app: TestApp) {
-    let (_, chat, _) = desk(&app).await;
+    let (_, chat, _) = set_up(&app).await;
     let post = async |body: Vec<u8>| {
         let path = format!("/chats/{chat}/messages");
         let request = app.request_of(&admin("ada"), Method::POST, &path);

@@ -1,4 +1,4 @@
-//! RabbitMQ and the desk are killed at the worst moments, and what other services were told is counted
+//! RabbitMQ and the server are killed at the worst moments, and what other services were told is counted
 //! after: every event at least once, the first of each in the order of its chat, its id telling
 //! repeats apart.
 
@@ -175,7 +175,7 @@ async fn of_ten_thousand_messages_none_is_lost_when_rabbitmq_is_killed_and_comes
     .await;
 }
 
-/// The desk is killed when all was committed and nothing published, and again while it publishes.
+/// The server is killed when all was committed and nothing published, and again while it publishes.
 async fn a_killed_desk_tells_what_it_had_committed(database: Database) {
     const CHATS: usize = 20;
     const EACH: usize = 50;
@@ -185,17 +185,17 @@ async fn a_killed_desk_tells_what_it_had_committed(database: Database) {
     let mut inbox = broker.consume(&queue).await;
 
     // Nobody listens at this port.
-    let mut desk = process(&database, "amqp://127.0.0.1:9/%2f", &prefix).await;
-    let mut clients = customers(&desk, CHATS).await;
+    let mut server = process(&database, "amqp://127.0.0.1:9/%2f", &prefix).await;
+    let mut clients = customers(&server, CHATS).await;
     let written = AtomicUsize::new(0);
     all(clients.iter_mut().map(|client| write(client, EACH, &written))).await;
-    desk.kill();
+    server.kill();
 
     let mut told = Told::default();
     for share in [1, 5, 10] {
-        let mut desk = process(&database, &url, &prefix).await;
+        let mut server = process(&database, &url, &prefix).await;
         told.read(&mut inbox, CHATS * EACH * share / 10).await;
-        desk.kill();
+        server.kill();
     }
     told.assert_complete(CHATS, EACH as i64);
 }
@@ -223,7 +223,7 @@ async fn a_consumer_that_never_acks_keeps_nobody_waiting(app: TestApp) {
     for _ in 0..5 {
         stubborn.next_unacked(LONG).await.expect("as many as it takes");
     }
-    eventually("the broker has the rest, and the desk nothing", || async {
+    eventually("the broker has the rest, and the server nothing", || async {
         let (waiting, _) = broker.depth(&queue).await?;
         let kept = app.metric("frontdesk_outbox_waiting").await;
         (waiting as usize == 5 * EACH - 5 && kept == 0.0).then_some(())
@@ -249,7 +249,7 @@ async fn a_slow_consumer_of_a_full_queue_gets_all_of_it(app: TestApp) {
     let mut clients = customers(&app, CHATS).await;
     let written = AtomicUsize::new(0);
     all(clients.iter_mut().map(|client| write(client, EACH, &written))).await;
-    eventually("the queue is full, and the desk is told so", || async {
+    eventually("the queue is full, and the server is told so", || async {
         (app.metric("frontdesk_events_retried_total").await > 0.0).then_some(())
     })
     .await;
@@ -277,7 +277,7 @@ async fn a_wrong_declaration_is_told_in_the_log_and_the_desk_goes_on() {
             )
             .await
             .expect("an exchange of another kind");
-        // The queue on which the desk is asked is somebody else's alone.
+        // The queue on which the server is asked is somebody else's alone.
         let stranger = TestBroker::connect(&url, &prefix).await;
         let (asked, options) = (
             broker.own("frontdesk"),
@@ -290,13 +290,13 @@ async fn a_wrong_declaration_is_told_in_the_log_and_the_desk_goes_on() {
             .expect("an exclusive queue");
 
         let database = Database::sqlite();
-        let desk = process(&database, &url, &prefix).await;
-        let mut kim = desk.connect(&customer("kim")).await;
+        let server = process(&database, &url, &prefix).await;
+        let mut kim = server.connect(&customer("kim")).await;
         for number in 0..10 {
             kim.say(kim.chat(), &number.to_string()).await;
         }
         eventually("both are in the log", || async {
-            let log = desk.log();
+            let log = server.log();
             let clear = [
                 format!("there is another exchange {exchange} already"),
                 format!("cannot read {asked}, and goes on trying"),
@@ -317,7 +317,7 @@ async fn a_wrong_declaration_is_told_in_the_log_and_the_desk_goes_on() {
         let found =
             broker.ask(&asked, json!({"cmd": "get_user"}), json!({"id": kim.user_id()})).await;
         assert_eq!(found["response"]["nickname"], "Kim", "{found}");
-        let log = desk.log();
+        let log = server.log();
         assert!(log.lines().count() < 60, "a cause is told once, and not at every try:\n{log}");
     })
     .await;

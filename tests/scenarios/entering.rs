@@ -18,7 +18,7 @@ scenarios! {
 }
 
 /// A customer with `messages` in the own chat, and an admin who is not in it.
-async fn desk(app: &TestApp, messages: usize) -> (TestClient, TestClient, i64) {
+async fn set_up(app: &TestApp, messages: usize) -> (TestClient, TestClient, i64) {
     let mut kim = app.connect(&customer("kim")).await;
     let chat = kim.chat();
     say(&mut kim, chat, messages).await;
@@ -37,7 +37,7 @@ async fn say(client: &mut TestClient, chat: i64, messages: usize) {
 }
 
 async fn who_enters_begins_at_the_end(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 3).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 3).await;
     let entry = ada.enter(chat).await;
     assert_eq!(
         (&entry["chatId"], &entry["lastSeq"], &entry["unread"]),
@@ -53,7 +53,7 @@ async fn who_enters_begins_at_the_end(app: TestApp) {
 }
 
 async fn what_is_replayed_comes_before_the_ack(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 10).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 10).await;
     let data = json!({"chats": [{"chatId": chat, "afterSeq": 6}]});
     let id = ada.submit("enter_chat", data).await;
     for seq in 7..=10 {
@@ -73,7 +73,7 @@ async fn what_is_replayed_comes_before_the_ack(app: TestApp) {
 }
 
 async fn a_long_replay_is_truncated(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 12).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 12).await;
     let entry = ada.enter_after(chat, 0).await;
     assert_eq!((&entry["replayed"], &entry["replayedTo"]), (&json!(5), &json!(5)));
     assert_eq!((&entry["truncated"], &entry["lastSeq"]), (&json!(true), &json!(12)));
@@ -91,7 +91,7 @@ async fn a_long_replay_is_truncated(app: TestApp) {
 }
 
 async fn a_truncated_replay_stops_what_is_live(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 12).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 12).await;
     ada.enter(chat).await;
     kim.say(chat, "heard").await;
     ada.hears("heard").await;
@@ -106,7 +106,7 @@ async fn a_truncated_replay_stops_what_is_live(app: TestApp) {
 }
 
 async fn a_replay_of_thousands_is_whole(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 2500).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 2500).await;
     let id = ada.submit("enter_chat", json!({"chats": [{"chatId": chat, "afterSeq": 0}]})).await;
     say(&mut kim, chat, 100).await;
     let ack = ada.answer(&id).await.expect("an ack");
@@ -115,7 +115,7 @@ async fn a_replay_of_thousands_is_whole(app: TestApp) {
 }
 
 async fn a_place_beyond_the_end_is_reset(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 3).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 3).await;
     let entry = ada.enter_after(chat, 4).await;
     assert_eq!((&entry["reset"], &entry["replayed"]), (&json!(true), &json!(0)));
     assert_eq!((&entry["truncated"], &entry["lastSeq"]), (&json!(false), &json!(3)));
@@ -126,7 +126,7 @@ async fn a_place_beyond_the_end_is_reset(app: TestApp) {
 }
 
 async fn a_position_can_be_set_back_in_the_room(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 5).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 5).await;
     ada.enter_after(chat, 3).await;
     assert_run(&ada.run_to(chat, 5).await, 4, 5);
     ada.forget();
@@ -140,7 +140,7 @@ async fn a_position_can_be_set_back_in_the_room(app: TestApp) {
 }
 
 async fn a_position_is_set_back_while_others_write(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 50).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 50).await;
     ada.enter(chat).await;
     for round in 0..20 {
         let from = round * 3;
@@ -164,7 +164,7 @@ async fn a_position_is_set_back_while_others_write(app: TestApp) {
 }
 
 async fn entering_is_all_or_nothing(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 3).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 3).await;
     let lee = app.connect(&customer("lee")).await;
     let some = json!({"chatIds": [chat, 999_999, lee.chat()]});
     ada.refused("enter_chat", some, "chat_not_found").await;
@@ -175,7 +175,7 @@ async fn entering_is_all_or_nothing(app: TestApp) {
 }
 
 async fn a_chat_named_twice_counts_once_the_last(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 5).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 5).await;
     let twice =
         json!({"chats": [{"chatId": chat, "afterSeq": 0}, {"chatId": chat, "afterSeq": 3}]});
     let ack = ada.ask("enter_chat", twice).await;
@@ -192,7 +192,7 @@ async fn a_chat_named_twice_counts_once_the_last(app: TestApp) {
 }
 
 async fn who_leaves_hears_nothing_until_entering_again(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app, 1).await;
+    let (mut kim, mut ada, chat) = set_up(&app, 1).await;
     for round in 0..10 {
         let last = 1 + 3 * round;
         ada.forget();

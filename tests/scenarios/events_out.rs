@@ -138,7 +138,7 @@ async fn a_queue_that_is_not_there_yet_gets_everything_once_it_is(app: TestApp) 
     .await;
     let broker = app.broker().await;
     let name = app.setting("rabbitmq.event_queues").to_owned();
-    assert_eq!(broker.depth(&name).await, None, "it is not for the desk to make");
+    assert_eq!(broker.depth(&name).await, None, "it is not for the server to make");
     declare(&broker, &name).await;
     let mut inbox = broker.consume(&name).await;
     assert_run(&told(&mut inbox, chat, 5).await, 1, 5);
@@ -240,7 +240,7 @@ async fn an_exchange_of_another_kind_is_waited_for_while_the_desk_goes_on() {
         let mut kim = app.connect(&customer("kim")).await;
         let chat = kim.chat();
         kim.say(chat, "one").await;
-        eventually("the desk tells of its broker", async || {
+        eventually("the server tells of its broker", async || {
             let ready = app.try_get("/readyz").await?.is(200);
             (ready == json!({"status": "ready", "broker": "connected"})).then_some(())
         })

@@ -16,7 +16,7 @@ scenarios! {
 const EXECUTORS: usize = 4;
 
 /// The customer and an admin in one room.
-async fn desk(app: &TestApp) -> (TestClient, TestClient, i64) {
+async fn set_up(app: &TestApp) -> (TestClient, TestClient, i64) {
     let kim = app.connect(&customer("kim")).await;
     let mut ada = app.connect(&admin("ada")).await;
     let chat = kim.chat();
@@ -43,7 +43,7 @@ async fn panicked(app: &TestApp, times: usize) {
 }
 
 async fn a_room_that_panics_is_replaced(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app).await;
+    let (mut kim, mut ada, chat) = set_up(&app).await;
     for round in 1..=10 {
         app.crash_room(chat);
         panicked(&app, round).await;
@@ -59,7 +59,7 @@ async fn a_room_that_panics_is_replaced(app: TestApp) {
 }
 
 async fn an_executor_that_panics_is_replaced(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app).await;
+    let (mut kim, mut ada, chat) = set_up(&app).await;
     for round in 1..=10 {
         crash_executors(&app);
         panicked(&app, round).await;
@@ -71,7 +71,7 @@ async fn an_executor_that_panics_is_replaced(app: TestApp) {
 }
 
 async fn a_session_that_panics_ends_alone(app: TestApp) {
-    let (mut kim, mut ada, chat) = desk(&app).await;
+    let (mut kim, mut ada, chat) = set_up(&app).await;
     let mut laptop = app.connect(&customer("kim")).await;
     kim.say(chat, "before").await;
     app.crash_session(kim.session_id());
@@ -91,7 +91,7 @@ async fn a_session_that_panics_ends_alone(app: TestApp) {
 async fn crashing(app: &TestApp, crash: impl Fn(i64)) {
     const ROUNDS: usize = 10;
     const EACH: usize = 20;
-    let (mut kim, mut ada, chat) = desk(app).await;
+    let (mut kim, mut ada, chat) = set_up(app).await;
     for round in 0..ROUNDS {
         let mut sent = Vec::new();
         for i in 0..EACH {

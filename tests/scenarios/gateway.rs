@@ -441,5 +441,5 @@ async fn while_the_broker_is_away_all_is_unavailable_at_once(app: TestApp) {
         kim.refused(event, json!({}), "unavailable").await;
     }
     assert!(asked.elapsed() < Duration::from_secs(5), "it waited: {:?}", asked.elapsed());
-    kim.say(kim.chat(), "the desk goes on").await;
+    kim.say(kim.chat(), "the server goes on").await;
 }

@@ -1,4 +1,4 @@
-//! How the desk takes what is in its queues: nothing is stuck, and nothing is lost.
+//! How the server takes what is in its queues: nothing is stuck, and nothing is lost.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ async fn a_poisoned_message_hurts_nobody_on_its_way_to_the_dead(app: TestApp) {
     let mut headers = FieldTable::default();
     let copies = vec![AMQPValue::LongString(queue.as_str().into())];
     headers.insert("CC".into(), AMQPValue::FieldArray(FieldArray::from(copies)));
-    // A sender's own name, a copy to the desk's own queue, a life of its own: none of it passes on.
+    // A sender's own name, a copy to the server's own queue, a life of its own: none of it passes on.
     let properties = BasicProperties::default()
         .with_headers(headers)
         .with_user_id("guest".into())
@@ -187,11 +187,11 @@ async fn a_queue_that_is_deleted_is_made_again(app: TestApp) {
         .expect("deleted");
     served(&broker).await;
     ask(&broker, "is_online", json!({"userId": 1})).await;
-    // Nor does the desk keep others from it: it is no queue that one node reads alone.
+    // Nor does the server keep others from it: it is no queue that one node reads alone.
     let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
     let alone =
         channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
-    assert!(alone.await.is_err(), "the desk reads it");
+    assert!(alone.await.is_err(), "the server reads it");
 }
 
 async fn a_message_that_the_desk_fails_at_is_answered_and_put_aside(app: TestApp) {
@@ -265,7 +265,7 @@ async fn a_broker_that_was_killed_is_read_again() {
         let chat = kim.chat();
         drop(broker);
         own.kill();
-        kim.say(chat, "the desk goes on").await;
+        kim.say(chat, "the server goes on").await;
         own.restart().await;
         let broker = app.broker().await;
         served(&broker).await;

@@ -15,7 +15,7 @@ mod blocking;
 mod broker_faults;
 mod churn;
 mod connecting;
-mod desk;
+mod chats;
 mod devices;
 mod entering;
 mod events_out;

@@ -275,7 +275,7 @@ async fn nobody_is_called_offline_before_all_nodes_are_back() {
         let asked = json!({"userId": 999});
         assert_eq!(ask(&broker, "is_online", asked.clone()).await["online"], false);
         proxy.down();
-        eventually("the desk is away", || async {
+        eventually("the server is away", || async {
             broker.depth(&queue).await.filter(|(_, consumers)| *consumers == 0)
         })
         .await;

@@ -19,7 +19,7 @@ fn message(name: &str) -> Value {
 }
 
 /// The app behind a proxy, with the customer and an admin in one room.
-async fn desk(app: TestApp) -> (TestApp, TestClient, TestClient, i64) {
+async fn set_up(app: TestApp) -> (TestApp, TestClient, TestClient, i64) {
     let app = app.behind_a_proxy().await;
     let mut kim = app.connect(&customer("kim")).await;
     let mut ada = app.connect(&admin("ada")).await;
@@ -35,7 +35,7 @@ async fn is_ready(app: &TestApp) -> bool {
 }
 
 async fn without_its_database_the_desk_is_unavailable(app: TestApp) {
-    let (app, mut kim, _ada, chat) = desk(app).await;
+    let (app, mut kim, _ada, chat) = set_up(app).await;
     app.proxy().down();
     let exception = kim.request("send_message", message("during")).await.expect_err("no database");
     assert_exception(&exception, "unavailable");
@@ -60,7 +60,7 @@ async fn without_its_database_the_desk_is_unavailable(app: TestApp) {
 }
 
 async fn what_is_sent_again_after_an_outage_is_stored_once(app: TestApp) {
-    let (app, mut kim, mut ada, chat) = desk(app).await;
+    let (app, mut kim, mut ada, chat) = set_up(app).await;
     for round in 0..3 {
         app.proxy().down();
         let name = format!("during {round}");
@@ -79,7 +79,7 @@ async fn what_is_sent_again_after_an_outage_is_stored_once(app: TestApp) {
 async fn an_outage_in_mid_stream_leaves_no_hole(app: TestApp) {
     const ROUNDS: usize = 5;
     const EACH: usize = 30;
-    let (app, mut kim, mut ada, chat) = desk(app).await;
+    let (app, mut kim, mut ada, chat) = set_up(app).await;
     for round in 0..ROUNDS {
         let mut sent = Vec::new();
         for i in 0..EACH {
@@ -104,7 +104,7 @@ async fn an_outage_in_mid_stream_leaves_no_hole(app: TestApp) {
 }
 
 async fn who_comes_during_an_outage_comes_later(app: TestApp) {
-    let (app, ..) = desk(app).await;
+    let (app, ..) = set_up(app).await;
     app.proxy().down();
     let mut early = app.authenticate(json!({"token": customer("lee").token()})).await;
     let exception = early.answer(&json!("hello")).await.expect_err("no database");
@@ -125,7 +125,7 @@ impl TestClient {
 }
 
 async fn an_unknown_outcome_of_a_commit_is_found_out(app: TestApp) {
-    let (app, mut kim, mut ada, chat) = desk(app).await;
+    let (app, mut kim, mut ada, chat) = set_up(app).await;
     for round in 0..5 {
         app.proxy().cut(Cut::AfterCommit);
         let mut sent = Vec::new();

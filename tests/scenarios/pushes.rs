@@ -19,7 +19,7 @@ bus_scenarios! {
     who_is_greeted_on_arrival_hears_it,
 }
 
-/// Asks the desk, and is granted it.
+/// Asks the server, and is granted it.
 async fn ask(broker: &TestBroker, cmd: &str, data: Value) -> Value {
     let answer = broker.ask(&broker.own("frontdesk"), json!({"cmd": cmd}), data.clone()).await;
     assert_eq!(answer["isDisposed"], true, "{cmd} {data}: {answer}");
@@ -27,16 +27,16 @@ async fn ask(broker: &TestBroker, cmd: &str, data: Value) -> Value {
     answer["response"].clone()
 }
 
-/// Tells the desk to push, and does not wait for it.
+/// Tells the server to push, and does not wait for it.
 async fn push(broker: &TestBroker, data: Value) {
     broker.emit(&broker.own("frontdesk"), json!({"cmd": "push"}), data).await;
 }
 
-/// Waits until the desk reads its queue.
+/// Waits until the server reads its queue.
 async fn served(app: &TestApp) -> TestBroker {
     let broker = app.broker().await;
     let queue = broker.own("frontdesk");
-    eventually("the desk reads its queue", || async {
+    eventually("the server reads its queue", || async {
         broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
     })
     .await;

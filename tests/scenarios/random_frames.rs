@@ -166,7 +166,7 @@ async fn random_events_harm_nobody(app: TestApp) {
     serves_on(&app).await;
 }
 
-/// Asserts that the desk is open, and that nothing has panicked.
+/// Asserts that the server is open, and that nothing has panicked.
 async fn serves_on(app: &TestApp) {
     let mut max = app.connect(&customer("max")).await;
     let mut bob = app.connect(&admin("bob")).await;

@@ -1,4 +1,4 @@
-//! What other services ask of the desk.
+//! What other services ask of the server.
 
 use crate::support::{
     TestApp, TestBroker, Value, admin, assert_keys, assert_run, bus_scenarios, customer,
@@ -21,10 +21,10 @@ bus_scenarios! {
     a_request_finds_users_of_every_node,
 }
 
-/// The desk's queue, once the desk reads it.
+/// The server's queue, once the server reads it.
 pub async fn served(broker: &TestBroker) -> String {
     let queue = broker.own("frontdesk");
-    eventually("the desk reads its queue", || async {
+    eventually("the server reads its queue", || async {
         broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
     })
     .await;

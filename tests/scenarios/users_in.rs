@@ -42,24 +42,24 @@ postgres_scenarios! {
     ],
 }
 
-/// The queue on which the desk hears of users, once it listens.
+/// The queue on which the server hears of users, once it listens.
 pub async fn heard(broker: &TestBroker) -> String {
     listens(broker, "users").await
 }
 
-/// The queue of this name, once the desk listens.
+/// The queue of this name, once the server listens.
 async fn listens(broker: &TestBroker, name: &str) -> String {
     let queue = broker.own(name);
-    eventually("the desk reads the queue", || async {
+    eventually("the server reads the queue", || async {
         broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
     })
     .await;
     queue
 }
 
-/// Waits until the desk has tried again and again to apply news; how often.
+/// Waits until the server has tried again and again to apply news; how often.
 async fn tried(app: &TestApp) -> u32 {
-    eventually("the desk has tried", || async {
+    eventually("the server has tried", || async {
         let page = app.try_get("/metrics").await.expect("the server listens").text;
         let retried = page.lines().find_map(|line| {
             line.strip_prefix(r#"frontdesk_user_events_total{outcome="Retried"} "#)

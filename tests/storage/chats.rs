@@ -6,7 +6,7 @@ use frontdesk::db::{ChatPage, GroupResult, Mark, Scope};
 use frontdesk::domain::{Chat, ChatId, ChatKind, Role, Seq, Timestamp, UserId};
 
 use crate::contract;
-use crate::desk::{Desk, fill, identity, note, raise, write};
+use crate::fixture::{Fixture, fill, identity, note, raise, write};
 
 contract! {
     a_chat_shows_its_members_and_last_message,
@@ -19,10 +19,10 @@ contract! {
     a_chat_of_a_kind_to_come_is_read,
 }
 
-async fn a_chat_shows_its_members_and_last_message(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let ada = desk.admin("ada").await;
-    let (empty, standing) = desk.store.chat(chat, kim).await.unwrap().expect("the chat");
+async fn a_chat_shows_its_members_and_last_message(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let (empty, standing) = fixture.store.chat(chat, kim).await.unwrap().expect("the chat");
     assert_eq!(
         (empty.kind, empty.last_seq, &empty.last_message),
         (ChatKind::Support, Seq(0), &None)
@@ -30,9 +30,9 @@ async fn a_chat_shows_its_members_and_last_message(desk: Desk) {
     assert_eq!(empty.created_at, empty.updated_at);
     assert_eq!((standing.member, standing.read_seq), (true, Seq(0)));
 
-    let mut writer = desk.writer().await;
+    let mut writer = fixture.writer().await;
     fill(&mut writer, chat, kim, 2).await;
-    let (shown, standing) = desk.store.chat(chat, ada).await.unwrap().expect("the chat");
+    let (shown, standing) = fixture.store.chat(chat, ada).await.unwrap().expect("the chat");
     let last = shown.last_message.expect("a message");
     assert_eq!((last.seq, last.content.as_str(), last.author.id), (Seq(2), "message 2", kim));
     assert_eq!((shown.last_seq, shown.updated_at), (Seq(2), last.created_at));
@@ -40,40 +40,40 @@ async fn a_chat_shows_its_members_and_last_message(desk: Desk) {
     assert_eq!((shown.members[0].id, shown.members[0].role), (kim, Role::Customer));
     assert_eq!((standing.member, standing.last_seq, standing.read_seq), (false, Seq(2), Seq(0)));
 
-    assert!(desk.store.chat(ChatId(999), ada).await.unwrap().is_none());
-    let found = desk.store.chats_by_id(vec![chat, ChatId(999)]).await.unwrap();
+    assert!(fixture.store.chat(ChatId(999), ada).await.unwrap().is_none());
+    let found = fixture.store.chats_by_id(vec![chat, ChatId(999)]).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].last_message.as_ref().map(|message| message.seq), Some(Seq(2)));
 }
 
-async fn a_group_needs_people_who_exist(desk: Desk) {
-    let ada = desk.admin("ada").await;
-    let (kim, _) = desk.customer("kim").await;
-    let lost = desk.store.create_group(ada, vec![kim, UserId(998), UserId(997)], None).await;
+async fn a_group_needs_people_who_exist(fixture: Fixture) {
+    let ada = fixture.admin("ada").await;
+    let (kim, _) = fixture.customer("kim").await;
+    let lost = fixture.store.create_group(ada, vec![kim, UserId(998), UserId(997)], None).await;
     assert_eq!(lost.unwrap(), GroupResult::NoUser(UserId(998)));
 
     let people = vec![kim, ada, kim];
-    let created = desk.store.create_group(ada, people, Some("Returns".into())).await.unwrap();
+    let created = fixture.store.create_group(ada, people, Some("Returns".into())).await.unwrap();
     let GroupResult::Created(group) = created else { panic!("{created:?}") };
-    let (shown, _) = desk.store.chat(group, ada).await.unwrap().expect("the group");
+    let (shown, _) = fixture.store.chat(group, ada).await.unwrap().expect("the group");
     assert_eq!((shown.kind, shown.title.as_deref()), (ChatKind::Group, Some("Returns")));
-    assert_eq!(desk.store.member_ids(group).await.unwrap(), [ada, kim]);
+    assert_eq!(fixture.store.member_ids(group).await.unwrap(), [ada, kim]);
 }
 
-async fn a_list_visits_each_chat_once_while_others_move(desk: Desk) {
-    let ada = desk.admin("ada").await;
+async fn a_list_visits_each_chat_once_while_others_move(fixture: Fixture) {
+    let ada = fixture.admin("ada").await;
     let mut quiet = Vec::new();
     for n in 0..20 {
-        quiet.push(desk.customer(&format!("quiet {n}")).await.1);
+        quiet.push(fixture.customer(&format!("quiet {n}")).await.1);
     }
-    let (lee, busy) = desk.customer("lee").await;
-    let mut writer = desk.writer().await;
+    let (lee, busy) = fixture.customer("lee").await;
+    let mut writer = fixture.writer().await;
     for newest_first in [true, false] {
         let mut seen: HashMap<ChatId, usize> = HashMap::new();
         let mut after = None;
         for _ in 0..100 {
             let page = ChatPage { after, newest_first, limit: 3 };
-            let chats = desk.store.chats(ada, Scope::All, page).await.unwrap();
+            let chats = fixture.store.chats(ada, Scope::All, page).await.unwrap();
             let keys: Vec<_> = chats.iter().map(|(chat, _)| (chat.updated_at, chat.id)).collect();
             let mut sorted = keys.clone();
             sorted.sort();
@@ -97,13 +97,13 @@ async fn a_list_visits_each_chat_once_while_others_move(desk: Desk) {
     }
 }
 
-async fn a_members_list_holds_the_own_chats_alone(desk: Desk) {
-    let ada = desk.admin("ada").await;
-    let (kim, own) = desk.customer("kim").await;
-    desk.customer("lee").await;
-    let group = desk.group(ada, vec![kim]).await;
+async fn a_members_list_holds_the_own_chats_alone(fixture: Fixture) {
+    let ada = fixture.admin("ada").await;
+    let (kim, own) = fixture.customer("kim").await;
+    fixture.customer("lee").await;
+    let group = fixture.group(ada, vec![kim]).await;
     let list = |after, newest_first, limit| {
-        let store = desk.store.clone();
+        let store = fixture.store.clone();
         async move {
             let page = ChatPage { after, newest_first, limit };
             store.chats(kim, Scope::MemberOf, page).await.unwrap()
@@ -118,69 +118,69 @@ async fn a_members_list_holds_the_own_chats_alone(desk: Desk) {
     let after = Some((first[0].0.updated_at, first[0].0.id));
     assert_eq!(ids(&list(after, true, 1).await), [own]);
     let page = ChatPage { after: None, newest_first: true, limit: 10 };
-    assert_eq!(ids(&desk.store.chats(ada, Scope::MemberOf, page).await.unwrap()), [group]);
+    assert_eq!(ids(&fixture.store.chats(ada, Scope::MemberOf, page).await.unwrap()), [group]);
 }
 
-async fn a_user_stands_to_a_chat_by_membership_and_mark(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let ada = desk.admin("ada").await;
-    let mut writer = desk.writer().await;
+async fn a_user_stands_to_a_chat_by_membership_and_mark(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let mut writer = fixture.writer().await;
     fill(&mut writer, chat, kim, 3).await;
     let mark = Mark { chat_id: chat, user_id: ada, seq: Seq(2) };
     raise(&mut writer, vec![mark]).await[0].unwrap();
 
-    let kims = desk.store.chat_access(kim, vec![chat, ChatId(999)]).await.unwrap();
+    let kims = fixture.store.chat_access(kim, vec![chat, ChatId(999)]).await.unwrap();
     assert_eq!(kims.len(), 1);
     assert_eq!((kims[0].member, kims[0].last_seq, kims[0].read_seq), (true, Seq(3), Seq(3)));
-    let adas = desk.store.chat_access(ada, vec![chat]).await.unwrap();
+    let adas = fixture.store.chat_access(ada, vec![chat]).await.unwrap();
     assert_eq!((adas[0].member, adas[0].last_seq, adas[0].read_seq), (false, Seq(3), Seq(2)));
 }
 
-async fn what_moved_is_found(desk: Desk) {
-    let (kim, first) = desk.customer("kim").await;
-    let (_, second) = desk.customer("lee").await;
-    let start = desk.store.now().await.unwrap();
-    let mut writer = desk.writer().await;
+async fn what_moved_is_found(fixture: Fixture) {
+    let (kim, first) = fixture.customer("kim").await;
+    let (_, second) = fixture.customer("lee").await;
+    let start = fixture.store.now().await.unwrap();
+    let mut writer = fixture.writer().await;
     fill(&mut writer, first, kim, 2).await;
 
     let known = vec![(first, Seq(1)), (second, Seq(0)), (ChatId(999), Seq(0))];
-    assert_eq!(desk.store.moved(known).await.unwrap(), [(first, Seq(2))]);
-    assert!(desk.store.moved(vec![(first, Seq(2))]).await.unwrap().is_empty());
-    assert!(desk.store.moved(Vec::new()).await.unwrap().is_empty());
+    assert_eq!(fixture.store.moved(known).await.unwrap(), [(first, Seq(2))]);
+    assert!(fixture.store.moved(vec![(first, Seq(2))]).await.unwrap().is_empty());
+    assert!(fixture.store.moved(Vec::new()).await.unwrap().is_empty());
 
-    let active = desk.store.active_since(start, 10).await.unwrap();
+    let active = fixture.store.active_since(start, 10).await.unwrap();
     assert_eq!(active.iter().map(|chat| chat.id).collect::<Vec<_>>(), [first]);
     fill(&mut writer, second, kim, 1).await;
-    let active = desk.store.active_since(Timestamp(0), 10).await.unwrap();
+    let active = fixture.store.active_since(Timestamp(0), 10).await.unwrap();
     assert_eq!(active.iter().map(|chat| chat.id).collect::<Vec<_>>(), [first, second]);
     assert_eq!(active[1].last_message.as_ref().map(|message| message.seq), Some(Seq(1)));
-    assert_eq!(desk.store.active_since(Timestamp(0), 1).await.unwrap().len(), 1);
+    assert_eq!(fixture.store.active_since(Timestamp(0), 1).await.unwrap().len(), 1);
 }
 
-async fn a_large_group_shows_a_hundred_members(desk: Desk) {
-    let ada = desk.admin("ada").await;
-    let batch = (0..150).map(|n| crate::desk::identity(&format!("member {n}"))).collect();
-    let admitted = desk.store.admit(batch).await.unwrap();
+async fn a_large_group_shows_a_hundred_members(fixture: Fixture) {
+    let ada = fixture.admin("ada").await;
+    let batch = (0..150).map(|n| crate::fixture::identity(&format!("member {n}"))).collect();
+    let admitted = fixture.store.admit(batch).await.unwrap();
     let members: Vec<UserId> = admitted.iter().map(|admission| admission.user.id).collect();
-    let group = desk.group(ada, members).await;
-    let (shown, _) = desk.store.chat(group, ada).await.unwrap().expect("the group");
+    let group = fixture.group(ada, members).await;
+    let (shown, _) = fixture.store.chat(group, ada).await.unwrap().expect("the group");
     assert_eq!(shown.members.len(), 100);
     assert_eq!(shown.members[0].id, ada);
-    assert_eq!(desk.store.member_ids(group).await.unwrap().len(), 151);
+    assert_eq!(fixture.store.member_ids(group).await.unwrap().len(), 151);
 }
 
-async fn a_chat_of_a_kind_to_come_is_read(desk: Desk) {
-    let ada = desk.admin("ada").await;
-    let staff = desk.group(ada, Vec::new()).await;
-    let unchecked = match desk.store.is_postgres() {
+async fn a_chat_of_a_kind_to_come_is_read(fixture: Fixture) {
+    let ada = fixture.admin("ada").await;
+    let staff = fixture.group(ada, Vec::new()).await;
+    let unchecked = match fixture.store.is_postgres() {
         true => "ALTER TABLE chats DROP CONSTRAINT IF EXISTS chats_kind_check",
         false => "PRAGMA ignore_check_constraints = ON",
     };
-    desk.execute(&format!("{unchecked}; UPDATE chats SET kind = 'staff'")).await;
-    let (shown, standing) = desk.store.chat(staff, ada).await.unwrap().expect("the chat");
+    fixture.execute(&format!("{unchecked}; UPDATE chats SET kind = 'staff'")).await;
+    let (shown, standing) = fixture.store.chat(staff, ada).await.unwrap().expect("the chat");
     assert_eq!((shown.kind, standing.kind), (ChatKind::Other, ChatKind::Other));
-    let admitted = desk.store.admit(vec![identity("ada")]).await.unwrap();
+    let admitted = fixture.store.admit(vec![identity("ada")]).await.unwrap();
     assert_eq!(admitted[0].chats[0].kind, ChatKind::Other);
     // Nor does it stand in another's way.
-    assert_eq!(desk.customer("kim").await.1, ChatId(staff.0 + 1));
+    assert_eq!(fixture.customer("kim").await.1, ChatId(staff.0 + 1));
 }

@@ -9,7 +9,7 @@ use frontdesk::domain::{
 };
 
 use crate::contract;
-use crate::desk::{Desk, SINK, identity, new, note, write};
+use crate::fixture::{Fixture, SINK, identity, new, note, write};
 
 contract! {
     a_user_who_is_told_of_is_made_without_a_chat,
@@ -66,7 +66,7 @@ async fn nickname(store: &Store) -> Option<String> {
     kim(store).await.nickname
 }
 
-async fn a_user_who_is_told_of_is_made_without_a_chat(desk: Desk) {
+async fn a_user_who_is_told_of_is_made_without_a_chat(fixture: Fixture) {
     for (subject, is_first) in [("kim", true), ("lee", false)] {
         let told = UserUpdate {
             nickname: Some("K".into()),
@@ -76,23 +76,23 @@ async fn a_user_who_is_told_of_is_made_without_a_chat(desk: Desk) {
             is_first,
             ..news(subject, 100)
         };
-        let user = changed(desk.store.apply_user_update(told).await.unwrap());
+        let user = changed(fixture.store.apply_user_update(told).await.unwrap());
         assert_eq!((user.issuer.as_str(), user.subject.as_str()), ("shop", subject));
         assert_eq!((user.nickname.as_deref(), user.email.as_deref()), (Some("K"), Some("k@x")));
         assert_eq!((user.role, user.blocked), (Role::Admin, true));
-        assert_eq!(desk.store.user(user.id).await.unwrap(), Some(user));
+        assert_eq!(fixture.store.user(user.id).await.unwrap(), Some(user));
     }
-    let plain = changed(desk.store.apply_user_update(news("moe", 100)).await.unwrap());
+    let plain = changed(fixture.store.apply_user_update(news("moe", 100)).await.unwrap());
     assert_eq!((plain.role, plain.blocked, plain.nickname), (Role::Customer, false, None));
-    assert_eq!(desk.lines("SELECT 'a chat' AS line FROM chats").await, [""; 0]);
+    assert_eq!(fixture.lines("SELECT 'a chat' AS line FROM chats").await, [""; 0]);
     // The own chat comes with the first token.
-    let admitted = desk.store.admit(vec![identity("moe")]).await.unwrap().remove(0);
+    let admitted = fixture.store.admit(vec![identity("moe")]).await.unwrap().remove(0);
     assert_eq!(admitted.user.id, plain.id);
     assert!(admitted.created_chat.is_some());
 }
 
-async fn a_repeat_is_applied_once(desk: Desk) {
-    let store = &desk.store;
+async fn a_repeat_is_applied_once(fixture: Fixture) {
+    let store = &fixture.store;
     changed(store.apply_user_update(event("crm", "1", named("one", 100))).await.unwrap());
     changed(store.apply_user_update(event("crm", "2", named("two", 101))).await.unwrap());
     for _ in 0..2 {
@@ -108,13 +108,13 @@ async fn a_repeat_is_applied_once(desk: Desk) {
     let again = store.apply_user_update(event("crm", "1", named("four", 104))).await.unwrap();
     assert_eq!(again, UpdateOutcome::Unchanged);
     store.prune_inbox(Duration::from_secs(u64::MAX)).await.unwrap();
-    assert_eq!(desk.lines("SELECT event_id AS line FROM inbox").await.len(), 3);
+    assert_eq!(fixture.lines("SELECT event_id AS line FROM inbox").await.len(), 3);
     store.prune_inbox(Duration::ZERO).await.unwrap();
     changed(store.apply_user_update(event("crm", "1", named("four", 104))).await.unwrap());
 }
 
-async fn older_news_change_nothing(desk: Desk) {
-    let store = &desk.store;
+async fn older_news_change_nothing(fixture: Fixture) {
+    let store = &fixture.store;
     changed(store.apply_user_update(named("first", 100)).await.unwrap());
     let older = UserUpdate { role: Some(Role::Admin), ..named("older", 99) };
     assert_eq!(store.apply_user_update(older).await.unwrap(), UpdateOutcome::Unchanged);
@@ -137,16 +137,16 @@ async fn older_news_change_nothing(desk: Desk) {
     assert_eq!(nickname(store).await.as_deref(), Some("now"));
 }
 
-async fn news_from_the_future_are_of_now(desk: Desk) {
+async fn news_from_the_future_are_of_now(fixture: Fixture) {
     let far = named("far", 253_402_300_799);
-    changed(desk.store.apply_user_update(far).await.unwrap());
+    changed(fixture.store.apply_user_update(far).await.unwrap());
     let undated = UserUpdate { at: None, ..named("now", 0) };
-    changed(desk.store.apply_user_update(undated).await.unwrap());
-    assert_eq!(nickname(&desk.store).await.as_deref(), Some("now"));
+    changed(fixture.store.apply_user_update(undated).await.unwrap());
+    assert_eq!(nickname(&fixture.store).await.as_deref(), Some("now"));
 }
 
-async fn what_is_not_said_changes_nothing(desk: Desk) {
-    let store = &desk.store;
+async fn what_is_not_said_changes_nothing(fixture: Fixture) {
+    let store = &fixture.store;
     let all = UserUpdate {
         email: Some("k@x".into()),
         role: Some(Role::Admin),
@@ -161,23 +161,23 @@ async fn what_is_not_said_changes_nothing(desk: Desk) {
     assert_eq!(user, User { blocked: false, ..first });
 }
 
-async fn the_creation_of_a_known_user_changes_nothing(desk: Desk) {
-    desk.customer("kim").await;
-    let before = kim(&desk.store).await;
+async fn the_creation_of_a_known_user_changes_nothing(fixture: Fixture) {
+    fixture.customer("kim").await;
+    let before = kim(&fixture.store).await;
     let first = UserUpdate {
         is_first: true,
         role: Some(Role::Admin),
         blocked: Some(true),
         ..named("other", 200)
     };
-    assert_eq!(desk.store.apply_user_update(first).await.unwrap(), UpdateOutcome::Unchanged);
-    assert_eq!(kim(&desk.store).await, before);
+    assert_eq!(fixture.store.apply_user_update(first).await.unwrap(), UpdateOutcome::Unchanged);
+    assert_eq!(kim(&fixture.store).await, before);
 }
 
-async fn news_and_tokens_count_by_their_time(desk: Desk) {
-    let store = &desk.store;
+async fn news_and_tokens_count_by_their_time(fixture: Fixture) {
+    let store = &fixture.store;
     // The first token's time is 100.
-    desk.customer("kim").await;
+    fixture.customer("kim").await;
     assert_eq!(
         store.apply_user_update(named("older", 99)).await.unwrap(),
         UpdateOutcome::Unchanged
@@ -194,8 +194,8 @@ async fn news_and_tokens_count_by_their_time(desk: Desk) {
     assert_eq!(nickname(store).await.as_deref(), Some("newer token"));
 }
 
-async fn a_block_counts_whatever_tokens_say(desk: Desk) {
-    let store = &desk.store;
+async fn a_block_counts_whatever_tokens_say(fixture: Fixture) {
+    let store = &fixture.store;
     let token = Identity { issued_at: Some(200), ..identity("kim") };
     store.admit(vec![token.clone()]).await.unwrap();
     let blocked = UserUpdate { blocked: Some(true), ..named("older", 150) };
@@ -217,11 +217,11 @@ async fn a_block_counts_whatever_tokens_say(desk: Desk) {
     assert_eq!(store.apply_user_update(again).await.unwrap(), UpdateOutcome::Unchanged);
 }
 
-async fn a_role_and_a_block_stand_in_the_journal(desk: Desk) {
-    let start = desk.store.now().await.unwrap();
-    let (kim, chat) = desk.customer("kim").await;
+async fn a_role_and_a_block_stand_in_the_journal(fixture: Fixture) {
+    let start = fixture.store.now().await.unwrap();
+    let (kim, chat) = fixture.customer("kim").await;
     let apply = |news: UserUpdate| {
-        let store = desk.store.clone();
+        let store = fixture.store.clone();
         async move { store.apply_user_update(news).await.unwrap() }
     };
     let blocked = |blocked, at| UserUpdate { blocked: Some(blocked), ..news("kim", at) };
@@ -233,15 +233,15 @@ async fn a_role_and_a_block_stand_in_the_journal(desk: Desk) {
     changed(apply(UserUpdate { role: Some(Role::Admin), ..news("kim", 105) }).await);
     changed(apply(UserUpdate { blocked: Some(true), ..news("lee", 105) }).await);
     let changes: Vec<_> =
-        desk.store.journal(start, 100).await.unwrap().iter().map(|entry| entry.change).collect();
+        fixture.store.journal(start, 100).await.unwrap().iter().map(|entry| entry.change).collect();
     let of_kim = Change::UserChanged(kim);
     assert_eq!(changes, [Change::ChatCreated(chat), of_kim, of_kim, of_kim]);
 }
 
-async fn many_at_once_make_one_user(desk: Desk) {
+async fn many_at_once_make_one_user(fixture: Fixture) {
     let mut tasks = Vec::new();
     for n in 0..4 {
-        let store = desk.another_store().await;
+        let store = fixture.another_store().await;
         for m in 0..5 {
             let store = store.clone();
             tasks.push(tokio::spawn(async move {
@@ -257,13 +257,13 @@ async fn many_at_once_make_one_user(desk: Desk) {
         bots.insert(task.await.unwrap());
     }
     assert_eq!(bots.len(), 1);
-    let users = desk.lines("SELECT subject AS line FROM users ORDER BY subject").await;
+    let users = fixture.lines("SELECT subject AS line FROM users ORDER BY subject").await;
     assert_eq!(users, ["bot:guide", "kim"]);
-    assert_eq!(desk.lines("SELECT event_id AS line FROM inbox").await.len(), 3);
+    assert_eq!(fixture.lines("SELECT event_id AS line FROM inbox").await.len(), 3);
 }
 
-async fn a_service_is_found_or_made(desk: Desk) {
-    let store = desk.telling_store().await;
+async fn a_service_is_found_or_made(fixture: Fixture) {
+    let store = fixture.telling_store().await;
     let service = |role, name: &str, nickname: Option<&str>| {
         let (store, name, nickname) = (store.clone(), name.to_owned(), nickname.map(str::to_owned));
         async move { store.service_user(role, name, nickname).await }
@@ -285,7 +285,7 @@ async fn a_service_is_found_or_made(desk: Desk) {
     assert_eq!(store.outbox(SINK, 10).await.unwrap(), [], "a service is no news");
 
     // It writes, and is listed, like anybody.
-    let (kim, chat) = desk.customer("kim").await;
+    let (kim, chat) = fixture.customer("kim").await;
     let mut writer = store.writer().await.unwrap();
     let hello = Draft { role: Role::Bot, ..note(chat, bot.id, "hello") };
     new(&write(&mut writer, vec![hello]).await[0]);
@@ -299,8 +299,8 @@ async fn a_service_is_found_or_made(desk: Desk) {
     assert!(service(Role::Bot, "guide", None).await.unwrap().blocked);
 }
 
-async fn a_service_is_changed_by_nobody_else(desk: Desk) {
-    let store = desk.telling_store().await;
+async fn a_service_is_changed_by_nobody_else(fixture: Fixture) {
+    let store = fixture.telling_store().await;
     let bot = store.service_user(Role::Bot, "guide".into(), Some("Guide".into())).await.unwrap();
     let told = UserUpdate {
         issuer: OWN_ISSUER.into(),
@@ -331,8 +331,8 @@ async fn a_service_is_changed_by_nobody_else(desk: Desk) {
     assert_eq!(store.apply_user_update(told).await.unwrap(), UpdateOutcome::Unchanged);
 }
 
-async fn what_services_tell_is_not_told_again(desk: Desk) {
-    let store = desk.telling_store().await;
+async fn what_services_tell_is_not_told_again(fixture: Fixture) {
+    let store = fixture.telling_store().await;
     changed(store.apply_user_update(named("Kim", 100)).await.unwrap());
     changed(store.apply_user_update(named("K", 101)).await.unwrap());
     let blocked = UserUpdate { blocked: Some(true), ..news("kim", 102) };
@@ -340,12 +340,12 @@ async fn what_services_tell_is_not_told_again(desk: Desk) {
     assert_eq!(store.outbox(SINK, 10).await.unwrap(), []);
 }
 
-async fn a_time_still_to_come_holds_up_no_news(desk: Desk) {
-    desk.customer("kim").await;
-    desk.execute("UPDATE users SET claims_at = 4102444800, role_set_at = 4102444800").await;
+async fn a_time_still_to_come_holds_up_no_news(fixture: Fixture) {
+    fixture.customer("kim").await;
+    fixture.execute("UPDATE users SET claims_at = 4102444800, role_set_at = 4102444800").await;
     let told = UserUpdate { role: Some(Role::Admin), at: None, ..named("Kay", 0) };
-    let user = changed(desk.store.apply_user_update(told).await.unwrap());
+    let user = changed(fixture.store.apply_user_update(told).await.unwrap());
     assert_eq!((user.role, user.nickname.as_deref()), (Role::Admin, Some("Kay")));
     let kept = "SELECT subject AS line FROM users WHERE 4102444800 IN (claims_at, role_set_at)";
-    assert!(desk.lines(kept).await.is_empty());
+    assert!(fixture.lines(kept).await.is_empty());
 }

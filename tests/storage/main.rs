@@ -10,7 +10,7 @@
 
 mod admission;
 mod chats;
-mod desk;
+mod fixture;
 mod inbox;
 mod messages;
 mod migrations;
@@ -29,7 +29,7 @@ macro_rules! contract {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test($crate::desk::Desk::postgres().await).await;
+                    super::$test($crate::fixture::Fixture::postgres().await).await;
                 }
             )+
         }
@@ -37,7 +37,7 @@ macro_rules! contract {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test($crate::desk::Desk::sqlite().await).await;
+                    super::$test($crate::fixture::Fixture::sqlite().await).await;
                 }
             )+
         }

@@ -10,7 +10,7 @@ use frontdesk::domain::{
 };
 
 use crate::contract;
-use crate::desk::{Desk, SINK, draft, fill, identity, new, note, posted, raise, run, write};
+use crate::fixture::{Fixture, SINK, draft, fill, identity, new, note, posted, raise, run, write};
 
 contract! {
     numbers_have_no_gap_whoever_writes,
@@ -35,12 +35,12 @@ fn last_seq(chat: ChatId, seq: i64) -> WriteResult {
     WriteResult::LastSeq(chat, Ok(Seq(seq)))
 }
 
-async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
-    let (kim, shared) = desk.customer("kim").await;
+async fn numbers_have_no_gap_whoever_writes(fixture: Fixture) {
+    let (kim, shared) = fixture.customer("kim").await;
     let mut tasks = Vec::new();
     for n in 0..4 {
-        let (lee, own) = desk.customer(&format!("lee {n}")).await;
-        let mut writer = desk.another_store().await.writer().await.unwrap();
+        let (lee, own) = fixture.customer(&format!("lee {n}")).await;
+        let mut writer = fixture.another_store().await.writer().await.unwrap();
         tasks.push(tokio::spawn(async move {
             let mut ids = Vec::new();
             for round in 0..10 {
@@ -61,18 +61,18 @@ async fn numbers_have_no_gap_whoever_writes(desk: Desk) {
     }
     assert_eq!(ids.len(), 400, "ids are unique");
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 1_000 };
-    let log = desk.store.history(shared, page).await.unwrap();
+    let log = fixture.store.history(shared, page).await.unwrap();
     let seqs: Vec<_> = log.iter().map(|message| message.seq.0).collect();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
     assert!(log.is_sorted_by_key(|message| message.created_at));
-    let standing = desk.store.chat_access(kim, vec![shared]).await.unwrap();
+    let standing = fixture.store.chat_access(kim, vec![shared]).await.unwrap();
     assert_eq!(standing[0].last_seq, Seq(200));
 }
 
-async fn the_same_client_id_is_stored_once(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let (lee, other) = desk.customer("lee").await;
-    let mut writer = desk.writer().await;
+async fn the_same_client_id_is_stored_once(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let (lee, other) = fixture.customer("lee").await;
+    let mut writer = fixture.writer().await;
     let drafts = vec![
         draft(chat, kim, "a", "hello"),
         draft(chat, kim, "a", "hello"),
@@ -87,7 +87,7 @@ async fn the_same_client_id_is_stored_once(desk: Desk) {
     let seqs: Vec<_> = stored[2..].iter().map(|stored| new(stored).seq.0).collect();
     assert_eq!(seqs, [2, 3, 1]);
 
-    let mut again = desk.another_store().await.writer().await.unwrap();
+    let mut again = fixture.another_store().await.writer().await.unwrap();
     let repeated = write(&mut again, drafts).await;
     let expected: Vec<_> = [0, 0, 2, 3, 4]
         .map(|n: usize| PostResult::Duplicate(new(&stored[n])))
@@ -98,9 +98,9 @@ async fn the_same_client_id_is_stored_once(desk: Desk) {
     assert_eq!(ends, [last_seq(chat, 3), last_seq(other, 1)]);
 }
 
-async fn a_client_id_stands_for_one_text(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+async fn a_client_id_stands_for_one_text(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     let drafts = vec![draft(chat, kim, "a", "hello"), draft(chat, kim, "a", "other")];
     let stored = write(&mut writer, drafts).await;
     assert_eq!(stored[1], PostResult::ClientIdReused);
@@ -108,9 +108,9 @@ async fn a_client_id_stands_for_one_text(desk: Desk) {
     assert_eq!(stored, [PostResult::ClientIdReused]);
 }
 
-async fn an_expectation_is_checked_after_the_duplicate(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+async fn an_expectation_is_checked_after_the_duplicate(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     let expecting = |client_id, seq| Draft {
         expect_seq: Some(Seq(seq)),
         ..draft(chat, kim, client_id, "hello")
@@ -126,9 +126,9 @@ async fn an_expectation_is_checked_after_the_duplicate(desk: Desk) {
     assert_eq!(retried[1], PostResult::ChatMoved { last_seq: Seq(2) });
 }
 
-async fn a_chat_that_does_not_exist_takes_nothing(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+async fn a_chat_that_does_not_exist_takes_nothing(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     let nowhere = ChatId(999);
     let mark = |chat_id| Mark { chat_id, user_id: kim, seq: Seq(1) };
     let of = |chat| {
@@ -145,32 +145,33 @@ async fn a_chat_that_does_not_exist_takes_nothing(desk: Desk) {
 }
 
 /// As where a clock was put back, or another node's is ahead.
-async fn a_message_is_no_older_than_the_one_before_it(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let (lee, other) = desk.customer("lee").await;
+async fn a_message_is_no_older_than_the_one_before_it(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let (lee, other) = fixture.customer("lee").await;
     let to_come = Timestamp(Timestamp::now().0 + 3_600_000_000);
-    let time = match desk.store.is_postgres() {
+    let time = match fixture.store.is_postgres() {
         true => format!("'{to_come}'"),
         false => to_come.0.to_string(),
     };
     let minute = to_come.seconds() / 60;
-    desk.execute(&format!(
-        "UPDATE chats SET updated_at = {time}, active_minute = {minute} WHERE id = {chat}"
-    ))
-    .await;
-    let mut writer = desk.writer().await;
+    fixture
+        .execute(&format!(
+            "UPDATE chats SET updated_at = {time}, active_minute = {minute} WHERE id = {chat}"
+        ))
+        .await;
+    let mut writer = fixture.writer().await;
     let stored = write(&mut writer, vec![note(other, lee, "now"), note(chat, kim, "later")]).await;
     assert!(new(&stored[0]).created_at < new(&stored[1]).created_at);
     assert_eq!(new(&stored[1]).created_at.seconds(), to_come.seconds());
     let page = ChatPage { after: None, newest_first: true, limit: 10 };
-    let listed = desk.store.chats(kim, Scope::All, page).await.unwrap();
+    let listed = fixture.store.chats(kim, Scope::All, page).await.unwrap();
     assert_eq!(listed.iter().map(|(chat, _)| chat.id).collect::<Vec<_>>(), [chat, other]);
 }
 
-async fn a_row_that_fails_fails_alone(desk: Desk) {
-    desk.refuse_poison().await;
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+async fn a_row_that_fails_fails_alone(fixture: Fixture) {
+    fixture.refuse_poison().await;
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     let texts = ["one", "two", "poison", "three", "four", "poison", "five"];
     let drafts: Vec<_> = texts.iter().map(|text| note(chat, kim, text)).collect();
     let mark = Mark { chat_id: chat, user_id: kim, seq: Seq(9) };
@@ -202,10 +203,10 @@ async fn a_row_that_fails_fails_alone(desk: Desk) {
     assert!(writer.is_connected());
 }
 
-async fn a_mark_only_grows_and_ends_at_the_end(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let ada = desk.admin("ada").await;
-    let mut writer = desk.writer().await;
+async fn a_mark_only_grows_and_ends_at_the_end(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let mut writer = fixture.writer().await;
     fill(&mut writer, chat, kim, 5).await;
     let mut mark = async |seqs: &[i64]| {
         let mark = |seq: &i64| Mark { chat_id: chat, user_id: ada, seq: Seq(*seq) };
@@ -224,13 +225,13 @@ async fn a_mark_only_grows_and_ends_at_the_end(desk: Desk) {
     assert_eq!(mark(&[-1]).await, [5]);
 }
 
-async fn sending_reads_up_to_it(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let ada = desk.admin("ada").await;
-    let mut writer = desk.writer().await;
+async fn sending_reads_up_to_it(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let mut writer = fixture.writer().await;
     fill(&mut writer, chat, kim, 3).await;
     let read = |user: UserId| {
-        let store = desk.store.clone();
+        let store = fixture.store.clone();
         async move { store.chat_access(user, vec![chat]).await.unwrap()[0].read_seq }
     };
     assert_eq!((read(kim).await, read(ada).await), (Seq(3), Seq(0)));
@@ -242,26 +243,26 @@ async fn sending_reads_up_to_it(desk: Desk) {
     assert_eq!(read(ada).await, Seq(4));
 }
 
-async fn a_head_counts_what_is_written_with_it(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let (_, other) = desk.customer("lee").await;
-    let mut writer = desk.writer().await;
+async fn a_head_counts_what_is_written_with_it(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let (_, other) = fixture.customer("lee").await;
+    let mut writer = fixture.writer().await;
     let mut ops = vec![WriteOp::LastSeq(other), WriteOp::LastSeq(chat), WriteOp::LastSeq(other)];
     ops.extend([note(chat, kim, "one"), note(chat, kim, "two")].map(WriteOp::Post));
     let results = run(&mut writer, ops).await;
     assert_eq!(results[..3], [last_seq(other, 0), last_seq(chat, 2), last_seq(other, 0)]);
 }
 
-async fn a_log_is_paged_while_it_grows(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+async fn a_log_is_paged_while_it_grows(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     fill(&mut writer, chat, kim, 20).await;
     for newest_first in [true, false] {
         let mut seen = Vec::new();
         let (mut after, mut before) = (None, None);
         while seen.len() < 20 {
             let page = HistoryPage { after, before, newest_first, limit: 6 };
-            let log = desk.store.history(chat, page).await.unwrap();
+            let log = fixture.store.history(chat, page).await.unwrap();
             let last = log.last().expect("more").seq;
             if newest_first {
                 before = Some(last);
@@ -277,20 +278,20 @@ async fn a_log_is_paged_while_it_grows(desk: Desk) {
         }
         assert_eq!(seen, expected);
         // Start over from a log of the same length for both directions.
-        desk.execute("DELETE FROM messages WHERE seq > 20").await;
-        desk.execute("UPDATE chats SET last_seq = 20").await;
+        fixture.execute("DELETE FROM messages WHERE seq > 20").await;
+        fixture.execute("UPDATE chats SET last_seq = 20").await;
     }
     let page = |after, before| HistoryPage { after, before, newest_first: false, limit: 100 };
-    let between = desk.store.history(chat, page(Some(Seq(3)), Some(Seq(6)))).await.unwrap();
+    let between = fixture.store.history(chat, page(Some(Seq(3)), Some(Seq(6)))).await.unwrap();
     assert_eq!(between.iter().map(|message| message.seq.0).collect::<Vec<_>>(), [4, 5]);
     assert_eq!(between[0].author.nickname.as_deref(), Some("kim"));
-    assert!(desk.store.history(ChatId(999), page(None, None)).await.unwrap().is_empty());
+    assert!(fixture.store.history(ChatId(999), page(None, None)).await.unwrap().is_empty());
 }
 
-async fn ranges_of_many_chats_are_read_at_once(desk: Desk) {
-    let (kim, first) = desk.customer("kim").await;
-    let (lee, second) = desk.customer("lee").await;
-    let mut writer = desk.writer().await;
+async fn ranges_of_many_chats_are_read_at_once(fixture: Fixture) {
+    let (kim, first) = fixture.customer("kim").await;
+    let (lee, second) = fixture.customer("lee").await;
+    let mut writer = fixture.writer().await;
     fill(&mut writer, first, kim, 10).await;
     fill(&mut writer, second, lee, 3).await;
     write(&mut writer, vec![note(second, lee, &"x".repeat(500)), note(second, lee, "y")]).await;
@@ -304,7 +305,7 @@ async fn ranges_of_many_chats_are_read_at_once(desk: Desk) {
         range(first, 7, 7),
     ];
     let read = |limit, bytes| {
-        let (store, asked) = (desk.store.clone(), asked.clone());
+        let (store, asked) = (fixture.store.clone(), asked.clone());
         async move {
             let found = store.ranges(asked, limit, bytes).await.unwrap();
             let seqs = |messages: &Vec<frontdesk::domain::Message>| {
@@ -322,27 +323,27 @@ async fn ranges_of_many_chats_are_read_at_once(desk: Desk) {
     // and comes alone.
     let cut = vec![vec![3, 4], vec![1, 2], vec![], vec![1, 2], vec![4], vec![]];
     assert_eq!(read(100, 18).await, cut);
-    assert!(desk.store.ranges(Vec::new(), 10, 10).await.unwrap().is_empty());
+    assert!(fixture.store.ranges(Vec::new(), 10, 10).await.unwrap().is_empty());
 }
 
-async fn an_empty_batch_is_nothing(desk: Desk) {
-    let mut writer = desk.writer().await;
+async fn an_empty_batch_is_nothing(fixture: Fixture) {
+    let mut writer = fixture.writer().await;
     assert_eq!(writer.write(Vec::new()).await, []);
 }
 
-async fn texts_come_back_as_they_were(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+async fn texts_come_back_as_they_were(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     let texts = ["{\"a\",NULL}", "a'b\"c\\d", "ünï 😀 \u{202e}", "$1 ? %s", "line\nline\r\n"];
     write(&mut writer, texts.iter().map(|text| note(chat, kim, text)).collect()).await;
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 100 };
-    let log = desk.store.history(chat, page).await.unwrap();
+    let log = fixture.store.history(chat, page).await.unwrap();
     assert_eq!(log.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), texts);
 }
 
-async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let store = desk.telling_store().await;
+async fn a_message_shows_the_stored_name_and_the_role_of_its_time(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let store = fixture.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     let said = |stored: &PostResult| match stored {
         PostResult::New(_, nickname) => nickname.clone(),
@@ -354,14 +355,14 @@ async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
         [Some("kim".into()), Some("kim".into())]
     );
     // As a node writes that does not know of it.
-    desk.execute("UPDATE messages SET author_role = NULL WHERE seq = 2").await;
+    fixture.execute("UPDATE messages SET author_role = NULL WHERE seq = 2").await;
     let promoted = Identity {
         role: Some(Role::Admin),
         nickname: Some("Kay".into()),
         issued_at: Some(101),
         ..identity("kim")
     };
-    desk.store.admit(vec![promoted]).await.unwrap();
+    fixture.store.admit(vec![promoted]).await.unwrap();
     let third = Draft { role: Role::Admin, ..note(chat, kim, "three") };
     let stored = write(&mut writer, vec![third, note(chat, kim, "four")]).await;
     assert_eq!(
@@ -371,24 +372,24 @@ async fn a_message_shows_the_stored_name_and_the_role_of_its_time(desk: Desk) {
 
     let roles = [Role::Customer, Role::Admin, Role::Admin, Role::Customer];
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 10 };
-    let log = desk.store.history(chat, page).await.unwrap();
+    let log = fixture.store.history(chat, page).await.unwrap();
     assert_eq!(log.iter().map(|message| message.author.role).collect::<Vec<_>>(), roles);
     assert!(log.iter().all(|message| message.author.nickname.as_deref() == Some("Kay")));
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(4) };
-    assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
+    assert_eq!(fixture.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
     let told =
         store.outbox(SINK, 100).await.unwrap().into_iter().filter_map(|entry| match entry.event {
             OutboxEvent::MessageCreated(message) => Some(message),
             _ => None,
         });
     assert_eq!(told.collect::<Vec<_>>(), log);
-    let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
+    let chats = fixture.store.chats_by_id(vec![chat]).await.unwrap();
     assert_eq!(chats[0].last_message.as_ref(), log.last());
 }
 
-async fn a_message_has_its_kind_wherever_it_is_read(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let store = desk.telling_store().await;
+async fn a_message_has_its_kind_wherever_it_is_read(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let store = fixture.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     let of_kind = |kind: &str, client_id| Draft {
         kind: MessageKind::from(kind.to_owned()),
@@ -397,7 +398,7 @@ async fn a_message_has_its_kind_wherever_it_is_read(desk: Desk) {
     let drafts = vec![of_kind("text", "a"), of_kind("status", "b"), of_kind("text", "c")];
     let stored = write(&mut writer, drafts).await;
     // As a later version writes.
-    desk.execute("UPDATE messages SET kind = 'whisper' WHERE seq = 3").await;
+    fixture.execute("UPDATE messages SET kind = 'whisper' WHERE seq = 3").await;
 
     let again = vec![of_kind("status", "b"), of_kind("text", "b"), of_kind("whisper", "c")];
     let repeated = [
@@ -408,18 +409,18 @@ async fn a_message_has_its_kind_wherever_it_is_read(desk: Desk) {
     assert_eq!(write(&mut writer, again).await, repeated);
 
     let page = HistoryPage { after: None, before: None, newest_first: false, limit: 10 };
-    let log = desk.store.history(chat, page).await.unwrap();
+    let log = fixture.store.history(chat, page).await.unwrap();
     let kinds: Vec<_> = log.iter().map(|message| message.kind.as_str()).collect();
     assert_eq!(kinds, ["text", "status", "whisper"]);
     assert_eq!(log[0].kind, MessageKind::Text);
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(3) };
-    assert_eq!(desk.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
+    assert_eq!(fixture.store.ranges(vec![range], 10, 1_000).await.unwrap()[0], log);
     let told =
         store.outbox(SINK, 100).await.unwrap().into_iter().filter_map(|entry| match entry.event {
             OutboxEvent::MessageCreated(message) => Some(message),
             _ => None,
         });
     assert_eq!(told.collect::<Vec<_>>(), log);
-    let chats = desk.store.chats_by_id(vec![chat]).await.unwrap();
+    let chats = fixture.store.chats_by_id(vec![chat]).await.unwrap();
     assert_eq!(chats[0].last_message.as_ref(), log.last());
 }

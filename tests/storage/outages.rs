@@ -4,23 +4,23 @@ use frontdesk::db::{Config, Mark, Refusal, Store, StoreError, WriteOp, WriteResu
 use frontdesk::domain::{ChatId, PostResult, Seq, UserId};
 use testkit::{Cut, Proxy};
 
-use crate::desk::{Desk, SINK, config, draft, marked, new, note, posted, run, write};
+use crate::fixture::{Fixture, SINK, config, draft, marked, new, note, posted, run, write};
 
 /// A store behind a proxy, and a customer's chat.
-async fn behind_proxy(desk: &Desk) -> (Proxy, Store, UserId, ChatId) {
-    let proxy = Proxy::to(desk.database.server()).await;
-    let url = desk.database.url_by_way_of(proxy.address());
+async fn behind_proxy(fixture: &Fixture) -> (Proxy, Store, UserId, ChatId) {
+    let proxy = Proxy::to(fixture.database.server()).await;
+    let url = fixture.database.url_by_way_of(proxy.address());
     let config = Config { sinks: vec![SINK.to_owned()], ..config(url) };
     let store = Store::connect(&config).await.expect("connect");
-    let (kim, chat) = desk.customer("kim").await;
+    let (kim, chat) = fixture.customer("kim").await;
     (proxy, store, kim, chat)
 }
 
 /// Where each batch's rows stand, though their COMMIT was cut.
 async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
-    let desk = Desk::postgres().await;
-    let (proxy, store, kim, chat) = behind_proxy(&desk).await;
-    let ada = desk.admin("ada").await;
+    let fixture = Fixture::postgres().await;
+    let (proxy, store, kim, chat) = behind_proxy(&fixture).await;
+    let ada = fixture.admin("ada").await;
     let mut writer = store.writer().await.unwrap();
     write(&mut writer, vec![draft(chat, kim, "0", "zero")]).await;
 
@@ -51,11 +51,11 @@ async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
     let events = writer.take_events();
     assert_eq!((events.unknown_outcomes, events.reconnects), (1, 1));
 
-    let rows = desk.lines("SELECT seq || ' ' || body AS line FROM messages ORDER BY seq").await;
+    let rows = fixture.lines("SELECT seq || ' ' || body AS line FROM messages ORDER BY seq").await;
     assert_eq!(rows, ["1 zero", "2 one", "3 two"]);
-    let id = desk.lines("SELECT id::text AS line FROM messages WHERE seq = 2").await;
+    let id = fixture.lines("SELECT id::text AS line FROM messages WHERE seq = 2").await;
     assert_eq!(id, [first.id.to_string()]);
-    let news = desk.lines("SELECT kind || ' ' || seq AS line FROM outbox ORDER BY id").await;
+    let news = fixture.lines("SELECT kind || ' ' || seq AS line FROM outbox ORDER BY id").await;
     let of_messages = ["message.created 1", "message.created 2", "message.created 3"];
     assert_eq!(news[..3], of_messages, "told of once, like the messages");
     assert_eq!(news[3..], ["message.read 2"]);
@@ -73,8 +73,8 @@ async fn a_commit_that_never_came_is_done_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_an_outage_everything_works_again() {
-    let desk = Desk::postgres().await;
-    let (proxy, store, kim, chat) = behind_proxy(&desk).await;
+    let fixture = Fixture::postgres().await;
+    let (proxy, store, kim, chat) = behind_proxy(&fixture).await;
     let mut writer = store.writer().await.unwrap();
     new(&write(&mut writer, vec![note(chat, kim, "before")]).await[0]);
     store.ping().await.unwrap();
@@ -105,15 +105,16 @@ async fn after_an_outage_everything_works_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_ends_its_connections_is_come_back_to() {
-    let desk = Desk::postgres().await;
-    let (kim, chat) = desk.customer("kim").await;
-    let mut writer = desk.writer().await;
+    let fixture = Fixture::postgres().await;
+    let (kim, chat) = fixture.customer("kim").await;
+    let mut writer = fixture.writer().await;
     new(&write(&mut writer, vec![note(chat, kim, "before")]).await[0]);
-    desk.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    fixture
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
-    .await;
+        )
+        .await;
     // Each connection may fail once, where its end is learned of by using it.
     let mut stored = Vec::new();
     for _ in 0..2 {
@@ -125,23 +126,23 @@ async fn a_server_that_ends_its_connections_is_come_back_to() {
     assert_eq!(new(&stored[0]).seq, Seq(2));
     let mut pings = Vec::new();
     for _ in 0..5 {
-        pings.push(desk.store.ping().await);
+        pings.push(fixture.store.ping().await);
     }
     assert_eq!(pings.last(), Some(&Ok(())), "{pings:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_that_another_node_holds_delays_no_neighbour_for_long() {
-    let desk = Desk::postgres().await;
-    let (kim, held) = desk.customer("kim").await;
-    let (lee, free) = desk.customer("lee").await;
+    let fixture = Fixture::postgres().await;
+    let (kim, held) = fixture.customer("kim").await;
+    let (lee, free) = fixture.customer("lee").await;
     let (client, connection) =
-        tokio_postgres::connect(&desk.config.url, tokio_postgres::NoTls).await.unwrap();
+        tokio_postgres::connect(&fixture.config.url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let lock = format!("BEGIN; SELECT 1 FROM chats WHERE id = {held} FOR NO KEY UPDATE");
     client.batch_execute(&lock).await.unwrap();
 
-    let mut writer = desk.writer().await;
+    let mut writer = fixture.writer().await;
     let drafts = (0..8).map(|n| [note(held, kim, "hi"), note(free, lee, "hi")][n % 2].clone());
     let start = std::time::Instant::now();
     let stored = write(&mut writer, drafts.collect()).await;
@@ -164,8 +165,8 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
     const WRITERS: usize = 3;
     const BATCHES: usize = 20;
     const DRAFTS: usize = 5;
-    let desk = Desk::postgres().await;
-    let (proxy, store, kim, chat) = behind_proxy(&desk).await;
+    let fixture = Fixture::postgres().await;
+    let (proxy, store, kim, chat) = behind_proxy(&fixture).await;
     let mut tasks = Vec::new();
     for n in 0..WRITERS {
         let mut writer = store.writer().await.unwrap();
@@ -196,7 +197,7 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
     let mut breaks = 0;
     let mut count = 0;
     while count < WRITERS * BATCHES * DRAFTS {
-        let counted = desk.lines("SELECT count(*)::text AS line FROM messages").await;
+        let counted = fixture.lines("SELECT count(*)::text AS line FROM messages").await;
         let last = std::mem::replace(&mut count, counted[0].parse().unwrap());
         // Nothing can go on where everything breaks at once: each break waits for some progress.
         if count == last {
@@ -207,12 +208,13 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
             0 => proxy.cut(Cut::AfterCommit),
             2 => proxy.cut(Cut::BeforeCommit),
             _ => {
-                desk.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                fixture
+                    .execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND application_name = 'frontdesk'
                      ORDER BY random() LIMIT 1",
-                )
-                .await;
+                    )
+                    .await;
             }
         }
     }
@@ -221,10 +223,10 @@ async fn whatever_breaks_what_was_acked_stands_once_and_without_a_gap() {
         acked.extend(task.await.unwrap());
     }
     acked.sort();
-    let log = desk.lines("SELECT seq || ' ' || body AS line FROM messages ORDER BY seq").await;
+    let log = fixture.lines("SELECT seq || ' ' || body AS line FROM messages ORDER BY seq").await;
     let told: Vec<_> = acked.iter().map(|(seq, body)| format!("{seq} {body}")).collect();
     assert_eq!(told, log);
     assert!(acked.iter().map(|(seq, _)| *seq).eq(1..=300));
-    let news = desk.lines("SELECT seq::text AS line FROM outbox ORDER BY id").await;
+    let news = fixture.lines("SELECT seq::text AS line FROM outbox ORDER BY id").await;
     assert!(news.iter().map(|seq| seq.parse::<i64>().unwrap()).eq(1..=300), "{news:?}");
 }

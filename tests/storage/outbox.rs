@@ -10,7 +10,9 @@ use frontdesk::domain::{
 use tokio::time::timeout;
 
 use crate::contract;
-use crate::desk::{Desk, SINK, draft, fill, group, identity, marked, new, note, raise, run, write};
+use crate::fixture::{
+    Fixture, SINK, draft, fill, group, identity, marked, new, note, raise, run, write,
+};
 
 contract! {
     an_event_is_there_if_and_only_if_its_message_is,
@@ -62,11 +64,11 @@ async fn log(store: &Store, chat: ChatId) -> Vec<Message> {
     store.history(chat, page).await.unwrap()
 }
 
-async fn an_event_is_there_if_and_only_if_its_message_is(desk: Desk) {
-    desk.refuse_poison().await;
-    let store = desk.telling_store().await;
-    let (kim, chat) = desk.customer("kim").await;
-    let (lee, other) = desk.customer("lee").await;
+async fn an_event_is_there_if_and_only_if_its_message_is(fixture: Fixture) {
+    fixture.refuse_poison().await;
+    let store = fixture.telling_store().await;
+    let (kim, chat) = fixture.customer("kim").await;
+    let (lee, other) = fixture.customer("lee").await;
     let mut writer = store.writer().await.unwrap();
     let drafts = vec![
         draft(chat, kim, "a", "hello"),
@@ -98,14 +100,14 @@ async fn an_event_is_there_if_and_only_if_its_message_is(desk: Desk) {
     }
 }
 
-async fn the_events_of_a_chat_come_in_its_order_whoever_writes(desk: Desk) {
-    let store = desk.telling_store().await;
+async fn the_events_of_a_chat_come_in_its_order_whoever_writes(fixture: Fixture) {
+    let store = fixture.telling_store().await;
     let admitted = store.admit(vec![identity("kim")]).await.unwrap().remove(0);
     let (kim, shared) = (admitted.user.id, admitted.chats[0].chat_id);
     let mut tasks = Vec::new();
     for n in 0..4 {
-        let (lee, own) = desk.customer(&format!("lee {n}")).await;
-        let mut writer = desk.telling_store().await.writer().await.unwrap();
+        let (lee, own) = fixture.customer(&format!("lee {n}")).await;
+        let mut writer = fixture.telling_store().await.writer().await.unwrap();
         tasks.push(tokio::spawn(async move {
             for _ in 0..10 {
                 let drafts = (0..10)
@@ -148,18 +150,18 @@ async fn a_busy_day(store: &Store) -> (UserId, ChatId) {
     (kim, chat)
 }
 
-async fn nothing_is_written_where_nobody_is_told(desk: Desk) {
-    a_busy_day(&desk.store).await;
-    assert_eq!(waiting(&desk.store).await, []);
-    assert_eq!(desk.store.outbox_state().await.unwrap(), OutboxState::default());
+async fn nothing_is_written_where_nobody_is_told(fixture: Fixture) {
+    a_busy_day(&fixture.store).await;
+    assert_eq!(waiting(&fixture.store).await, []);
+    assert_eq!(fixture.store.outbox_state().await.unwrap(), OutboxState::default());
 }
 
-async fn a_read_mark_that_does_not_grow_is_no_news(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let ada = desk.admin("ada").await;
-    let mut quiet = desk.writer().await;
+async fn a_read_mark_that_does_not_grow_is_no_news(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let mut quiet = fixture.writer().await;
     fill(&mut quiet, chat, kim, 5).await;
-    let store = desk.telling_store().await;
+    let store = fixture.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     let mut told = async |seqs: &[i64]| {
         let mark = |seq: &i64| Mark { chat_id: chat, user_id: ada, seq: Seq(*seq) };
@@ -179,10 +181,10 @@ async fn a_read_mark_that_does_not_grow_is_no_news(desk: Desk) {
     assert_eq!(told(&[5, 99]).await, [""; 0]);
 }
 
-async fn what_ones_own_message_reads_is_no_news(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let ada = desk.admin("ada").await;
-    let store = desk.telling_store().await;
+async fn what_ones_own_message_reads_is_no_news(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let store = fixture.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     let mark = |user_id, seq| Mark { chat_id: chat, user_id, seq: Seq(seq) };
     let drafts = [note(chat, kim, "1"), note(chat, ada, "2"), note(chat, kim, "3")];
@@ -194,11 +196,11 @@ async fn what_ones_own_message_reads_is_no_news(desk: Desk) {
     assert_eq!(of_chat(&waiting(&store).await, chat), expected);
 }
 
-async fn users_and_chats_are_told_of_once_when_they_are_made(desk: Desk) {
-    let store = desk.telling_store().await;
+async fn users_and_chats_are_told_of_once_when_they_are_made(fixture: Fixture) {
+    let store = fixture.telling_store().await;
     let mut tasks = Vec::new();
     for _ in 0..4 {
-        let store = desk.telling_store().await;
+        let store = fixture.telling_store().await;
         let batch = vec![identity("kim"), identity("lee"), identity("kim")];
         tasks.push(tokio::spawn(async move { store.admit(batch).await }));
     }
@@ -242,9 +244,9 @@ async fn users_and_chats_are_told_of_once_when_they_are_made(desk: Desk) {
     assert_eq!((customers.join(" ").as_str(), groups), ("kim lee moe nora", vec![1]));
 }
 
-async fn what_was_told_is_gone_and_the_rest_stays(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let store = desk.telling_store().await;
+async fn what_was_told_is_gone_and_the_rest_stays(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let store = fixture.telling_store().await;
     let start = store.now().await.unwrap();
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 6).await;
@@ -258,16 +260,16 @@ async fn what_was_told_is_gone_and_the_rest_stays(desk: Desk) {
     store.published(SINK, Vec::new()).await.unwrap();
     let rest = [all[1].clone(), all[3].clone(), all[4].clone()];
     assert_eq!(waiting(&store).await, rest);
-    let other = desk.another_store().await;
+    let other = fixture.another_store().await;
     assert_eq!(waiting(&other).await, rest, "every node sees the same");
     other.published(SINK, rest.iter().map(|entry| entry.id).collect()).await.unwrap();
     assert_eq!(store.outbox_state().await.unwrap(), OutboxState::default());
     assert_eq!(log(&store, chat).await.len(), 6, "what was told of stays");
 }
 
-async fn event_ids_are_unique_and_stay(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let store = desk.telling_store().await;
+async fn event_ids_are_unique_and_stay(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let store = fixture.telling_store().await;
     let mut writer = store.writer().await.unwrap();
     for _ in 0..3 {
         fill(&mut writer, chat, kim, 500).await;
@@ -285,11 +287,11 @@ async fn event_ids_are_unique_and_stay(desk: Desk) {
         assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
     }
     assert_eq!(ids(waiting(&store).await), first);
-    assert_eq!(ids(waiting(&desk.another_store().await).await), first);
+    assert_eq!(ids(waiting(&fixture.another_store().await).await), first);
 }
 
-async fn what_is_told_is_as_it_is_now(desk: Desk) {
-    let store = desk.telling_store().await;
+async fn what_is_told_is_as_it_is_now(fixture: Fixture) {
+    let store = fixture.telling_store().await;
     let (kim, chat) = a_busy_day(&store).await;
     let renamed = frontdesk::domain::Identity {
         nickname: Some("Kim".into()),
@@ -311,9 +313,9 @@ async fn what_is_told_is_as_it_is_now(desk: Desk) {
     assert_eq!(told.unwrap().last_seq, Seq(2));
 }
 
-async fn whoever_waits_for_news_misses_none(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let store = desk.telling_store().await;
+async fn whoever_waits_for_news_misses_none(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let store = fixture.telling_store().await;
     let mut writer = store.clone().writer().await.unwrap();
     let patience = Duration::from_secs(20);
     // A look that finds nothing, news, and then the wait: it ends at once.
@@ -341,10 +343,11 @@ async fn whoever_waits_for_news_misses_none(desk: Desk) {
     assert_eq!(waiting(&store).await.len(), 6);
 }
 
-async fn news_of_what_is_not_there_hold_up_no_others(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    desk.execute(
-        "INSERT INTO outbox (at, kind, chat_id, user_id, seq)
+async fn news_of_what_is_not_there_hold_up_no_others(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    fixture
+        .execute(
+            "INSERT INTO outbox (at, kind, chat_id, user_id, seq)
          SELECT created_at, 'message.created', 999, NULL, 1 FROM users;
          INSERT INTO outbox (at, kind, chat_id, user_id, seq)
          SELECT created_at, 'user.created', NULL, 999, NULL FROM users;
@@ -352,19 +355,21 @@ async fn news_of_what_is_not_there_hold_up_no_others(desk: Desk) {
          SELECT created_at, 'message.read', 1, NULL, NULL FROM users;
          INSERT INTO outbox (at, kind, chat_id, user_id, seq)
          SELECT created_at, 'chat.created', NULL, NULL, NULL FROM users",
-    )
-    .await;
-    let store = desk.telling_store().await;
+        )
+        .await;
+    let store = fixture.telling_store().await;
     fill(&mut store.writer().await.unwrap(), chat, kim, 1).await;
     assert_eq!(store.outbox_state().await.unwrap().waiting, 5);
     assert_eq!(of_chat(&waiting(&store).await, chat), ["message 1"]);
     assert_eq!(store.outbox_state().await.unwrap().waiting, 1);
 }
 
-async fn news_of_another_version_stay_where_they_are(desk: Desk) {
-    let (kim, chat) = desk.customer("kim").await;
-    let store = desk.telling_store().await;
-    desk.execute("INSERT INTO outbox (at, kind) SELECT created_at, 'chat.closed' FROM users").await;
+async fn news_of_another_version_stay_where_they_are(fixture: Fixture) {
+    let (kim, chat) = fixture.customer("kim").await;
+    let store = fixture.telling_store().await;
+    fixture
+        .execute("INSERT INTO outbox (at, kind) SELECT created_at, 'chat.closed' FROM users")
+        .await;
     fill(&mut store.writer().await.unwrap(), chat, kim, 1).await;
     assert_eq!(of_chat(&store.outbox(SINK, 1).await.unwrap(), chat), ["message 1"]);
     assert_eq!(store.outbox_state().await.unwrap().waiting, 2);
@@ -373,12 +378,12 @@ async fn news_of_another_version_stay_where_they_are(desk: Desk) {
 /// Two transactions: the one that took the lower number is the later to commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lower_number_that_commits_later_is_still_seen() {
-    let desk = Desk::postgres().await;
-    let store = desk.telling_store().await;
-    let (kim, slow) = desk.customer("kim").await;
-    let (lee, quick) = desk.customer("lee").await;
+    let fixture = Fixture::postgres().await;
+    let store = fixture.telling_store().await;
+    let (kim, slow) = fixture.customer("kim").await;
+    let (lee, quick) = fixture.customer("lee").await;
     let (client, connection) =
-        tokio_postgres::connect(&desk.config.url, tokio_postgres::NoTls).await.unwrap();
+        tokio_postgres::connect(&fixture.config.url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client
         .batch_execute(&format!(

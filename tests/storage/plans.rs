@@ -8,7 +8,7 @@ use frontdesk::db::{
 };
 use frontdesk::domain::{ChatId, Role, Seq, Timestamp, UserId, UserUpdate};
 
-use crate::desk::{Desk, SINK, identity, note, run};
+use crate::fixture::{Fixture, SINK, identity, note, run};
 
 /// Everything that nodes do all day, once.
 async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: ChatId) {
@@ -60,28 +60,29 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
 }
 
 /// Waits until no more than `left` such connections are open.
-async fn ended(desk: &Desk, which: &str, left: usize) {
+async fn ended(fixture: &Fixture, which: &str, left: usize) {
     let open = format!(
         "SELECT 'open' AS line FROM pg_stat_activity WHERE datname = current_database() \
          AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND {which}"
     );
-    while desk.lines(&open).await.len() > left {
+    while fixture.lines(&open).await.len() > left {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_table_is_ever_scanned() {
-    let desk = Desk::postgres().await;
+    let fixture = Fixture::postgres().await;
     let sinks = vec![SINK.to_owned(), "another".to_owned()];
-    let store = Store::connect(&Config { sinks, ..desk.config.clone() }).await.unwrap();
+    let store = Store::connect(&Config { sinks, ..fixture.config.clone() }).await.unwrap();
     // Every statement is planned while the tables are empty …
     let mut writer = store.writer().await.unwrap();
-    let (kim, chat) = desk.customer("kim").await;
+    let (kim, chat) = fixture.customer("kim").await;
     a_days_work(&store, &mut writer, kim, chat).await;
     // … and used when they are full.
-    desk.execute(
-        "INSERT INTO users (issuer, subject, role, created_at)
+    fixture
+        .execute(
+            "INSERT INTO users (issuer, subject, role, created_at)
          SELECT 'shop', 'crowd ' || n, 'customer', now() FROM generate_series(1, 20000) AS n;
          INSERT INTO chats (kind, customer_id, last_seq, created_at, updated_at, active_minute)
          SELECT 'support', id, 5, now(), now() - id * interval '1 second',
@@ -99,28 +100,28 @@ async fn no_table_is_ever_scanned() {
          INSERT INTO inbox SELECT 'crm', 'crowd ' || n, now() FROM generate_series(1, 20000) AS n;
          INSERT INTO journal (kind, subject_id)
          SELECT 'chat_created', n FROM generate_series(1, 20000) AS n",
-    )
-    .await;
+        )
+        .await;
     // The server counts what a connection did at the latest when it ends.
-    ended(&desk, "application_name <> 'frontdesk'", 0).await;
-    desk.execute("SELECT pg_stat_reset()").await;
+    ended(&fixture, "application_name <> 'frontdesk'", 0).await;
+    fixture.execute("SELECT pg_stat_reset()").await;
 
     a_days_work(&store, &mut writer, kim, chat).await;
-    desk.execute("ANALYZE").await;
+    fixture.execute("ANALYZE").await;
     a_days_work(&store, &mut writer, kim, chat).await;
     let mut fresh = store.writer().await.unwrap();
     a_days_work(&store, &mut fresh, kim, chat).await;
 
     drop((store, writer, fresh));
-    // The desk's own connection is left.
-    ended(&desk, "application_name = 'frontdesk'", 1).await;
+    // The fixture's own connection is left.
+    ended(&fixture, "application_name = 'frontdesk'", 1).await;
     let scans = "SELECT relname || ' ' || seq_scan AS line FROM pg_stat_user_tables \
                  WHERE seq_scan > 0 AND relname <> '__diesel_schema_migrations'";
-    assert_eq!(desk.lines(scans).await, [""; 0]);
+    assert_eq!(fixture.lines(scans).await, [""; 0]);
     // Nor through an index: three days' work is some hundred rows.
     let read = "SELECT relname || ' ' || indexrelname || ' ' || idx_tup_read AS line \
                 FROM pg_stat_user_indexes WHERE idx_tup_read > 1000";
-    assert_eq!(desk.lines(read).await, [""; 0]);
+    assert_eq!(fixture.lines(read).await, [""; 0]);
     let used = "SELECT 'used' AS line FROM pg_stat_user_indexes WHERE idx_tup_read > 0";
-    assert!(desk.lines(used).await.len() > 5, "nothing was counted");
+    assert!(fixture.lines(used).await.len() > 5, "nothing was counted");
 }

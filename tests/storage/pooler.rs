@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use frontdesk::db::{Store, StoreError};
 
-use crate::desk::{Desk, config, new, note, write};
+use crate::fixture::{Fixture, config, new, note, write};
 
 /// A PgBouncer on a port of its own; dropping it kills it.
 struct Pooler {
@@ -19,9 +19,9 @@ struct Pooler {
 }
 
 impl Pooler {
-    fn start(desk: &Desk, mode: &str) -> Self {
+    fn start(fixture: &Fixture, mode: &str) -> Self {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
-        let (_, place) = desk.config.url.split_once('@').expect("a user");
+        let (_, place) = fixture.config.url.split_once('@').expect("a user");
         let (server, database) = place.split_once('/').expect("a database");
         let (host, server_port) = server.split_once(':').expect("a port");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -66,9 +66,9 @@ impl Drop for Pooler {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_of_sessions_works() {
-    let desk = Desk::postgres().await;
-    let (kim, chat) = desk.customer("kim").await;
-    let pooler = Pooler::start(&desk, "session");
+    let fixture = Fixture::postgres().await;
+    let (kim, chat) = fixture.customer("kim").await;
+    let pooler = Pooler::start(&fixture, "session");
     let store = Store::connect(&config(pooler.url.clone())).await.expect("connect");
     store.ping().await.expect("an answer");
     let mut writer = store.writer().await.expect("a writer");
@@ -77,9 +77,9 @@ async fn a_pooler_of_sessions_works() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_of_less_than_sessions_is_refused() {
-    let desk = Desk::postgres().await;
+    let fixture = Fixture::postgres().await;
     for mode in ["transaction", "statement"] {
-        let pooler = Pooler::start(&desk, mode);
+        let pooler = Pooler::start(&fixture, mode);
         let refused = Store::connect(&config(pooler.url.clone())).await.err();
         let Some(StoreError::Setup(said)) = refused else { panic!("{mode}: {refused:?}") };
         assert!(said.contains("pool_mode = session"), "{said}");

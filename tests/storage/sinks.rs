@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::contract;
-use crate::desk::{Desk, identity, note, raise, write};
+use crate::fixture::{Fixture, identity, note, raise, write};
 
 contract! {
     a_sink_that_refuses_everything_holds_no_other_back_and_gets_all_of_it_later,
@@ -135,9 +135,9 @@ impl Sink for Memory {
     }
 }
 
-async fn store_with(desk: &Desk, sinks: &[&str]) -> Store {
+async fn store_with(fixture: &Fixture, sinks: &[&str]) -> Store {
     let sinks = sinks.iter().map(|&sink| sink.to_owned()).collect();
-    Store::connect(&Config { sinks, ..desk.config.clone() }).await.expect("connect")
+    Store::connect(&Config { sinks, ..fixture.config.clone() }).await.expect("connect")
 }
 
 /// Runs a test beside the relays of these sinks.
@@ -184,48 +184,50 @@ fn has_all_in_order(sink: &Memory, chats: [ChatId; 2]) {
 }
 
 /// The rows that are due: to every sink, and to each.
-async fn due(desk: &Desk) -> Vec<String> {
+async fn due(fixture: &Fixture) -> Vec<String> {
     let sql = "SELECT 'all ' || count(*) AS line FROM outbox HAVING count(*) > 0
                UNION ALL
                SELECT sink || ' ' || count(*) AS line FROM outbox_deliveries GROUP BY sink
                ORDER BY line";
-    desk.lines(sql).await
+    fixture.lines(sql).await
 }
 
 /// Waits until these rows are due and no others.
-async fn is_due(desk: &Desk, expected: &[&str]) {
+async fn is_due(fixture: &Fixture, expected: &[&str]) {
     let reached = tokio::time::timeout(PATIENCE, async {
-        while due(desk).await != expected {
+        while due(fixture).await != expected {
             tokio::task::yield_now().await;
         }
     });
     let reached = reached.await;
-    assert!(reached.is_ok(), "due are {:?}, and not {expected:?}", due(desk).await);
+    assert!(reached.is_ok(), "due are {:?}, and not {expected:?}", due(fixture).await);
 }
 
-async fn a_sink_that_refuses_everything_holds_no_other_back_and_gets_all_of_it_later(desk: Desk) {
-    let store = store_with(&desk, &["good", "dead"]).await;
+async fn a_sink_that_refuses_everything_holds_no_other_back_and_gets_all_of_it_later(
+    fixture: Fixture,
+) {
+    let store = store_with(&fixture, &["good", "dead"]).await;
     let (good, dead) = (Memory::new("good", Mode::Takes), Memory::new("dead", Mode::Refuses));
     beside(&store, &[&good, &dead], async {
         let chats = a_busy_day(&store).await;
         good.has(EVENTS).await;
         has_all_in_order(&good, chats);
         dead.tried(4).await;
-        is_due(&desk, &["dead 85"]).await;
+        is_due(&fixture, &["dead 85"]).await;
         assert_eq!(store.outbox_state().await.unwrap().waiting, EVENTS as i64);
         assert_eq!(dead.ids(), [""; 0]);
 
         dead.mode.send_replace(Mode::Takes);
         dead.has(EVENTS).await;
         has_all_in_order(&dead, chats);
-        is_due(&desk, &[]).await;
+        is_due(&fixture, &[]).await;
         has_all_in_order(&good, chats);
     })
     .await;
 }
 
-async fn a_sink_that_never_answers_holds_no_other_back(desk: Desk) {
-    let store = store_with(&desk, &["good", "slow"]).await;
+async fn a_sink_that_never_answers_holds_no_other_back(fixture: Fixture) {
+    let store = store_with(&fixture, &["good", "slow"]).await;
     let (good, slow) = (Memory::new("good", Mode::Takes), Memory::new("slow", Mode::Hangs));
     beside(&store, &[&good, &slow], async {
         let chats = a_busy_day(&store).await;
@@ -233,49 +235,49 @@ async fn a_sink_that_never_answers_holds_no_other_back(desk: Desk) {
         has_all_in_order(&good, chats);
         slow.mode.send_replace(Mode::Takes);
         slow.has(EVENTS).await;
-        is_due(&desk, &[]).await;
+        is_due(&fixture, &[]).await;
     })
     .await;
 }
 
-async fn a_sink_gets_nothing_twice_when_its_node_starts_again(desk: Desk) {
-    let store = store_with(&desk, &["good", "dead"]).await;
+async fn a_sink_gets_nothing_twice_when_its_node_starts_again(fixture: Fixture) {
+    let store = store_with(&fixture, &["good", "dead"]).await;
     let (good, dead) = (Memory::new("good", Mode::Takes), Memory::new("dead", Mode::Refuses));
     let chats = beside(&store, &[&good, &dead], async {
         let chats = a_busy_day(&store).await;
-        is_due(&desk, &["dead 85"]).await;
+        is_due(&fixture, &["dead 85"]).await;
         chats
     })
     .await;
-    let store = store_with(&desk, &["good", "dead"]).await;
+    let store = store_with(&fixture, &["good", "dead"]).await;
     dead.mode.send_replace(Mode::Takes);
-    beside(&store, &[&good, &dead], is_due(&desk, &[])).await;
+    beside(&store, &[&good, &dead], is_due(&fixture, &[])).await;
     has_all_in_order(&good, chats);
     has_all_in_order(&dead, chats);
 }
 
-async fn a_sink_that_is_removed_holds_no_rows(desk: Desk) {
-    let store = store_with(&desk, &["good", "dead"]).await;
+async fn a_sink_that_is_removed_holds_no_rows(fixture: Fixture) {
+    let store = store_with(&fixture, &["good", "dead"]).await;
     let (good, dead) = (Memory::new("good", Mode::Takes), Memory::new("dead", Mode::Refuses));
     beside(&store, &[&good, &dead], async {
         a_busy_day(&store).await;
-        is_due(&desk, &["dead 85"]).await;
+        is_due(&fixture, &["dead 85"]).await;
     })
     .await;
-    let store = store_with(&desk, &["good"]).await;
+    let store = store_with(&fixture, &["good"]).await;
     assert_eq!(store.outbox_state().await.unwrap().waiting, 0, "it is nobody's");
     beside(&store, &[&good], async {
-        is_due(&desk, &[]).await;
+        is_due(&fixture, &[]).await;
         store.create_user("shop".into(), "moe".into(), None, None).await.unwrap();
         good.has(EVENTS + 1).await;
-        is_due(&desk, &[]).await;
+        is_due(&fixture, &[]).await;
     })
     .await;
 }
 
-async fn two_sinks_that_take_the_same_rows_at_once_leave_none(desk: Desk) {
-    let one = store_with(&desk, &["one", "two"]).await;
-    let two = store_with(&desk, &["one", "two"]).await;
+async fn two_sinks_that_take_the_same_rows_at_once_leave_none(fixture: Fixture) {
+    let one = store_with(&fixture, &["one", "two"]).await;
+    let two = store_with(&fixture, &["one", "two"]).await;
     for round in 0..10 {
         let people = (0..20).map(|n| identity(&format!("{round} {n}"))).collect();
         one.admit(people).await.unwrap();
@@ -288,6 +290,6 @@ async fn two_sinks_that_take_the_same_rows_at_once_leave_none(desk: Desk) {
         let (one, two) = tokio::join!(one.published("one", ones), two.published("two", twos));
         one.unwrap();
         two.unwrap();
-        assert_eq!(due(&desk).await, [""; 0]);
+        assert_eq!(due(&fixture).await, [""; 0]);
     }
 }

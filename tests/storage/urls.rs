@@ -2,7 +2,7 @@
 
 use frontdesk::db::{Store, StoreError};
 
-use crate::desk::{Desk, config};
+use crate::fixture::{Fixture, config};
 
 async fn refusal(url: &str) -> String {
     match Store::connect(&config(url.to_owned())).await {
@@ -40,8 +40,8 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
 #[tokio::test]
 async fn tls_that_is_required_is_not_left_out() {
-    let desk = Desk::postgres().await;
-    let url = format!("{}?sslmode=require", desk.config.url);
+    let fixture = Fixture::postgres().await;
+    let url = format!("{}?sslmode=require", fixture.config.url);
     match Store::connect(&config(url)).await {
         // The server has no TLS, or none that anybody vouches for.
         Err(StoreError::Unavailable(said)) => assert!(said.contains("TLS"), "{said}"),
@@ -52,12 +52,12 @@ async fn tls_that_is_required_is_not_left_out() {
 
 #[tokio::test]
 async fn a_store_names_itself() {
-    let desk = Desk::postgres().await;
-    let said = desk.store.describe();
+    let fixture = Fixture::postgres().await;
+    let said = fixture.store.describe();
     assert!(said.starts_with("postgres ") && said.contains("/frontdesk_test_"), "{said}");
-    assert!(desk.store.is_postgres());
-    let desk = Desk::sqlite().await;
-    let said = desk.store.describe();
+    assert!(fixture.store.is_postgres());
+    let fixture = Fixture::sqlite().await;
+    let said = fixture.store.describe();
     assert!(said.starts_with("sqlite /") && said.ends_with("/frontdesk.db"), "{said}");
-    assert!(!desk.store.is_postgres());
+    assert!(!fixture.store.is_postgres());
 }

@@ -30,7 +30,7 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("RoomReport", 2, "one of a room at its end, and one for each of its idle timeouts"),
     ("Submit", 1, "each has a permit of the executor, or is a room's question for its end"),
     ("ToSession", 1, "one of a session at its end"),
-    ("Updated", 1, "one for each chat and look at the database"),
+    ("ChatUpdated", 1, "one for each chat and look at the database"),
     ("UserChanged", 2, "one for each user that an admin, a service or another node changed"),
     ("Watch", 1, "one for each `watch_chats`, which are metered"),
     ("changed", 1, "one for each user that a service tells of, one after the other"),

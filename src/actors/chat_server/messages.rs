@@ -1,4 +1,4 @@
-//! What ChatServer is made with, and what may be sent to it.
+//! Messages of ChatServer, and its configuration.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::domain::{Chat, ChatId, Role, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
-/// What ChatServer is made with.
+/// Configuration of ChatServer.
 pub struct ChatServerParts {
     pub store: Store,
     pub reader: Addr<PageReader>,
@@ -27,7 +27,7 @@ pub struct ChatServerParts {
     pub room: RoomLimits,
     pub timings: Timings,
     pub sessions_per_user: usize,
-    /// Who is told of users that come to this node and leave it.
+    /// The receiver of users' arrivals at this node and their departures.
     pub presence: Option<Recipient<PresenceChanged>>,
     /// Takes the new ends of logs to other nodes, after each commit.
     pub commits: Option<mpsc::Sender<Hints>>,
@@ -73,8 +73,8 @@ pub struct Watch {
     pub watching: bool,
 }
 
-/// A request for a chat's room, which is started where there is none. Nobody waits for ChatServer:
-/// what finds a mailbox full is dropped, and its reply answers `unavailable`.
+/// A request for a chat's room, which is started if it is missing. Nobody waits for ChatServer: a
+/// message that finds a mailbox full is dropped, and its reply answers `unavailable`.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Route {
@@ -83,7 +83,7 @@ pub struct Route {
     pub learn: Learn,
 }
 
-/// The asker, who is told the room's address and sends there itself the next time.
+/// The responder, who is told the room's address and sends there itself the next time.
 pub enum Learn {
     Directory(Recipient<RoomIs>),
     Session(SessionHandle),
@@ -145,7 +145,7 @@ pub struct Announce {
 /// A chat moved: those who watch are told.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Updated(pub Arc<Chat>);
+pub struct ChatUpdated(pub Arc<Chat>);
 
 /// A user was changed: the sessions of one who is blocked end, and those of another role.
 #[derive(Message)]
@@ -164,15 +164,15 @@ pub struct EndAll;
 /// Asks which of these chats, made lately, were not announced here.
 #[derive(Message)]
 #[rtype(result = "Vec<ChatId>")]
-pub struct Unannounced(pub Vec<ChatId>);
+pub struct FilterNew(pub Vec<ChatId>);
 
 /// Asks what this node has to know of others.
 #[derive(Message)]
-#[rtype(result = "Interest")]
-pub struct Interests;
+#[rtype(result = "WatchState")]
+pub struct GetWatchState;
 
-/// What this node has to know of others.
-pub struct Interest {
+/// Chats and watchers of this node, for which other nodes' changes matter.
+pub struct WatchState {
     pub rooms: Vec<ChatId>,
     pub watched: bool,
 }
@@ -182,7 +182,7 @@ pub struct Interest {
 #[rtype(result = "()")]
 pub struct AddWorker(pub ArbiterHandle);
 
-/// What a test makes panic.
+/// Targets that a test can make panic.
 #[cfg(feature = "faults")]
 #[derive(Message)]
 #[rtype(result = "()")]

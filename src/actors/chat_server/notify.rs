@@ -1,4 +1,4 @@
-//! What other services say to sessions, and what they are told of who is here.
+//! Events of other services for sessions, and presence for other services.
 
 use actix::prelude::*;
 

@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::protocol::ApiError;
 use crate::session::{MarkOutcome, Outcome, PostOutcome, Purpose};
 
-/// What a room is made with.
+/// Configuration of a room.
 pub struct RoomParts {
     pub chat: ChatId,
     pub generation: u64,
@@ -21,7 +21,7 @@ pub struct RoomParts {
     pub node: Arc<RoomNode>,
 }
 
-/// What all rooms of a node have in common: one of each for all of them.
+/// The handles that all rooms of a node share.
 pub struct RoomNode {
     pub reader: Addr<PageReader>,
     /// ChatServer, which alone starts and retires rooms.
@@ -45,7 +45,7 @@ pub struct RoomLimits {
 pub struct Attach {
     pub session: SessionHandle,
     pub after: Option<Seq>,
-    /// Where the database said that the log ends: further than this room has heard, perhaps.
+    /// The end of the log by the database, which may be ahead of this room.
     pub known: Seq,
     pub purpose: Purpose,
 }

@@ -38,10 +38,10 @@ pub struct Gateway {
     users: Users,
 }
 
-/// One queue. Its places are its own: a slow service takes none of another's.
+/// One queue. Its slots are its own: a slow service takes none of another's.
 struct Queue {
     publisher: mpsc::Sender<QueuedForward>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 /// Events of each user that are under way.
@@ -54,16 +54,16 @@ pub(super) struct QueuedForward {
     /// Its `id` and correlation id.
     pub id: String,
     pub deadline: Instant,
-    pub place: Place,
+    pub slot: Slot,
 }
 
-/// One of a queue's places, and one of a user's; given back when this is dropped.
-pub(super) struct Place {
-    _of_queue: OwnedSemaphorePermit,
-    _of_user: UsersPlace,
+/// One of a queue's slots, and one of a user's; given back when this is dropped.
+pub(super) struct Slot {
+    _queue_slot: OwnedSemaphorePermit,
+    _user_slot: UserSlot,
 }
 
-struct UsersPlace {
+struct UserSlot {
     users: Users,
     user: UserId,
 }
@@ -75,35 +75,35 @@ impl Gateway {
     }
 
     /// Hands an event to its publisher; none without room for it, here or at the broker.
-    fn carry(&self, forward: Forward) -> Option<()> {
+    fn enqueue(&self, forward: Forward) -> Option<()> {
         if self.broker.is_blocked() {
             return None;
         }
         let queue = self.queues.get(&forward.route.queue)?;
-        let place = Place {
-            _of_user: self.users.place(forward.user)?,
-            _of_queue: Arc::clone(&queue.places).try_acquire_owned().ok()?,
+        let slot = Slot {
+            _user_slot: self.users.slot(forward.user)?,
+            _queue_slot: Arc::clone(&queue.slots).try_acquire_owned().ok()?,
         };
         let id = correlation_id();
         let deadline = Instant::now() + self.settings.gateway_timeout();
-        let handed_on = queue.publisher.try_send(QueuedForward { forward, id, deadline, place });
-        handed_on.ok()
+        let sent = queue.publisher.try_send(QueuedForward { forward, id, deadline, slot });
+        sent.ok()
     }
 }
 
 impl Users {
-    fn place(&self, user: UserId) -> Option<UsersPlace> {
+    fn slot(&self, user: UserId) -> Option<UserSlot> {
         let mut users = self.0.borrow_mut();
         let taken = users.entry(user).or_default();
         if *taken == MOST_OF_A_USER {
             return None;
         }
         *taken += 1;
-        Some(UsersPlace { users: self.clone(), user })
+        Some(UserSlot { users: self.clone(), user })
     }
 }
 
-impl Drop for UsersPlace {
+impl Drop for UserSlot {
     fn drop(&mut self) {
         let mut users = self.users.0.borrow_mut();
         if let Entry::Occupied(mut taken) = users.entry(self.user) {
@@ -129,7 +129,7 @@ impl Actor for Gateway {
                 actix::spawn(
                     QueuePublisher::new(queue, settings, self.broker.clone(), metrics).run(events),
                 );
-                Queue { publisher, places: Arc::new(Semaphore::new(most)) }
+                Queue { publisher, slots: Arc::new(Semaphore::new(most)) }
             });
         }
     }
@@ -140,7 +140,7 @@ impl Handler<Forward> for Gateway {
 
     fn handle(&mut self, forward: Forward, _: &mut Self::Context) {
         // Dropped, it answers `unavailable`.
-        if self.carry(forward).is_none() {
+        if self.enqueue(forward).is_none() {
             self.metrics.gateway_forward(ForwardOutcome::Unavailable);
         }
     }
@@ -186,7 +186,7 @@ const MOST_RECV: usize = 1 << 20;
 /// Reads the data of a service's `recv`: which session it is for, and what that is sent.
 ///
 /// # Errors
-/// What is missing or wrong, in a sentence.
+/// A sentence that names the missing or wrong field.
 pub fn answer(data: &RawValue) -> Result<(SessionId, Frame), String> {
     let bytes = data.get().len();
     if bytes > MOST_RECV {
@@ -248,13 +248,13 @@ mod tests {
     fn a_user_has_so_many_places_and_gets_them_back() {
         let users = Users::default();
         let (kim, lee) = (UserId(7), UserId(8));
-        let mut taken: Vec<_> = (0..MOST_OF_A_USER).filter_map(|_| users.place(kim)).collect();
+        let mut taken: Vec<_> = (0..MOST_OF_A_USER).filter_map(|_| users.slot(kim)).collect();
         assert_eq!(taken.len(), MOST_OF_A_USER);
-        assert!(users.place(kim).is_none());
-        let others = users.place(lee);
+        assert!(users.slot(kim).is_none());
+        let others = users.slot(lee);
         assert!(others.is_some(), "others have their own");
         taken.pop();
-        assert!(users.place(kim).is_some());
+        assert!(users.slot(kim).is_some());
         drop((taken, others));
         assert!(users.0.borrow().is_empty(), "who has gone is forgotten");
     }

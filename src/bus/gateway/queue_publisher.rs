@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::{Place, QueuedForward, body};
-use crate::actors::{Asker, Forward, Forwarded};
+use super::{QueuedForward, Slot, body};
+use crate::actors::{Forward, ForwardResponder, ForwardResult};
 use crate::amqp::PERSISTENT;
 use crate::amqp::{Broker, BusError};
 use crate::bus::at;
@@ -25,7 +25,7 @@ use crate::protocol::{ApiError, Code};
 use crate::retry::LogOnce;
 use crate::settings::{RabbitMq, RouteKind};
 
-/// Where RabbitMQ puts answers without a queue: they come over the channel that asked.
+/// RabbitMQ's pseudo-queue for replies: they arrive on the channel that asked.
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Bytes of a service's answer; a larger one is `too_large`.
 const MOST_ANSWER: usize = 1 << 20;
@@ -33,7 +33,7 @@ const MOST_ANSWER: usize = 1 << 20;
 const MOST_MESSAGE: usize = 500;
 /// Events that are published before their confirmations are waited for.
 const MOST_TOGETHER: usize = 256;
-/// How long a request keeps its place when its session has gone.
+/// Time for which a request keeps its slot after its session has ended.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Carries events to one queue, in their order.
@@ -53,9 +53,9 @@ struct Open {
     /// Events behind the wave; each waits equally long, so the first ends first.
     unsent: VecDeque<QueuedForward>,
     wave: ConfirmBatch,
-    /// When the wave must have been confirmed.
+    /// Deadline of the batch's confirmations.
     wave_ends: Instant,
-    /// What was published, by ids.
+    /// Published forwards, by id.
     waiting: HashMap<String, Waiting>,
     /// In order, as above.
     deadlines: VecDeque<(Instant, String)>,
@@ -63,11 +63,11 @@ struct Open {
 
 /// An event that the broker has not confirmed, or the service not answered.
 struct Waiting {
-    asker: Asker,
+    responder: ForwardResponder,
     kind: RouteKind,
     /// The last value of an answer that is to go on.
     value: Option<Box<RawValue>>,
-    _place: Place,
+    _slot: Slot,
 }
 
 impl QueuePublisher {
@@ -88,7 +88,7 @@ impl QueuePublisher {
                 Ok(open) => self.serve(open, first, &mut events).await,
                 Err(error) => {
                     self.log_once.warn(&format!("cannot reach queue {}: {error}", self.queue));
-                    self.fail(first.forward.asker, ForwardOutcome::Unavailable);
+                    self.fail(first.forward.responder, ForwardOutcome::Unavailable);
                 }
             }
         }
@@ -152,9 +152,9 @@ impl QueuePublisher {
                 },
             }
         };
-        let unsent = open.unsent.into_iter().map(|carried| carried.forward.asker);
-        for asker in open.waiting.into_values().map(|waiting| waiting.asker).chain(unsent) {
-            self.fail(asker, ForwardOutcome::Unavailable);
+        let unsent = open.unsent.into_iter().map(|carried| carried.forward.responder);
+        for responder in open.waiting.into_values().map(|waiting| waiting.responder).chain(unsent) {
+            self.fail(responder, ForwardOutcome::Unavailable);
         }
         if let Some(error) = broken {
             self.log_once.warn(&format!("lost the way to queue {}: {error}", self.queue));
@@ -173,10 +173,10 @@ impl QueuePublisher {
     }
 
     async fn publish_one(&self, open: &mut Open, carried: QueuedForward) -> Result<(), BusError> {
-        let QueuedForward { forward, id, deadline, place } = carried;
+        let QueuedForward { forward, id, deadline, slot } = carried;
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            self.fail(forward.asker, ForwardOutcome::Timeout);
+            self.fail(forward.responder, ForwardOutcome::Timeout);
             return Ok(());
         }
         let properties = BasicProperties::default()
@@ -196,13 +196,13 @@ impl QueuePublisher {
             Ok(body) => body,
             Err(error) => {
                 log::error!("an event for queue {} cannot be written: {error}", self.queue);
-                self.fail(forward.asker, ForwardOutcome::Unavailable);
+                self.fail(forward.responder, ForwardOutcome::Unavailable);
                 return Ok(());
             }
         };
         // The client's fields are in the body now, and not kept beside it.
-        let Forward { asker, .. } = forward;
-        open.waiting.insert(id.clone(), Waiting { asker, kind, value: None, _place: place });
+        let Forward { responder, .. } = forward;
+        open.waiting.insert(id.clone(), Waiting { responder, kind, value: None, _slot: slot });
         open.deadlines.push_back((deadline, id.clone()));
         let mandatory = BasicPublishOptions { mandatory: true, ..Default::default() };
         let queue = self.queue.as_str().into();
@@ -279,7 +279,7 @@ impl QueuePublisher {
     fn expire(&self, open: &mut Open) {
         let now = Instant::now();
         while let Some(late) = open.unsent.pop_front_if(|carried| carried.deadline <= now) {
-            self.fail(late.forward.asker, ForwardOutcome::Timeout);
+            self.fail(late.forward.responder, ForwardOutcome::Timeout);
         }
         while let Some((_, id)) = open.deadlines.pop_front_if(|(at, _)| *at <= now) {
             self.conclude(open, &id, ForwardOutcome::Timeout, Err(ApiError::unavailable()));
@@ -289,26 +289,26 @@ impl QueuePublisher {
     /// Gives up requests that nobody waits for any more.
     fn abandon(&self, open: &mut Open) {
         let is_gone =
-            |waiting: &Waiting| waiting.kind == RouteKind::Request && waiting.asker.is_gone();
+            |waiting: &Waiting| waiting.kind == RouteKind::Request && waiting.responder.is_gone();
         for (_, gone) in open.waiting.extract_if(|_, waiting| is_gone(waiting)) {
-            self.fail(gone.asker, ForwardOutcome::Abandoned);
+            self.fail(gone.responder, ForwardOutcome::Abandoned);
         }
         open.forget_deadlines();
     }
 
-    fn conclude(&self, open: &mut Open, id: &str, outcome: ForwardOutcome, answer: Forwarded) {
+    fn conclude(&self, open: &mut Open, id: &str, outcome: ForwardOutcome, answer: ForwardResult) {
         if let Some(waiting) = open.waiting.remove(id) {
-            self.end(waiting.asker, outcome, answer);
+            self.end(waiting.responder, outcome, answer);
         }
         open.forget_deadlines();
     }
 
-    fn fail(&self, asker: Asker, outcome: ForwardOutcome) {
-        self.end(asker, outcome, Err(ApiError::unavailable()));
+    fn fail(&self, responder: ForwardResponder, outcome: ForwardOutcome) {
+        self.end(responder, outcome, Err(ApiError::unavailable()));
     }
 
-    fn end(&self, asker: Asker, outcome: ForwardOutcome, answer: Forwarded) {
-        let fits = asker.answer(answer);
+    fn end(&self, responder: ForwardResponder, outcome: ForwardOutcome, answer: ForwardResult) {
+        let fits = responder.answer(answer);
         self.metrics.gateway_forward(if fits { outcome } else { ForwardOutcome::Unavailable });
     }
 }

@@ -1,7 +1,7 @@
 //! Queue consumer: takes messages of other services, and acknowledges them once they are done.
 //!
-//! What publishes here, answers and dead letters, goes over the other connection: the broker must be
-//! able to hold that up without holding up acknowledgements.
+//! Replies and dead letters are published on the other connection: the broker must be able to block
+//! publishing without blocking acknowledgements.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::dead_letters::DeadLetters;
 use super::dispatch::{Dispatch, Disposition, Inbound, Outcome};
 use crate::amqp::BusError;
-use crate::bus::Parts;
+use crate::bus::BusContext;
 use crate::bus::packet::{Packet, Unreadable};
 use crate::cluster::Nodes;
 use crate::metrics::Part;
@@ -34,7 +34,7 @@ use crate::retry::LogOnce;
 const AGAIN: Duration = Duration::from_secs(1);
 /// Before the name of a queue that one node reads: the queue that only its reader has.
 const LOCK: &str = "frontdesk.reads.";
-/// How long the broker may take to close a channel.
+/// The broker's deadline for closing a channel.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before a message goes back that could not become a dead letter.
 const REQUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ const REQUEUE_PAUSE: Duration = Duration::from_secs(1);
 /// Reads one queue. Every queue serves every pattern but users' news, so that a service may do with
 /// one.
 pub struct QueueConsumer {
-    parts: Parts,
+    context: BusContext,
     dispatch: Dispatch,
     queue: String,
     /// Of a queue that is read by one node at a time, since what stands in it is done in its order.
@@ -55,8 +55,8 @@ pub struct QueueConsumer {
 impl QueueConsumer {
     /// One for each of the queues that are set; one name may serve for several.
     #[must_use]
-    pub fn all(parts: &Parts, nodes: &Nodes) -> Vec<Self> {
-        let settings = &parts.settings;
+    pub fn all(context: &BusContext, nodes: &Nodes) -> Vec<Self> {
+        let settings = &context.settings;
         let mut queues = BTreeMap::new();
         for (name, is_ordered) in [
             (&settings.rpc_queue, false),
@@ -68,11 +68,11 @@ impl QueueConsumer {
         let consumer = |(name, is_ordered): (&String, bool)| {
             let accepts_user_events = *name == settings.users_queue;
             Some(Self {
-                parts: parts.clone(),
-                dispatch: Dispatch::new(parts.clone(), nodes.clone(), accepts_user_events),
-                queue: settings.named(name)?,
-                lock: settings.named(&format!("{LOCK}{name}")).filter(|_| is_ordered),
-                dead_letters: DeadLetters::new(parts.clone()),
+                context: context.clone(),
+                dispatch: Dispatch::new(context.clone(), nodes.clone(), accepts_user_events),
+                queue: settings.prefixed(name)?,
+                lock: settings.prefixed(&format!("{LOCK}{name}")).filter(|_| is_ordered),
+                dead_letters: DeadLetters::new(context.clone()),
             })
         };
         queues.into_iter().filter_map(consumer).collect()
@@ -83,7 +83,7 @@ impl QueueConsumer {
         tokio::select! {
             () = self.read_again_and_again() => {}
             // What is in work is given up, and delivered again elsewhere.
-            () = self.parts.consumer.closing() => {}
+            () = self.context.consumer.closing() => {}
         }
     }
 
@@ -116,7 +116,7 @@ impl QueueConsumer {
     /// Reads as long as the channel lasts. What was not acknowledged by then is given up here, and
     /// delivered again: nothing is left to be done twice, or out of order.
     async fn try_read(&self, log_once: &mut LogOnce) -> Result<(), BusError> {
-        let channel = self.parts.consumer.channel().await?;
+        let channel = self.context.consumer.channel().await?;
         let end = self.read(&channel, log_once).await;
         // With it go the messages, and the lock.
         let _ = timeout(CLOSE_TIMEOUT, channel.close(200, "done".into())).await;
@@ -128,8 +128,8 @@ impl QueueConsumer {
             Some(name) => Some(lock(channel, name).await?),
             None => None,
         };
-        self.parts.consumer.queue(&self.queue).await?;
-        let prefetch = self.parts.settings.prefetch;
+        self.context.consumer.queue(&self.queue).await?;
+        let prefetch = self.context.settings.prefetch;
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         // Nor may a stranger read what is done in order.
         let exclusive = lock.is_some();
@@ -187,7 +187,7 @@ impl QueueConsumer {
             Ok((packet, inbound)) => {
                 let handling = self.dispatch.handle(packet, *inbound, delivery);
                 AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|_| {
-                    self.parts.metrics.panicked(Part::Bus);
+                    self.context.metrics.panicked(Part::Bus);
                     Outcome::failed()
                 })
             }
@@ -243,10 +243,10 @@ impl QueueConsumer {
             Ok(())
         });
         loop {
-            match timeout(self.parts.settings.confirm_timeout(), &mut sending).await {
+            match timeout(self.context.settings.confirm_timeout(), &mut sending).await {
                 Ok(sent) => return sent,
                 // It is there, and takes nothing for now.
-                Err(_) if self.parts.broker.is_blocked() => {}
+                Err(_) if self.context.broker.is_blocked() => {}
                 Err(_) => return Err(BusError::Late),
             }
         }
@@ -254,9 +254,9 @@ impl QueueConsumer {
 
     async fn reply_channel(&self) -> Result<Channel, BusError> {
         let channel = loop {
-            match self.parts.broker.channel().await {
+            match self.context.broker.channel().await {
                 // It is there, and reads nothing for now.
-                Err(BusError::Late) if self.parts.broker.is_blocked() => {}
+                Err(BusError::Late) if self.context.broker.is_blocked() => {}
                 opened => break opened?,
             }
         };

@@ -8,9 +8,9 @@ use lapin::{BasicProperties, Confirmation};
 use tokio::time::timeout;
 
 use crate::amqp::PERSISTENT;
-use crate::bus::Parts;
+use crate::bus::BusContext;
 
-/// Why it is there, and from where it came.
+/// Headers that name the reason and the original queue.
 const REASON: &str = "x-frontdesk-reason";
 const QUEUE: &str = "x-frontdesk-queue";
 /// The longest reason, in characters: it may quote what was sent.
@@ -22,16 +22,17 @@ const DISTRIBUTION: [&str; 2] = ["CC", "BCC"];
 
 /// The queue of dead letters.
 pub struct DeadLetters {
-    parts: Parts,
+    context: BusContext,
     queue: String,
 }
 
 impl DeadLetters {
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(context: BusContext) -> Self {
         // The settings make sure that there is a name.
-        let queue = parts.settings.named(&parts.settings.dead_letter_queue).unwrap_or_default();
-        Self { parts, queue }
+        let queue =
+            context.settings.prefixed(&context.settings.dead_letter_queue).unwrap_or_default();
+        Self { context, queue }
     }
 
     /// Puts a message of `queue` aside, and waits until the broker has it. Once this has gone well,
@@ -45,25 +46,25 @@ impl DeadLetters {
         queue: &str,
         reason: &str,
     ) -> anyhow::Result<()> {
-        let moved = timeout(self.parts.settings.confirm_timeout(), async {
+        let moved = timeout(self.context.settings.confirm_timeout(), async {
             let properties = marked(&letter.properties, queue, reason);
             if !self.publish(&letter.data, properties.clone()).await? {
-                self.parts.broker.queue(&self.queue).await?;
+                self.context.broker.queue(&self.queue).await?;
                 let is_there = self.publish(&letter.data, properties).await?;
                 ensure!(is_there, "there is no queue {}", self.queue);
             }
             Ok(())
         });
         moved.await.context("the broker did not confirm in time").flatten()?;
-        self.parts.metrics.bus_dead_lettered.inc();
+        self.context.metrics.bus_dead_lettered.inc();
         log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
         log::debug!("it is in {} since {reason}", self.queue);
         Ok(())
     }
 
-    /// `false` where there is no such queue. On a channel of its own, which a refusal would close.
+    /// `false` if the queue is missing. Uses a channel of its own, which a refusal closes.
     async fn publish(&self, body: &[u8], properties: BasicProperties) -> anyhow::Result<bool> {
-        let channel = self.parts.broker.try_channel().await?;
+        let channel = self.context.broker.try_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let queue = self.queue.as_str().into();
@@ -114,7 +115,7 @@ fn marked(properties: &BasicProperties, queue: &str, reason: &str) -> BasicPrope
     marked
 }
 
-/// How many bytes headers have on the wire, or a few more.
+/// Size of headers on the wire in bytes, rounded up.
 fn size(headers: &FieldTable) -> usize {
     headers.inner().iter().map(|(name, value)| 1 + name.as_str().len() + value_size(value)).sum()
 }

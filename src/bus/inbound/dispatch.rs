@@ -9,7 +9,7 @@ use super::users::{self, UserEvent};
 use crate::actors::Audience;
 use crate::bus::packet::{self, Packet, Unreadable};
 use crate::bus::pattern::Pattern;
-use crate::bus::{Parts, gateway};
+use crate::bus::{BusContext, gateway};
 use crate::cluster::Nodes;
 use crate::metrics::AnswerOutcome;
 use crate::protocol::{ApiError, Code};
@@ -17,12 +17,12 @@ use crate::retry::Backoff;
 
 /// The longest answer, in bytes: well below what a broker takes, which would close the channel.
 const MOST_REPLY: usize = 8 * 1024 * 1024;
-/// The answer to an event that was sent as a request, as NestJS has it: there is no value.
+/// NestJS's answer to an event that was sent as a request: no value.
 const DISPOSED: &[u8] = br#"{"isDisposed":true}"#;
 
 /// Dispatches messages of one queue, and does what they ask for.
 pub struct Dispatch {
-    parts: Parts,
+    context: BusContext,
     nodes: Nodes,
     /// Users' events count on one queue alone: its senders make admins.
     accepts_user_events: bool,
@@ -84,7 +84,7 @@ impl Outcome {
         Self { reply: written(packet::refusal(&failed)), disposition }
     }
 
-    /// Of a message that is no packet.
+    /// The disposition of a message that is not a packet.
     #[must_use]
     pub fn unreadable(unreadable: &Unreadable) -> Self {
         Self::silent(Disposition::Poison(unreadable.to_string()))
@@ -97,14 +97,14 @@ impl Outcome {
 
 impl Dispatch {
     #[must_use]
-    pub fn new(parts: Parts, nodes: Nodes, accepts_user_events: bool) -> Self {
-        Self { parts, nodes, accepts_user_events }
+    pub fn new(context: BusContext, nodes: Nodes, accepts_user_events: bool) -> Self {
+        Self { context, nodes, accepts_user_events }
     }
 
     /// Parses a message, and finds its handler.
     ///
     /// # Errors
-    /// It is no packet.
+    /// Not a packet.
     pub fn read(&self, delivery: &Delivery) -> Result<(Packet, Inbound), Unreadable> {
         let packet = Packet::read(&delivery.data)?;
         let inbound = Inbound::find(&packet.pattern, self.accepts_user_events);
@@ -137,7 +137,7 @@ impl Dispatch {
                 Outcome { reply, disposition: Disposition::Refused }
             }
             (Inbound::Unknown, None) => {
-                self.parts.metrics.bus_ignored.inc();
+                self.context.metrics.bus_ignored.inc();
                 log::debug!("ignored an event of an unknown pattern: {:?}", packet.pattern);
                 Outcome::silent(Disposition::Done)
             }
@@ -145,7 +145,7 @@ impl Dispatch {
     }
 
     fn request<'a>(&'a self, id: Option<&'a str>, packet: &'a Packet) -> RpcRequest<'a> {
-        RpcRequest { parts: &self.parts, nodes: &self.nodes, id, data: Some(&packet.data) }
+        RpcRequest { context: &self.context, nodes: &self.nodes, id, data: Some(&packet.data) }
     }
 
     /// A command without a waiting caller. Nobody would send a message again, so it is repeated until
@@ -180,11 +180,11 @@ impl Dispatch {
         packet: &Packet,
         message_id: Option<&str>,
     ) -> Disposition {
-        match event.read(Some(&packet.data), message_id, &self.parts.settings) {
+        match event.read(Some(&packet.data), message_id, &self.context.settings) {
             Err(refused) => Disposition::Poison(refused.message.into_owned()),
             // An event of our own.
             Ok(None) => Disposition::Done,
-            Ok(Some(news)) => match users::apply(&self.parts, news).await {
+            Ok(Some(news)) => match users::apply(&self.context, news).await {
                 Ok(()) => Disposition::Done,
                 Err(error) => {
                     log::error!("{} cannot be applied: {error}", event.name());
@@ -201,14 +201,14 @@ impl Dispatch {
             Ok(answer) => answer,
             Err(reason) => return Disposition::Poison(reason),
         };
-        let told = timeout(self.parts.settings.gateway_timeout(), async {
+        let told = timeout(self.context.settings.gateway_timeout(), async {
             let mut backoff = Backoff::default();
             while self.nodes.tell(Audience::Session(session), frame.clone()).await.is_err() {
                 backoff.wait().await;
             }
         });
         if told.await.is_err() {
-            self.parts.metrics.gateway_answer(AnswerOutcome::Unknown);
+            self.context.metrics.gateway_answer(AnswerOutcome::Unknown);
             log::debug!("dropped an answer: session {session} cannot be reached");
         }
         Disposition::Done

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use crate::actors::UserChanged;
-use crate::bus::Parts;
+use crate::bus::BusContext;
 use crate::db::{Store, StoreError};
 use crate::domain::{Role, Timestamp, UpdateOutcome, UserUpdate};
 use crate::metrics::UserOutcome;
@@ -17,23 +17,23 @@ use crate::protocol::{ApiError, Text, parse_data, storable};
 use crate::retry::{Backoff, LogOnce};
 use crate::settings::RabbitMq;
 
-/// How long a failure of the database may pass by itself, before the event counts as its cause: a
-/// database in trouble must not send every event to the dead letters.
+/// Time for which a failed event is retried before the event itself counts as the cause: a database
+/// in trouble must not send every event to the dead letters.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a repeat is known as one, and how often what is older is forgotten.
+/// Time for which repeats are recognised, and pause between two prunings.
 const KNOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-/// What can be told of a user.
+/// Events of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserEvent {
     Created,
-    Updated,
+    ChatUpdated,
     Blocked,
 }
 
-/// News with what makes a repeat of them known, as the desk's own events have it.
+/// News with what makes a repeat of them known, as the server's own events have it.
 #[derive(Deserialize)]
 struct Envelope {
     id: Option<Text>,
@@ -59,19 +59,21 @@ struct Payload {
 impl UserEvent {
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        [Self::Created, Self::Updated, Self::Blocked].into_iter().find(|event| event.name() == name)
+        [Self::Created, Self::ChatUpdated, Self::Blocked]
+            .into_iter()
+            .find(|event| event.name() == name)
     }
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "user.created",
-            Self::Updated => "user.updated",
+            Self::ChatUpdated => "user.updated",
             Self::Blocked => "user.blocked",
         }
     }
 
-    /// Reads what is told; `None` where it is the desk's own word that came back.
+    /// Reads what is told; `None` where it is the server's own word that came back.
     ///
     /// # Errors
     /// Data that is not as it must be: the message names the path.
@@ -167,11 +169,11 @@ pub async fn forget_repeats(store: Store) {
 ///
 /// # Errors
 /// A failure of the database that has not passed.
-pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
+pub async fn apply(context: &BusContext, news: UserUpdate) -> Result<(), StoreError> {
     let (mut backoff, mut log_once) = (Backoff::default(), LogOnce::default());
     let mut failing = None;
     let applied = loop {
-        let error = match parts.app.store().apply_user_update(news.clone()).await {
+        let error = match context.app.store().apply_user_update(news.clone()).await {
             Ok(applied) => break applied,
             Err(error) => error,
         };
@@ -181,16 +183,16 @@ pub async fn apply(parts: &Parts, news: UserUpdate) -> Result<(), StoreError> {
             return Err(error);
         }
         log_once.warn(&format!("events of users wait for the database: {error}"));
-        parts.metrics.user_event(UserOutcome::Retried);
+        context.metrics.user_event(UserOutcome::Retried);
         backoff.wait().await;
     };
     match applied {
-        UpdateOutcome::Unchanged => parts.metrics.user_event(UserOutcome::Unchanged),
+        UpdateOutcome::Unchanged => context.metrics.user_event(UserOutcome::Unchanged),
         UpdateOutcome::Changed(user) => {
-            parts.metrics.user_event(UserOutcome::Applied);
+            context.metrics.user_event(UserOutcome::Applied);
             let changed = UserChanged { user: user.id, role: user.role, blocked: user.blocked };
             // Bounded: news are applied one after the other.
-            parts.app.chat_server().do_send(changed);
+            context.app.chat_server().do_send(changed);
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ const LOCK: &str = "frontdesk.relay";
 impl RabbitMqSink {
     /// Idempotent for the current holder.
     pub(super) async fn lock(&self, channel: &Channel) -> Result<(), RelayExit> {
-        let Some(name) = self.settings.named(LOCK) else { return Ok(()) };
+        let Some(name) = self.settings.prefixed(LOCK) else { return Ok(()) };
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let declaring = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
         let Err(error) = answer(declaring).await else { return Ok(()) };
@@ -32,24 +32,24 @@ impl RabbitMqSink {
 
     /// Lets another node have the lock, though this one keeps its connection.
     pub(super) async fn unlock(&self, channel: &Channel) {
-        let Some(name) = self.settings.named(LOCK) else { return };
+        let Some(name) = self.settings.prefixed(LOCK) else { return };
         let deleting = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
         if let Err(error) = answer(deleting).await {
             log::debug!("the queue {name} stays with this node: {error}");
         }
     }
 
-    /// Why events may wait while another has the lock.
+    /// The log's explanation while another holds the lock.
     pub(super) fn lock_is_elsewhere(&self) -> String {
-        let name = self.settings.named(LOCK).unwrap_or_default();
+        let name = self.settings.prefixed(LOCK).unwrap_or_default();
         format!(
             "another has the queue {name}, and does not deliver the events of this database: is there \
-             another desk with the same rabbitmq.prefix?"
+             another deployment with the same rabbitmq.prefix?"
         )
     }
 
     pub(super) async fn declare_exchange(&self, channel: &Channel) -> Result<(), RelayExit> {
-        let Some(name) = self.settings.named(&self.settings.exchange) else { return Ok(()) };
+        let Some(name) = self.settings.prefixed(&self.settings.exchange) else { return Ok(()) };
         let passive = !self.settings.declare;
         let options = ExchangeDeclareOptions { passive, durable: true, ..Default::default() };
         let (kind, none) = (ExchangeKind::Topic, FieldTable::default());

@@ -11,7 +11,7 @@ use super::statements::{
 };
 use crate::db::Range;
 use crate::db::admission::{Name, StoredClaims};
-use crate::db::journal::Note;
+use crate::db::journal::NewJournalEntry;
 use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::journal;
 use crate::db::types::UtcTimestamp;
@@ -23,7 +23,10 @@ pub async fn now(connection: &mut AsyncPgConnection) -> QueryResult<Timestamp> {
 }
 
 /// Writes into the journal, at the database's time.
-pub async fn note(connection: &mut AsyncPgConnection, notes: &[Note]) -> QueryResult<()> {
+pub async fn append_journal(
+    connection: &mut AsyncPgConnection,
+    notes: &[NewJournalEntry],
+) -> QueryResult<()> {
     let rows: Vec<_> = notes
         .iter()
         .map(|note| (journal::kind.eq(note.kind), journal::subject_id.eq(note.subject)))
@@ -81,7 +84,7 @@ pub async fn moved(
     Moved { ids: &ids, seqs: &seqs }.load(connection).await
 }
 
-/// What each range holds, at most `limit` messages and `bytes` of bodies of each.
+/// Messages of each range, at most `limit` and `bytes` of bodies of each.
 pub async fn ranges(
     connection: &mut AsyncPgConnection,
     ranges: &[Range],

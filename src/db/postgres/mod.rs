@@ -34,8 +34,9 @@ const BOUNDS: &str = "\
     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; \
     SET statement_timeout = '5s'";
 
-/// What is relied on, whatever is set for the server, the database or the user. Left to the operator:
-/// `synchronous_commit`, and a database that only reads. Of the timeouts, those that this server has.
+/// Session settings that the code relies on, whatever the server, the database or the user has.
+/// Left to the operator: `synchronous_commit`, and a database that only reads. Of the timeouts,
+/// those that this server knows.
 const RELIED_ON: &str = "\
     SET search_path = public; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; \
     SET default_transaction_isolation = 'read committed'; \
@@ -52,15 +53,15 @@ pub const ENGLISH: &str = "\
 const MIGRATION_BOUNDS: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; \
     SET idle_in_transaction_session_timeout = 0";
 
-/// How long an answer may take before its connection is given up: longer than the server's own
-/// limit on a statement, so that this is only ever the network or a paused server.
+/// Deadline of an answer, after which its connection is dropped: longer than the server's own limit
+/// on a statement, so that only the network or a paused server can miss it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// One server, and how to get in.
 pub struct Server {
     config: tokio_postgres::Config,
     tls: Option<tls::Connector>,
-    /// Whether to go on without TLS where it fails.
+    /// True if the connection may go on without TLS.
     may_go_plain: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of a server before anything relies on it.
+//! Start-up checks of a PostgreSQL server.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::{ENGLISH, Server, describe};
 use crate::db::StoreError;
 
-/// How long a server may take to answer one of these.
+/// The server's deadline for each check.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often two connections are compared: a pooler that hands its connections out in turn may give
-/// each of two its own once, by chance.
+/// Number of comparisons of two connections: a pooler that hands its connections out in turn may
+/// give each of two its own once, by chance.
 const ROUNDS: usize = 3;
 
 const POOLED: &str = "There is a pooler in front of the database that gives a connection away \
@@ -34,8 +34,8 @@ pub async fn check(server: &Server) -> Result<(), StoreError> {
     check_language(&first).await
 }
 
-/// Whether the tables are where every connection looks for them. Elsewhere they would seem to be
-/// missing, and be made anew, empty.
+/// Checks that the tables are in the schema that connections use. Elsewhere they would seem
+/// missing, and would be created again, empty.
 async fn check_schema(client: &Client) -> Result<(), StoreError> {
     const ELSEWHERE: &str = "\
         SELECT coalesce(max(nspname), '') FROM pg_class JOIN pg_namespace ON \
@@ -51,7 +51,7 @@ async fn check_schema(client: &Client) -> Result<(), StoreError> {
     }
 }
 
-/// Whether a connection here is a session there, whose statements, settings and locks stay.
+/// Checks that a connection here is one session there, which keeps statements, settings and locks.
 async fn check_sessions(first: &Client, second: &Client) -> Result<(), StoreError> {
     const PID: &str = "SELECT pg_backend_pid()";
     let pooled = || StoreError::Setup(POOLED.to_owned());
@@ -73,7 +73,7 @@ async fn check_sessions(first: &Client, second: &Client) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Whether errors are told apart as `db::error` knows them: by the text of one that is easily made.
+/// Checks that error texts are those that `db::error` knows, by provoking one.
 async fn check_language(client: &Client) -> Result<(), StoreError> {
     // Refused to most users, and then the server's own language counts.
     bounded(client.batch_execute(ENGLISH)).await?.map_err(|error| lost(&error))?;

@@ -13,7 +13,7 @@ use crate::db::StoreError;
 
 pub type Connector = MakeRustlsConnect;
 
-/// What connects with TLS, trusting `ca_file` alone where there is one.
+/// A TLS connector that trusts `ca_file` alone, if there is one.
 pub fn connector(ca_file: Option<&Path>) -> Result<Connector, StoreError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
@@ -43,7 +43,7 @@ pub fn connector(ca_file: Option<&Path>) -> Result<Connector, StoreError> {
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// Whether the server was reached, and TLS with it failed.
+/// True if the server was reached, and TLS with it failed.
 pub fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error
         .source()

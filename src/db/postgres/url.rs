@@ -25,7 +25,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
 pub fn parse(url: &str, ca_file: Option<&Path>) -> Result<tokio_postgres::Config, StoreError> {
     let refused = |said: String| StoreError::Setup(format!("database.url: {said}."));
     let (place, query) = match url.rsplit_once('?') {
-        // A password may have one, too; then what follows is no list of parameters.
+        // A password may have one, too; then the rest is not a list of parameters.
         Some((place, query)) if !query.contains(['@', '/']) || place.contains('@') => {
             (place, query)
         }

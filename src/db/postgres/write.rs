@@ -31,9 +31,9 @@ use crate::domain::{
     ChatId, Draft, MessageId, MessageKind, OutboxEventKind, Receipt, Role, Seq, Timestamp, UserId,
 };
 
-/// How long a write waits for a connection before it answers that there is none.
+/// Time that a write waits for a connection before it fails.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the outcome of a COMMIT is searched for.
+/// Time for which the outcome of a COMMIT is searched for.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two tries to find it out.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(50);
@@ -45,8 +45,8 @@ const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
 /// One executor's connection, open or lost.
 pub struct WriterConnection {
     server: Arc<Server>,
-    /// Whether what is written is news to somebody.
-    tells: bool,
+    /// True if events are written to the outbox.
+    outbox_enabled: bool,
     /// Taken out while a transaction runs: one that was cancelled half-way is not used again.
     connection: Option<AsyncPgConnection>,
 }
@@ -55,19 +55,19 @@ pub struct WriterConnection {
 enum Failure<'a> {
     /// Rolled back, and the connection is good.
     Refused(Error),
-    /// There is no connection, and COMMIT was not sent: nothing is stored.
+    /// No connection, and COMMIT was not sent: nothing is stored.
     Lost(String),
     /// The same, as the connection had lost its statements: another one has them.
     Stale(String),
-    /// There is no connection any more, and COMMIT was sent.
+    /// No connection any more, and COMMIT was sent.
     Unknown(Plan<'a>, String),
 }
 
 impl WriterConnection {
-    /// Connects; what is written goes into the outbox, too, where somebody is told (`tells`).
-    pub async fn open(server: Arc<Server>, tells: bool) -> Result<Self, StoreError> {
-        let connection = connect(&server, tells).await?;
-        Ok(Self { server, tells, connection: Some(connection) })
+    /// Connects; what is written goes into the outbox, too, where somebody is told (`outbox_enabled`).
+    pub async fn open(server: Arc<Server>, outbox_enabled: bool) -> Result<Self, StoreError> {
+        let connection = connect(&server, outbox_enabled).await?;
+        Ok(Self { server, outbox_enabled, connection: Some(connection) })
     }
 
     pub fn is_connected(&self) -> bool {
@@ -142,7 +142,7 @@ impl WriterConnection {
             if batch.iter().all(|write| write.op.changes().is_none()) {
                 return Ok(Work::Read(read_heads(&connection, batch).await?));
             }
-            let prepared = prepare(&connection, batch, begin, ours, self.tells).await?;
+            let prepared = prepare(&connection, batch, begin, ours, self.outbox_enabled).await?;
             Ok(Work::Commit(Box::new(prepared)))
         };
         let error = match bounded(work).await {
@@ -151,7 +151,7 @@ impl WriterConnection {
                 return Ok(committed);
             }
             Ok(Ok(Work::Commit(prepared))) => {
-                return match said(bounded(connection.batch_execute("COMMIT")).await) {
+                return match transaction_result(bounded(connection.batch_execute("COMMIT")).await) {
                     Ok(()) => {
                         self.connection = Some(connection);
                         Ok(prepared.committed())
@@ -167,7 +167,7 @@ impl WriterConnection {
         }
         // A server that only reads has handed over to another: to be found by connecting again.
         let reads_only = matches!(&error, Error::DatabaseError(Kind::ReadOnlyTransaction, _));
-        match said(bounded(connection.batch_execute("ROLLBACK")).await) {
+        match transaction_result(bounded(connection.batch_execute("ROLLBACK")).await) {
             Ok(()) if !reads_only => {
                 self.connection = Some(connection);
                 Err(Failure::Refused(error))
@@ -183,7 +183,7 @@ impl WriterConnection {
         {
             return Ok(connection);
         }
-        let connection = timeout(RECONNECT_TIMEOUT, connect(&self.server, self.tells))
+        let connection = timeout(RECONNECT_TIMEOUT, connect(&self.server, self.outbox_enabled))
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("no connection in time".into())))?;
         events.reconnects += 1;
@@ -193,7 +193,7 @@ impl WriterConnection {
 
 /// Opens a connection and prepares each statement, so that a flight is never held up by one that
 /// is prepared first, and overtaken.
-async fn connect(server: &Server, tells: bool) -> Result<AsyncPgConnection, StoreError> {
+async fn connect(server: &Server, outbox_enabled: bool) -> Result<AsyncPgConnection, StoreError> {
     let connection =
         server.open().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let mut link = &connection;
@@ -203,22 +203,22 @@ async fn connect(server: &Server, tells: bool) -> Result<AsyncPgConnection, Stor
     InsertMessages::default().execute(&mut link).await?;
     MoveChats::default().execute(&mut link).await?;
     RaiseMarks::default().execute(&mut link).await?;
-    if tells {
+    if outbox_enabled {
         TellMessages::default().execute(&mut link).await?;
         TellReads::default().execute(&mut link).await?;
     }
     Ok(connection)
 }
 
-/// What a transaction has come to before its COMMIT.
+/// Result of a transaction before its COMMIT.
 enum Work<'a> {
     /// Nothing is to be committed.
     Read(Committed),
     Commit(Box<Prepared<'a>>),
 }
 
-/// What went wrong, an error or a silence.
-fn said(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), String> {
+/// The failure of a COMMIT or ROLLBACK: an error or a timeout.
+fn transaction_result(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), String> {
     match answer {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
@@ -245,11 +245,11 @@ async fn prepare<'a>(
     batch: &'a [Write],
     begin: &str,
     ours: &MaybeCommitted,
-    tells: bool,
+    outbox_enabled: bool,
 ) -> QueryResult<Prepared<'a>> {
     let (snapshot, last_seqs) = look(connection, batch, begin).await?;
     let plan = plan::plan(batch, snapshot, ours);
-    let (rows, marks) = apply(connection, &plan, tells).await?;
+    let (rows, marks) = apply(connection, &plan, outbox_enabled).await?;
     Ok(Prepared { plan, rows, marks, last_seqs })
 }
 
@@ -275,7 +275,7 @@ async fn look<'a>(
     let heads = unless(asked.is_empty(), heads.load::<(ChatId, Seq)>(&mut fourth));
     let ((), locked, found, heads) = try_join4(begin, lock, find, heads).await?;
 
-    // Without a chat nothing is written, and there is no time to write it at.
+    // Without a chat nothing is written, and no time is needed.
     let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
     let found =
         found.into_iter().filter_map(|(n, id, seq, created_at, kind, content, nickname)| {
@@ -294,15 +294,15 @@ type FoundRow = (i64, MessageId, Seq, Timestamp, MessageKind, String, Option<Str
 
 type InsertedRow = (ChatId, Seq, MessageId, Option<String>);
 
-/// What the database gave the new messages, and where read marks stand now.
-type Applied = (HashMap<(ChatId, Seq), Inserted>, HashMap<(ChatId, UserId), Seq>);
+/// Ids of the new messages, and the read marks now.
+type AppliedRows = (HashMap<(ChatId, Seq), Inserted>, HashMap<(ChatId, UserId), Seq>);
 
 /// The second flight: what is new.
 async fn apply(
     connection: &AsyncPgConnection,
     plan: &Plan<'_>,
-    tells: bool,
-) -> QueryResult<Applied> {
+    outbox_enabled: bool,
+) -> QueryResult<AppliedRows> {
     let (drafts, seqs): (Vec<&Draft>, Vec<Seq>) = plan.rows.iter().copied().unzip();
     let chats: Vec<ChatId> = drafts.iter().map(|draft| draft.chat_id).collect();
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
@@ -335,15 +335,19 @@ async fn apply(
     let advance = MoveChats { times: &moved_at, minutes: &minutes, ids: &moved, seqs: &moved_to };
     let advance = unless(moved.is_empty(), advance.execute(&mut second));
     let kind = OutboxEventKind::MessageCreated.as_str();
-    let tell = TellMessages { kind, times: &times, chats: &chats, seqs: &seqs };
-    let tell = unless(!tells || chats.is_empty(), tell.execute(&mut third));
+    let insert_message_events = TellMessages { kind, times: &times, chats: &chats, seqs: &seqs };
+    let insert_message_events =
+        unless(!outbox_enabled || chats.is_empty(), insert_message_events.execute(&mut third));
     // Before the marks are raised: it compares.
     let kind = OutboxEventKind::MessageRead.as_str();
-    let tell_reads = TellReads { now, kind, chats: &read_chats, users: &readers, seqs: &read_to };
-    let tell_reads = unless(!tells || read_to.is_empty(), tell_reads.execute(&mut fourth));
+    let insert_read_events =
+        TellReads { now, kind, chats: &read_chats, users: &readers, seqs: &read_to };
+    let insert_read_events =
+        unless(!outbox_enabled || read_to.is_empty(), insert_read_events.execute(&mut fourth));
     let raise = RaiseMarks { chats: &marked_chats, users: &marked_users, seqs: &marked_to };
     let raise = unless(marked_to.is_empty(), raise.load::<(ChatId, UserId, Seq)>(&mut fifth));
-    let (rows, _, _, _, marks) = try_join5(insert, advance, tell, tell_reads, raise).await?;
+    let (rows, _, _, _, marks) =
+        try_join5(insert, advance, insert_message_events, insert_read_events, raise).await?;
 
     let rows = rows.into_iter().map(|(chat, seq, id, name)| ((chat, seq), (id, name))).collect();
     let marks = marks.into_iter().map(|(chat, user, seq)| ((chat, user), seq)).collect();

@@ -11,12 +11,12 @@ use diesel::{
 
 use crate::db::Range;
 use crate::db::admission::{Name, StoredClaims};
-use crate::db::journal::Note;
+use crate::db::journal::NewJournalEntry;
 use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
 use crate::domain::{ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
-/// How many ids go into one query: SQLite takes 32,766 values at most.
+/// Ids in one query: SQLite takes 32,766 values at most.
 const CHUNK: usize = 10_000;
 
 /// The clock of the one machine.
@@ -26,9 +26,12 @@ pub fn now(_: &mut SqliteConnection) -> QueryResult<Timestamp> {
 }
 
 /// Writes into the journal.
-pub fn note(connection: &mut SqliteConnection, notes: &[Note]) -> QueryResult<()> {
+pub fn append_journal(
+    connection: &mut SqliteConnection,
+    notes: &[NewJournalEntry],
+) -> QueryResult<()> {
     let now = Timestamp::now();
-    let row = |note: &Note| {
+    let row = |note: &NewJournalEntry| {
         (journal::at.eq(now), journal::kind.eq(note.kind), journal::subject_id.eq(note.subject))
     };
     let rows: Vec<_> = notes.iter().map(row).collect();
@@ -135,7 +138,7 @@ pub fn moved(
     Ok(moved)
 }
 
-/// What each range holds, at most `limit` messages and `bytes` of bodies of each.
+/// Messages of each range, at most `limit` and `bytes` of bodies of each.
 pub fn ranges(
     connection: &mut SqliteConnection,
     ranges: &[Range],

@@ -38,7 +38,7 @@ struct Connections {
 }
 
 impl File {
-    /// Opens the file; makes it where there is none, if it may (`create`).
+    /// Opens the file; creates a missing one if `create` allows it.
     pub async fn open(
         path: PathBuf,
         readers: usize,

@@ -16,18 +16,18 @@ use crate::db::writer::Attempt;
 use crate::db::{StoreError, minute};
 use crate::domain::{ChatId, Draft, MessageId, MessageKind, Receipt, Seq, Timestamp, UserId};
 
-/// How many rows go into one insert: SQLite takes 32,766 values at most, and a row has eight.
+/// Rows in one insert: SQLite takes 32,766 values at most, and a row has eight.
 const ROWS: usize = 1_000;
 
-/// How many ids go into one query.
+/// Ids in one query.
 const IDS: usize = 10_000;
 
 /// Writes the batch in one transaction, in one hop to a blocking thread; with news of it, where
-/// somebody is told (`tells`). Hands the batch back.
-pub async fn write(file: &File, batch: Vec<Write>, tells: bool) -> (Vec<Write>, Attempt) {
+/// somebody is told (`outbox_enabled`). Hands the batch back.
+pub async fn write(file: &File, batch: Vec<Write>, outbox_enabled: bool) -> (Vec<Write>, Attempt) {
     let batch = Arc::new(batch);
     let theirs = Arc::clone(&batch);
-    let done = file.write(move |connection| transact(connection, &theirs, tells)).await;
+    let done = file.write(move |connection| transact(connection, &theirs, outbox_enabled)).await;
     let attempt = match done {
         Ok(committed) => Attempt::Done(committed),
         Err(StoreError::Unavailable(why)) => Attempt::Unavailable(why),
@@ -41,7 +41,7 @@ pub async fn write(file: &File, batch: Vec<Write>, tells: bool) -> (Vec<Write>, 
 fn transact(
     connection: &mut SqliteConnection,
     batch: &[Write],
-    tells: bool,
+    outbox_enabled: bool,
 ) -> QueryResult<Committed> {
     let heads = ends(connection, &plan::changed_chats(batch))?;
     let snapshot = Snapshot {
@@ -62,7 +62,7 @@ fn transact(
             ))
             .execute(connection)?;
     }
-    if tells {
+    if outbox_enabled {
         tell(connection, &plan)?;
     }
     let marks = raise(connection, &plan)?;
@@ -150,7 +150,7 @@ fn insert(
     Ok(found)
 }
 
-/// What the authors of the new messages are called, each looked up once.
+/// Nicknames of the new messages' authors, each looked up once.
 fn nicknames(
     connection: &mut SqliteConnection,
     plan: &Plan<'_>,
@@ -165,7 +165,7 @@ fn nicknames(
     Ok(nicknames)
 }
 
-/// Writes the news down: before the marks are raised, as one that does not grow is no news.
+/// Writes the events: before the marks are raised, since a mark that does not grow is no event.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
     let message = |&(draft, seq): &(&Draft, Seq)| {
         NewOutboxRow::message(draft.chat_id, seq, plan.at(draft.chat_id))

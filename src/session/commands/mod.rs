@@ -83,7 +83,7 @@ impl<R: Clone> Session<R> {
             Answered::Authenticated(Ok(admitted)) => self.admitted(*admitted, turn),
             Answered::Authenticated(Err(exception)) => self.not_authenticated(exception, turn),
             Answered::ForwardAccess(access) => self.forward_access(access, turn),
-            Answered::Forwarded(number, outcome) => self.forwarded(number, outcome, turn),
+            Answered::ForwardResult(number, outcome) => self.forwarded(number, outcome, turn),
             Answered::Renewed(user) => self.renewed(user, turn),
             Answered::Access(access) => self.access_known(access, turn),
             Answered::ChatCreated(created) => self.chat_created(created, turn),

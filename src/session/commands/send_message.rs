@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::session::waiting::Visit;
 use crate::domain::ChatId;
-use crate::protocol::{ApiError, Limits, Outgoing, RequestId, WireMessage, parse_data};
+use crate::protocol::{ApiError, Limits, NewMessage, RequestId, WireMessage, parse_data};
 use crate::session::requests::Kind;
 use crate::session::action::{Action, NewPost, RoomCall};
 use crate::session::state::{Session, Turn};
@@ -15,7 +15,7 @@ pub const NAME: &str = "send_message";
 pub struct SendMessage {
     /// Missing, it is a customer's own chat.
     chat: Option<ChatId>,
-    message: Outgoing,
+    message: NewMessage,
 }
 
 impl SendMessage {
@@ -48,7 +48,7 @@ impl SendMessage {
 pub(super) fn post<R: Clone>(
     session: &mut Session<R>,
     chat: ChatId,
-    message: Outgoing,
+    message: NewMessage,
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {

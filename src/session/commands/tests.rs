@@ -7,7 +7,7 @@ use super::send_message::SendMessage;
 use super::watch_chats::WatchChats;
 use super::*;
 use crate::domain::{Body, ClientId, Seq};
-use crate::protocol::{Entry, Limits, Outgoing};
+use crate::protocol::{Entry, Limits, NewMessage};
 
 const LIMITS: Limits = Limits { message_chars: 10, title_chars: 5, group_members: 3 };
 
@@ -87,7 +87,7 @@ fn a_refusal_names_the_path() {
 #[test]
 fn a_message_is_read_with_all_that_may_stand_beside_it() {
     let data = r#"{"message":"hi","chatId":3,"clientId":"c","expectSeq":0,"x":1}"#;
-    let message = Outgoing {
+    let message = NewMessage {
         body: Body::parse("hi".into(), 10).expect("a body"),
         client_id: ClientId::parse("c".into()).ok(),
         expect_seq: Some(Seq(0)),

@@ -400,10 +400,10 @@ impl World {
             Ask::Authenticate { resume, .. } => {
                 let chats = self.members.get(&user).cloned().unwrap_or_default();
                 let chats = chats.into_iter().map(|chat| self.access(user, chat)).collect();
-                let user = AuthenticatedUser::of(person(user));
+                let user = AuthenticatedUser::from_user(person(user));
                 Answered::Authenticated(Ok(Box::new(Admitted { user, chats, resume })))
             }
-            Ask::Renew { .. } => Answered::Renewed(Ok(AuthenticatedUser::of(person(user)))),
+            Ask::Renew { .. } => Answered::Renewed(Ok(AuthenticatedUser::from_user(person(user)))),
             Ask::Access(chats, _) => {
                 let missing = chats.iter().find(|chat| !self.chats.contains_key(chat));
                 Answered::Access(match missing {

@@ -44,8 +44,9 @@ impl From<ProtocolError> for Broken {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::Overflow => Self::TooLarge,
-            // The crate has no variants of its own for what a [`FrameReader`](super::reading::FrameReader) has
-            // refused, for a text that is no UTF-8, and for a connection that broke.
+            // The crate lacks variants for a frame that a
+            // [`FrameReader`](super::reading::FrameReader) has refused, for a text that is not
+            // UTF-8, and for a broken connection.
             ProtocolError::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Frame,
             ProtocolError::Io(error) => match error.to_string() {
                 text if text == PayloadError::Overflow.to_string() => Self::TooLarge,

@@ -5,8 +5,8 @@ use actix_web_actors::ws::{CloseReason, WebsocketContext};
 
 use super::WsSession;
 use crate::actors::{
-    Asker, Connect, Disconnect, Forward, Join, Learn, Leave, MarkRead, Post, ReplayPage, Reply,
-    RoomActor, RoomRequest, Route, ToSession, Watch,
+    Connect, Disconnect, Forward, ForwardResponder, Join, Learn, Leave, MarkRead, Post, ReplayPage,
+    Reply, RoomActor, RoomRequest, Route, ToSession, Watch,
 };
 use crate::app::{authenticate, chat_access, create_chat};
 use crate::domain::{ChatId, Origin, access};
@@ -178,18 +178,20 @@ impl WsSession {
 
     fn forward(&mut self, forward: ForwardRequest, ctx: &mut WebsocketContext<Self>) {
         let ForwardRequest { number, route, user, chat, fields } = forward;
-        let (Some(handle), Some(outside)) = (&self.handle, self.app.integrations()) else { return };
-        let (asker, answer) = Asker::new(handle.budget().clone());
-        let forward = Forward { route, session: handle.id(), user, chat, fields, asker };
-        if let Err(refused) = outside.gateway.try_send(forward) {
+        let (Some(handle), Some(integrations)) = (&self.handle, self.app.integrations()) else {
+            return;
+        };
+        let (responder, answer) = ForwardResponder::new(handle.budget().clone());
+        let forward = Forward { route, session: handle.id(), user, chat, fields, responder };
+        if let Err(refused) = integrations.gateway.try_send(forward) {
             self.app.metrics().gateway_forward(ForwardOutcome::Unavailable);
-            // Its asker is dropped with it, which answers it `unavailable`.
+            // Its responder is dropped with it, which answers it `unavailable`.
             drop(refused);
         }
         self.after(
             async move {
                 let outcome = answer.await.unwrap_or_else(|_| Err(ApiError::unavailable()));
-                Answered::Forwarded(number, outcome)
+                Answered::ForwardResult(number, outcome)
             },
             ctx,
         );

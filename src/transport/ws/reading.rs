@@ -70,11 +70,11 @@ pub struct FrameReader<S> {
     /// Bytes that were taken from the stream and not handed on.
     chunk: Bytes,
     header: [u8; HEADER],
-    /// How much of a header is there.
+    /// Bytes of the header that have arrived.
     filled: usize,
-    /// What is left of the frame's payload.
+    /// Bytes of the frame's payload that are missing.
     payload: u64,
-    /// What the fragments of the message so far have claimed.
+    /// Bytes that the fragments of the message so far have claimed.
     message: u64,
     /// A whole frame was handed on, and the codec has it to decode first.
     passed: bool,
@@ -180,7 +180,7 @@ impl<S> FrameReader<S> {
         Ok(())
     }
 
-    /// Whether the peer's close frame has come, whole.
+    /// True if the peer's close frame has arrived whole.
     fn is_closed(&self) -> bool {
         self.closes && self.payload == 0
     }

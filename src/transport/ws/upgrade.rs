@@ -43,7 +43,7 @@ pub fn start(
     let mut response = handshake_with_protocols(request, &[SUBPROTOCOL])?;
     app.metrics().sessions.inc();
     let most = app.limits().frame_bytes;
-    let (id, config) = (SessionId::of(app.node()), Arc::clone(app.sessions()));
+    let (id, config) = (SessionId::on_node(app.node()), Arc::clone(app.sessions()));
     let (session, admitted, permit) = match handshake {
         Handshake::Authenticated(admitted) => {
             (Session::authenticating(id, config), Some(admitted), None)

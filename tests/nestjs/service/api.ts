@@ -1,4 +1,4 @@
-// Answers what clients of the desk say: some of it by events of its own, some of it as a request.
+// Answers what clients of the server say: some of it by events of its own, some of it as a request.
 
 import { Controller, Inject, Module } from '@nestjs/common'
 import { ClientProxy, EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices'

@@ -1,4 +1,4 @@
-// The ways from this service to the desk.
+// The ways from this service to the server.
 
 import { Module } from '@nestjs/common'
 import { ClientsModule, Transport } from '@nestjs/microservices'
@@ -11,7 +11,7 @@ const client = (name: string, queue: string) => ({
 })
 
 const clients = ClientsModule.register([
-  client('DESK', queues.desk),
+  client('SERVER', queues.server),
   client('USERS', queues.users),
   client('GATEWAY', queues.gateway),
 ])

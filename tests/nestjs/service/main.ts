@@ -32,7 +32,7 @@ export async function start({ wildcards }: { wildcards: boolean }) {
   return {
     news: news.get(Journal),
     topics: topics?.get(Journal),
-    desk: client('DESK'),
+    server: client('SERVER'),
     users: client('USERS'),
   }
 }

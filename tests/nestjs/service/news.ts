@@ -1,4 +1,4 @@
-// Listens to what happens at the desk, from a queue of its own; acknowledges by hand.
+// Listens to what happens at the server, from a queue of its own; acknowledges by hand.
 
 import { Controller, Module } from '@nestjs/common'
 import { Ctx, EventPattern, Payload, RmqContext } from '@nestjs/microservices'

@@ -5,8 +5,8 @@ if (!RABBITMQ_URL) throw new Error('RABBITMQ_URL is not set: run scripts/test ne
 
 export const urls = [RABBITMQ_URL]
 export const queues = {
-  // The desk's own.
-  desk: `${RABBITMQ_PREFIX}frontdesk`,
+  // The server's own.
+  server: `${RABBITMQ_PREFIX}frontdesk`,
   users: `${RABBITMQ_PREFIX}users`,
   gateway: `${RABBITMQ_PREFIX}frontdesk.gateway`,
   // This service's.

@@ -1,4 +1,4 @@
-// Listens to what happens at the desk, from its exchange, by wildcards.
+// Listens to what happens at the server, from its exchange, by wildcards.
 
 import { Controller, Module } from '@nestjs/common'
 import { Ctx, EventPattern, Payload, RmqContext } from '@nestjs/microservices'

@@ -266,7 +266,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// What happened, as one of the desk's own events tells it.
+    /// What happened, as one of the server's own events tells it.
     pub fn payload(&self) -> &Value {
         &self.body["data"]["payload"]
     }

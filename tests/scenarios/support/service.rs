@@ -1,4 +1,4 @@
-//! Another service, which clients speak to through the desk.
+//! Another service, which clients speak to through the server.
 
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -49,10 +49,10 @@ impl Service {
         text(&self.inbox.next().await)
     }
 
-    /// Waits until the desk reads the answers of services.
+    /// Waits until the server reads the answers of services.
     pub async fn is_heard(&self) {
         let queue = self.broker.own("frontdesk.gateway");
-        eventually("the desk reads the answers", || async {
+        eventually("the server reads the answers", || async {
             self.broker.depth(&queue).await.filter(|(_, consumers)| *consumers > 0)
         })
         .await;

@@ -6,7 +6,7 @@ use super::{Answer, DATA, RpcRequest, answer, either};
 use crate::app::{self, Actor};
 use crate::db::ChatPage;
 use crate::domain::{ChatId, Role, Timestamp, UserId};
-use crate::protocol::{ApiError, Asked, ChatView, List, Number, Order};
+use crate::protocol::{ApiError, ChatView, Number, Order, PageQuery, PageRequest};
 
 /// Chats of a page where nothing else is asked for.
 const LIMIT: i64 = 20;
@@ -39,18 +39,18 @@ impl RpcRequest<'_> {
                 return Err(ApiError::bad_request(format!("{DATA}.userId"), problem));
             }
             Some(Number(user)) => {
-                app::own_chat(&self.parts.app, Actor::System, UserId(user)).await?
+                app::own_chat(&self.context.app, Actor::System, UserId(user)).await?
             }
         };
-        let (chat, _) = app::show_chat(&self.parts.app, Actor::System, id).await?;
+        let (chat, _) = app::show_chat(&self.context.app, Actor::System, id).await?;
         answer(&ChatView::new(&chat, Role::Admin))
     }
 
     /// The latest active first; all of them, or those that one user is a member of.
     pub(super) async fn list_chats(&self) -> Answer {
         let ListChats { limit, after, order, user_id } = self.read()?;
-        let asked = Asked { limit, order: order.as_deref(), after: after.as_deref() };
-        let list = List::of("list_chats", asked, LIMIT, Order::Desc);
+        let asked = PageQuery { limit, order: order.as_deref(), after: after.as_deref() };
+        let list = PageRequest::new("list_chats", asked, LIMIT, Order::Desc);
         let mut list = list.map_err(|refused| refused.within(DATA))?;
         if let Some(Number(user)) = user_id {
             list.filter(&format!("&userId={user}"));
@@ -60,7 +60,7 @@ impl RpcRequest<'_> {
         let newest_first = list.order() == Order::Desc;
         let page = ChatPage { after, newest_first, limit: list.rows() };
         let of = user_id.map(|Number(user)| UserId(user));
-        let chats = app::list_chats(&self.parts.app, Actor::System, of, page).await?;
+        let chats = app::list_chats(&self.context.app, Actor::System, of, page).await?;
         answer(&list.page(
             &chats,
             |(chat, _)| (chat.updated_at.0, chat.id.0),

@@ -8,7 +8,8 @@ use crate::app::{self, Actor, ServiceAuthor};
 use crate::db::HistoryPage;
 use crate::domain::{CLIENT_ID_CHARS, ChatId, ClientId, Role, Seq, UserId};
 use crate::protocol::{
-    ApiError, Asked, List, MessageView, Number, Order, Outgoing, ReceiptView, Text, storable,
+    ApiError, MessageView, NewMessage, Number, Order, PageQuery, PageRequest, ReceiptView, Text,
+    storable,
 };
 
 /// Messages of a page where nothing else is asked for.
@@ -51,12 +52,12 @@ impl RpcRequest<'_> {
     pub(super) async fn get_messages(&self) -> Answer {
         let wanted: GetMessages = self.read()?;
         let chat = ChatId(wanted.chat_id.0);
-        let asked = Asked {
+        let asked = PageQuery {
             limit: wanted.limit,
             order: wanted.order.as_deref(),
             after: wanted.after.as_deref(),
         };
-        let list = List::of(&format!("get_messages/{chat}"), asked, LIMIT, Order::Desc);
+        let list = PageRequest::new(&format!("get_messages/{chat}"), asked, LIMIT, Order::Desc);
         let mut list = list.map_err(|refused| refused.within(DATA))?;
         let (after, before) =
             (bound(wanted.after_seq, "afterSeq")?, bound(wanted.before_seq, "beforeSeq")?);
@@ -73,7 +74,7 @@ impl RpcRequest<'_> {
             limit: list.rows(),
         }
         .behind(shown.map(|(seq, _)| Seq(seq)));
-        let messages = app::list_messages(&self.parts.app, Actor::System, chat, page).await?;
+        let messages = app::list_messages(&self.context.app, Actor::System, chat, page).await?;
         answer(&list.page(&messages, |message| (message.seq.0, 0), MessageView::from))
     }
 
@@ -81,12 +82,12 @@ impl RpcRequest<'_> {
     pub(super) async fn send_message(&self) -> Answer {
         let wanted: SendMessage = self.read()?;
         let (role, name, nickname) = wanted.author.unwrap_or_default().check()?;
-        let mut message = Outgoing::check_parts(
+        let mut message = NewMessage::check_parts(
             wanted.message,
             wanted.client_id,
             wanted.expect_seq,
             DATA,
-            &self.parts.app.request_limits(),
+            &self.context.app.request_limits(),
         )?;
         // Delivered again, it is the same message.
         message.client_id = message.client_id.or_else(|| client_id(self.id?));
@@ -94,7 +95,7 @@ impl RpcRequest<'_> {
             (wanted.chat_id.map(|Number(id)| To::Chat(ChatId(id))), "chatId"),
             (wanted.user_id.map(|Number(id)| To::Customer(UserId(id))), "userId"),
         )?;
-        let app = &self.parts.app;
+        let app = &self.context.app;
         let author = ServiceAuthor::find(app, role, name, nickname).await?;
         let actor = Actor::Service(&author);
         let chat = match to {
@@ -117,7 +118,7 @@ impl Author {
         let path = |field: &str| format!("{DATA}.author.{field}");
         let role = match self.role.as_deref() {
             None => Role::Bot,
-            Some(word) => Role::from_word(word)
+            Some(word) => Role::parse_any(word)
                 .filter(|role| role.is_service())
                 .ok_or_else(|| ApiError::bad_request(path("role"), "must be bot or system"))?,
         };
@@ -132,8 +133,8 @@ impl Author {
     }
 }
 
-/// `clientId` of a message that has none, made from its request's `id`: the `id` itself, or its hash
-/// where that is no valid `clientId`.
+/// `clientId` of a message without one, derived from its request's `id`: the `id` itself, or its
+/// hash if the `id` is not a valid `clientId`.
 fn client_id(id: &str) -> Option<ClientId> {
     let name = ClientId::parse(format!("rpc-{id}")).or_else(|_| {
         let hash: String = digest(&SHA256, id.as_bytes()).as_ref().iter().map(hex).collect();

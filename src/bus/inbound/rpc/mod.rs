@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{Instant, timeout};
 
-use crate::bus::Parts;
+use crate::bus::BusContext;
 use crate::cluster::Nodes;
 use crate::metrics::RpcOutcome;
 use crate::protocol::{ApiError, Code, parse_data};
@@ -58,7 +58,7 @@ impl Command {
 
 /// A request for a command.
 pub struct RpcRequest<'a> {
-    pub parts: &'a Parts,
+    pub context: &'a BusContext,
     pub nodes: &'a Nodes,
     /// Identifies the request if it is delivered again.
     pub id: Option<&'a str>,
@@ -72,7 +72,7 @@ impl RpcRequest<'_> {
     /// A refusal, with the codes of the protocol; `unavailable` after the deadline.
     pub async fn answer(&self, command: &Command) -> Answer {
         let began = Instant::now();
-        let deadline = self.parts.settings.rpc_timeout();
+        let deadline = self.context.settings.rpc_timeout();
         let answer = timeout(deadline, (command.run)(self)).await.unwrap_or_else(|_| {
             log::warn!("{} took longer than {deadline:?}", command.name);
             Err(ApiError::unavailable())
@@ -84,7 +84,7 @@ impl RpcRequest<'_> {
                 _ => RpcOutcome::Refused,
             },
         };
-        self.parts.metrics.answered(command.name, outcome, began.elapsed());
+        self.context.metrics.answered(command.name, outcome, began.elapsed());
         answer
     }
 
@@ -93,7 +93,7 @@ impl RpcRequest<'_> {
     }
 }
 
-/// Where a command's parameters stand in its packet.
+/// Path of a command's parameters in its packet.
 const DATA: &str = "data";
 
 fn answer(view: &impl Serialize) -> Answer {

@@ -29,7 +29,7 @@ impl RpcRequest<'_> {
     pub(super) async fn push(&self) -> Answer {
         let wanted: Push = self.read()?;
         let audience = wanted.audience()?;
-        let frame = wanted.frame(self.parts.app.limits().frame_bytes)?;
+        let frame = wanted.frame(self.context.app.limits().frame_bytes)?;
         self.nodes.tell(audience, frame).await?;
         answer(&Nothing {})
     }

@@ -41,13 +41,13 @@ impl RpcRequest<'_> {
                 return Err(ApiError::bad_request(format!("{DATA}.subject"), problem));
             }
             Some(Text(subject)) => {
-                let issuer = wanted.issuer.unwrap_or(self.parts.settings.users_issuer.clone());
+                let issuer = wanted.issuer.unwrap_or(self.context.settings.users_issuer.clone());
                 storable(&format!("{DATA}.subject"), &subject)?;
                 storable(&format!("{DATA}.issuer"), &issuer)?;
                 UserKey::Identity { issuer, subject }
             }
         };
-        let user = app::show_user(&self.parts.app, Actor::System, key).await?;
+        let user = app::show_user(&self.context.app, Actor::System, key).await?;
         answer(&UserView::from(&user))
     }
 

@@ -25,18 +25,18 @@ const settings = (prefix, routes) => ({
   AUTH__SECRET: 'the-secret-of-the-host-application-of-these-tests',
 })
 
-export class Desk {
+export class Server {
   static async start(prefix, routes) {
     const binary = process.env.FRONTDESK_BINARY
     if (!binary) throw new Error('FRONTDESK_BINARY is not set: run scripts/test nestjs')
     const folder = await mkdtemp(join(tmpdir(), 'frontdesk-nestjs-'))
     const port = await freePort()
-    const own = { ...settings(prefix, routes), SERVER__BIND: `127.0.0.1:${port}`, DATABASE__URL: `sqlite://${folder}/desk.db` }
+    const own = { ...settings(prefix, routes), SERVER__BIND: `127.0.0.1:${port}`, DATABASE__URL: `sqlite://${folder}/server.db` }
     const environment = Object.fromEntries(Object.entries(own).map(([key, value]) => [`FRONTDESK__${key}`, value]))
     const options = { env: { ...process.env, ...environment }, cwd: folder }
-    const desk = new Desk(binary, folder, port, options)
-    await desk.#isReady()
-    return desk
+    const server = new Server(binary, folder, port, options)
+    await server.#isReady()
+    return server
   }
 
   #log = ''
@@ -61,7 +61,7 @@ export class Desk {
     }
     const log = this.#log
     await this.stop()
-    throw new Error(`the desk did not become ready:\n${log}`)
+    throw new Error(`the server did not become ready:\n${log}`)
   }
 
   async token(subject, role) {

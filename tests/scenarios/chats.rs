@@ -1,4 +1,4 @@
-//! The rules of the desk: who has which chat, and who may see it.
+//! Who has which chat, and who may see it.
 
 use std::time::Instant;
 

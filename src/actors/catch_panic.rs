@@ -10,7 +10,7 @@ use crate::metrics::{Metrics, Part};
 
 /// Runs work on the database for an actor that many wait for: a panic in it is counted, and told as
 /// an error to those whose work it was.
-pub(super) fn caught<T>(
+pub(super) fn catch_panic<T>(
     work: impl Future<Output = Result<T, StoreError>>,
     part: Part,
     metrics: Arc<Metrics>,

@@ -20,23 +20,23 @@ use tokio_postgres::SimpleQueryMessage;
 pub const SINK: &str = "rabbitmq";
 
 /// A migrated database, and a store on it. Gone when dropped.
-pub struct Desk {
+pub struct Fixture {
     pub store: Store,
     pub config: Config,
     pub database: Database,
 }
 
-impl Desk {
+impl Fixture {
     pub async fn postgres() -> Self {
-        let desk = Self::empty_postgres().await;
-        desk.store.migrate(Direction::Up).await.expect("migrate");
-        desk
+        let fixture = Self::empty_postgres().await;
+        fixture.store.migrate(Direction::Up).await.expect("migrate");
+        fixture
     }
 
     pub async fn sqlite() -> Self {
-        let desk = Self::empty_sqlite().await;
-        desk.store.migrate(Direction::Up).await.expect("migrate");
-        desk
+        let fixture = Self::empty_sqlite().await;
+        fixture.store.migrate(Direction::Up).await.expect("migrate");
+        fixture
     }
 
     pub async fn empty_postgres() -> Self {

@@ -1,17 +1,17 @@
-//! What was lately seen, so that the same thing twice counts once.
+//! Bounded set of recent values, to recognise repeats.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
 /// A set that keeps its latest members, and forgets the oldest of more.
 #[derive(Debug)]
-pub struct Recent<T> {
+pub struct RecentSet<T> {
     members: HashSet<T>,
     order: VecDeque<T>,
     most: usize,
 }
 
-impl<T: Copy + Eq + Hash> Recent<T> {
+impl<T: Copy + Eq + Hash> RecentSet<T> {
     /// An empty one, for at most `most` members.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten_and_news_again() {
-        let mut recent = Recent::new(2);
+        let mut recent = RecentSet::new(2);
         assert!(recent.insert(1) && recent.insert(2) && !recent.insert(1));
         assert!(recent.insert(3));
         assert!(!recent.contains(&1) && recent.contains(&2));

@@ -1,4 +1,4 @@
-// The desk beside unmodified NestJS services, on a real RabbitMQ. Which NestJS: $NEST_SERVICE, the
+// The server beside unmodified NestJS services, on a real RabbitMQ. Which NestJS: $NEST_SERVICE, the
 // built service of one version.
 
 import assert from 'node:assert/strict'
@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { Desk } from './desk.mjs'
+import { Server } from './server.mjs'
 import { put, take } from './queue.mjs'
 
 const built = process.env.NEST_SERVICE
@@ -24,24 +24,24 @@ const routes = [
   })),
 ]
 
-let desk, service, admin
+let server, service, admin
 
 before(async () => {
   const { start } = await import(pathToFileURL(built))
   service = await start({ wildcards: version >= 11 })
-  desk = await Desk.start(prefix, routes)
-  admin = await desk.token('anna', 'admin')
+  server = await Server.start(prefix, routes)
+  admin = await server.token('anna', 'admin')
 })
 
 // The services end with the process: version 10 stumbles over its own end.
-after(() => desk?.stop())
+after(() => server?.stop())
 
 /** All the answers of a request: what a service sees of it. */
 const answers = (pattern, data) => new Promise((resolve, reject) => {
   const values = []
   // NestJS itself waits for ever.
   const limit = setTimeout(() => reject(new Error(`no answer to ${JSON.stringify(pattern)}`)), 20_000)
-  service.desk.send(pattern, data).subscribe({ next: (value) => values.push(value), error: reject, complete: () => resolve(values) })
+  service.server.send(pattern, data).subscribe({ next: (value) => values.push(value), error: reject, complete: () => resolve(values) })
     .add(() => clearTimeout(limit))
 })
 
@@ -71,12 +71,12 @@ async function until(probe, wanted) {
   }
 }
 
-describe(`events of the desk, with NestJS ${version}`, () => {
+describe(`events of the server, with NestJS ${version}`, () => {
   const about = (pattern, chat) => (entry) => entry.pattern === pattern &&
     (entry.data.payload.message?.chatId ?? entry.data.payload.chat?.id ?? entry.data.payload.chatId) === chat
 
   test('reach an @EventPattern on a queue, each in its envelope', async () => {
-    const client = await desk.connect('eve')
+    const client = await server.connect('eve')
     const { id: user } = client.welcome.user
     const { id: chat } = client.welcome.chats[0]
     await client.acked('send_message', { message: 'hello' })
@@ -96,7 +96,7 @@ describe(`events of the desk, with NestJS ${version}`, () => {
   })
 
   test('of one chat are in order, and each has an id of its own', async () => {
-    const client = await desk.connect('otto')
+    const client = await server.connect('otto')
     const { id: chat } = client.welcome.chats[0]
     await Promise.all(Array.from({ length: 50 }, (_, i) => client.acked('send_message', { message: `no. ${i}` })))
     const events = await service.news.read(about('message.created', chat), 50)
@@ -106,9 +106,9 @@ describe(`events of the desk, with NestJS ${version}`, () => {
   })
 
   test('tell of a mark that somebody set, not of the own message that was read by sending', async () => {
-    const client = await desk.connect('rita')
+    const client = await server.connect('rita')
     const { id: chat } = client.welcome.chats[0]
-    const { status } = await desk.http(admin, 'POST', `/chats/${chat}/messages`, { message: 'how can I help?' })
+    const { status } = await server.http(admin, 'POST', `/chats/${chat}/messages`, { message: 'how can I help?' })
     assert.equal(status, 201)
     await client.next('receive_message')
     await client.acked('read_message', { chatId: chat, seq: 1 })
@@ -119,7 +119,7 @@ describe(`events of the desk, with NestJS ${version}`, () => {
 
   // NestJS 10 binds to no exchange.
   if (version >= 11) test('reach a wildcard @EventPattern on the exchange', async () => {
-    const client = await desk.connect('theo')
+    const client = await server.connect('theo')
     const { id: chat } = client.welcome.chats[0]
     await client.acked('send_message', { message: 'by the exchange' })
     const [{ data }] = await service.topics.read((e) => e.data.payload.message?.chatId === chat)
@@ -128,10 +128,10 @@ describe(`events of the desk, with NestJS ${version}`, () => {
   })
 })
 
-describe(`ClientProxy.send to the desk, with NestJS ${version}`, () => {
+describe(`ClientProxy.send to the server, with NestJS ${version}`, () => {
   let client, user, chat
   before(async () => {
-    client = await desk.connect('kim')
+    client = await server.connect('kim')
     user = client.welcome.user.id
     chat = client.welcome.chats[0].id
     for (let i = 1; i <= 5; i++) await client.acked('send_message', { message: `message ${i}` })
@@ -205,14 +205,14 @@ describe(`ClientProxy.send to the desk, with NestJS ${version}`, () => {
 
   test('is_online tells who is connected', async () => {
     assert.deepEqual(await ask('is_online', { userId: user }), { userId: user, online: true })
-    const other = await desk.connect('lou')
+    const other = await server.connect('lou')
     const { id } = other.welcome.user
     await other.close()
     await until(() => ask('is_online', { userId: id }), ({ online }) => !online)
   })
 
   test('push reaches a user, a session or everybody, and no other', async () => {
-    const other = await desk.connect('max')
+    const other = await server.connect('max')
     assert.deepEqual(await ask('push', { event: 'offer', data: { percent: 5 }, userId: user }), {})
     assert.deepEqual((await client.next('offer')).data, { percent: 5 })
     await ask('push', { event: 'wink', data: [1], sessionId: other.welcome.sessionId })
@@ -243,8 +243,8 @@ describe(`ClientProxy.send to the desk, with NestJS ${version}`, () => {
 describe(`the gateway, with NestJS ${version}`, () => {
   let client, other, chat, user
   before(async () => {
-    client = await desk.connect('gil')
-    other = await desk.connect('gus')
+    client = await server.connect('gil')
+    other = await server.connect('gus')
     chat = client.welcome.chats[0].id
     user = client.welcome.user.id
   })
@@ -304,7 +304,7 @@ describe(`the gateway, with NestJS ${version}`, () => {
   })
 
   test('rights, form and chats are checked before a service hears of it', async () => {
-    const boss = await desk.connect('bea', 'admin')
+    const boss = await server.connect('bea', 'admin')
     const code = async (who, event, data) => (await who.request(event, data)).data.code
     assert.equal(await code(boss, 'quote', {}), 'forbidden')
     assert.equal(await code(client, 'send', [1]), 'bad_request')
@@ -324,11 +324,11 @@ describe(`users of other services, with NestJS ${version}`, () => {
     assert.equal(user.nickname, 'Kimberly')
     await emit(service.users, 'user.updated', { id: 4711, nickname: 'Kay' })
     await until(() => ask('get_user', { id: user.id }), ({ nickname }) => nickname === 'Kay')
-    const client = await desk.connect('4711')
+    const client = await server.connect('4711')
     assert.equal(client.welcome.user.id, user.id)
     await emit(service.users, 'user.blocked', { id: 4711 })
     assert.equal(await client.closed, 4410)
-    assert.equal((await desk.http(client.token, 'GET', '/users/me')).status, 403)
+    assert.equal((await server.http(client.token, 'GET', '/users/me')).status, 403)
   })
 
   test('a poisoned event is put aside with its reason, and the next is taken', async () => {
