@@ -7,13 +7,15 @@ use tokio::sync::oneshot;
 use super::{AppState, chat_access};
 use crate::actors::{AdmitUser, Announce, UserRate};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims};
-use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp};
+use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp, User};
 use crate::protocol::{ApiError, Entry};
 pub use crate::session::Admitted;
 
 /// A user who was let in for one request, with what was read along with them.
 pub struct Caller {
     pub user: AuthenticatedUser,
+    /// The user as stored, in the role that counts.
+    pub profile: User,
     /// The access to the user's own chats: most requests need no second look.
     pub(super) chats: Vec<ChatAccess>,
     rate: Arc<UserRate>,
@@ -77,7 +79,7 @@ pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
     let request = AdmitUser { identity: claims.identity().clone(), reply };
     app.user_admission().try_send(request).map_err(|_| ApiError::unavailable())?;
     let (admission, rate) = answer.await.map_err(|_| ApiError::unavailable())??;
-    let user = claims.admit(admission.user).map_err(|error| match error {
+    let (user, profile) = claims.admit(admission.user).map_err(|error| match error {
         AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {
             log::error!("a token was answered with another user");
@@ -89,7 +91,7 @@ pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
         let (chat, members) = (Arc::new(chat), vec![user.id()]);
         app.chat_server().do_send(Announce { chat, members, except: None });
     }
-    Ok(Caller { user, chats: admission.chats, rate })
+    Ok(Caller { user, profile, chats: admission.chats, rate })
 }
 
 /// Lets a user in for a session, with the further chats of `resume` that they may read.

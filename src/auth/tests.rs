@@ -399,7 +399,7 @@ fn only_the_tokens_own_user_is_admitted() {
         created_at: now(),
     };
     let admit = |user: User| verified(json!({ "role": "admin" })).unwrap().admit(user);
-    let admitted = admit(user.clone()).unwrap();
+    let (admitted, _) = admit(user.clone()).unwrap();
     assert_eq!(admitted.id(), UserId(7));
     // The stored role counts: the token may be older than what is known.
     assert_eq!((admitted.role(), admitted.author().role), (Role::Customer, Role::Customer));

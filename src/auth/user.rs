@@ -16,11 +16,12 @@ pub enum AdmitError {
 }
 
 impl Claims {
-    /// Joins what was verified with the user that was found for it.
+    /// Joins what was verified with the user that was found for it. The user comes back with the role
+    /// that counts.
     ///
     /// # Errors
     /// A user who is blocked, or who is not the one that the claims are of.
-    pub fn admit(self, mut user: User) -> Result<AuthenticatedUser, AdmitError> {
+    pub fn admit(self, mut user: User) -> Result<(AuthenticatedUser, User), AdmitError> {
         let identity = self.identity();
         if (&user.issuer, &user.subject) != (&identity.issuer, &identity.subject) {
             return Err(AdmitError::OtherUser);
@@ -30,53 +31,44 @@ impl Claims {
         }
         let token_role = identity.role;
         user.role = access::role_of(token_role, user.role);
-        Ok(AuthenticatedUser {
-            author: user.author(),
-            user,
-            token_role,
-            expires_at: self.expires_at(),
-        })
+        let (author, expires_at) = (user.author(), self.expires_at());
+        Ok((AuthenticatedUser { author, token_role, expires_at }, user))
     }
 }
 
-/// A user whose token was verified. Only [`Claims::admit`] makes one.
+/// A user whose token was verified. Only [`Claims::admit`] makes one. Each session keeps one, so it is
+/// small.
 #[derive(Debug, Clone)]
 pub struct AuthenticatedUser {
     /// Of the lesser of the stored role and the token's.
-    user: User,
+    author: Arc<Author>,
     /// The role that the token says.
     token_role: Option<Role>,
-    author: Arc<Author>,
     expires_at: Timestamp,
 }
 
 impl AuthenticatedUser {
     /// A user whose token says the stored role; for tests of what stands on a session.
     #[cfg(test)]
-    pub(crate) fn from_user(user: User) -> Self {
-        Self { author: user.author(), token_role: Some(user.role), user, expires_at: Timestamp(0) }
+    pub(crate) fn from_user(user: &User) -> Self {
+        Self { author: user.author(), token_role: Some(user.role), expires_at: Timestamp(0) }
     }
 
     #[must_use]
     pub fn id(&self) -> UserId {
-        self.user.id
+        self.author.id
     }
 
     /// The lesser of the stored role and the token's.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.user.role
+        self.author.role
     }
 
     /// True if the bearer may do less now that this role is stored.
     #[must_use]
     pub fn is_lowered_by(&self, stored: Role) -> bool {
         access::is_less(access::role_of(self.token_role, stored), self.role())
-    }
-
-    #[must_use]
-    pub fn user(&self) -> &User {
-        &self.user
     }
 
     /// The user as the author of messages, one value for all of them.

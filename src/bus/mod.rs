@@ -4,6 +4,7 @@
 //! has confirmed it, and what comes in is acknowledged once it is in the database.
 
 mod confirm_batch;
+mod context;
 mod destination;
 mod event;
 mod gateway;
@@ -16,33 +17,21 @@ mod sink;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use tokio::time::{Instant, sleep_until};
 
 pub use sink::SINK;
 
+use self::context::BusContext;
 use self::gateway::Gateway;
 use self::inbound::QueueConsumer;
 use self::presence::Presence;
 use self::sink::RabbitMqSink;
 use crate::actors::Integrations;
-use crate::amqp::{Broker, BusError};
+use crate::amqp::Broker;
 use crate::app::{AppParts, AppState};
 use crate::cluster::Nodes;
 use crate::metrics::{ConnectionUse, Metrics};
 use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
-
-/// Handles that all parts of the bus share; cheap to clone.
-#[derive(Clone)]
-pub struct BusContext {
-    pub settings: Arc<RabbitMq>,
-    /// The connection that publishes.
-    pub broker: Broker,
-    /// The one that takes in what other services say, and acknowledges it.
-    pub consumer: Broker,
-    pub app: AppState,
-    pub metrics: Arc<Metrics>,
-}
 
 /// The way to other services, with a thread of its own.
 pub struct Bus {
@@ -124,13 +113,5 @@ impl Bus {
         self.consumer.close().await;
         self.broker.close().await;
         self.arbiter.stop();
-    }
-}
-
-/// Waits until a moment; for ever if it is `None`.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }

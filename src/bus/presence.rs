@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::destination::{Destination, destinations};
 use super::event::Event;
-use super::{Broker, BusError};
 use crate::actors::PresenceChanged;
+use crate::amqp::{Broker, BusError};
 use crate::domain::Timestamp;
 use crate::metrics::Metrics;
 use crate::settings::RabbitMq;

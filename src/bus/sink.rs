@@ -18,9 +18,10 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::timeout;
 
 use self::topology::answer;
+use super::context::BusContext;
 use super::destination::{Destination, destinations};
 use super::event::Event;
-use super::{Broker, BusContext, BusError};
+use crate::amqp::{Broker, BusError};
 use crate::metrics::Metrics;
 use crate::outbox::{Outcome, Ready, RelayExit, Report, Sink};
 use crate::settings::RabbitMq;

@@ -324,7 +324,7 @@ impl Store {
                         chats::customer_id.eq(customer),
                         chats::created_at.eq(now),
                         chats::updated_at.eq(now),
-                        chats::active_minute.eq(super::minute(now)),
+                        chats::active_minute.eq(now.minutes()),
                     )
                 })
                 .collect();

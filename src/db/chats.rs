@@ -12,7 +12,7 @@ use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
 use super::rows::{ChatAccessRow, ChatRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
-use super::{Range, Store, StoreError, minute};
+use super::{Range, Store, StoreError};
 use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
 /// Members of a chat that are returned with it.
@@ -147,16 +147,12 @@ impl Store {
             // The minutes stand in an index. The few chats of one member are sorted instead, so
             // that no plan walks through everybody's.
             chats = match (scope, newest_first) {
-                (Scope::All, true) => chats.filter(chats::active_minute.le(minute(time))).order((
-                    chats::active_minute.desc(),
-                    chats::updated_at.desc(),
-                    chats::id.desc(),
-                )),
-                (Scope::All, false) => chats.filter(chats::active_minute.ge(minute(time))).order((
-                    chats::active_minute,
-                    chats::updated_at,
-                    chats::id,
-                )),
+                (Scope::All, true) => chats.filter(chats::active_minute.le(time.minutes())).order(
+                    (chats::active_minute.desc(), chats::updated_at.desc(), chats::id.desc()),
+                ),
+                (Scope::All, false) => chats
+                    .filter(chats::active_minute.ge(time.minutes()))
+                    .order((chats::active_minute, chats::updated_at, chats::id)),
                 (Scope::MemberOf, true) => chats
                     .filter(chat_members::user_id.is_not_null())
                     .order((chats::updated_at.desc(), chats::id.desc())),
@@ -177,7 +173,7 @@ impl Store {
     ) -> Result<Vec<Chat>, StoreError> {
         let rows: Vec<ChatRow> = read!(self, |connection| {
             let active = chats::table
-                .filter(chats::active_minute.ge(minute(since)))
+                .filter(chats::active_minute.ge(since.minutes()))
                 .filter(chats::updated_at.ge(since))
                 .order((chats::active_minute, chats::updated_at, chats::id))
                 .limit(limit)
@@ -215,7 +211,7 @@ impl Store {
                         chats::title.eq(title),
                         chats::created_at.eq(now),
                         chats::updated_at.eq(now),
-                        chats::active_minute.eq(minute(now)),
+                        chats::active_minute.eq(now.minutes()),
                     ))
                     .returning(chats::id)
                     .get_result(connection)

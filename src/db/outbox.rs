@@ -9,7 +9,6 @@
 //! committed late would be skipped. A row is due until it is deleted.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use diesel::prelude::{Insertable, Queryable};
 use diesel::sql_types::{BigInt, Text};
@@ -17,7 +16,6 @@ use diesel::{
     BoolExpressionMethods, ExpressionMethods, IntoSql, JoinOnDsl, NullableExpressionMethods,
     OptionalExtension, QueryDsl, SelectableHelper,
 };
-use tokio::sync::Notify;
 
 use super::backend::{read, transact};
 use super::rows::{Authors, MessageRow, UserRow};
@@ -51,32 +49,6 @@ pub struct OutboxState {
     pub waiting: i64,
     /// Time of the oldest of them.
     pub oldest: Option<Timestamp>,
-}
-
-/// The sinks, and the wake-up of each. Shared by a store, its clones and writers.
-#[derive(Clone)]
-pub struct Outbox(Arc<[(String, Notify)]>);
-
-impl Outbox {
-    pub fn new(sinks: &[String]) -> Self {
-        Self(sinks.iter().map(|sink| (sink.clone(), Notify::new())).collect())
-    }
-
-    /// True if events are written.
-    pub fn is_on(&self) -> bool {
-        !self.0.is_empty()
-    }
-
-    /// To be called after a commit with events. Kept for a sink that reads just now and waits next.
-    pub fn wake(&self) {
-        for (_, written) in &*self.0 {
-            written.notify_one();
-        }
-    }
-
-    fn sinks(&self) -> Vec<String> {
-        self.0.iter().map(|(sink, _)| sink.clone()).collect()
-    }
 }
 
 /// A row to be inserted: the kind of the event, and where to find its subject.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
-use super::outbox::Outbox;
 use super::plan::Committed;
+use super::sinks::Outbox;
 use super::write_op::{Refusal, Write, Written};
 use super::{Store, StoreError, postgres, sqlite};
 

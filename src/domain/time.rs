@@ -20,6 +20,12 @@ impl Timestamp {
         Self(seconds.saturating_mul(1_000_000))
     }
 
+    /// The whole minutes since the epoch.
+    #[must_use]
+    pub fn minutes(self) -> i64 {
+        self.seconds().div_euclid(60)
+    }
+
     /// Whole seconds since the epoch, rounded down.
     #[must_use]
     pub fn seconds(self) -> i64 {

@@ -16,7 +16,7 @@ const SEARCH_CHARS: usize = 100;
 
 /// `GET /users/me`.
 pub async fn me(who: Authenticated) -> Answer {
-    Ok(json(StatusCode::OK, &UserView::from(who.caller().user.user()), 1)?)
+    Ok(json(StatusCode::OK, &UserView::from(&who.caller().profile), 1)?)
 }
 
 /// `GET /users`: in the order in which they were first seen.

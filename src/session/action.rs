@@ -47,6 +47,9 @@ pub enum Action<R> {
     Ask(Ask),
     Forward(ForwardRequest),
     After(Timer, Duration),
+    /// Sets the session's one deadline, in place of an earlier one.
+    SetDeadline(Timer, Duration),
+    ClearDeadline,
     Count(Counted),
     /// Ends the session: forgets it in ChatServer, and writes the close frame where there is one.
     Close(Ending),

@@ -14,7 +14,7 @@ impl<R: Clone> Session<R> {
     pub fn start(&self) -> Vec<Action<R>> {
         match self.phase {
             Phase::Unauthenticated { .. } => {
-                vec![Action::After(Timer::Authentication, self.config.auth_timeout)]
+                vec![Action::SetDeadline(Timer::Authentication, self.config.auth_timeout)]
             }
             _ => Vec::new(),
         }

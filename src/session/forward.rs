@@ -29,7 +29,7 @@ impl<R: Clone> Session<R> {
         match self.check_forward(&route, envelope, turn) {
             Ok((chat, unchecked, fields)) => {
                 let Some(session) = self.live() else { return };
-                let forwards = &mut session.forwards;
+                let forwards = session.forwards.get_or_insert_default();
                 forwards.last_number += 1;
                 let sent = Sent { number: forwards.last_number, route, request };
                 forwards.waiting.push_back(WaitingForward { sent, chat, unchecked, fields });
@@ -68,7 +68,8 @@ impl<R: Clone> Session<R> {
         fields.take("metadata");
         let named = chat_of(&fields)?;
         let fields = fields.to_string();
-        if !session.forwards.have_room_for(&fields, most_bytes) {
+        let forwards = session.forwards.get_or_insert_default();
+        if !forwards.have_room_for(&fields, most_bytes) {
             turn.act(Action::Count(Counted::ForwardUnavailable));
             return Err(ApiError::unavailable());
         }
@@ -81,7 +82,7 @@ impl<R: Clone> Session<R> {
     fn send_forwards(&mut self, turn: &mut Turn<'_, R>) {
         let Some(session) = self.live() else { return };
         let user = session.user.id();
-        let forwards = &mut session.forwards;
+        let Some(forwards) = &mut session.forwards else { return };
         while !forwards.asking
             && let Some(waiting) = forwards.waiting.front()
         {
@@ -104,7 +105,7 @@ impl<R: Clone> Session<R> {
     /// The access of the first waiting event is known.
     pub(super) fn forward_access(&mut self, access: Result<(), ApiError>, turn: &mut Turn<'_, R>) {
         let Some(session) = self.live() else { return };
-        let forwards = &mut session.forwards;
+        let Some(forwards) = &mut session.forwards else { return };
         forwards.asking = false;
         match access {
             Ok(()) => {
@@ -129,7 +130,8 @@ impl<R: Clone> Session<R> {
         turn: &mut Turn<'_, R>,
     ) {
         let Some(session) = self.live() else { return };
-        let sent = &mut session.forwards.sent;
+        let Some(forwards) = &mut session.forwards else { return };
+        let sent = &mut forwards.sent;
         let Some(at) = sent.iter().position(|sent| sent.number == number) else { return };
         let Sent { route, request, .. } = sent.swap_remove(at);
         match (outcome, route.kind) {

@@ -52,7 +52,7 @@ impl<R: Clone> Session<R> {
         session.joining = Some(Box::new(Joining { number, answer, rooms }));
         self.phase = Phase::Joining(session);
         turn.act(Action::Connect { user: id, join: number, chats });
-        turn.act(Action::After(Timer::Rooms(number), self.config.room_timeout));
+        turn.act(Action::SetDeadline(Timer::Rooms(number), self.config.room_timeout));
     }
 
     /// Joins rooms at a client's request, which has been checked.
@@ -101,7 +101,7 @@ impl<R: Clone> Session<R> {
         let (join, chats) = (joining.number, joining.rooms.iter().map(JoiningRoom::join).collect());
         session.joining = Some(Box::new(joining));
         turn.act(Action::Join { join, chats });
-        turn.act(Action::After(Timer::Rooms(join), room_timeout));
+        turn.act(Action::SetDeadline(Timer::Rooms(join), room_timeout));
     }
 
     /// ChatServer took the request to join, or is full.
@@ -215,6 +215,7 @@ impl<R: Clone> Session<R> {
             }
         }
         let Some(joining) = session.joining.take() else { return };
+        turn.act(Action::ClearDeadline);
         let Joining { answer, rooms, .. } = *joining;
         let states: Vec<ChatState> = rooms.into_iter().filter_map(|room| room.state).collect();
         let chats: Vec<ChatId> = states.iter().map(|state| state.id).collect();
@@ -268,6 +269,7 @@ impl<R: Clone> Session<R> {
     fn not_joined(&mut self, turn: &mut Turn<'_, R>) {
         let Some(session) = self.live() else { return };
         let Some(joining) = session.joining.take() else { return };
+        turn.act(Action::ClearDeadline);
         let (request, event) = match joining.answer {
             // It would begin with less than its user has; it comes back when that is possible.
             JoinAnswer::Welcome { .. } => return self.end(Ending::NotReady, turn),

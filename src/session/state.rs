@@ -47,9 +47,10 @@ pub struct Authenticated<R> {
     pub rooms: Rooms<R>,
     pub requests: Requests,
     pub limit: RateLimit,
-    pub forwards: Forwards,
+    /// There once an event was forwarded.
+    pub forwards: Option<Box<Forwards>>,
     /// The one command that waits for the database.
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<Box<Waiting>>,
     pub joining: Option<Box<Joining>>,
     /// Joins so far: a late answer is not taken for another join's.
     pub joins: u64,
@@ -190,7 +191,7 @@ impl<R> Authenticated<R> {
             rooms: Rooms::default(),
             requests: Requests::default(),
             limit,
-            forwards: Forwards::default(),
+            forwards: None,
             waiting: None,
             joining: None,
             joins: 0,

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::dead_letters::DeadLetters;
 use super::dispatch::{Dispatch, Disposition, Inbound, Outcome};
 use crate::amqp::BusError;
-use crate::bus::BusContext;
+use crate::bus::context::BusContext;
 use crate::bus::packet::{Packet, Unreadable};
 use crate::cluster::Nodes;
 use crate::metrics::Part;

@@ -8,7 +8,7 @@ use lapin::{BasicProperties, Confirmation};
 use tokio::time::timeout;
 
 use crate::amqp::PERSISTENT;
-use crate::bus::BusContext;
+use crate::bus::context::BusContext;
 
 /// Headers that name the reason and the original queue.
 const REASON: &str = "x-frontdesk-reason";

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use crate::actors::UserChanged;
-use crate::bus::BusContext;
+use crate::bus::context::BusContext;
 use crate::db::{Store, StoreError};
 use crate::domain::{Role, Timestamp, UpdateOutcome, UserUpdate};
 use crate::metrics::UserOutcome;

@@ -22,11 +22,11 @@ use super::statements::{
     TellReads,
 };
 use super::{Server, bounded};
+use crate::db::StoreError;
 use crate::db::error::{is_passing, is_stale};
 use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Snapshot};
 use crate::db::write_op::Write;
 use crate::db::writer::{Attempt, WriterEvents};
-use crate::db::{StoreError, minute};
 use crate::domain::{
     ChatId, Draft, MessageId, MessageKind, OutboxEventKind, Receipt, Role, Seq, Timestamp, UserId,
 };
@@ -318,7 +318,7 @@ async fn apply(
     let now = plan.now;
     let times: Vec<Timestamp> = chats.iter().map(|chat| plan.at(*chat)).collect();
     let moved_at: Vec<Timestamp> = moved.iter().map(|chat| plan.at(*chat)).collect();
-    let minutes: Vec<i64> = moved_at.iter().map(|at| minute(*at)).collect();
+    let minutes: Vec<i64> = moved_at.iter().map(|at| at.minutes()).collect();
 
     let [mut first, mut second, mut third, mut fourth, mut fifth] = [connection; 5];
     let insert = InsertMessages {

@@ -8,12 +8,12 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::File;
+use crate::db::StoreError;
 use crate::db::outbox::NewOutboxRow;
 use crate::db::plan::{self, Committed, Found, Inserted, MaybeCommitted, Plan, Snapshot};
 use crate::db::schema::{chats, messages, outbox, read_marks, users};
 use crate::db::write_op::Write;
 use crate::db::writer::Attempt;
-use crate::db::{StoreError, minute};
 use crate::domain::{ChatId, Draft, MessageId, MessageKind, Receipt, Seq, Timestamp, UserId};
 
 /// Rows in one insert: SQLite takes 32,766 values at most, and a row has eight.
@@ -58,7 +58,7 @@ fn transact(
             .set((
                 chats::last_seq.eq(seq),
                 chats::updated_at.eq(plan.at(chat)),
-                chats::active_minute.eq(minute(plan.at(chat))),
+                chats::active_minute.eq(plan.at(chat).minutes()),
             ))
             .execute(connection)?;
     }

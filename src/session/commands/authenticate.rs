@@ -62,6 +62,7 @@ impl<R: Clone> Session<R> {
             (Ok(Authenticate { token, resume }), Phase::Unauthenticated { resume: from_url }) => {
                 let resume = resume.unwrap_or_else(|| std::mem::take(from_url));
                 self.phase = Phase::Authenticating { request };
+                turn.act(Action::ClearDeadline);
                 turn.act(Action::Ask(Ask::Authenticate { token, resume }));
             }
             (Ok(_), _) => {}

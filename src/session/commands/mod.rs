@@ -56,7 +56,7 @@ impl<R: Clone> Session<R> {
     /// Asks a use case, and waits for its answer.
     fn ask(&mut self, ask: Ask, waiting: Waiting, turn: &mut Turn<'_, R>) {
         if let Some(session) = self.live() {
-            session.waiting = Some(waiting);
+            session.waiting = Some(Box::new(waiting));
             turn.act(Action::Ask(ask));
         }
     }
@@ -91,7 +91,7 @@ impl<R: Clone> Session<R> {
     }
 
     fn take_waiting(&mut self) -> Option<Waiting> {
-        self.live()?.waiting.take()
+        self.live()?.waiting.take().map(|waiting| *waiting)
     }
 
     fn renewed(&mut self, user: Result<AuthenticatedUser, ApiError>, turn: &mut Turn<'_, R>) {

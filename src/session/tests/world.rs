@@ -52,6 +52,7 @@ pub struct Hosted {
     inbox: VecDeque<ToSession<Room>>,
     asked: VecDeque<Answered>,
     timers: VecDeque<Timer>,
+    deadline: Option<Timer>,
     /// Chats that ChatServer has the session in.
     joined: Vec<ChatId>,
     /// All that was written, in order.
@@ -119,6 +120,7 @@ impl World {
             inbox: VecDeque::new(),
             asked: VecDeque::new(),
             timers: VecDeque::new(),
+            deadline: None,
             joined: Vec::new(),
             sent: Vec::new(),
             ended: None,
@@ -168,7 +170,10 @@ impl World {
 
     /// Fires the session's oldest timer.
     pub fn timer(&mut self, at: usize) -> bool {
-        let Some(timer) = self.sessions[at].timers.pop_front() else { return false };
+        let hosted = &mut self.sessions[at];
+        let Some(timer) = hosted.timers.pop_front().or_else(|| hosted.deadline.take()) else {
+            return false;
+        };
         self.input(at, Input::Timer(timer));
         true
     }
@@ -351,6 +356,8 @@ impl World {
                 }
                 Action::Ask(ask) => self.ask(at, ask),
                 Action::After(timer, _) => self.sessions[at].timers.push_back(timer),
+                Action::SetDeadline(timer, _) => self.sessions[at].deadline = Some(timer),
+                Action::ClearDeadline => self.sessions[at].deadline = None,
                 Action::Close(ending) => {
                     self.sessions[at].ended = Some(ending);
                     for chat in self.sessions[at].joined.clone() {
@@ -400,10 +407,10 @@ impl World {
             Ask::Authenticate { resume, .. } => {
                 let chats = self.members.get(&user).cloned().unwrap_or_default();
                 let chats = chats.into_iter().map(|chat| self.access(user, chat)).collect();
-                let user = AuthenticatedUser::from_user(person(user));
+                let user = AuthenticatedUser::from_user(&person(user));
                 Answered::Authenticated(Ok(Box::new(Admitted { user, chats, resume })))
             }
-            Ask::Renew { .. } => Answered::Renewed(Ok(AuthenticatedUser::from_user(person(user)))),
+            Ask::Renew { .. } => Answered::Renewed(Ok(AuthenticatedUser::from_user(&person(user)))),
             Ask::Access(chats, _) => {
                 let missing = chats.iter().find(|chat| !self.chats.contains_key(chat));
                 Answered::Access(match missing {

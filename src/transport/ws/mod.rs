@@ -34,6 +34,8 @@ pub struct WsSession {
     admitted: Option<Box<Admitted>>,
     /// A place among the connections without a token.
     permit: Option<HandshakePermit>,
+    /// The timer of the session's deadline.
+    deadline: Option<SpawnHandle>,
     fragments: Fragments,
     reading: Rc<Reading>,
     unwritten: Rc<Unwritten>,

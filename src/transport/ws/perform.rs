@@ -57,6 +57,15 @@ impl WsSession {
             Action::After(timer, wait) => {
                 ctx.run_later(wait, move |this, ctx| this.input(Input::Timer(timer), ctx));
             }
+            Action::SetDeadline(timer, wait) => {
+                self.clear_deadline(ctx);
+                let deadline = ctx.run_later(wait, move |this, ctx| {
+                    this.deadline = None;
+                    this.input(Input::Timer(timer), ctx);
+                });
+                self.deadline = Some(deadline);
+            }
+            Action::ClearDeadline => self.clear_deadline(ctx),
             Action::Count(Counted::RateLimited) => {
                 self.app.metrics().requests_limited.inc();
             }
@@ -64,6 +73,13 @@ impl WsSession {
                 self.app.metrics().gateway_forward(ForwardOutcome::Unavailable);
             }
             Action::Close(ending) => self.close(ending, ctx),
+        }
+    }
+
+    /// Frees the timer, which would keep its memory until it fires.
+    fn clear_deadline(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if let Some(deadline) = self.deadline.take() {
+            ctx.cancel_future(deadline);
         }
     }
 

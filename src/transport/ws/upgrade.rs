@@ -61,6 +61,7 @@ pub fn start(
         handle: None,
         admitted,
         permit,
+        deadline: None,
         fragments: Fragments::new(most),
         reading,
         unwritten: Rc::clone(&unwritten),

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{Instant, timeout};
 
-use crate::bus::BusContext;
+use crate::bus::context::BusContext;
 use crate::cluster::Nodes;
 use crate::metrics::RpcOutcome;
 use crate::protocol::{ApiError, Code, parse_data};
