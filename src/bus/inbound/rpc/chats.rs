@@ -8,7 +8,7 @@ use crate::db::ChatPage;
 use crate::domain::{ChatId, Role, Timestamp, UserId};
 use crate::protocol::{ApiError, ChatView, Number, Order, PageQuery, PageRequest};
 
-/// Chats of a page where nothing else is asked for.
+/// Default page size.
 const LIMIT: i64 = 20;
 
 #[derive(Deserialize)]

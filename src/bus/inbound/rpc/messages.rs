@@ -1,4 +1,4 @@
-//! Reading a chat's messages, and writing one in a service's name.
+//! Commands about messages: reading a chat's log, and writing in a service's name.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::protocol::{
     storable,
 };
 
-/// Messages of a page where nothing else is asked for.
+/// Default page size.
 const LIMIT: i64 = 50;
 /// The longest name of a service, in characters: with its role it is a subject.
 const NAME_CHARS: usize = 200;
@@ -39,7 +39,7 @@ struct SendMessage {
     author: Option<Author>,
 }
 
-/// As whom a service speaks.
+/// The author that a service writes as.
 #[derive(Default, Deserialize)]
 struct Author {
     role: Option<String>,
@@ -78,7 +78,7 @@ impl RpcRequest<'_> {
         answer(&list.page(&messages, |message| (message.seq.0, 0), MessageView::from))
     }
 
-    /// The same way into the log as a client's message.
+    /// Posts by the same use case as a client's message.
     pub(super) async fn send_message(&self) -> Answer {
         let wanted: SendMessage = self.read()?;
         let (role, name, nickname) = wanted.author.unwrap_or_default().check()?;
@@ -89,7 +89,7 @@ impl RpcRequest<'_> {
             DATA,
             &self.context.app.request_limits(),
         )?;
-        // Delivered again, it is the same message.
+        // A redelivery is the same message.
         message.client_id = message.client_id.or_else(|| client_id(self.id?));
         let to = either(
             (wanted.chat_id.map(|Number(id)| To::Chat(ChatId(id))), "chatId"),
@@ -113,7 +113,7 @@ enum To {
 }
 
 impl Author {
-    /// Role, name and nickname; a bot called `bot` where nothing is said.
+    /// Role, name and nickname; by default a bot called `bot`.
     fn check(self) -> Result<(Role, String, Option<String>), ApiError> {
         let path = |field: &str| format!("{DATA}.author.{field}");
         let role = match self.role.as_deref() {

@@ -36,7 +36,7 @@ type Run = for<'a> fn(&'a RpcRequest<'a>) -> BoxFuture<'a, Answer>;
 /// A command: its name in `{cmd: …}`, and its code.
 pub struct Command {
     pub name: &'static str,
-    /// Emitted, so that nobody repeats it, it is run until it is done.
+    /// True if an emitted command, which nobody repeats, is retried until it is done.
     pub is_repeated: bool,
     run: Run,
 }
@@ -60,7 +60,7 @@ impl Command {
 pub struct RpcRequest<'a> {
     pub context: &'a BusContext,
     pub nodes: &'a Nodes,
-    /// Identifies the request if it is delivered again.
+    /// Recognises a redelivery of the request.
     pub id: Option<&'a str>,
     pub data: Option<&'a RawValue>,
 }
@@ -103,10 +103,10 @@ fn answer(view: &impl Serialize) -> Answer {
     })
 }
 
-/// The one of two names for the same thing that is given.
+/// The value of two alternative parameters.
 ///
 /// # Errors
-/// Both are, or neither.
+/// Both are given, or neither.
 fn either<T>(
     (first, first_name): (Option<T>, &str),
     (second, second_name): (Option<T>, &str),

@@ -1,4 +1,4 @@
-//! Events of a service's own name, for sessions.
+//! Commands that push a service's own events to sessions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,7 +25,7 @@ struct Push {
 struct Nothing {}
 
 impl RpcRequest<'_> {
-    /// To one user, to one session, or to everybody. Not stored: who is not there does not get it.
+    /// To one user, to one session, or to everybody. Not stored: absent sessions miss it.
     pub(super) async fn push(&self) -> Answer {
         let wanted: Push = self.read()?;
         let audience = wanted.audience()?;
@@ -51,7 +51,7 @@ impl Push {
         }
     }
 
-    /// `{"event":…,"data":…}`, with the data as it was written.
+    /// `{"event":…,"data":…}`, with the data passed through.
     fn frame(&self, most_bytes: usize) -> Result<Frame, ApiError> {
         let path = || format!("{DATA}.event");
         if !(1..=EVENT_CHARS).contains(&self.event.chars().count()) {

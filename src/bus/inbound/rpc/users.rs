@@ -31,7 +31,7 @@ struct Online {
 }
 
 impl RpcRequest<'_> {
-    /// `{id}`, or `{subject, issuer?}`; without an issuer it is that of other services' users.
+    /// `{id}`, or `{subject, issuer?}`; the default issuer is that of other services' users.
     pub(super) async fn get_user(&self) -> Answer {
         let wanted: GetUser = self.read()?;
         let key = match wanted.subject {
