@@ -21,7 +21,7 @@ pub struct Hub<S, R> {
 
 #[derive(Debug)]
 struct Session<S> {
-    link: S,
+    handle: S,
     user: UserId,
     chats: Vec<ChatId>,
     /// Left on purpose, so membership alone does not bring the session back.
@@ -30,7 +30,7 @@ struct Session<S> {
 
 #[derive(Debug)]
 struct Room<R> {
-    link: R,
+    handle: R,
     generation: u64,
     sessions: Vec<SessionId>,
 }
@@ -54,14 +54,14 @@ impl<S, R> Hub<S, R> {
         &mut self,
         id: SessionId,
         user: UserId,
-        link: S,
+        handle: S,
         most: usize,
     ) -> Option<SessionId> {
         let sessions = self.users.entry(user).or_default();
         // In order of arrival.
         sessions.push(id);
         let oldest = sessions.first().copied().filter(|_| sessions.len() > most.max(1));
-        self.sessions.insert(id, Session { link, user, chats: Vec::new(), left: Vec::new() });
+        self.sessions.insert(id, Session { handle, user, chats: Vec::new(), left: Vec::new() });
         oldest
     }
 
@@ -137,7 +137,7 @@ impl<S, R> Hub<S, R> {
 
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&S> {
-        self.sessions.get(&id).map(|session| &session.link)
+        self.sessions.get(&id).map(|session| &session.handle)
     }
 
     /// The user of a session.
@@ -148,7 +148,7 @@ impl<S, R> Hub<S, R> {
 
     /// All sessions of the node.
     pub fn sessions(&self) -> impl Iterator<Item = &S> {
-        self.sessions.values().map(|session| &session.link)
+        self.sessions.values().map(|session| &session.handle)
     }
 
     /// The sessions of one user, on all devices.
@@ -175,22 +175,22 @@ impl<S, R> Hub<S, R> {
     }
 
     /// Registers a room, for the first time or in place of one that died; its sessions stay.
-    pub fn open(&mut self, chat: ChatId, link: R, generation: u64) {
+    pub fn open(&mut self, chat: ChatId, handle: R, generation: u64) {
         match self.rooms.entry(chat) {
             Entry::Occupied(mut room) => {
                 let room = room.get_mut();
-                room.link = link;
+                room.handle = handle;
                 room.generation = generation;
             }
             Entry::Vacant(vacant) => {
-                vacant.insert(Room { link, generation, sessions: Vec::new() });
+                vacant.insert(Room { handle, generation, sessions: Vec::new() });
             }
         }
     }
 
     #[must_use]
     pub fn room(&self, chat: ChatId) -> Option<&R> {
-        self.rooms.get(&chat).map(|room| &room.link)
+        self.rooms.get(&chat).map(|room| &room.handle)
     }
 
     /// True if `generation` is the present room's.
@@ -205,11 +205,11 @@ impl<S, R> Hub<S, R> {
         if room.generation != generation || !room.sessions.is_empty() {
             return None;
         }
-        self.rooms.remove(&chat).map(|room| room.link)
+        self.rooms.remove(&chat).map(|room| room.handle)
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = (ChatId, &R)> {
-        self.rooms.iter().map(|(chat, room)| (*chat, &room.link))
+        self.rooms.iter().map(|(chat, room)| (*chat, &room.handle))
     }
 }
 

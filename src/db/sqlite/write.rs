@@ -165,7 +165,7 @@ fn nicknames(
     Ok(nicknames)
 }
 
-/// Writes the events: before the marks are raised, since a mark that does not grow is no event.
+/// Writes the events: before the marks are raised, since an unchanged mark makes no event.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
     let message = |&(draft, seq): &(&Draft, Seq)| {
         NewOutboxRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
