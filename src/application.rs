@@ -163,7 +163,7 @@ impl Application {
             if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
                 && let Err(error) = http::watch_peer(stream, heartbeat)
             {
-                log::warn!("a peer that vanishes cannot be noticed: {error}");
+                log::warn!("cannot set TCP keepalive, so dead peers stay: {error}");
             }
         })
         // A connection ends as soon as its last answer is written: a client that waits for the end
@@ -181,7 +181,7 @@ impl Application {
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
         let hints = if bus.is_some() { ", and hints over the broker" } else { "" };
-        log::info!("backplane: the database, looked at every {} ms{hints}", poll.as_millis());
+        log::info!("backplane: the database, polled every {} ms{hints}", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
@@ -275,7 +275,7 @@ async fn signal() {
         signal(SignalKind::interrupt()),
         signal(SignalKind::hangup()),
     ) else {
-        log::warn!("signals cannot be heard; the server ends when it is killed");
+        log::warn!("signals cannot be handled; only a kill ends the server");
         return std::future::pending().await;
     };
     loop {

@@ -154,7 +154,7 @@ impl Broker {
                     self.0.connection.send_replace(None);
                     self.0.metrics.connected(self.0.purpose).set(0);
                     self.0.blocked.store(false, Ordering::Relaxed);
-                    log::warn!("lost the connection to the broker, and reconnects: {why}");
+                    log::warn!("lost the connection to the broker, reconnecting: {why}");
                 }
                 Err(error) => log_once.warn(&format!("cannot connect to the broker: {error}")),
             }
@@ -189,11 +189,11 @@ impl Broker {
                     }
                     Some(Event::ConnectionBlocked(reason)) => {
                         self.0.blocked.store(true, Ordering::Relaxed);
-                        log::warn!("the broker takes nothing for now: {reason}");
+                        log::warn!("blocked by the broker: {reason}");
                     }
                     Some(Event::ConnectionUnblocked) => {
                         self.0.blocked.store(false, Ordering::Relaxed);
-                        log::info!("the broker takes messages again");
+                        log::info!("unblocked by the broker");
                     }
                     Some(_) => {}
                     None => return "its task ended".to_owned(),
@@ -301,7 +301,7 @@ impl Broker {
         if let Some(connection) = connection
             && let Err(late) = timeout(LOOK, connection.close(200, "bye".into())).await
         {
-            log::debug!("the broker did not say goodbye: {late}");
+            log::debug!("the broker did not confirm the close: {late}");
         }
     }
 }

@@ -80,7 +80,7 @@ pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
     let user = claims.admit(admission.user).map_err(|error| match error {
         AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {
-            log::error!("a token was answered with another user");
+            log::error!("the user that was found is not the token's");
             ApiError::internal()
         }
     })?;

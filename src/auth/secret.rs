@@ -72,7 +72,7 @@ pub fn load_or_create(path: &Path) -> Result<Secret, AuthError> {
     let secret = random_hex::<SECRET_BYTES>()?;
     match publish(path, &secret) {
         Ok(()) => {
-            log::info!("made a signing secret in {}", path.display());
+            log::info!("generated a signing secret in {}", path.display());
             Ok(Secret::from(secret))
         }
         // Another process was first, so its secret counts.

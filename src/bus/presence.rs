@@ -63,7 +63,7 @@ impl Handler<PresenceChanged> for Presence {
             .map(|told, presence, _| match told {
                 Ok(channel) => presence.channel = Some(channel),
                 Err(error) => {
-                    log::debug!("somebody came or left, and nobody was told: {error}");
+                    log::debug!("dropped a presence event: {error}");
                     presence.metrics.events_dropped.inc();
                 }
             })

@@ -136,7 +136,7 @@ impl Nodes {
         }
         let message = self.message(PeerMessage::Hints(hints));
         if let Err(error) = self.backplane.publish(Target::All, message).await {
-            log::debug!("other nodes are left to their polling: {error}");
+            log::debug!("cannot publish hints, other nodes poll: {error}");
         }
     }
 
@@ -144,7 +144,7 @@ impl Nodes {
     pub async fn leave(&self) {
         let goodbye = self.backplane.publish(Target::All, self.message(PeerMessage::Gone));
         if !matches!(timeout(LEAVE_TIMEOUT, goodbye).await, Ok(Ok(_))) {
-            log::debug!("other nodes are not told that this one ends");
+            log::debug!("cannot tell other nodes that this one ends");
         }
     }
 
@@ -265,7 +265,7 @@ impl Nodes {
 
     fn send(&self, target: Target, message: PeerMessage<'_>) {
         if let Err(error) = self.backplane.send(target, self.message(message)) {
-            log::debug!("other nodes are not told: {error}");
+            log::debug!("cannot publish a message to other nodes: {error}");
         }
     }
 

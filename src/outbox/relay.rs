@@ -88,7 +88,7 @@ impl<S: Sink> Relay<S> {
                     sleep(CLAIM_EVERY).await;
                 }
                 RelayExit::Lost(error) => {
-                    log::debug!("no events to {}: {error}", self.sink.name());
+                    log::debug!("cannot deliver events to {}: {error}", self.sink.name());
                     sleep(pause(1)).await;
                 }
                 RelayExit::DatabaseDown(why) => {

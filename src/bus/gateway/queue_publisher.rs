@@ -195,7 +195,7 @@ impl QueuePublisher {
         let body = match body(&forward, &self.settings.gateway_service, &id) {
             Ok(body) => body,
             Err(error) => {
-                log::error!("an event for queue {} cannot be written: {error}", self.queue);
+                log::error!("cannot encode an event for queue {}: {error}", self.queue);
                 self.fail(forward.responder, ForwardOutcome::Unavailable);
                 return Ok(());
             }
@@ -243,7 +243,7 @@ impl QueuePublisher {
         let id = properties.correlation_id().as_ref().map(|id| id.as_str().to_owned());
         let asked = id.as_ref().and_then(|id| open.waiting.get_mut(id));
         let (Some(id), Some(waiting)) = (&id, asked) else {
-            log::debug!("an answer from queue {} came for nobody, or too late", self.queue);
+            log::debug!("dropped an answer from queue {}: unknown, or too late", self.queue);
             return self.metrics.gateway_answer(AnswerOutcome::Unknown);
         };
         if body.len() > MOST_ANSWER {

@@ -107,7 +107,7 @@ impl QueueConsumer {
         let is_locked = error.refusal() == Some(AMQPSoftError::RESOURCELOCKED);
         // Another connection may own the queue exclusively.
         if is_locked && self.lock.as_ref().is_some_and(|lock| why.contains(lock)) {
-            log::info!("{} is read by another; this node waits for its turn", self.queue);
+            log::info!("{} is read by another node; this one waits", self.queue);
         } else {
             log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
         }
@@ -137,7 +137,7 @@ impl QueueConsumer {
         let mut messages = channel
             .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default())
             .await?;
-        log::info!("reads {}", self.queue);
+        log::info!("reading {}", self.queue);
         log_once.is_over(Instant::now());
         let replies = OnceCell::new();
         // As long as the prefetch: the broker sends no more without an acknowledgement.
@@ -159,7 +159,7 @@ impl QueueConsumer {
                     let message = Message { delivery, read };
                     if is_ordered {
                         if let Err(full) = in_order.try_send(message) {
-                            log::error!("{} sends more than was asked for: {full}", self.queue);
+                            log::error!("{} exceeds the prefetch: {full}", self.queue);
                             return Ok(());
                         }
                     } else {

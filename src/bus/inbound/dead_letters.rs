@@ -57,8 +57,8 @@ impl DeadLetters {
         });
         moved.await.context("the broker did not confirm in time").flatten()?;
         self.context.metrics.bus_dead_lettered.inc();
-        log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
-        log::debug!("it is in {} since {reason}", self.queue);
+        log::warn!("moved a message of {queue} to the dead letters in {}", self.queue);
+        log::debug!("reason for the dead letter in {}: {reason}", self.queue);
         Ok(())
     }
 

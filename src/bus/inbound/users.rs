@@ -159,7 +159,7 @@ impl UserEvent {
 pub async fn forget_repeats(store: Store) {
     loop {
         if let Err(error) = store.prune_inbox(KNOWN).await {
-            log::warn!("what was told of users long ago is not forgotten yet: {error}");
+            log::warn!("cannot delete the ids of old user events: {error}");
         }
         sleep(FORGET_EVERY).await;
     }

@@ -35,7 +35,7 @@ impl RabbitMqSink {
         let Some(name) = self.settings.prefixed(LOCK) else { return };
         let deleting = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
         if let Err(error) = answer(deleting).await {
-            log::debug!("the queue {name} stays with this node: {error}");
+            log::debug!("cannot release the lock {name}: {error}");
         }
     }
 
@@ -74,7 +74,7 @@ impl RabbitMqSink {
     pub(super) async fn declare_queues(&self) {
         for queue in self.destinations.iter().filter_map(Destination::queue) {
             if let Err(error) = self.broker.queue(queue).await {
-                log::debug!("the queue {queue} is not made: {error}");
+                log::debug!("cannot declare the queue {queue}: {error}");
             }
         }
     }

@@ -95,7 +95,7 @@ impl WriterConnection {
             }
             Err(Failure::Lost(why) | Failure::Stale(why)) => Attempt::Unavailable(why),
             Err(Failure::Unknown(plan, why)) => {
-                log::warn!("the outcome of a commit is unknown and looked for: {why}");
+                log::warn!("a commit has an unknown outcome, searching: {why}");
                 events.unknown_outcomes += 1;
                 self.resolve_unknown_commit(batch, plan, events).await
             }

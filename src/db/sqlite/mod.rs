@@ -120,7 +120,7 @@ pub fn check(path: &Path) -> Result<Option<String>, StoreError> {
 fn make(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => {
-            log::info!("made the database file {}", path.display());
+            log::info!("created the database file {}", path.display());
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
