@@ -1,4 +1,4 @@
-//! The composition root: the only place that sees all parts, and joins them.
+//! Composition root: the only place that knows all parts, and connects them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ pub fn database(settings: &Settings) -> db::Config {
     }
 }
 
-/// A server that is bound, and not yet running.
+/// A server that is bound, and does not run yet.
 pub struct Application {
     server: Server,
     port: u16,
@@ -57,7 +57,7 @@ pub struct Application {
     nodes: Nodes,
 }
 
-/// Reaches a running [`Application`].
+/// A handle to a running [`Application`].
 #[derive(Clone)]
 pub struct Handle {
     stop: Arc<Notify>,
@@ -67,7 +67,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Ends the server as a signal would.
+    /// Ends the server, as a signal does.
     pub fn stop(&self) {
         self.stop.notify_one();
     }
@@ -83,18 +83,18 @@ impl Application {
     /// Connects, migrates and binds.
     ///
     /// # Errors
-    /// Anything that would keep the server from working, with what to do about it.
+    /// Anything that would keep the server from working, with the remedy.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
         Self::build_with(settings, Timings::default()).await
     }
 
-    /// Connects, migrates and binds, with other timers than a server in service has.
+    /// Connects, migrates and binds, with timers for tests.
     ///
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_with(settings: Settings, timings: Timings) -> anyhow::Result<Self> {
         let database = database(&settings);
-        // First, since the secret lies beside the database.
+        // First, since the secret is beside the database.
         if let Some(warning) = db::check(&database)? {
             log::warn!("{warning}");
         }
@@ -163,12 +163,12 @@ impl Application {
             if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
                 && let Err(error) = http::watch_peer(stream, heartbeat)
             {
-                log::warn!("a peer that vanishes cannot be noticed: {error}");
+                log::warn!("cannot set TCP keepalive, so dead peers stay: {error}");
             }
         })
-        // A connection ends as soon as its last answer is written: a client that waits for the end of a
-        // closed WebSocket does not wait longer. What is left of a refused request's body is read before
-        // its answer (`http::connection::drain`).
+        // A connection ends as soon as its last answer is written: a client that waits for the end
+        // of a closed WebSocket does not wait longer. The rest of a refused request's body is read
+        // before its answer (`http::connection::drain`).
         .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
         .shutdown_timeout(shutdown_timeout.as_secs());
@@ -181,7 +181,7 @@ impl Application {
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
         let hints = if bus.is_some() { ", and hints over the broker" } else { "" };
-        log::info!("backplane: the database, looked at every {} ms{hints}", poll.as_millis());
+        log::info!("backplane: the database, polled every {} ms{hints}", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
@@ -260,9 +260,9 @@ async fn stop_when_told(
     }
     log::info!("stopping, {} s at most", timeout.as_secs());
     handle.ready.store(false, Ordering::Relaxed);
-    // An upgraded connection would hold the server up for the whole timeout: they are closed first.
+    // Sessions first: an upgraded connection would delay the end by the whole timeout.
     handle.chat_server.do_send(EndAll);
-    // So would a body that does not come.
+    // So would a request body that never arrives.
     handle.stopping.send_replace(true);
     actix::clock::sleep(goodbye_grace).await;
     server.stop(true).await;
@@ -275,7 +275,7 @@ async fn signal() {
         signal(SignalKind::interrupt()),
         signal(SignalKind::hangup()),
     ) else {
-        log::warn!("signals cannot be heard; the server ends when it is killed");
+        log::warn!("signals cannot be handled; only a kill ends the server");
         return std::future::pending().await;
     };
     loop {

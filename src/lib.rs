@@ -5,18 +5,29 @@
 //! is the long form, with walkthroughs and the reasons.
 //!
 //! # Layers
-//! A module uses only modules below it (a test in `tests/tidy` reads the sources), from the ground up:
+//! A module uses only modules that stand before it in this list (a test in `tests/tidy` reads the
+//! sources and says which):
 //! - [`domain`] decides: plain data and functions, without an actor, a database or I/O; time is an
-//!   argument. [`retry`] has pauses that grow, [`settings`] and [`metrics`] are the operator's.
+//!   argument. [`retry`] has growing pauses and a log that does not repeat itself.
+//! - [`settings`] are typed, closed (an unknown key is an error) and layered (defaults, file,
+//!   environment); [`metrics`] are counters and gauges.
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] verifies
 //!   tokens (and alone knows `jsonwebtoken`).
-//! - [`session`] is the state machine of a session, pure: inputs in, actions out.
+//! - [`session`] is the state machine of a session, pure: [`Input`](session::Input)s in,
+//!   [`Action`](session::Action)s out. A command of clients is a file in `session/commands`.
 //! - [`actors`] move: each owns its state, and typed messages join them.
-//! - [`app`] has the use cases, a file each: access is checked there, whoever asks.
-//! - [`transport`] hosts sessions on WebSockets (and alone knows `actix_web_actors`). [`http`] and
-//!   [`bus`] (RabbitMQ) parse requests for the use cases and render their answers.
-//! - [`cluster`] carries hints from node to node, [`outbox`] delivers events to sinks; [`amqp`] keeps
-//!   the connections that `cluster` and `bus` share.
+//!   [`ChatServer`](actors::ChatServer) owns room membership and user → sessions, and starts and
+//!   retires rooms; a [`SessionHandle`](actors::SessionHandle) is the one way to send to a session.
+//! - [`app`] has the use cases, a file each: every access is checked there, whoever asks (a session by
+//!   an [`Ask`](session::Ask), a handler of HTTP, a service).
+//! - [`transport`] hosts sessions on WebSockets (and alone knows `actix_web_actors`).
+//! - [`outbox`] delivers events to sinks: a [`Sink`](outbox::Sink) takes a batch and says what became of
+//!   each event; its [`Relay`](outbox::Relay) keeps the order of each chat and user, retries, and waits
+//!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.
+//! - [`cluster`] publishes messages to other nodes over a [`Backplane`](cluster::Backplane); its drivers
+//!   are in memory and RabbitMQ.
+//! - [`bus`] (other services, over RabbitMQ: a sink, commands of services, clients' events) and [`http`]
+//!   parse requests for the use cases and render their answers.
 //! - [`application`] builds all of it, and sees all of it.
 //!
 //! # Invariants
@@ -25,8 +36,10 @@
 //!    it entered, own acks counted.
 //! 3. The same `clientId` again is the same `id` and `seq`, and one row.
 //! 4. One customer has one support chat, under any race, on any number of nodes.
-//! 5. The database is the truth. Messages between actors and nodes are hints: losing one costs time,
-//!    never a message. Events for other services wait in the outbox until every sink has them.
+//! 5. The database is the truth. Messages between nodes, and from rooms to sessions, are hints: losing
+//!    one costs time, never a chat message. Events for other services are written in the transaction of
+//!    what they tell, where any sink is configured, and wait in the outbox until every configured sink
+//!    has them.
 //! 6. Every queue is bounded, and "full" has an answer that somebody is told.
 //! 7. No client, slow, dead, flooding or malicious, delays another, fails another's batch, or holds
 //!    memory for longer than a bounded time.
@@ -36,7 +49,10 @@
 //! 1. A text frame reaches its [`WsSession`](transport::ws::WsSession), which hands it to its
 //!    [`Session`](session::Session). The table of commands parses it; every field is valid from here on.
 //! 2. The session opens a request under a number, and asks for a call to the chat's
-//!    [`RoomActor`](actors::RoomActor): a `Post`. A full mailbox is `unavailable`.
+//!    [`RoomActor`](actors::RoomActor): a `Post`. A full mailbox is `unavailable`. Access was checked when
+//!    the session joined the room; for any other chat it first asks the use case `app::chat_access`, and
+//!    the call goes by way of ChatServer, which finds or starts the room. A post over HTTP or by a service
+//!    takes the same way from [`app::post_message`].
 //! 3. The room submits the draft as a [`db::WriteOp`] to the chat's
 //!    [`DbExecutor`](actors::DbExecutor), always the same one.
 //! 4. The [`db::Write`]s that came while the last transaction ran, from all rooms, are one batch. The
@@ -50,54 +66,58 @@
 //! 8. Other nodes get one hint for each transaction, and poll the database for what a hint did not bring
 //!    ([`cluster`]). Other services get events from the [`outbox`], which the transaction wrote.
 //!
+//! A session is sent a [`protocol::ServerEvent`] of one of four classes: *logged* (a message with a
+//! position: a session that cannot take it is closed, and resumes), *ephemeral* (a state such as typing,
+//! of which the newest by its key counts, and which may be dropped), *answer*, and *control*.
+//!
 //! # Glossary
-//! - **Ack**: the positive answer to a request that has an `id`.
-//! - **Attach**: a room takes a session in.
-//! - **Backplane**: messages from node to node.
-//! - **Batch**: the writes of one transaction.
-//! - **Budget**: events and bytes that may wait for one session.
-//! - **Call**: a request to a room that is answered once.
+//! - **Ack**: the positive answer to a request that has an `id`; the other answer is an `exception`.
+//! - **Attach**: a room takes a session in; from then on the session is *in* the room.
+//! - **Backplane**: messages from node to node; they may be lost.
+//! - **Budget**: events and bytes that may wait for one session. Its senders take **permits** of it,
+//!   which are given back when the bytes are written; a session without budget is closed, and resumes.
+//! - **Call**: a request to a room, which is answered once.
 //! - **Chat**: the durable conversation; its **log** holds messages by `seq`.
-//! - **Codec**: one wire format of frames.
+//! - **Codec**: one wire format of frames; today `frontdesk.v1.json`.
 //! - **Command**: a client's event that the server acts on.
 //! - **Customer**, **admin**: the roles of users; an admin is a support agent.
 //! - **Draft**: a message on its way into the log.
 //! - **Ending**: the reason for which a session ends, with its close code.
 //! - **Executor**: an actor with one database connection that writes.
-//! - **Hint**: news that may be lost.
+//! - **Forward**: a client's event on its **route** to another service.
+//! - **Gateway**: the actor that publishes forwards, and brings their answers back.
+//! - **Hint**: the news that a log has grown; it may be lost.
 //! - **Join**: a session asks to be in rooms.
-//! - **Member**: a user who belongs to a chat, durably.
+//! - **Journal**: the table of changes of users and chats that nodes poll.
+//! - **Member**: a user who belongs to a chat, durably; an admin may read every chat without.
 //! - **Node**: one process of a deployment.
-//! - **Outbox**: events for other services that wait in the database.
-//! - **Permit**: a part of a budget, given back when it is dropped.
+//! - **Outbox event**: news for other services that waits in the database.
 //! - **Position**: the last `seq` of a chat that a session has sent.
 //! - **Replay**: missed messages, sent in pages.
 //! - **Retire**: an empty room ends.
 //! - **Room**: the live side of a chat on one node.
-//! - **Route**: the way of a client's event to another service.
-//! - **Session**: one connection of one user.
-//! - **Sink**: a consumer of the outbox.
-//! - **Transport**: a kind of connection that hosts sessions.
+//! - **Session**: one connection of one user, hosted by a transport.
+//! - **Sink**: a consumer of outbox events, known by its name.
 //! - **Use case**: one thing that a user, a service or the system may do.
 //! - **Watch**: an admin's session hears of every chat.
 //!
 //! # Modules
-//! In the order in which they are best read.
+//! In the order of the layers.
 
-pub mod settings; // Settings of the operator: typed, closed, layered.
 pub mod domain; // Decisions: a chat's order, a session's position, access.
-pub mod protocol; // JSON of frames and bodies, and one table of errors.
+pub mod retry; // Growing pauses, and a log that does not repeat itself.
+pub mod settings; // Settings of the operator.
 pub mod metrics; // Counters and gauges of `/metrics`.
-pub mod retry; // Pauses that grow, and a log that does not repeat itself.
-pub mod auth; // Tokens become claims, and claims a user.
+pub mod protocol; // JSON of frames and bodies, and one table of errors.
 pub mod db; // Storage: one contract on PostgreSQL and on SQLite.
+pub mod auth; // Tokens become claims, and claims a user.
 pub mod session; // State machine of a session.
 pub mod actors; // ChatServer, rooms, executors: owners of live state.
 pub mod app; // Use cases, for all ways in.
 pub mod transport; // Hosts of sessions: WebSockets.
-pub mod http; // The route table, and a file per resource.
 pub mod outbox; // Delivery of events to sinks.
 pub mod amqp; // Connections to RabbitMQ.
-pub mod cluster; // Node to node: a backplane for hints, and polling behind it.
+pub mod cluster; // Node to node: a backplane, and polling behind it.
 pub mod bus; // Other services, over RabbitMQ.
+pub mod http; // The route table, and a file per resource.
 pub mod application; // Composition root.

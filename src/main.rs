@@ -78,7 +78,7 @@ fn role(text: &str) -> Result<Role, String> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The other commands' answer is what they print.
+    // The other commands print their result.
     let filter = match cli.command {
         None | Some(Command::Serve | Command::Migrate(_)) => LevelFilter::Info,
         Some(Command::Token(_) | Command::Config(_)) => LevelFilter::Warn,
@@ -88,19 +88,19 @@ fn main() -> ExitCode {
     logger
         .filter_level(filter)
         .filter_module("actix_server", LevelFilter::Warn)
-        // The broker's client cries at every try to connect. What matters of it is said once, by us.
+        // The broker's client logs every failed attempt to connect. We log what matters, once.
         .filter_module("lapin", LevelFilter::Off)
         .filter_module("tracing::span", LevelFilter::Off)
         .parse_default_env();
     if is_check {
-        // Warnings are part of its answer, whatever else is to be logged.
+        // Warnings are part of its output, whatever the log level.
         logger.filter_module("frontdesk", LevelFilter::Warn);
     }
     logger.init();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Without a standard error there is nobody to tell.
+            // Without a standard error nobody can be told.
             let _ = writeln!(io::stderr(), "frontdesk: {error:#}");
             ExitCode::from(code(&error))
         }
@@ -154,7 +154,7 @@ fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
         issued_at: Some(now.seconds()),
     };
     let token = signer.sign(&identity, now.after(args.ttl))?;
-    // One that the server would refuse is better refused here.
+    // A token that the server would refuse is refused here.
     Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?.verify(&token, now)?;
     writeln!(io::stdout(), "{token}")?;
     Ok(())
@@ -162,7 +162,7 @@ fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
 
 fn migrate(settings: &Settings, what: &Migrate) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
-        // Where there is nothing to look at or to take back, nothing is made.
+        // Without a database nothing can be listed or reverted, so none is created.
         let create = matches!(what, Migrate::Up);
         let database = db::Config { create, ..application::database(settings) };
         if let Some(warning) = db::check(&database)? {
@@ -219,7 +219,7 @@ fn this_program(config: Option<PathBuf>) -> String {
     }
 }
 
-/// The first steps, for who has just started it.
+/// The first steps, for a new operator.
 fn banner(program: &str, address: &str) -> String {
     format!(
         r#"

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// The parts that may fail on their own.
+/// Parts that can panic on their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Part {
     Session,
@@ -38,7 +38,7 @@ pub enum ConnectionUse {
 }
 
 impl ConnectionUse {
-    /// In words, as in "connected to …".
+    /// The use in log lines, as in "connected to …".
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ pub struct Connected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum RpcOutcome {
     Answered,
-    /// It is the caller's to mend: not found, not allowed, not understood.
+    /// The caller's error: not found, not allowed, not understood.
     Refused,
     /// The database was away, or the deadline passed.
     Unavailable,
@@ -85,17 +85,17 @@ pub struct UserEvent {
 /// Outcome of a client's event for another service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ForwardOutcome {
-    /// An event, and the broker has it.
+    /// An event that the broker has confirmed.
     Confirmed,
-    /// A request, and the service has answered.
+    /// A request with the service's answer.
     Answered,
-    /// A request, and the service has refused it.
+    /// A request that the service has refused.
     Refused,
-    /// A request, and the service has answered what cannot be read.
+    /// A request with a malformed answer.
     Unreadable,
     Timeout,
     Unavailable,
-    /// A request, and its session has gone.
+    /// A request whose session has ended.
     Abandoned,
 }
 
@@ -108,9 +108,9 @@ pub struct GatewayForward {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum AnswerOutcome {
     Delivered,
-    /// Handed on to the node that the session is of.
+    /// Forwarded to the session's node.
     Elsewhere,
-    /// The session is gone, or never was.
+    /// No such session.
     Unknown,
 }
 
@@ -200,13 +200,13 @@ impl Metrics {
         for part in
             [Part::Session, Part::Room, Part::Executor, Part::Reader, Part::Reception, Part::Bus]
         {
-            // Made at once, so that a panic is seen as a step from 0 and not as a new line.
+            // Created at once, so that a panic is a step from 0 and not a new line.
             drop(metrics.panics.get_or_create(&Of { part }));
         }
         metrics
     }
 
-    /// In the text format that Prometheus reads.
+    /// The metrics in Prometheus's text format.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -222,22 +222,22 @@ impl Metrics {
         self.bus_connected.get_or_create_owned(&Connected { to })
     }
 
-    /// Counts an actor that died of a panic.
+    /// Counts an actor's panic.
     pub fn panicked(&self, part: Part) {
         self.panics.get_or_create(&Of { part }).inc();
     }
 
-    /// Counts a session that ended.
+    /// Counts a session's end.
     pub fn ended(&self, reason: &'static str) {
         self.sessions_ended.get_or_create(&Ended { reason }).inc();
     }
 
-    /// Notes how another service's request ended. `command` is one of the names that are served.
+    /// Records the outcome of another service's request. `command` is a known name.
     pub fn answered(&self, command: &'static str, outcome: RpcOutcome, took: Duration) {
         self.rpc_seconds.get_or_create(&Rpc { command, outcome }).observe(took.as_secs_f64());
     }
 
-    /// Counts what another service told of one of its users.
+    /// Counts another service's user event.
     pub fn user_event(&self, outcome: UserOutcome) {
         self.user_events.get_or_create(&UserEvent { outcome }).inc();
     }

@@ -1,4 +1,4 @@
-//! Retries: pauses that grow, and a log that does not repeat itself.
+//! Retries: exponential backoff, and logging of lasting problems.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 /// The first pause of most retries, and the longest.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
-/// A problem is over after so long without it.
+/// Time without the problem after which it is over.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Exponential backoff: each pause is twice as long as the last, up to a longest one.
@@ -47,15 +47,15 @@ impl Backoff {
     }
 }
 
-/// Decides whether a problem is logged: once, until it changes or is over. One that fails and works
-/// by turns, as a full queue does, is logged as failing, and not more.
+/// Decides whether a problem is logged: once, until it changes or is over. A flapping one, as a
+/// full queue, is logged as failing once.
 #[derive(Debug, Default)]
 pub struct LogOnce {
     logged: Option<(String, Instant)>,
 }
 
 impl LogOnce {
-    /// Notes a problem. `true` if it must be logged.
+    /// Records a problem. `true` if it must be logged.
     pub fn is_new(&mut self, problem: &str, now: Instant) -> bool {
         match &mut self.logged {
             Some((logged, last)) if logged == problem => {
@@ -69,7 +69,7 @@ impl LogOnce {
         }
     }
 
-    /// Notes a success. `true` if the end of the problem must be logged.
+    /// Records a success. `true` if the end of the problem must be logged.
     pub fn is_over(&mut self, now: Instant) -> bool {
         self.logged.take_if(|(_, last)| now.duration_since(*last) >= QUIET).is_some()
     }
@@ -81,7 +81,7 @@ impl LogOnce {
         }
     }
 
-    /// Notes a success, and logs `message` if a problem has ended.
+    /// Records a success, and logs `message` if a problem has ended.
     pub fn recovered(&mut self, message: &str) {
         if self.is_over(Instant::now()) {
             log::info!("{message}");

@@ -153,7 +153,7 @@ struct Room {
     seq: u64,
     sessions: Vec<(usize, Addr<Session>)>,
     fault: Option<Fault>,
-    /// What is being held back, to come in the wrong place.
+    /// A frame that is held back, to arrive in the wrong place.
     held: Option<ByteString>,
 }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::event::{self, Event};
 use crate::frame::{self, Frame, Inbox};
 
-/// How long a server may keep one waiting who waits for one thing.
+/// Deadline for one awaited frame.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The reading half of a session.
@@ -77,7 +77,7 @@ impl Connection {
         }
     }
 
-    /// Where the next text frame's payload is. Pings are answered on the way.
+    /// Range of the next text frame's payload. Pings are answered on the way.
     async fn text(&mut self) -> Result<Range<usize>> {
         loop {
             match self.inbox.next()? {

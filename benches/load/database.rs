@@ -11,11 +11,11 @@ use tokio_postgres::Client;
 
 use crate::process::Cluster;
 
-/// What stored messages say: 80 bytes, as the sent ones do.
+/// Text of the stored messages: 80 bytes, as in the sent ones.
 pub const BODY: &str =
     "this was said long before anybody measured anything, and is of the usual length.";
 
-/// Where databases are made.
+/// Engine of the databases.
 #[derive(Clone)]
 pub enum Engine {
     /// A cluster of our own, by a superuser's URL.

@@ -1,4 +1,4 @@
-//! What the client reads of a server's JSON: the few fields it needs, borrowed, in one pass.
+//! Events of a server as the client needs them: few fields, borrowed, in one pass.
 
 use std::borrow::Cow;
 

@@ -24,7 +24,7 @@ pub enum Frame {
     Close(u16),
 }
 
-/// What was read from a socket and not yet looked at.
+/// Bytes from a socket that are not parsed yet.
 #[derive(Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
@@ -37,7 +37,7 @@ impl Inbox {
         Self { bytes: bytes.to_vec(), start: 0 }
     }
 
-    /// Where the next read appends: what has been looked at makes room first.
+    /// The buffer's end for the next read; parsed bytes are removed first.
     pub fn space(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.start);
         self.start = 0;

@@ -19,10 +19,10 @@ use crate::token;
 /// Messages a page.
 const LIMIT: usize = 50;
 
-/// Who reads at the same time, each over a connection of their own.
+/// Concurrent readers, each over a connection of its own.
 const READERS: usize = 4;
 
-/// What all readers read in one run.
+/// Pages of all readers in one run.
 struct Reading {
     per_second: f64,
     p50: f64,
@@ -41,7 +41,7 @@ const MEASURES: [Measure<Reading>; 6] = [
     (BOTH, "µs/page", |reading| reading.server_us + reading.database_us),
 ];
 
-/// Where a reader goes.
+/// A reader's way through the pages.
 #[derive(Clone)]
 enum Way {
     /// This page again and again.

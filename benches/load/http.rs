@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long an answer may take.
+/// Deadline of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One connection, one request at a time.

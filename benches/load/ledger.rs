@@ -34,7 +34,7 @@ struct Room {
     chat: i64,
     /// The last `seq` before the run.
     base: i64,
-    /// Which post is at `base + 1`, `base + 2` …
+    /// The posts at `base + 1`, `base + 2` …
     log: Vec<usize>,
     acked: usize,
     seats: usize,
@@ -209,7 +209,7 @@ impl Ledger {
         self.rooms.iter().map(|room| Chat { id: room.chat, last_seq: room.base }).collect()
     }
 
-    /// What a room's sessions saw, as its history should have it.
+    /// Messages that a room's sessions saw, to compare with its history.
     pub fn log(&self, room: usize) -> Vec<(i64, String)> {
         let room = &self.rooms[room];
         room.log
@@ -264,7 +264,7 @@ impl Room {
     }
 }
 
-/// What a ledger came to.
+/// Totals of a ledger.
 #[derive(Clone, Default, Serialize)]
 pub struct Verdict {
     /// Messages looked at.

@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all was as it must be.
+/// True if all results are correct.
 fn run(options: Options) -> Result<bool> {
     match options.mode {
         Some(Mode::Bare { bind }) => {

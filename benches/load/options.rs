@@ -12,7 +12,7 @@ use crate::straight;
 #[derive(Parser)]
 #[command(name = "load", args_conflicts_with_subcommands = true)]
 pub struct Options {
-    /// What to measure; everything, if nothing is named.
+    /// Measurements to run; all of them by default.
     pub scenarios: Vec<Scenario>,
     /// Fewer and shorter runs: enough to see that all works, not to quote.
     #[arg(long)]
@@ -32,20 +32,20 @@ pub struct Options {
     /// Measures on SQLite.
     #[arg(long)]
     pub sqlite: bool,
-    /// Where databases and logs go.
+    /// Folder of databases and logs.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     pub folder: PathBuf,
     /// Writes the figures to this file, too.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// What `cargo bench` adds to every call.
+    /// Flag that `cargo bench` adds to every call.
     #[arg(long, hide = true, global = true)]
     pub bench: bool,
     #[command(subcommand)]
     pub mode: Option<Mode>,
 }
 
-/// What the program is when it is its own child.
+/// Role of the program as its own child.
 #[derive(Subcommand)]
 pub enum Mode {
     /// The bare peer.
@@ -81,7 +81,7 @@ pub struct Plan {
     pub window: Duration,
     /// Before the first window.
     pub warm_up: Duration,
-    /// How long everything in flight may take to arrive after the last post.
+    /// Deadline for everything in flight after the last post.
     pub patience: Duration,
     /// Support chats.
     pub chats: usize,

@@ -1,4 +1,4 @@
-//! What it costs a message that other services are told of it.
+//! Cost of outbox events for a message.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const NOBODY: &str = "amqp://127.0.0.1:9/%2f";
 /// The service's queue. The broker keeps its newest alone: what a service does is not measured.
 const QUEUE: &str = "bench.events";
 const KEPT: i32 = 10_000;
-/// How long the last event may take.
+/// Deadline of the last event.
 const DRAINED: Duration = Duration::from_secs(180);
 
 /// One server's windows, and what it took until nothing was left to be told.

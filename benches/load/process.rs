@@ -1,4 +1,4 @@
-//! What processes cost, as the kernel accounts for it.
+//! Cost of processes, from the kernel's accounting.
 
 use std::fs;
 use std::ops::Sub;

@@ -22,7 +22,7 @@ pub struct Report {
 pub struct Section {
     pub title: String,
     pub database: String,
-    /// What the third column is.
+    /// Meaning of the third column.
     pub beside: &'static str,
     pub figures: Vec<Figure>,
     pub verified: Verdict,
@@ -117,7 +117,7 @@ impl Report {
         self.failures.push(failure);
     }
 
-    /// Whether all was measured, and nothing was lost, doubled, forged or out of order.
+    /// True if all was measured, and nothing was lost, doubled, forged or out of order.
     pub fn is_sound(&self) -> bool {
         self.failures.is_empty()
             && self.sections.iter().all(|section| section.verified.fault_count == 0)

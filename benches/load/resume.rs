@@ -26,7 +26,7 @@ const HANDSHAKES: usize = 256;
 const WRITERS: usize = 8;
 const OUTSTANDING: usize = 32;
 
-/// What comes too much has so long to come.
+/// Time in which surplus messages may arrive.
 const SILENCE: Duration = Duration::from_millis(500);
 
 /// Until a server has noticed who left.

@@ -28,7 +28,7 @@ const ROWS: usize = 60_000;
 /// Pages to be read.
 const PAGES: usize = 4_000;
 
-/// What the child is told to do.
+/// Instructions for the child.
 #[derive(Args)]
 pub struct Order {
     task: Task,
@@ -48,14 +48,14 @@ enum Task {
     Pages,
 }
 
-/// What the child says of its work.
+/// The child's report.
 #[derive(Serialize, Deserialize)]
 struct Done {
     seconds: f64,
     own_cpu: f64,
 }
 
-/// What a row or a page costs.
+/// Cost of a row or a page.
 pub struct Straight {
     /// Rows a transaction, or rows a page.
     pub batch: usize,

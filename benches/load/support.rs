@@ -148,7 +148,7 @@ pub async fn verify(traffic: &Traffic, server: &Target) -> Result<Verdict> {
     Ok(ledger.verdict())
 }
 
-/// What is measured of messages.
+/// Measurements of messages.
 pub const MESSAGES: [Measure<Window>; 8] = [
     ("messages", "/s", |window| window.messages / window.seconds),
     ("ack p50", "ms", |window| window.ack.p50),
@@ -162,7 +162,7 @@ pub const MESSAGES: [Measure<Window>; 8] = [
     }),
 ];
 
-/// What is measured of a room full of people.
+/// Measurements of a crowded room.
 const DELIVERIES: [Measure<Window>; 6] = [
     ("deliveries", "/s", |window| window.deliveries / window.seconds),
     ("messages", "/s", |window| window.messages / window.seconds),

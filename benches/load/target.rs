@@ -1,4 +1,4 @@
-//! What is put under load: a server process, and the database behind it.
+//! The system under load: a server process, and its database.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::http::Http;
 use crate::process::{Cluster, Process, Usage};
 use crate::token;
 
-/// How long a server may take until it is ready; a grown database has nothing to migrate.
+/// Deadline of a server's start; a grown database has nothing to migrate.
 const START: Duration = Duration::from_secs(20);
 
 /// A running server. It ends when this is dropped.
@@ -98,7 +98,7 @@ impl Target {
         Ok(sum.zip(value(&metrics, "batch_messages_count")))
     }
 
-    /// What the server says of itself by this name; 0 where it says nothing.
+    /// The value of a server's metric; 0 if it is missing.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         Ok(value(&self.metrics().await?, name).unwrap_or_default())
     }

@@ -17,10 +17,10 @@ use crate::process::Usage;
 use crate::stats;
 use crate::target::Target;
 
-/// What comes too much has so long to come.
+/// Time in which surplus messages may arrive.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// Who sends next when an ack comes.
+/// The next sender after an ack.
 #[derive(Clone, Copy)]
 pub enum Pace {
     /// One message in flight in each room, its sessions taking turns.
@@ -45,14 +45,14 @@ struct State {
     pace: Pace,
     open: bool,
     in_flight: usize,
-    /// Whose turn it is, in each room and among all.
+    /// The next sender, in each room and among all.
     turns: Vec<usize>,
     turn: usize,
     tally: Tally,
     frame: Vec<u8>,
 }
 
-/// What came in since the window opened; latencies in milliseconds.
+/// Arrivals since the window opened; latencies in milliseconds.
 #[derive(Default)]
 struct Tally {
     acks: Vec<f32>,

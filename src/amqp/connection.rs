@@ -1,7 +1,7 @@
-//! The connections to the broker, each made again whenever it is lost.
+//! Connections to the broker, which reconnect when they are lost.
 //!
-//! A node has two. The broker stops to read from one that publishes when it runs out of memory or
-//! disk, acknowledgements included; what takes messages out of it must not stop with that.
+//! A node has two. A broker without memory or disk stops reading from a connection that publishes,
+//! acknowledgements included; consuming must not stop with it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::settings::RabbitMq;
 
 /// The deadline for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between checks of the connection's state, should no event tell of its end.
+/// Pause between checks of the connection's state, in case no event reports its end.
 const LOOK: Duration = Duration::from_secs(1);
 /// The time that consumers have to stop before the connection closes.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ pub enum BusError {
     Away,
     #[error("the broker did not answer in time")]
     Late,
-    /// A queue is missing, and may not be made.
+    /// A queue is missing, and may not be declared.
     #[error("there is no queue {0}, and rabbitmq.declare is off")]
     NoQueue(String),
     #[error("{0}")]
@@ -47,7 +47,7 @@ pub enum BusError {
 }
 
 impl BusError {
-    /// The refusal's code, if the broker refused; it closes the channel then.
+    /// The code of the broker's refusal, if any; it has closed the channel.
     #[must_use]
     pub fn refusal(&self) -> Option<AMQPSoftError> {
         match self {
@@ -67,7 +67,7 @@ fn refusal(error: &lapin::Error) -> Option<AMQPSoftError> {
     }
 }
 
-/// Reaches the broker. Cheap to clone; all clones share one connection.
+/// A handle to the broker. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Broker(Arc<Inner>);
 
@@ -78,14 +78,14 @@ struct Inner {
     tls: OwnedTLSConfig,
     metrics: Arc<Metrics>,
     connection: watch::Sender<Option<Arc<Connection>>>,
-    /// The broker is there, and takes nothing for now.
+    /// Connected, but blocked by the broker.
     blocked: AtomicBool,
-    /// Set once: no connection is made any more.
+    /// Set once: no further connection is made.
     closed: watch::Sender<bool>,
 }
 
 impl Broker {
-    /// Reads the settings; connects to nothing yet.
+    /// Parses the settings, without connecting.
     ///
     /// # Errors
     /// A URL or a file of certificates that cannot be read, without the URL's password.
@@ -95,12 +95,12 @@ impl Broker {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let url = settings.url.as_ref().context("rabbitmq.url is not set")?;
-        // The parser's own words are left out: they may quote the URL.
+        // The parser's own error is left out: it may quote the URL.
         let mut uri: AMQPUri = url.expose().parse().ok().context(
             "rabbitmq.url cannot be read: it must be amqp://USER:PASSWORD@HOST:PORT/VHOST",
         )?;
         if uri.vhost.is_empty() {
-            // `amqp://host/`: nobody means the virtual host without a name.
+            // `amqp://host/` means the default virtual host, not one without a name.
             "/".clone_into(&mut uri.vhost);
         }
         uri.query.heartbeat.get_or_insert(settings.heartbeat_seconds);
@@ -108,7 +108,7 @@ impl Broker {
             cert_chain: settings.ca_file.as_deref().map(read_certificates).transpose()?,
             ..OwnedTLSConfig::default()
         };
-        // Made at once, so that a broker that was never there is seen as a 0.
+        // Created at once, so that a broker that was never connected shows as 0.
         metrics.connected(purpose).set(0);
         Ok(Self(Arc::new(Inner {
             purpose,
@@ -154,7 +154,7 @@ impl Broker {
                     self.0.connection.send_replace(None);
                     self.0.metrics.connected(self.0.purpose).set(0);
                     self.0.blocked.store(false, Ordering::Relaxed);
-                    log::warn!("lost the connection to the broker, and reconnects: {why}");
+                    log::warn!("lost the connection to the broker, reconnecting: {why}");
                 }
                 Err(error) => log_once.warn(&format!("cannot connect to the broker: {error}")),
             }
@@ -176,29 +176,29 @@ impl Broker {
         Ok(timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| BusError::Late)??)
     }
 
-    /// Waits for the end of a connection; why it ended.
+    /// Waits for the end of a connection, and returns the reason.
     async fn lost(&self, connection: &Connection) -> String {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut known = self.0.connection.subscribe();
         loop {
             tokio::select! {
                 event = events.next() => match event {
-                    // A refusal ends a channel alone, and is told here as well.
+                    // A refusal ends a channel alone, and is reported here as well.
                     Some(Event::Error(error)) if refusal(&error).is_none() => {
                         return error.to_string();
                     }
                     Some(Event::ConnectionBlocked(reason)) => {
                         self.0.blocked.store(true, Ordering::Relaxed);
-                        log::warn!("the broker takes nothing for now: {reason}");
+                        log::warn!("blocked by the broker: {reason}");
                     }
                     Some(Event::ConnectionUnblocked) => {
                         self.0.blocked.store(false, Ordering::Relaxed);
-                        log::info!("the broker takes messages again");
+                        log::info!("unblocked by the broker");
                     }
                     Some(_) => {}
                     None => return "its task ended".to_owned(),
                 },
-                // Somebody gave it up.
+                // The connection was given up on purpose.
                 () = given_up(&mut known) => {
                     let _ = timeout(LOOK, connection.close(200, "given up".into())).await;
                     return "it does not answer".to_owned();
@@ -230,7 +230,7 @@ impl Broker {
         let _ = self.0.connection.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Gives up a connection that does not answer, so that a new one is made.
+    /// Drops an unresponsive connection, so that a new one is made.
     pub fn give_up(&self) {
         self.0.connection.send_replace(None);
     }
@@ -257,13 +257,13 @@ impl Broker {
         open(&connection).await
     }
 
-    /// Makes sure that a queue is there: what exists is used as it is, whatever its durability and
-    /// arguments; what is missing is made, where that is allowed.
+    /// Declares a queue unless it exists: an existing one is used as it is, whatever its durability
+    /// and arguments; a missing one is created, if allowed.
     ///
     /// # Errors
     /// `NoQueue`, or the broker's refusal.
     pub async fn queue(&self, name: &str) -> Result<(), BusError> {
-        // A refusal closes the channel, so this takes one of its own for each question.
+        // A refusal closes the channel, so each question has a channel of its own.
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match self.declare(name, passive).await {
             Err(error) if error.refusal() == Some(AMQPSoftError::NOTFOUND) => {}
@@ -281,18 +281,18 @@ impl Broker {
         let declared = channel.queue_declare(name.into(), options, FieldTable::default());
         let declared = timeout(ANSWER_TIMEOUT, declared).await.map_err(|_| BusError::Late)?;
         declared?;
-        // What is left open would count against the connection's channels.
+        // Open channels would count against the connection's limit.
         let _ = timeout(ANSWER_TIMEOUT, channel.close(200, "done".into())).await;
         Ok(())
     }
 
-    /// Waits until the connection is about to be ended for good.
+    /// Waits until the connection is about to be closed for good.
     pub async fn closing(&self) {
         // Its sender lives as long as the broker.
         let _ = self.0.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Ends the connection for good; what was not acknowledged is delivered again elsewhere.
+    /// Closes the connection for good; unacknowledged messages are delivered again elsewhere.
     pub async fn close(&self) {
         self.0.closed.send_replace(true);
         sleep(CLOSE_GRACE).await;
@@ -301,12 +301,12 @@ impl Broker {
         if let Some(connection) = connection
             && let Err(late) = timeout(LOOK, connection.close(200, "bye".into())).await
         {
-            log::debug!("the broker did not say goodbye: {late}");
+            log::debug!("the broker did not confirm the close: {late}");
         }
     }
 }
 
-/// Waits until nobody has a connection.
+/// Waits until all users have released the connection.
 async fn given_up(known: &mut watch::Receiver<Option<Arc<Connection>>>) {
     // Its sender lives as long as the broker.
     let _ = known.wait_for(Option::is_none).await;

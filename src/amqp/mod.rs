@@ -1,8 +1,8 @@
-//! RabbitMQ's connections, which nodes and the bus share.
+//! RabbitMQ connections, shared by the cluster and the bus.
 
 mod connection;
 
 pub use connection::{ANSWER_TIMEOUT, Broker, BusError};
 
-/// The delivery mode of a message that survives a restart of the broker, in a queue that does.
+/// The delivery mode of a message that survives a restart of the broker in a durable queue.
 pub const PERSISTENT: u8 = 2;

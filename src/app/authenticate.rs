@@ -1,4 +1,4 @@
-//! Authenticate: a token becomes a user who is let in, and a service's name an author.
+//! Authenticate: admits the user of a token, and the author of a service's name.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp, User};
 use crate::protocol::{ApiError, Entry};
 pub use crate::session::Admitted;
 
-/// A user who was let in for one request, with what was read along with them.
+/// A user who was admitted for one request, and the chats that were read with them.
 pub struct Caller {
     pub user: AuthenticatedUser,
-    /// The user as stored, in the role that counts.
+    /// The stored user, in the role that counts.
     pub profile: User,
-    /// The access to the user's own chats: most requests need no second look.
+    /// Access to the user's own chats: most requests need no further read.
     pub(super) chats: Vec<ChatAccess>,
     rate: Arc<UserRate>,
 }
 
-/// A service's user, who is not blocked.
+/// A service's author, who is not blocked.
 pub struct ServiceAuthor(Arc<Author>);
 
 impl Caller {
@@ -30,7 +30,7 @@ impl Caller {
         self.user.role()
     }
 
-    /// Counts a post that comes over no session against its user's rate, on this node.
+    /// Counts a post without a session against its user's rate, on this node.
     pub(super) fn take_token(&self, app: &AppState) -> Result<(), ApiError> {
         self.rate.take().map_err(|wait| {
             app.metrics().requests_limited.inc();
@@ -40,7 +40,7 @@ impl Caller {
 }
 
 impl ServiceAuthor {
-    /// Finds or makes the user of a service.
+    /// Finds or creates the user of a service.
     ///
     /// # Errors
     /// `forbidden` when blocked, `unavailable`.
@@ -62,7 +62,7 @@ impl ServiceAuthor {
     }
 }
 
-/// Checks a token.
+/// Verifies a token.
 ///
 /// # Errors
 /// `unauthenticated` or `token_expired`.
@@ -70,7 +70,7 @@ pub fn verify(app: &AppState, token: &str) -> Result<Claims, ApiError> {
     Ok(app.verifier().verify(token, Timestamp::now())?)
 }
 
-/// Finds or makes the user of a token, and a customer's own chat.
+/// Finds or creates the user of a token, and a customer's own chat.
 ///
 /// # Errors
 /// `forbidden` when blocked, `unavailable` when the database does not answer.
@@ -82,19 +82,19 @@ pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
     let (user, profile) = claims.admit(admission.user).map_err(|error| match error {
         AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {
-            log::error!("a token was answered with another user");
+            log::error!("the user that was found is not the token's");
             ApiError::internal()
         }
     })?;
     if let Some(chat) = admission.created_chat {
-        // Bounded: one for each customer who is seen for the first time.
+        // Bounded: one for each new customer.
         let (chat, members) = (Arc::new(chat), vec![user.id()]);
         app.chat_server().do_send(Announce { chat, members, except: None });
     }
     Ok(Caller { user, profile, chats: admission.chats, rate })
 }
 
-/// Lets a user in for a session, with the further chats of `resume` that they may read.
+/// Admits a user for a session, with the further chats of `resume` that they may read.
 ///
 /// # Errors
 /// Those of [`admit`].

@@ -1,4 +1,4 @@
-//! Chat access: how a user stands to chats, and whether that allows what is asked for.
+//! Chat access: a user's access to chats, checked against a verb.
 
 use super::{AppState, Caller};
 use crate::auth::AuthenticatedUser;
@@ -9,8 +9,8 @@ use crate::protocol::ApiError;
 /// The access to one chat, if it allows `verb`.
 ///
 /// # Errors
-/// `chat_not_found` where the chat does not exist, for anybody or for this user; `forbidden` where it
-/// may be read, and no more.
+/// `chat_not_found` if the chat does not exist, for anybody or for this user; `forbidden` if it may
+/// only be read.
 pub async fn to_chat(
     app: &AppState,
     user: &AuthenticatedUser,
@@ -24,7 +24,7 @@ pub async fn to_chat(
 /// The access to each of several chats, in their order, if all allow `verb`.
 ///
 /// # Errors
-/// Those of [`to_chat`], for the first chat that has one.
+/// Those of [`to_chat`], for the first chat with one.
 pub async fn to_chats(
     app: &AppState,
     user: &AuthenticatedUser,
@@ -56,7 +56,7 @@ pub(super) async fn of_caller(
 ) -> Result<ChatAccess, ApiError> {
     match caller.chats.iter().find(|access| access.chat_id == chat) {
         known @ Some(_) => allowed(caller.role(), chat, known, verb),
-        // Not among those that came with the user: an admin's, or one that is long quiet.
+        // Not read along with the user: an admin's, or beyond the latest 100.
         None => to_chat(app, &caller.user, chat, verb).await,
     }
 }

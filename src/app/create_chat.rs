@@ -9,7 +9,7 @@ use crate::db::GroupResult;
 use crate::domain::{Chat, ChatAccess, Created, SessionId, access};
 use crate::protocol::{ApiError, NewChat};
 
-/// Makes a group chat for an admin, or finds a customer's own. A new chat is announced to all
+/// Creates a group chat for an admin, or finds a customer's own. A new chat is announced to all
 /// sessions but the one whose ack carries it.
 ///
 /// # Errors
@@ -41,7 +41,7 @@ pub async fn create_chat(
     Ok(created.map(|_| (chat, access)))
 }
 
-/// Tells sessions of a chat that was made. Bounded: one for each.
+/// Announces a new chat to sessions. Bounded: one for each chat.
 pub(super) async fn announce(
     app: &AppState,
     chat: Chat,

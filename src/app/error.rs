@@ -1,4 +1,4 @@
-//! Error conversions. Which error where:
+//! Error conversions. The rule:
 //!
 //! - The layers below answer with errors of their own: [`StoreError`], [`TokenError`], `Refusal`,
 //!   `PostResult`. They say what happened, for the operator and for code that decides.

@@ -1,4 +1,4 @@
-//! Handshake permits: a bound on the sockets that have shown no token yet.
+//! Handshake permits: a semaphore for sockets without a token.
 
 use std::sync::atomic::Ordering;
 

@@ -5,11 +5,11 @@ use crate::db::{ChatPage, Scope};
 use crate::domain::{Chat, ChatAccess, UserId, access};
 use crate::protocol::ApiError;
 
-/// The user id of nobody, who has read nothing and is a member nowhere.
+/// A user id that nobody has: no marks, and no memberships.
 pub(super) const NOBODY: UserId = UserId(0);
 
-/// Lists a page of chats with the reader's access to them: to a user those that they may list, to a
-/// service all, or those that the user `of` is a member of.
+/// Lists a page of chats with the reader's access: for a user those that they may list, for a
+/// service all, or those of which the user `of` is a member.
 ///
 /// # Errors
 /// `unavailable`.

@@ -9,7 +9,7 @@ use crate::protocol::ApiError;
 /// Reads a page of a chat's log.
 ///
 /// # Errors
-/// `chat_not_found` where the chat does not exist, for anybody or for this reader.
+/// `chat_not_found` if the chat does not exist, for anybody or for this reader.
 pub async fn list_messages(
     app: &AppState,
     actor: Actor<'_>,
@@ -20,7 +20,7 @@ pub async fn list_messages(
         Actor::User(caller) => access::may_read_all(caller.role()),
         Actor::Service(_) | Actor::System => true,
     };
-    // For who may read every chat, a message proves that this one exists: one read less.
+    // For a reader of every chat, a message proves that this one exists: one read less.
     if reads_all {
         let messages = app.store().history(chat, page).await?;
         if messages.is_empty() {

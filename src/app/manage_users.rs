@@ -6,11 +6,11 @@ use crate::db::UserFilter;
 use crate::domain::{Created, User, UserId, access};
 use crate::protocol::{ApiError, NewUser};
 
-/// The proof that somebody may manage users, which each of these use cases asks for.
+/// The proof of the right to manage users, which each of these use cases needs.
 pub struct UserManager<'a>(&'a AppState);
 
 impl<'a> UserManager<'a> {
-    /// Checks who acts.
+    /// Checks the actor.
     ///
     /// # Errors
     /// `forbidden`.
@@ -40,7 +40,7 @@ impl<'a> UserManager<'a> {
         Ok(self.0.store().users(filter, after, limit).await?)
     }
 
-    /// Creates a user who may show a token of `issuer` later, or finds them.
+    /// Finds or creates a user of `issuer`, before their first token.
     ///
     /// # Errors
     /// `unavailable`.
@@ -53,7 +53,7 @@ impl<'a> UserManager<'a> {
         Ok(self.0.store().create_user(issuer, subject, nickname, email).await?)
     }
 
-    /// Blocks a user, whose sessions on this node end at once, or unblocks them.
+    /// Blocks or unblocks a user. Blocking ends the user's sessions on this node at once.
     ///
     /// # Errors
     /// `user_not_found`, `unavailable`.

@@ -1,7 +1,7 @@
-//! Use cases: a file for each thing that somebody may do, whoever asks for it and over which way.
+//! Use cases: a file for each, whoever asks, over any transport.
 //!
-//! A use case is told who acts, checks the access itself, and answers with values of the domain or
-//! an [`ApiError`](crate::protocol::ApiError). Sessions, HTTP and RPC only parse and render.
+//! A use case gets the actor, checks the access itself, and returns values of the domain or an
+//! [`ApiError`](crate::protocol::ApiError). Sessions, HTTP and RPC only parse and render.
 
 pub mod authenticate;
 pub mod chat_access;
@@ -31,13 +31,13 @@ pub use show_chat::show_chat;
 pub use show_user::{UserKey, show_user};
 pub use state::{AppParts, AppState};
 
-/// The one who acts.
+/// The actor of a use case.
 #[derive(Clone, Copy)]
 pub enum Actor<'a> {
     /// A user whose token was verified.
     User(&'a Caller),
-    /// Another service, in the name that it gave itself.
+    /// Another service, under the name that it gave.
     Service(&'a ServiceAuthor),
-    /// The company's own systems, in no name: they read what an admin reads, and say nothing.
+    /// The company's own systems, without a name: they read as an admin, and write nothing.
     System,
 }

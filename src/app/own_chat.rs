@@ -5,8 +5,8 @@ use super::{Actor, AppState};
 use crate::domain::{ChatId, Created, UserId, access};
 use crate::protocol::{ApiError, Code};
 
-/// Finds a customer's own chat. One that is missing is made and announced for a service that has
-/// something to say there; it is `chat_not_found` to who only looks.
+/// Finds a customer's own chat. A missing one is created and announced for a service that posts;
+/// for a reader it is `chat_not_found`.
 ///
 /// # Errors
 /// `forbidden` for users, `user_not_found`, `chat_not_found`, `unavailable`.

@@ -1,4 +1,4 @@
-//! Post a message: the one way into the log for all who write.
+//! Post a message: the one way into the log.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::session::PostOutcome;
 /// Retired rooms that a request follows before it is `unavailable`.
 pub(super) const MOVES: usize = 3;
 
-/// A message that is in the log.
+/// A stored message.
 #[derive(Debug)]
 pub struct PostedMessage {
     pub receipt: Receipt,
@@ -19,10 +19,10 @@ pub struct PostedMessage {
     pub duplicate: bool,
 }
 
-/// Posts a message that comes over no session, and waits until it is in the log.
+/// Posts a message without a session, and waits until it is stored.
 ///
 /// # Errors
-/// `chat_not_found`, `forbidden`, `rate_limited`, and what [`ApiError::from_post_result`] says.
+/// `chat_not_found`, `forbidden`, `rate_limited`, and those of [`ApiError::from_post_result`].
 pub async fn post_message(
     app: &AppState,
     actor: Actor<'_>,
@@ -35,7 +35,7 @@ pub async fn post_message(
             caller.take_token(app)?;
             caller.user.author()
         }
-        // A service may write in every chat; one that does not exist is found out in the log.
+        // A service may write in every chat; the write finds a missing one.
         Actor::Service(service) => service.author(),
         Actor::System => return Err(ApiError::forbidden("a message needs an author")),
     };

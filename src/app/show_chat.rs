@@ -8,7 +8,7 @@ use crate::protocol::ApiError;
 /// A chat with the reader's access to it.
 ///
 /// # Errors
-/// `chat_not_found` where it does not exist, for anybody or for this reader.
+/// `chat_not_found` if it does not exist, for anybody or for this reader.
 pub async fn show_chat(
     app: &AppState,
     actor: Actor<'_>,

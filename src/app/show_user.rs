@@ -10,7 +10,7 @@ pub enum UserKey {
     Identity { issuer: String, subject: String },
 }
 
-/// Finds a user, with what only who manages users may see.
+/// Finds a user, with the fields that only managers of users may see.
 ///
 /// # Errors
 /// `forbidden`, `user_not_found`, `unavailable`.

@@ -26,13 +26,13 @@ pub struct AppParts {
     pub timings: Timings,
     pub sessions: Arc<SessionConfig>,
     pub metrics: Arc<Metrics>,
-    /// Sockets that have shown no token yet.
+    /// Permits of sockets without a token.
     pub unauthenticated: AtomicUsize,
     /// Other services; `None` without a broker.
     pub integrations: Option<Integrations>,
 }
 
-/// The application as one thread uses it; cheap to clone.
+/// The application state of one thread; cheap to clone.
 #[derive(Clone)]
 pub struct AppState(Arc<Inner>);
 
@@ -43,7 +43,7 @@ struct Inner {
 }
 
 impl AppState {
-    /// The application for use on one thread.
+    /// The application state for one thread.
     #[must_use]
     pub fn on(thread: &ArbiterHandle, parts: Arc<AppParts>) -> Self {
         let chat_server = parts.chat_server.clone();
@@ -78,7 +78,7 @@ impl AppState {
         &self.0.parts.sessions
     }
 
-    /// The bounds that requests are held against.
+    /// The limits of requests.
     #[must_use]
     pub fn request_limits(&self) -> protocol::Limits {
         self.0.parts.sessions.requests

@@ -12,15 +12,15 @@ use crate::settings::OWN_ISSUER;
 /// The longest text of a claim, in characters.
 const CLAIM_CHARS: usize = 255;
 
-/// A time from here on is one in milliseconds: in seconds it would be the year 5138.
+/// Times from here on are milliseconds: as seconds they would be the year 5138.
 const MILLISECONDS: f64 = 1e11;
 
-/// Rejection of a token. Never has the token in it, nor a piece of one.
+/// Rejection of a token. Contains no part of the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("the token has expired")]
     Expired,
-    /// The reason, for whoever made the token.
+    /// The reason, for the token's issuer.
     #[error("the token is not valid: {0}")]
     Invalid(String),
 }
@@ -59,10 +59,10 @@ pub(super) struct Rules {
     pub leeway: Duration,
 }
 
-/// The claims as they were signed. A claim that is null is one that is missing.
+/// The signed claims. A null claim counts as missing.
 #[derive(Deserialize)]
 pub(super) struct RawClaims {
-    /// As it was written: a number that no `f64` can hold is still a name.
+    /// As written: a subject may be a number beyond an `f64`.
     sub: Option<Box<RawValue>>,
     exp: Option<Value>,
     nbf: Option<Value>,
@@ -76,7 +76,7 @@ pub(super) struct RawClaims {
 }
 
 impl RawClaims {
-    /// Believes what was signed, if it keeps the rules at this time.
+    /// Validates the signed claims at this time.
     pub(super) fn validate(self, rules: &Rules, now: Timestamp) -> Result<Claims, TokenError> {
         let expires_at =
             time("exp", self.exp)?.ok_or_else(|| TokenError::invalid("exp is missing"))?;
@@ -117,7 +117,7 @@ impl RawClaims {
     }
 }
 
-/// A string, or a number as it was written.
+/// A string, or a number as written.
 fn subject(claim: Option<Box<RawValue>>) -> Result<String, TokenError> {
     let claim = claim.ok_or_else(|| TokenError::invalid("sub is missing"))?;
     let written = claim.get();
@@ -157,7 +157,7 @@ fn text(name: &str, claim: Option<Value>) -> Result<Option<String>, TokenError> 
     }
 }
 
-/// Seconds since the epoch, whole or not.
+/// Seconds since the epoch, with or without a fraction.
 fn time(name: &str, claim: Option<Value>) -> Result<Option<Timestamp>, TokenError> {
     let Some(claim) = claim else { return Ok(None) };
     match claim.as_f64() {
@@ -172,7 +172,7 @@ fn time(name: &str, claim: Option<Value>) -> Result<Option<Timestamp>, TokenErro
     }
 }
 
-/// True if an accepted audience is named.
+/// True if an accepted audience is among the token's.
 fn is_for(accepted: &[String], audience: Option<&Value>) -> bool {
     let accepts =
         |value: &Value| value.as_str().is_some_and(|aud| accepted.iter().any(|a| a == aud));

@@ -1,7 +1,7 @@
 //! Authentication. The only user of `jsonwebtoken`.
 //!
-//! A token becomes [`Claims`] by a [`Verifier`] alone, and claims with the user they are of become
-//! an [`AuthenticatedUser`]: who has one need not ask whether it was checked.
+//! A [`Verifier`] alone makes [`Claims`] of a token, and claims with their user become an
+//! [`AuthenticatedUser`], which is proof of verification.
 
 mod claims;
 pub mod secret;

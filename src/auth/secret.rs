@@ -1,4 +1,4 @@
-//! The key of a deployment that nobody configured: made once, kept beside its database.
+//! Generated key of a deployment: made once, and kept beside its database.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -12,20 +12,20 @@ use crate::settings::{Secret, Settings};
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
-/// The secret that tokens are signed with: the configured one, or on SQLite, where no key of any
-/// kind is configured, that of `<database file>.secret`, made if it is not there. None where a
-/// public key alone decides.
+/// The secret that signs tokens: the configured one, or on SQLite, without any configured key, that
+/// of `<database file>.secret`, generated if the file is missing. `None` if a public key is
+/// configured.
 ///
 /// # Errors
-/// No key on PostgreSQL; a secret file that cannot be read or made, or that others can read.
+/// No key on PostgreSQL; a secret file that cannot be read or created, or that others can read.
 pub fn signing_secret(settings: &Settings) -> Result<Option<Secret>, AuthError> {
     find(settings, load_or_create)
 }
 
-/// The same, for who must not make one: a secret that the server does not have signs nothing.
+/// The same, without generating one: a secret that the server does not have signs nothing.
 ///
 /// # Errors
-/// The same ones, and a secret file that is not there.
+/// The same, and a missing secret file.
 pub fn existing_secret(settings: &Settings) -> Result<Option<Secret>, AuthError> {
     find(settings, |path| match File::open(path) {
         Ok(file) => load(path, file),
@@ -57,11 +57,11 @@ fn secret_file(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// Reads the secret in `path`, or makes one there that its owner alone can read. Of several
-/// processes that do so at once, one makes it and all have the same.
+/// Reads the secret in `path`, or generates one that its owner alone can read. Of several
+/// concurrent processes, one generates it and all get the same.
 ///
 /// # Errors
-/// A file that cannot be read or made, that is empty, or that others can read.
+/// A file that cannot be read or created, that is empty, or that others can read.
 pub fn load_or_create(path: &Path) -> Result<Secret, AuthError> {
     let failed = |error| AuthError::SecretFile { path: path.to_owned(), error };
     match File::open(path) {
@@ -72,7 +72,7 @@ pub fn load_or_create(path: &Path) -> Result<Secret, AuthError> {
     let secret = random_hex::<SECRET_BYTES>()?;
     match publish(path, &secret) {
         Ok(()) => {
-            log::info!("made a signing secret in {}", path.display());
+            log::info!("generated a signing secret in {}", path.display());
             Ok(Secret::from(secret))
         }
         // Another process was first, so its secret counts.
@@ -96,8 +96,8 @@ fn load(path: &Path, mut file: File) -> Result<Secret, AuthError> {
     }
 }
 
-/// Writes the secret under a name of its own and links it to `path`, which fails where there is one
-/// already: nobody ever reads half a secret, whenever this process ends.
+/// Writes the secret to a temporary file and links it to `path`, which fails if that exists: nobody
+/// ever reads half a secret, even after a crash.
 fn publish(path: &Path, secret: &str) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", random_hex::<8>().map_err(io::Error::other)?));

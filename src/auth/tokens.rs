@@ -1,4 +1,4 @@
-//! Tokens, checked and signed.
+//! Verification and signing of tokens.
 
 use std::fs;
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::{AuthError, Claims, TokenError};
 use crate::domain::{Identity, Timestamp};
 use crate::settings::{Algorithm, Auth, Limits, Secret};
 
-/// The longest token that is looked at, in bytes.
+/// The longest accepted token, in bytes.
 const TOKEN_BYTES: usize = 8192;
 
-/// Checks the tokens of the host application, with one key and one algorithm.
+/// Verifies the host application's tokens, with one key and one algorithm.
 pub struct Verifier {
     key: DecodingKey,
     validation: Validation,
@@ -27,7 +27,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Takes the public key where one is configured, else the secret.
+    /// Uses the public key if it is configured, else the secret.
     ///
     /// # Errors
     /// No key, or a key file that does not fit the configured algorithm.
@@ -39,7 +39,7 @@ impl Verifier {
             }
             (None, _) => return Err(AuthError::NoKey),
         };
-        // The claims are judged in `RawClaims::validate`, at the caller's time; here is the signature.
+        // Here is the signature; `RawClaims::validate` checks the claims, at the caller's time.
         let mut validation = Validation::new(algorithm(auth.algorithm));
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -52,18 +52,18 @@ impl Verifier {
         Ok(Self { key, validation, rules })
     }
 
-    /// Checks the token's signature and its claims, as of `now`.
+    /// Verifies the token's signature and its claims, at `now`.
     ///
     /// # Errors
-    /// [`TokenError::Expired`] for a good token whose time is over, [`TokenError::Invalid`] for all
-    /// else, also one over 8 KiB.
+    /// [`TokenError::Expired`] for a valid token after its end, [`TokenError::Invalid`] for all
+    /// else, including one over 8 KiB.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
         if token.len() > TOKEN_BYTES {
             return Err(TokenError::invalid(format!("it is longer than {TOKEN_BYTES} bytes")));
         }
         let token = jsonwebtoken::decode::<RawClaims>(token, &self.key, &self.validation)
             .map_err(|error| TokenError::invalid(problem(error.kind())))?;
-        // An extension that must be understood is not (RFC 7515, 4.1.11).
+        // Critical extensions are not supported (RFC 7515, 4.1.11).
         if token.header.crit.is_some() {
             return Err(TokenError::invalid("its header has crit"));
         }
@@ -71,7 +71,7 @@ impl Verifier {
     }
 }
 
-/// Signs tokens as the host application does, for trying things out: HS256, with `auth.secret`.
+/// Signs tokens as the host application does, for trials: HS256, with `auth.secret`.
 pub struct Signer {
     key: EncodingKey,
     issuer: Option<String>,
@@ -79,10 +79,10 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Takes the secret; `iss` and `aud` will be what `auth` asks for.
+    /// Uses the secret; `iss` and `aud` are those that `auth` requires.
     ///
     /// # Errors
-    /// No secret, or a public key, by which alone tokens are then checked.
+    /// No secret, or a public key, which alone verifies tokens then.
     pub fn new(auth: &Auth, secret: Option<&Secret>) -> Result<Self, AuthError> {
         match secret {
             _ if auth.public_key_file.is_some() => Err(AuthError::ForeignKey),
@@ -95,10 +95,10 @@ impl Signer {
         }
     }
 
-    /// Signs what `identity` says, until `expires_at`. Its issuer gives way to a configured one.
+    /// Signs the claims of `identity`, until `expires_at`. A configured issuer takes precedence.
     ///
     /// # Errors
-    /// Only a fault of the signing itself.
+    /// Only a failure of the signing itself.
     pub fn sign(&self, identity: &Identity, expires_at: Timestamp) -> Result<String, AuthError> {
         let own_issuer = Some(identity.issuer.as_str()).filter(|issuer| !issuer.is_empty());
         let claims = TokenClaims {
@@ -143,7 +143,7 @@ fn algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-/// Reads the key and tries it: one of another curve would load, and then fit no token.
+/// Reads the key and tries it: a key of another curve would load, and then verify nothing.
 fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthError> {
     let pem = fs::read_to_string(path)
         .map_err(|error| AuthError::KeyFile { path: path.to_owned(), error })?;
@@ -184,13 +184,13 @@ fn public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, AuthErro
     })
 }
 
-/// True if verification takes an RSA key; a shorter one loads all the same.
+/// True if verification accepts an RSA key; a shorter one still loads.
 fn is_long_enough(key: &[u8]) -> bool {
     RsaParameters::public_modulus_len(key)
         .is_ok_and(|bits| bits >= RSA_PKCS1_2048_8192_SHA256.min_modulus_len())
 }
 
-/// Reason why a token could not be read, without a piece of it.
+/// Reason for an unreadable token, without a part of it.
 fn problem(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {

@@ -1,26 +1,25 @@
-//! The proof that somebody is who they say.
+//! Authenticated users: the proof of a verified token.
 
 use std::sync::Arc;
 
 use super::Claims;
 use crate::domain::{Author, Role, Timestamp, User, UserId, access};
 
-/// Refusal to let a stored user in with these claims.
+/// Refusal to admit a stored user with these claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
     #[error("the user is blocked")]
     Blocked,
-    /// A fault here: the user that was found is not the token's.
+    /// A bug: the user that was found is not the token's.
     #[error("the token is of another user")]
     OtherUser,
 }
 
 impl Claims {
-    /// Joins what was verified with the user that was found for it. The user comes back with the role
-    /// that counts.
+    /// Joins verified claims with their stored user, who comes back in the role that counts.
     ///
     /// # Errors
-    /// A user who is blocked, or who is not the one that the claims are of.
+    /// A blocked user, or one of another token.
     pub fn admit(self, mut user: User) -> Result<(AuthenticatedUser, User), AdmitError> {
         let identity = self.identity();
         if (&user.issuer, &user.subject) != (&identity.issuer, &identity.subject) {
@@ -42,13 +41,13 @@ impl Claims {
 pub struct AuthenticatedUser {
     /// Of the lesser of the stored role and the token's.
     author: Arc<Author>,
-    /// The role that the token says.
+    /// The token's role.
     token_role: Option<Role>,
     expires_at: Timestamp,
 }
 
 impl AuthenticatedUser {
-    /// A user whose token says the stored role; for tests of what stands on a session.
+    /// A user whose token has the stored role; for tests of sessions.
     #[cfg(test)]
     pub(crate) fn from_user(user: &User) -> Self {
         Self { author: user.author(), token_role: Some(user.role), expires_at: Timestamp(0) }

@@ -8,8 +8,8 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::message::BasicReturnMessage;
 use lapin::{Confirmation, PublisherConfirm};
 
-/// Messages of one channel whose confirmations are waited for together. A message that is returned comes
-/// with whichever confirmation is the next, not with its own, so no outcome is known before all are in.
+/// Messages of one channel that are confirmed together. A returned message arrives with whichever
+/// confirmation is next, not with its own, so no outcome is known before all are in.
 #[derive(Default)]
 pub(super) struct ConfirmBatch {
     confirms: FuturesUnordered<LocalBoxFuture<'static, (String, lapin::Result<Confirmation>)>>,
@@ -33,7 +33,7 @@ struct Confirms {
 }
 
 impl ConfirmBatch {
-    /// One more message; its `message_id` must be this id.
+    /// Adds a message; its `message_id` must be this id.
     pub fn push(&mut self, id: String, confirm: PublisherConfirm) {
         self.confirms.push(confirm.map(|confirmation| (id, confirmation)).boxed_local());
     }
@@ -47,7 +47,7 @@ impl ConfirmBatch {
         self.confirms.is_empty()
     }
 
-    /// Waits for the last confirmation. Dropped before that, it may be asked again.
+    /// Waits for the last confirmation. May be called again if it was cancelled.
     ///
     /// # Errors
     /// The channel is lost.
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_message_that_came_back_is_known_by_its_own_id() {
         let mut received = Confirms::default();
-        // Confirmed with what came back with another's, before it and after it.
+        // The returned messages arrive with other messages' confirmations.
         received.note("first".into(), true, None);
         received.note("second".into(), true, Some("third"));
         received.note("third".into(), true, None);

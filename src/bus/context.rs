@@ -15,7 +15,7 @@ pub struct BusContext {
     pub settings: Arc<RabbitMq>,
     /// The connection that publishes.
     pub broker: Broker,
-    /// The one that takes in what other services say, and acknowledges it.
+    /// The connection that consumes and acknowledges.
     pub consumer: Broker,
     pub app: AppState,
     pub metrics: Arc<Metrics>,

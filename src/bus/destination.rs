@@ -8,16 +8,16 @@ use super::event::Event;
 use crate::amqp::PERSISTENT;
 use crate::settings::RabbitMq;
 
-/// One who gets every event.
+/// A destination of every event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// For those who have bound a queue; nobody may have.
+    /// An exchange, for queues that are bound to it; there may be none.
     Exchange(String),
-    /// Another service's queue, which must be there.
+    /// Another service's queue, which must exist.
     Queue(String),
 }
 
-/// Everyone who gets events, as the settings say.
+/// All destinations of events, from the settings.
 #[must_use]
 pub fn destinations(settings: &RabbitMq) -> Vec<Destination> {
     let exchange = settings.prefixed(&settings.exchange).map(Destination::Exchange);
@@ -26,7 +26,7 @@ pub fn destinations(settings: &RabbitMq) -> Vec<Destination> {
 }
 
 impl Destination {
-    /// The queue, where it is one.
+    /// The queue's name, if it is a queue.
     #[must_use]
     pub fn queue(&self) -> Option<&str> {
         match self {
@@ -45,8 +45,8 @@ impl Destination {
         }
     }
 
-    /// Hands an event to the broker; what it makes of it, its confirm says. What finds no queue comes
-    /// back where that is asked for (`mandatory`), which needs a channel that confirms.
+    /// Publishes an event; its confirmation has the outcome. With `mandatory`, an event without a
+    /// queue is returned, which needs a channel in confirm mode.
     ///
     /// # Errors
     /// The channel or the connection is gone.
@@ -57,7 +57,7 @@ impl Destination {
         mandatory: bool,
     ) -> lapin::Result<PublisherConfirm> {
         let (exchange, key, mandatory) = match self {
-            // Where nobody has bound a queue, nobody wants to hear of it.
+            // Without a bound queue, nobody wants the event.
             Self::Exchange(name) => (name.as_str(), event.name, false),
             Self::Queue(name) => ("", name.as_str(), mandatory),
         };

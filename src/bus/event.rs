@@ -1,4 +1,4 @@
-//! Events, as they are encoded for other services.
+//! Events for other services, and their encoding.
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -8,13 +8,13 @@ use crate::db::OutboxEntry;
 use crate::domain::{ChatId, OutboxEvent, Role, Seq, Timestamp, UserId};
 use crate::protocol::{ChatView, MessageView, UserView};
 
-/// Of the payloads. What they lack may come without a new one; what they have stays.
+/// Version of the payloads. New fields may be added without a new version; existing ones stay.
 const VERSION: u32 = 1;
 
 /// An event, ready to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The id by which a repeat is known.
+    /// The id by which receivers recognise a repeat.
     pub id: String,
     /// The routing key.
     pub name: &'static str,
@@ -63,7 +63,7 @@ enum Payload<'a> {
 }
 
 impl Event {
-    /// An event of the outbox, with the same id at every try.
+    /// An event of the outbox; every retry has the same id.
     #[must_use]
     pub fn from_outbox(entry: &OutboxEntry, source: &str) -> Self {
         let payload = match &entry.event {
@@ -81,7 +81,7 @@ impl Event {
         Self::new(entry.event_id.clone(), entry.event.name(), entry.at, source, payload)
     }
 
-    /// That a user has come to this node, or has left it.
+    /// A user's connection to this node, or disconnection.
     #[must_use]
     pub fn from_presence(change: PresenceChanged, at: Timestamp, source: &str) -> Self {
         let name = if change.online { "user.connected" } else { "user.disconnected" };

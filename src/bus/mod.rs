@@ -1,7 +1,7 @@
-//! The company's other services, over RabbitMQ, in the words of NestJS.
+//! RabbitMQ: events, commands and clients' requests, in NestJS's packets.
 //!
-//! Nothing here is the truth: what must not be lost stays in the database's outbox until the broker
-//! has confirmed it, and what comes in is acknowledged once it is in the database.
+//! The bus holds no state of its own: outgoing events stay in the database's outbox until the
+//! broker has confirmed them, and incoming ones are acknowledged once they are stored.
 
 mod confirm_batch;
 mod context;
@@ -33,7 +33,7 @@ use crate::metrics::{ConnectionUse, Metrics};
 use crate::outbox::{Pace, Relay};
 use crate::settings::RabbitMq;
 
-/// The way to other services, with a thread of its own.
+/// The bus, with a thread of its own.
 pub struct Bus {
     settings: Arc<RabbitMq>,
     broker: Broker,
@@ -58,7 +58,7 @@ impl Bus {
         &self.broker
     }
 
-    /// Starts the actors that take events of sessions to other services.
+    /// Starts the actors that forward sessions' events to other services.
     #[must_use]
     pub fn start_gateway(&self) -> Integrations {
         let handle = self.arbiter.handle();
@@ -88,7 +88,7 @@ impl Bus {
         self.arbiter.handle()
     }
 
-    /// Connects, and runs until [`Bus::stop`], whether the broker is there or not.
+    /// Connects, and runs until [`Bus::stop`], with or without the broker.
     pub fn start(&self, app: Arc<AppParts>, nodes: &Nodes) {
         let context = BusContext {
             settings: Arc::clone(&self.settings),
@@ -108,7 +108,7 @@ impl Bus {
         }
     }
 
-    /// Says goodbye to the broker.
+    /// Closes the connections.
     pub async fn stop(&self) {
         self.consumer.close().await;
         self.broker.close().await;

@@ -30,7 +30,7 @@ pub enum Unreadable {
     NoAnswer,
 }
 
-/// The fields of an object; of a name that stands twice the last one.
+/// The fields of an object; the last one of each name.
 type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 impl Packet {
@@ -49,7 +49,7 @@ impl Packet {
         })
     }
 
-    /// The request's `id` as a text; none where it is empty.
+    /// The request's `id` as a text; `None` if it is empty.
     #[must_use]
     pub fn id_text(&self) -> Option<Cow<'_, str>> {
         self.id.as_deref().filter(|id| !matches!(id.get(), "null" | "\"\"")).map(text)
@@ -67,11 +67,11 @@ fn text(value: &RawValue) -> Cow<'_, str> {
 /// A service's answer.
 #[derive(Debug)]
 pub struct Reply {
-    /// None where it is missing, which differs from `null`.
+    /// `None` if it is missing, which differs from `null`.
     pub value: Option<Box<RawValue>>,
     /// The service's refusal.
     pub error: Option<String>,
-    /// Nothing more will come.
+    /// The last packet of the answer.
     pub is_last: bool,
 }
 
@@ -79,7 +79,7 @@ impl Reply {
     /// Reads a body.
     ///
     /// # Errors
-    /// It is not JSON, or not as NestJS answers.
+    /// Not JSON, or not an answer of NestJS.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
         let json: &RawValue = serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)?;
         let fields: Fields = serde_json::from_str(json.get()).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Reply {
     }
 }
 
-/// As JavaScript takes it in a condition.
+/// Truthiness in JavaScript.
 fn is_truthy(value: &RawValue) -> bool {
     !matches!(value.get(), "null" | "false" | "0" | "\"\"")
 }
@@ -107,10 +107,10 @@ fn message(error: &RawValue) -> String {
     text(fields.get("message").copied().unwrap_or(error)).into_owned()
 }
 
-/// An event: nobody answers it.
+/// An event, which gets no answer.
 ///
 /// # Errors
-/// None but of what `data` says of itself.
+/// Only what `data` itself returns.
 pub fn event<D: Serialize + ?Sized>(pattern: &RawValue, data: &D) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Body<'a, D: ?Sized> {
@@ -120,10 +120,10 @@ pub fn event<D: Serialize + ?Sized>(pattern: &RawValue, data: &D) -> serde_json:
     serde_json::to_vec(&Body { pattern, data })
 }
 
-/// A request: it is answered with the correlation id that the message has, which is `id` too.
+/// A request, answered under the message's correlation id, which is `id` too.
 ///
 /// # Errors
-/// None but of what `data` says of itself.
+/// Only what `data` itself returns.
 pub fn request<D: Serialize + ?Sized>(
     pattern: &RawValue,
     data: &D,
@@ -138,10 +138,11 @@ pub fn request<D: Serialize + ?Sized>(
     serde_json::to_vec(&Body { pattern, data, id })
 }
 
-/// The answer to a request. NestJS 12 takes one key more or less for a value as a whole.
+/// The answer to a request. NestJS 12 takes an object with one key more or less for the value
+/// itself.
 ///
 /// # Errors
-/// None but of what `value` says of itself.
+/// Only what `value` itself returns.
 pub fn response<R: Serialize + ?Sized>(value: &R) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Body<'a, R: ?Sized> {
@@ -173,7 +174,7 @@ pub fn refusal(exception: &ApiError) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Body { err: Error { status: "error", code, message }, is_disposed: true })
 }
 
-/// The answer to a request that nobody here has a handler for, as NestJS words it.
+/// The refusal of a request without a handler, in NestJS's words.
 ///
 /// # Errors
 /// None.

@@ -3,14 +3,14 @@
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-/// A pattern, as far as it may be one that is known here.
+/// A pattern, as far as it can match one that is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
     /// `"name"`
     Name(String),
     /// `{"cmd":"name"}`
     Cmd(String),
-    /// Any other, which no handler here has.
+    /// Any other, which has no handler here.
     Other,
 }
 
@@ -58,8 +58,8 @@ impl Pattern {
     }
 }
 
-/// A configured pattern on the wire: the text of a JSON object stays one, with its keys as they are
-/// written; anything else is a plain name.
+/// A configured pattern on the wire: the text of a JSON object stays one, with its keys in their
+/// order; anything else is a plain name.
 ///
 /// # Errors
 /// None that a text could cause.

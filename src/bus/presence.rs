@@ -1,4 +1,4 @@
-//! Presence events: users that connected or disconnected, told at once or not at all.
+//! Presence events: users that connected or disconnected, published at most once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::domain::Timestamp;
 use crate::metrics::Metrics;
 use crate::settings::RabbitMq;
 
-/// Changes that wait to be told; one more is dropped by who brings it.
+/// Changes that wait to be published; one more is dropped by its sender.
 const MAILBOX: usize = 1_024;
 /// The deadline for publishing one event.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Publishes `user.connected` and `user.disconnected`, one after another. What the broker does not
-/// take is dropped: who wants to be sure asks `is_online`.
+/// Publishes `user.connected` and `user.disconnected`, one after another. An event that the broker
+/// does not take is dropped; `is_online` is reliable.
 pub struct Presence {
     settings: Arc<RabbitMq>,
     broker: Broker,
@@ -57,13 +57,13 @@ impl Handler<PresenceChanged> for Presence {
             let telling = tell(&broker, channel, &destinations, &event);
             timeout(PATIENCE, telling).await.unwrap_or(Err(BusError::Late))
         };
-        // The next change waits for this one, so that they leave in the order in which they came.
+        // The next change waits for this one, to keep the order.
         telling
             .into_actor(self)
             .map(|told, presence, _| match told {
                 Ok(channel) => presence.channel = Some(channel),
                 Err(error) => {
-                    log::debug!("somebody came or left, and nobody was told: {error}");
+                    log::debug!("dropped a presence event: {error}");
                     presence.metrics.events_dropped.inc();
                 }
             })
@@ -71,7 +71,7 @@ impl Handler<PresenceChanged> for Presence {
     }
 }
 
-/// Publishes without waiting for a confirm. The channel, for the next time.
+/// Publishes without waiting for a confirmation. Returns the channel for the next event.
 async fn tell(
     broker: &Broker,
     channel: Option<Channel>,

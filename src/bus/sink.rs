@@ -1,7 +1,7 @@
 //! RabbitMQ as a sink of the outbox: publisher-confirm batches to an exchange and to queues.
 //!
-//! The claim is a queue that only one connection can have: the broker deletes it together with the
-//! connection, so that a node that has lost it cannot publish any more, however late it finds out.
+//! The claim is an exclusive queue: the broker deletes it together with the connection, so that a
+//! node without the claim cannot publish any more, however late it notices.
 
 mod topology;
 
@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Outcome, Ready, RelayExit, Report, Sink};
 use crate::settings::RabbitMq;
 
-/// The name of this sink, under which its progress is stored.
+/// The sink's name, under which its progress is stored.
 pub const SINK: &str = "rabbitmq";
 /// True if the broker returns messages without a queue.
 const MANDATORY: bool = true;
@@ -41,19 +41,19 @@ pub struct RabbitMqSink {
     channel: Option<Channel>,
 }
 
-/// An event, and the destinations that lack it.
+/// An event, and the destinations without it.
 struct Publish {
     event: Event,
     missing: Vec<usize>,
 }
 
-/// The broker's answer for each destination that lacked an event.
+/// The broker's answer for each of an event's destinations.
 type Answers = Vec<(usize, Result<Confirmation, PublishError>)>;
 
 /// Reasons for a missing confirmation.
 #[derive(Debug)]
 enum PublishError {
-    /// It may be taken yet, and is published again all the same.
+    /// Unknown outcome: published again, at the risk of a duplicate.
     Late,
     Broken(lapin::Error),
 }
@@ -131,7 +131,7 @@ impl RabbitMqSink {
         }
     }
 
-    /// Publishes, and waits until the broker has answered for all of it.
+    /// Publishes, and waits for all confirmations.
     async fn publish_on(&self, channel: &Channel, batch: &[Ready<'_>]) -> Report {
         let batch: Vec<Publish> = batch.iter().map(|ready| self.to_publish(ready)).collect();
         count(&self.metrics.events_published, batch.len());
@@ -150,7 +150,7 @@ impl RabbitMqSink {
             for (to, answer) in answers {
                 let Some(destination) = self.destinations.get(*to) else { continue };
                 let has_returned = destination.queue().is_some_and(|queue| {
-                    // Where the channel broke, what came back may not have been handed on.
+                    // A broken channel may have kept returned messages back.
                     broken.is_some() || returned.contains(&(&*publish.event.id, queue))
                 });
                 is_late |= matches!(answer, Err(PublishError::Late));
@@ -166,7 +166,8 @@ impl RabbitMqSink {
                     Outcome::Published
                 }
                 Some(why) => {
-                    // A batch lasts as long as the slowest event in it: the others have most of the time.
+                    // A batch takes as long as its slowest event, so the deadline leaves most of
+                    // the time to the others.
                     let timeout = self.settings.confirm_timeout();
                     let rest = if is_late { timeout * 4 } else { Duration::ZERO };
                     Outcome::Refused { missing, rest, why }
@@ -186,7 +187,7 @@ impl RabbitMqSink {
         Report { outcomes, exit }
     }
 
-    /// Publishes to each destination that lacks the event, and only then waits for the answers.
+    /// Publishes to each destination that lacks the event, and then waits for the confirmations.
     async fn post(&self, channel: &Channel, publish: &Publish) -> Answers {
         let mut confirms = Vec::with_capacity(publish.missing.len());
         for &to in &publish.missing {
@@ -206,8 +207,8 @@ impl RabbitMqSink {
         answers
     }
 
-    /// The broker's answer, unless it takes too long. A broker that has blocked the connection is waited
-    /// for: another connection would fare no better.
+    /// The broker's answer, within its deadline. While the broker blocks the connection the
+    /// deadline is extended: another connection would be blocked, too.
     async fn in_time<T>(
         &self,
         answering: impl Future<Output = lapin::Result<T>>,
@@ -224,8 +225,8 @@ impl RabbitMqSink {
 }
 
 /// A message that was returned since its queue is missing, by its event and the queue. The client
-/// library hands it on with whichever confirm comes next, so that all of a batch have to be in before
-/// anything is known of one.
+/// library attaches it to whichever confirmation is next, so an outcome needs all confirmations of
+/// the batch.
 fn returned((_, answer): &(usize, Result<Confirmation, PublishError>)) -> Option<(&str, &str)> {
     let Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) = answer else {
         return None;

@@ -1,4 +1,4 @@
-//! The RabbitMQ driver: one direct exchange, and a queue for each node.
+//! RabbitMQ driver of the backplane: one direct exchange, and a queue for each node.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::settings::RabbitMq;
 
 /// The exchange of all nodes.
 const EXCHANGE: &str = "frontdesk.nodes";
-/// The name of a node's queue, before its id and the number of the connection.
+/// Prefix of a node's queue, followed by its id and the number of the connection.
 const QUEUE: &str = "frontdesk.node";
 /// The routing key of messages that may be for several nodes.
 const ALL: &str = "all";
@@ -44,8 +44,8 @@ pub struct AmqpDriver {
 struct Link {
     messages: Consumer,
     channel: Channel,
-    /// For messages to one node. One at a time: a returned message comes with the next confirm of its
-    /// channel, whichever that is.
+    /// For messages to one node. One at a time: a returned message arrives with the next
+    /// confirmation of its channel, whichever that is.
     confirming: Channel,
     exchange: String,
     confirm_timeout: Duration,
@@ -64,11 +64,11 @@ impl AmqpDriver {
             tokio::select! {
                 biased;
                 () = self.broker.connected() => {}
-                // The broker may stay away: nobody waits for it.
+                // Other nodes are optional: nothing waits for the broker.
                 () = port.publications.refuse_all() => return,
                 () = self.broker.closing() => return,
             }
-            // This takes a moment, for which publications wait.
+            // Publications wait while the connection opens.
             let opened = tokio::select! {
                 opened = timeout(OPEN_TIMEOUT, self.open(count)) => {
                     opened.unwrap_or(Err(BusError::Late))
@@ -127,7 +127,7 @@ impl AmqpDriver {
         let messages = channel
             .basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default())
             .await?;
-        // Last: a queue without a consumer would stay, and take what is meant for the next one.
+        // Last: a queue without a consumer would stay, and receive the next one's messages.
         for key in [self.node.to_string(), ALL.to_owned()] {
             let (options, none) = (QueueBindOptions::default(), FieldTable::default());
             channel.queue_bind(queue.as_str().into(), name(), key.into(), options, none).await?;
@@ -147,7 +147,8 @@ impl Link {
         let ended = {
             let receiving = receive(messages, &port.events);
             let sender = Sender { channel, confirming, exchange, confirm_timeout };
-            // Apart, so that neither waits for the other: the node publishes as it takes events.
+            // Concurrent, so that neither waits for the other: the node publishes while it handles
+            // events.
             let sending = sender.send_all(&mut port.publications);
             let (mut receiving, mut sending) = (pin!(receiving), pin!(sending));
             tokio::select! {
@@ -206,7 +207,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends to one node, and learns if it has a queue.
+    /// Sends to one node, and reports a missing queue.
     async fn send_confirmed(&self, node: NodeId, bytes: &[u8]) -> Result<Delivery, BusError> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, key) = (self.exchange.as_str().into(), node.to_string().into());

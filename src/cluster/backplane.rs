@@ -1,14 +1,14 @@
-//! The backplane: publish and subscribe between the nodes of a deployment.
+//! Backplane: publish and subscribe between the nodes of a deployment.
 //!
-//! A driver is a future over a [`Port`]: it takes publications out and puts events in. Bytes are all
-//! that it moves. It need not know who is there, may deliver to more nodes than are meant, and may
-//! lose a message: the database is the truth, so a loss costs time alone.
+//! A driver is a future over a [`Port`]: it takes publications out and puts events in. It moves
+//! bytes, without knowing the nodes; it may deliver to more nodes than the target's, and may lose a
+//! message: the database is the truth, so a loss costs time alone.
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{ChatId, NodeId, SessionId, UserId};
 
-/// The nodes that a message is for. A node ignores a message that is not for it.
+/// The target nodes of a message. Other nodes ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Node(NodeId),
@@ -22,7 +22,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The only node that is meant; none where it may be several.
+    /// The target, if it is one node.
     #[must_use]
     pub fn node(self) -> Option<NodeId> {
         match self {
@@ -36,9 +36,9 @@ impl Target {
 /// The outcome of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// It is on its way, as far as the driver can tell.
+    /// Sent, as far as the driver can tell.
     Sent,
-    /// The only node that is meant does not listen.
+    /// The one target node does not listen.
     NoReceiver,
 }
 
@@ -86,7 +86,7 @@ pub struct Backplane {
     publications: mpsc::Sender<Publication>,
 }
 
-/// The driver's end.
+/// The driver's end of the backplane.
 pub struct Port {
     pub publications: Publications,
     pub events: mpsc::Sender<Event>,
@@ -99,12 +99,12 @@ pub struct Publications(mpsc::Receiver<Publication>);
 pub struct Publication {
     pub target: Target,
     pub bytes: Vec<u8>,
-    /// None where nobody waits for the outcome.
+    /// `None` if nobody waits for the outcome.
     outcome: Option<oneshot::Sender<Result<Delivery, PublishError>>>,
 }
 
 impl Backplane {
-    /// A backplane without a driver, the node's events, and the end for a driver.
+    /// A backplane without a driver, the node's events, and the port for a driver.
     #[must_use]
     pub fn new(limits: Limits) -> (Self, mpsc::Receiver<Event>, Port) {
         let (publications, taken) = mpsc::channel(limits.publications);
@@ -127,7 +127,7 @@ impl Backplane {
     /// Publishes a message without waiting; it may be lost.
     ///
     /// # Errors
-    /// It is not even queued.
+    /// It was not queued.
     pub fn send(&self, target: Target, bytes: Vec<u8>) -> Result<(), PublishError> {
         self.enqueue(Publication { target, bytes, outcome: None })
     }
@@ -145,8 +145,8 @@ impl Backplane {
 }
 
 impl Publications {
-    /// The next publication; none once the last [`Backplane`] is dropped. An abandoned one is
-    /// skipped: its caller may have tried again.
+    /// The next publication; `None` once the last [`Backplane`] is dropped. An abandoned one is
+    /// skipped: its caller may have retried.
     pub async fn next(&mut self) -> Option<Publication> {
         loop {
             let publication = self.0.recv().await?;
@@ -171,7 +171,7 @@ impl Publication {
 
     pub fn conclude(self, outcome: Result<Delivery, PublishError>) {
         if let Some(caller) = self.outcome {
-            // The caller may have given up.
+            // The caller may have stopped waiting.
             let _ = caller.send(outcome);
         }
     }

@@ -1,4 +1,4 @@
-//! Change poller: reads what other nodes did from the database, and repairs what a backplane lost.
+//! Change poller: reads other nodes' changes from the database, and repairs lost hints.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::retry::LogOnce;
 
 /// Overlap between polls; longer than any transaction, since commits are not ordered by time.
 const OVERLAP: Duration = Duration::from_secs(10);
-/// Journal entries, and chats that moved, in one poll.
+/// Journal entries, and chats with new messages, in one poll.
 const MOST: i64 = 100_000;
 /// The age at which journal entries are deleted.
 const JOURNAL_KEPT: Duration = Duration::from_secs(3_600);
 /// Polls between two prunings of the journal.
 const PRUNE_EVERY: u64 = 600;
 
-/// Polls for what other nodes did, and tells ChatServer.
+/// Polls for other nodes' changes, and passes them to ChatServer.
 pub struct ChangePoller {
     store: Store,
     chat_server: Addr<ChatServer>,
@@ -31,10 +31,10 @@ pub struct ChangePoller {
     every: Duration,
     /// The last poll that succeeded, by the database's clock.
     polled_at: Timestamp,
-    /// Journal entries that were acted on, within the overlap.
+    /// Handled journal entries, within the overlap.
     seen: HashSet<i64>,
-    /// Chats made since the last poll. The next one announces them, so that the node that made them
-    /// is first: its creator learns of the chat by an ack.
+    /// Chats created since the last poll. The next poll announces them, so that their own node is
+    /// first: the creator learns of the chat by an ack.
     made: Vec<ChatId>,
     /// The end of each room's log at the last poll.
     heads: HashMap<ChatId, Seq>,
@@ -44,7 +44,7 @@ pub struct ChangePoller {
 }
 
 impl ChangePoller {
-    /// Starts behind the changes that exist now.
+    /// Starts behind the existing changes.
     ///
     /// # Errors
     /// The database does not answer.
@@ -88,7 +88,7 @@ impl ChangePoller {
 
     async fn poll(&mut self, interest: WatchState) -> Result<(), StoreError> {
         let now = self.store.now().await?;
-        // A node that was cut off goes on from where it was.
+        // After an outage the next poll continues from here.
         let since = before(self.polled_at, OVERLAP);
         // Before the journal, which then has the creation of every chat in it.
         let moved = match interest.watched {
@@ -109,7 +109,7 @@ impl ChangePoller {
         Ok(())
     }
 
-    /// Handles new journal entries. The time of the last one, if there may be more.
+    /// Handles new journal entries. Returns the time of the last one, if there may be more.
     async fn read_journal(&mut self, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let entries = self.store.journal(since, MOST).await?;
         let is_full = i64::try_from(entries.len()).is_ok_and(|count| count >= MOST);
@@ -141,7 +141,7 @@ impl ChangePoller {
                 self.chat_server.do_send(Announce { chat: Arc::new(chat), members, except: None });
             }
         }
-        // Only now: a failure on the way is repeated.
+        // Only now: a failure before is repeated.
         self.made = made;
         self.seen = ids;
         Ok(read_to)
@@ -165,16 +165,16 @@ impl ChangePoller {
         Ok(())
     }
 
-    /// Tells watchers, if there are any, of the chats that moved.
+    /// Tells watchers, if there are any, of the chats with new messages.
     fn tell_watchers(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
         let Some(moved) = moved else { return self.reported.clear() };
         // The first poll has nothing to compare with.
         let is_first = self.reported.is_empty();
         let mut reported = HashMap::with_capacity(moved.len() + 1);
-        // No chat's entry, so that a poll which found nothing was a poll.
+        // Not a chat's entry; it marks that a poll without chats took place.
         reported.insert(ChatId(0), Seq::ZERO);
         for chat in moved {
-            // The next poll announces it, and tells of it behind that.
+            // The next poll announces it, and then reports its messages.
             if self.made.contains(&chat.id) {
                 continue;
             }

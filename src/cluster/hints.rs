@@ -1,4 +1,4 @@
-//! Commit hints: after transactions, one message tells other nodes where the chats' logs end.
+//! Commit hints: after transactions, one message carries the chats' last `seq` to other nodes.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use tokio::sync::mpsc;
 use super::Nodes;
 use crate::actors::Hints;
 
-/// Transactions that wait to be hinted at. Beyond it their hints are dropped: other nodes poll.
+/// Transactions that wait to be published. Beyond it their hints are dropped: other nodes poll.
 pub const COMMITS: usize = 1_024;
 /// Transactions in one message.
 const GATHERED: usize = 256;
 
-/// Publishes hints of commits, until the last sender is dropped. What is committed while a message is
-/// under way goes into the next.
+/// Publishes hints of commits, until the last sender is dropped. Commits during a publication go
+/// into the next one.
 pub async fn publish_hints(nodes: Nodes, mut commits: mpsc::Receiver<Hints>) {
     let mut gathered = Vec::new();
     while commits.recv_many(&mut gathered, GATHERED).await > 0 {
@@ -21,7 +21,7 @@ pub async fn publish_hints(nodes: Nodes, mut commits: mpsc::Receiver<Hints>) {
     }
 }
 
-/// One entry a chat: its last `seq`.
+/// One entry per chat: its last `seq`.
 fn latest(gathered: impl Iterator<Item = Hints>) -> Hints {
     let mut ends = HashMap::new();
     for (chat, seq) in gathered.flat_map(|Hints(hints)| hints) {

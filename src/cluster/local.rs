@@ -1,4 +1,4 @@
-//! The in-memory driver: nodes of one process; in production, one.
+//! In-memory driver of the backplane: nodes of one process; in production, one.
 
 #![expect(clippy::disallowed_types, reason = "the network is shared; never held over an await")]
 
@@ -58,7 +58,7 @@ impl Membership {
             return members.get(&node).map_or(Ok(Delivery::NoReceiver), |to| deliver(to, bytes));
         }
         let others = members.iter().filter(|(node, _)| **node != self.node);
-        // A full one does not keep it from the others.
+        // A full node does not delay the others.
         let outcomes: Vec<_> = others.map(|(_, to)| deliver(to, bytes.clone())).collect();
         outcomes.into_iter().find(Result::is_err).unwrap_or(Ok(Delivery::Sent))
     }

@@ -45,7 +45,7 @@ struct Envelope<'a> {
     word: PeerMessage<'a>,
 }
 
-/// The sender and the message; none where it is not understood.
+/// The sender and the message; `None` if it is not understood.
 #[must_use]
 pub fn read(bytes: &[u8]) -> Option<(NodeId, PeerMessage<'_>)> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).ok()?;
@@ -53,7 +53,7 @@ pub fn read(bytes: &[u8]) -> Option<(NodeId, PeerMessage<'_>)> {
 }
 
 /// # Errors
-/// None that anything from outside could cause.
+/// No outside input can cause one.
 pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(&Envelope { from: from.to_string(), word: message }).map_err(|error| {
         log::error!("cannot encode a message to other nodes: {error}");
@@ -64,7 +64,7 @@ pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, ApiError
 /// A frame for sessions of other nodes.
 ///
 /// # Errors
-/// None that anything from outside could cause.
+/// No outside input can cause one.
 pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, ApiError> {
     let to = match audience {
         Audience::Session(session) => To::Session(session.to_string()),

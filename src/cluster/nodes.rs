@@ -1,4 +1,4 @@
-//! Reaches sessions and users on whichever node they are, over the backplane.
+//! Cluster-wide delivery and presence, over the backplane.
 
 #![expect(clippy::disallowed_types, reason = "callers share the state; never held over an await")]
 
@@ -20,11 +20,11 @@ use crate::protocol::{ApiError, Code, Frame};
 
 /// The time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// The time that other nodes have to answer a search for a user.
+/// Deadline of other nodes for the search of a user.
 const FIND_TIMEOUT: Duration = Duration::from_millis(500);
-/// Searches under way; one more is `unavailable`.
+/// Searches in flight; one more is `unavailable`.
 const MAX_SEARCHES: usize = 1_024;
-/// The time that a last message has to leave.
+/// Deadline for sending the last message.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// All nodes, this one among them. Cheap to clone.
@@ -78,11 +78,11 @@ impl Nodes {
         Self { here, backplane, chat_server, metrics, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Sends a frame to sessions, on whichever nodes they are. What one session is told, one after the
-    /// other, arrives in order. For a session that is gone it is dropped, and counted.
+    /// Sends a frame to sessions, on any node. Frames for one session, sent one after the other,
+    /// arrive in order. A frame for an ended session is dropped, and counted.
     ///
     /// # Errors
-    /// `unavailable` while other nodes cannot be reached; nobody was told then.
+    /// `unavailable` while other nodes cannot be reached; nothing was delivered then.
     pub async fn tell(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
         let target = match audience {
             Audience::Session(session) if session.node() == self.here => {
@@ -95,12 +95,12 @@ impl Nodes {
         let message = message::tell(self.here, audience, &frame)?;
         let delivery = self.backplane.publish(target, message).await?;
         let Some(node) = target.node() else {
-            // Behind the others: a caller that fails there and tries again repeats nothing here.
+            // Own sessions last: a caller that fails above and retries repeats nothing here.
             return self.tell_here(audience, frame).await;
         };
         self.metrics.gateway_answer(match delivery {
             Delivery::Sent => AnswerOutcome::Elsewhere,
-            // It reconnects, or is forgotten soon.
+            // It reconnects, or its heartbeats time out.
             Delivery::NoReceiver if self.state().peers.knows(node) => {
                 return Err(ApiError::unavailable());
             }
@@ -109,11 +109,11 @@ impl Nodes {
         Ok(())
     }
 
-    /// `true` if a user has a session on any node. A node that does not answer counts as without.
+    /// `true` if a user has a session on any node. A node without an answer counts as `false`.
     ///
     /// # Errors
-    /// `unavailable` where the user is not on this node, and others cannot be asked: all of them, or
-    /// one that has not come back since the connection was lost.
+    /// `unavailable` if the user is not on this node, and others cannot be asked: all of them, or
+    /// one that has not returned since the connection was lost.
     pub async fn is_online(&self, user: UserId) -> Result<bool, ApiError> {
         let here = self.chat_server.send(IsHere(user)).await;
         if here.map_err(|_| ApiError::unavailable())? {
@@ -129,26 +129,26 @@ impl Nodes {
         }
     }
 
-    /// Tells other nodes where chats' logs end.
+    /// Sends the chats' last `seq` to other nodes.
     pub(super) async fn hint(&self, Hints(hints): Hints) {
         if hints.is_empty() || !self.state().may_have_peers() {
             return;
         }
         let message = self.message(PeerMessage::Hints(hints));
         if let Err(error) = self.backplane.publish(Target::All, message).await {
-            log::debug!("other nodes are left to their polling: {error}");
+            log::debug!("cannot publish hints, other nodes poll: {error}");
         }
     }
 
-    /// Says goodbye to the other nodes.
+    /// Tells the other nodes that this one ends.
     pub async fn leave(&self) {
         let goodbye = self.backplane.publish(Target::All, self.message(PeerMessage::Gone));
         if !matches!(timeout(LEAVE_TIMEOUT, goodbye).await, Ok(Ok(_))) {
-            log::debug!("other nodes are not told that this one ends");
+            log::debug!("cannot tell other nodes that this one ends");
         }
     }
 
-    /// Takes part, until the backplane's driver ends.
+    /// Handles the backplane's events, until its driver ends.
     pub async fn run(self, mut events: mpsc::Receiver<Event>) {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -187,7 +187,7 @@ impl Nodes {
             return;
         };
         if is_new && !matches!(message, PeerMessage::Gone) {
-            // It learns of this node before the next heartbeat.
+            // So it learns of this node before the next heartbeat.
             self.send(Target::Node(from), PeerMessage::Here);
         }
         match message {
@@ -238,7 +238,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Registers a search; none where no other node exists.
+    /// Registers a search; `None` without other nodes.
     fn begin_search(&self) -> Result<Option<(u64, oneshot::Receiver<bool>)>, ApiError> {
         let mut state = self.state();
         let awaited = state.awaited(self.here);
@@ -257,7 +257,7 @@ impl Nodes {
         Ok(Some((id, answer)))
     }
 
-    /// Ends a search after its time. `true` if all nodes could have answered.
+    /// Ends a search at its deadline. `true` if all nodes could have answered.
     fn end_search(&self, find: u64) -> bool {
         let search = self.state().searches.remove(&find);
         search.is_some_and(|search| search.awaited.values().all(|can_answer| *can_answer))
@@ -265,7 +265,7 @@ impl Nodes {
 
     fn send(&self, target: Target, message: PeerMessage<'_>) {
         if let Err(error) = self.backplane.send(target, self.message(message)) {
-            log::debug!("other nodes are not told: {error}");
+            log::debug!("cannot publish a message to other nodes: {error}");
         }
     }
 
@@ -309,13 +309,13 @@ impl State {
     fn awaited(&self, here: NodeId) -> HashMap<NodeId, bool> {
         let mut awaited: HashMap<_, _> = self.peers.all().collect();
         if self.peers.may_be_more(Instant::now()) {
-            // This node does not answer itself, so the search lasts as long as it may.
+            // This node does not answer itself, so the search lasts until its deadline.
             awaited.insert(here, true);
         }
         awaited
     }
 
-    /// A node has answered no, or is gone. Searches that have no more nodes to wait for end.
+    /// A node has answered no, or has ended. Searches without further nodes end.
     fn answered_no(&mut self, is_meant: impl Fn(u64) -> bool, node: NodeId) {
         let over = self.searches.extract_if(|id, search| {
             is_meant(*id) && search.awaited.remove(&node).is_some() && search.awaited.is_empty()
@@ -326,7 +326,7 @@ impl State {
 
 impl Search {
     fn conclude(self, is_found: bool) {
-        // The caller may have given up.
+        // The caller may have stopped waiting.
         let _ = self.found.send(is_found);
     }
 }

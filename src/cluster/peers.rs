@@ -1,4 +1,4 @@
-//! Peers: the other nodes, by their heartbeats.
+//! Peer registry: the other nodes, by their heartbeats.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::domain::NodeId;
 
-/// A node that was silent for so long, while it could be heard, is gone.
+/// Silence after which a node counts as ended, unless the connection was lost.
 const SILENT: Duration = Duration::from_secs(7);
-/// The time that peers have to answer a first heartbeat.
+/// Deadline of peers for a first heartbeat.
 const ANSWER: Duration = Duration::from_millis(500);
-/// Peers that are remembered, whatever arrives.
+/// The most peers that are remembered.
 const MAX_PEERS: usize = 1_024;
 
-/// The other nodes that were heard lately.
+/// The other nodes with recent heartbeats.
 #[derive(Debug)]
 pub struct Peers {
     /// The last heartbeat or message of each.
@@ -29,12 +29,12 @@ impl Peers {
         Self { last_seen: HashMap::new(), since: now }
     }
 
-    /// The connection begins. Known peers get the time to come back.
+    /// The connection begins. Known peers get time to return.
     pub fn listen(&mut self, now: Instant) {
         self.since = now;
     }
 
-    /// Notes a message of a peer. `true` for a new one; none, and ignored, beyond the limit.
+    /// Records a message of a peer. `true` for a new one; `None`, and ignored, beyond the limit.
     pub fn hear(&mut self, node: NodeId, now: Instant) -> Option<bool> {
         if self.last_seen.len() >= MAX_PEERS && !self.knows(node) {
             return None;
@@ -52,7 +52,7 @@ impl Peers {
         self.last_seen.iter().map(|(node, last_seen)| (*node, *last_seen >= self.since))
     }
 
-    /// `true` while unknown peers may exist, which had no time to answer.
+    /// `true` while unknown peers may exist, whose deadline has not passed.
     #[must_use]
     pub fn may_be_more(&self, now: Instant) -> bool {
         now.duration_since(self.since) <= ANSWER

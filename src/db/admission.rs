@@ -1,5 +1,5 @@
-//! Letting users in: found or made, brought up to date, with their chats. Built for a storm: a batch
-//! of known users costs two reads, and newcomers one transaction for all.
+//! User admission: finds or creates users, brings them up to date, and reads their chats. Built for
+//! reconnect storms: a batch of known users costs two reads, and all newcomers one transaction.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,14 +21,14 @@ use crate::domain::{
 /// A user's chats that are returned with them.
 const CHATS: i64 = 100;
 
-/// A user who was let in, or who is blocked.
+/// An admitted user, who may be blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
     pub user: User,
-    /// The chats that the user is a member of, at most 100, the latest active first. A customer's
-    /// own is always among them; an admin's support chats are not.
+    /// The user's chats by membership, at most 100, the latest active first. A customer's own is
+    /// always among them; an admin's support chats are not.
     pub chats: Vec<ChatAccess>,
-    /// The support chat that was made for the user just now.
+    /// The support chat that was just created for the user.
     pub created_chat: Option<Chat>,
 }
 
@@ -60,9 +60,9 @@ impl StoredClaims {
         }
     }
 
-    /// Takes over what a token says that is not older than the last, or that does not say when it
-    /// was issued: then the last word counts. A role that a service set later is lowered by it at
-    /// most. A known time beyond `horizon` was never right, and holds nothing up.
+    /// Applies a token that is not older than the last one. A token without an issue time always
+    /// counts: the last one wins. A role that a service set later is an upper bound. A known time
+    /// beyond `horizon` was wrong, and is ignored.
     fn apply(&mut self, identity: &Identity, horizon: i64) {
         let known = self.at.filter(|at| *at <= horizon);
         let set = self.role_set_at.filter(|at| *at <= horizon);
@@ -71,7 +71,7 @@ impl StoredClaims {
         };
         let is_overruled = set.is_some() && (identity.issued_at.is_none() || is_before(set));
         let is_current = !is_before(known);
-        // What stands against an older token may be the service's word alone.
+        // The newer time may be that of a service's update alone.
         if let Some(role) = identity.role
             && (is_current || (is_overruled && known <= set))
         {
@@ -92,7 +92,7 @@ fn name(identity: &Identity) -> Name {
     (identity.issuer.clone(), identity.subject.clone())
 }
 
-/// A user who has been here, and their chats.
+/// A stored user, and their chats.
 #[derive(Debug)]
 struct KnownUser {
     row: UserRow,
@@ -117,7 +117,7 @@ impl KnownUser {
         self.chats.iter().find(|chat| chat.kind == ChatKind::Support)
     }
 
-    /// The support chat as it is when it has just been made.
+    /// The state of a new support chat.
     fn new_chat(&self) -> Option<Chat> {
         let chat = self.support_chat()?;
         let UserRow { id, role, .. } = self.row;
@@ -146,9 +146,9 @@ impl KnownUser {
 }
 
 impl Store {
-    /// Finds or makes each user, in one unit of work for all; takes over what newer tokens say;
-    /// finds or makes each customer's support chat. Answers in the order asked. A blocked user is
-    /// answered, and nothing is made or changed for them.
+    /// Finds or creates each user, in one unit of work; applies newer tokens; finds or creates each
+    /// customer's support chat. Results are in the order of the identities. For a blocked user
+    /// nothing is created or changed.
     pub async fn admit(&self, batch: Vec<Identity>) -> Result<Vec<Admission>, StoreError> {
         let horizon = self.horizon();
         let mut known = self.known(&batch).await?;
@@ -176,21 +176,21 @@ impl Store {
         batch
             .iter()
             .map(|identity| {
-                // Users are never deleted, so whoever was found or made is found again.
+                // Users are never deleted, so every user is found now.
                 let known = known
                     .get(&name(identity))
                     .ok_or_else(|| StoreError::Internal("a user vanished".to_owned()))?;
                 Ok(Admission {
                     user: known.row.clone().into(),
                     chats: known.chat_access(access::role_of(identity.role, known.row.role)),
-                    // Told once, also where the batch names the user twice.
+                    // Reported once, even if the batch has the user twice.
                     created_chat: created.remove(&known.row.id).and_then(|_| known.new_chat()),
                 })
             })
             .collect()
     }
 
-    /// Finds a customer's support chat, or makes it.
+    /// Finds or creates a customer's support chat.
     pub async fn own_chat(&self, customer: UserId) -> Result<Created<ChatId>, StoreError> {
         if let Some(chat) = self.support_chat(customer).await? {
             return Ok(Created::Existing(chat));
@@ -204,7 +204,7 @@ impl Store {
         Ok(Created::Existing(chat))
     }
 
-    /// A customer's own chat, where there is one.
+    /// A customer's own chat, if it exists.
     pub async fn support_chat(&self, customer: UserId) -> Result<Option<ChatId>, StoreError> {
         read!(self, |connection| {
             let chat = chats::table.filter(chats::customer_id.eq(customer)).select(chats::id);
@@ -232,11 +232,11 @@ impl Store {
         Ok(rows.into_iter().map(known).collect())
     }
 
-    /// Writes what is missing: the newcomers, what newer tokens say, the support chats of these
-    /// identities and customers; and the news of it. Answers which chats were made.
+    /// Writes what is missing: newcomers, newer claims, the support chats of these identities and
+    /// customers, and the journal. Returns the created chats.
     ///
-    /// Each user's row is locked before anything else is done for them, users in one order: that
-    /// makes one chat of many attempts, and no deadlock.
+    /// Each user's row is locked first, users in one order: concurrent attempts create one chat,
+    /// without a deadlock.
     async fn upsert(
         &self,
         newcomers: BTreeMap<Name, StoredClaims>,
@@ -294,7 +294,7 @@ impl Store {
                 run!(dialect::append_journal(connection, &notes))?;
             }
 
-            // Who comes as a customer has a chat, whatever is stored.
+            // A bearer with the customer role has a chat, whatever role is stored.
             let as_customers: BTreeSet<Name> = identities
                 .iter()
                 .filter(|identity| identity.role == Some(Role::Customer))
@@ -446,7 +446,7 @@ mod tests {
             assert_eq!(after(Some(10), Some(10), Admin, issued, Customer), Customer);
         }
         assert_eq!(after(Some(10), Some(10), Customer, Some(10), Admin), Admin);
-        // A token that came after the service, and says so, stands against an older one.
+        // A token issued after the service's update overrides it.
         assert_eq!(after(Some(20), Some(10), Admin, Some(9), Customer), Admin);
     }
 

@@ -2,7 +2,7 @@
 
 use super::{postgres, sqlite};
 
-/// A closed choice: which database it is stands in the URL.
+/// The database in use, as the URL says.
 #[derive(Clone)]
 pub enum Backend {
     Postgres(postgres::Pool),
@@ -12,10 +12,9 @@ pub enum Backend {
 /// `read!(store, |connection| { … Ok(value) })` runs the block on a connection that reads.
 ///
 /// The block is compiled once per database: on PostgreSQL as a future, on SQLite as a closure on a
-/// blocking thread, which is why it owns what it uses. In it, `run!(query)` waits for a query, and
-/// `dialect` is the module of those that the two do not say in the same words. The module that uses
-/// the macro imports diesel's traits by name, but for `RunQueryDsl`, of which each database has its
-/// own.
+/// blocking thread, so it owns its values. In it, `run!(query)` waits for a query, and `dialect` is
+/// the module of the queries that differ. The module that uses the macro imports diesel's traits by
+/// name, except `RunQueryDsl`, of which each database has its own.
 macro_rules! read {
     ($store:expr, |$connection:ident| $block:block) => {
         match &$store.backend {
@@ -36,8 +35,8 @@ macro_rules! read {
     };
 }
 
-/// As `read!`, in one transaction of a connection that may write. `locked!(query)` makes a query
-/// lock the rows that it finds, where the transaction does not exclude all others anyway.
+/// As `read!`, in one transaction of a connection that may write. `locked!(query)` adds row locks
+/// to a query, unless the transaction is exclusive anyway.
 macro_rules! transact {
     ($store:expr, |$connection:ident| $block:block) => {
         match &$store.backend {

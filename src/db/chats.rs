@@ -1,4 +1,4 @@
-//! Chats: lists, single ones, and the making of groups.
+//! Chats: lists, lookups, and creation of groups.
 
 use std::collections::HashMap;
 
@@ -23,15 +23,15 @@ const MEMBERS: i64 = 100;
 pub enum Scope {
     /// Every chat.
     All,
-    /// Those that the reader is a member of.
+    /// Chats that the reader is a member of.
     MemberOf,
 }
 
-/// The result of making a group.
+/// The result of creating a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupResult {
     Created(ChatId),
-    /// The first of the members who does not exist; nothing was made.
+    /// The first missing member; nothing was created.
     NoUser(UserId),
 }
 
@@ -44,14 +44,14 @@ pub struct ChatPage {
     pub limit: i64,
 }
 
-/// The lowest and the highest key of a page: PostgreSQL's calendar ends before our numbers do.
+/// The lowest and the highest key of a page: PostgreSQL's calendar ends before an `i64` does.
 const MIN_KEY: (Timestamp, ChatId) = (Timestamp(0), ChatId(0));
 const MAX_KEY: (Timestamp, ChatId) = (Timestamp(253_402_300_799_000_000), ChatId(i64::MAX));
 
-/// A chat's row, and how a reader stands to it.
+/// A chat's row, and the reader's access.
 type ListedRow = (ChatRow, Option<Seq>, Option<UserId>);
 
-/// Chats, each beside the reader's mark and membership where there is one.
+/// Chats, each with the reader's mark and membership, if any.
 macro_rules! beside {
     ($reader:expr) => {
         chats::table
@@ -86,7 +86,7 @@ impl Store {
         Ok(rows.into_iter().map(standing).collect())
     }
 
-    /// A chat with its last message and members, at most 100, and how the reader stands to it.
+    /// A chat with its last message and members, at most 100, and the reader's access.
     pub async fn chat(
         &self,
         id: ChatId,
@@ -115,7 +115,7 @@ impl Store {
         self.completed(rows).await
     }
 
-    /// Lists chats by latest activity. A chat that moves meanwhile may be seen again.
+    /// Lists chats by latest activity. A chat with activity between two pages may appear twice.
     pub async fn chats(
         &self,
         reader: UserId,
@@ -125,8 +125,7 @@ impl Store {
         let ChatPage { after, newest_first, limit } = page;
         let (time, id) = after.unwrap_or(if newest_first { MAX_KEY } else { MIN_KEY });
         let rows: Vec<ListedRow> = read!(self, |connection| {
-            // Boxed, so planned anew each time: a plan from when there were few chats would sort
-            // them all.
+            // Boxed, so never cached: a plan made for few chats would sort them all.
             let mut chats = beside!(reader)
                 .limit(limit)
                 .select((
@@ -144,8 +143,8 @@ impl Store {
                     .filter(chats::updated_at.ge(time))
                     .filter(chats::updated_at.gt(time).or(chats::id.gt(id)))
             };
-            // The minutes stand in an index. The few chats of one member are sorted instead, so
-            // that no plan walks through everybody's.
+            // The minutes are indexed. The few chats of one member are sorted instead, so that no
+            // plan scans those of others.
             chats = match (scope, newest_first) {
                 (Scope::All, true) => chats.filter(chats::active_minute.le(time.minutes())).order(
                     (chats::active_minute.desc(), chats::updated_at.desc(), chats::id.desc()),
@@ -165,7 +164,7 @@ impl Store {
         self.listed(rows).await
     }
 
-    /// The chats that were active at `since` or later, the longest quiet first.
+    /// Chats with activity at `since` or later, the oldest activity first.
     pub async fn active_since(
         &self,
         since: Timestamp,
@@ -183,7 +182,7 @@ impl Store {
         self.completed(rows).await
     }
 
-    /// Makes a group of its creator and the members.
+    /// Creates a group of its creator and the members.
     pub async fn create_group(
         &self,
         creator: UserId,
@@ -241,7 +240,7 @@ impl Store {
         Ok(created)
     }
 
-    /// Everybody who belongs to a chat, by id.
+    /// All members of a chat, by id.
     pub async fn member_ids(&self, chat: ChatId) -> Result<Vec<UserId>, StoreError> {
         read!(self, |connection| {
             let members = chat_members::table

@@ -5,13 +5,13 @@ use diesel::result::{DatabaseErrorKind, Error};
 /// Failure of the storage. Never contains a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The operator must set something right. A sentence that says what.
+    /// A setting that the operator must correct; the sentence names it.
     #[error("{0}")]
     Setup(String),
-    /// Down, busy or too slow: worth trying again.
+    /// Down, busy or too slow: a retry may succeed.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// Anything else: trying again will not help.
+    /// Anything else: a retry will fail again.
     #[error("the database failed: {0}")]
     Internal(String),
 }

@@ -1,4 +1,4 @@
-//! Inbox: updates that other services send of their users, each applied once.
+//! Idempotent inbox: other services' updates of their users, each applied once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::domain::{OWN_ISSUER, Role, Timestamp, UpdateOutcome, UserUpdate};
 /// The effect of an update on a user's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
-    /// None: it is older than what is known.
+    /// None: it is older than the stored state.
     Nothing,
-    /// The row is as it was, and known to be newer.
+    /// The row stays as it was, with a newer time.
     Confirmed,
     Changed {
         /// True if open sessions must learn of it: another role, or a block.
@@ -25,10 +25,10 @@ enum Effect {
     },
 }
 
-/// Applies an update as far as it is not older than what is known. Compared are the times of the newest
-/// token and the newest update, by the second, as tokens count. No token speaks of a block, so a block is
-/// compared with the last update that did (`blocked_at`). Updates of the same time count in the order in
-/// which they came.
+/// Applies an update unless it is older than the stored state: its time is compared with the newest
+/// token and the newest update, by the second, as tokens count. Tokens say nothing on blocking, so
+/// a block is compared with the last update that did (`blocked_at`). Updates of the same time count
+/// in order of arrival.
 fn apply(
     row: &mut UserRow,
     blocked_at: &mut Option<Timestamp>,
@@ -42,7 +42,7 @@ fn apply(
         row.blocked = blocked;
         *blocked_at = Some(at);
     }
-    // A known time in the future was never right, and holds nothing up.
+    // A known time in the future was wrong, and is ignored.
     let known = row.claims_at.filter(|known| *known <= horizon);
     let is_newest = known.is_none_or(|known| at.seconds() >= known);
     if is_newest {
@@ -70,8 +70,8 @@ fn person(update: &UserUpdate) -> Option<Role> {
 }
 
 impl Store {
-    /// Applies an update of another service, once: an unknown user is made, without a chat. A role or a
-    /// block that changes is written into the journal, for live sessions. No event is written: the
+    /// Applies an update of another service, once: an unknown user is created, without a chat. A
+    /// changed role or block is written to the journal, for live sessions. No event is written: the
     /// service knows.
     ///
     /// An update from the future counts as of now. Updates of our own users are ignored.
@@ -115,7 +115,7 @@ impl Store {
                 is_made = run!(insert.on_conflict_do_nothing().execute(connection))? > 0;
                 found = run!(dialect::lock_users(connection, &names))?.pop();
             }
-            // Users are never deleted, so whoever was made, by whomever, is found.
+            // Users are never deleted, so the user is found, whoever created it.
             let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
             if is_made {
                 return Ok(UpdateOutcome::Changed(row.into()));

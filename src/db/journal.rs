@@ -15,8 +15,8 @@ pub enum Change {
     ChatCreated(ChatId),
 }
 
-/// A change, and when it was written down. It may be seen a moment later than its time says: ask
-/// again for a time somewhat before the last, and go by the ids.
+/// A change, and its time. It may become visible later than its time says: overlap reads, and
+/// deduplicate by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalEntry {
     pub id: i64,
@@ -27,7 +27,7 @@ pub struct JournalEntry {
 const USER_CHANGED: &str = "user_changed";
 const CHAT_CREATED: &str = "chat_created";
 
-/// A change as it stands in the table.
+/// A row of the journal, to be inserted.
 pub struct NewJournalEntry {
     pub kind: &'static str,
     pub subject: i64,
@@ -43,7 +43,7 @@ impl From<Change> for NewJournalEntry {
 }
 
 impl Store {
-    /// Those of the chats whose last `seq` is above the known one.
+    /// The chats whose last `seq` is above the known one.
     pub async fn moved(&self, known: Vec<(ChatId, Seq)>) -> Result<Vec<(ChatId, Seq)>, StoreError> {
         read!(self, |connection| { run!(dialect::moved(connection, &known)) })
     }
@@ -66,7 +66,7 @@ impl Store {
             let change = match kind.as_str() {
                 USER_CHANGED => Change::UserChanged(UserId(subject)),
                 CHAT_CREATED => Change::ChatCreated(ChatId(subject)),
-                // Of a newer version of ourselves, that runs beside this one during an upgrade.
+                // Written by a newer version, during an upgrade.
                 _ => return None,
             };
             Some(JournalEntry { id, at, change })
@@ -79,7 +79,7 @@ impl Store {
         read!(self, |connection| { run!(dialect::now(connection)) })
     }
 
-    /// Forgets what was written down before a time, and answers how much that was.
+    /// Deletes entries before a time, and returns their number.
     pub async fn prune_journal(&self, before: Timestamp) -> Result<usize, StoreError> {
         transact!(self, |connection| {
             let old = journal::table.filter(journal::at.lt(before));

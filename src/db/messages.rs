@@ -1,4 +1,4 @@
-//! Messages as they are read.
+//! Reads of messages: keyset pages of a log, and ranges.
 
 use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, SelectableHelper};
 
@@ -8,7 +8,7 @@ use super::schema::{messages, users};
 use super::{Store, StoreError};
 use crate::domain::{ChatId, Message, Seq};
 
-/// A page of a chat's log, between two bounds that are not part of it.
+/// A page of a chat's log, between two exclusive bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryPage {
     pub after: Option<Seq>,
@@ -18,7 +18,7 @@ pub struct HistoryPage {
 }
 
 impl HistoryPage {
-    /// The rest of it, behind the message that was last shown.
+    /// Keyset: the rest of the log behind the last message shown.
     #[must_use]
     pub fn behind(mut self, shown: Option<Seq>) -> Self {
         if self.newest_first {
@@ -65,8 +65,8 @@ impl Store {
         Ok(Authors::messages(rows))
     }
 
-    /// Many ranges at once, over many chats, in one query: for each the messages in order, at most
-    /// `limit` and at most `bytes` of bodies, and at least one where there is any.
+    /// Reads ranges of many chats in one query: for each the messages in order, at most `limit` and
+    /// at most `bytes` of bodies, but at least one if there is any.
     pub async fn ranges(
         &self,
         ranges: Vec<Range>,

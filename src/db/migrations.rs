@@ -1,4 +1,4 @@
-//! The schema's history: one tree of migrations for each database, under the same names.
+//! Schema migrations: one tree for each database, under the same names.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub enum Direction {
     Down,
 }
 
-/// A step of the schema's history.
+/// A migration, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
     pub name: String,
@@ -32,12 +32,12 @@ pub struct Migration {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Store {
-    /// Runs migrations and answers the names of those that were run; on the way up, fills what the
-    /// program alone can say of rows of before. Of several processes that
-    /// start together one runs them, and the others wait for it.
+    /// Runs migrations and returns the names of those that were run; on the way up, fills columns
+    /// of old rows that only the program can compute. Of several processes that start together one
+    /// runs them, and the others wait.
     ///
     /// # Errors
-    /// `Setup` where a newer program has migrated the database, and this one may not run on it.
+    /// `Setup` if a newer program has migrated the database, and this one may not run on it.
     pub async fn migrate(&self, direction: Direction) -> Result<Vec<String>, StoreError> {
         let names = self
             .with_harness(move |harness, compatible| match harness {
@@ -52,7 +52,7 @@ impl Store {
         Ok(names)
     }
 
-    /// Every migration, the oldest first, and whether it was applied.
+    /// Every migration, the oldest first, and its state.
     pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
         self.with_harness(|harness, _| match harness {
             Harness::Postgres(harness) => list(harness, POSTGRES),
@@ -70,12 +70,13 @@ impl Store {
                 let open = pool.server.open_for_migration().await;
                 let mut connection =
                     open.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-                // Held until the connection is dropped. The number is any that nobody else takes.
+                // Held until the connection is dropped. The number is arbitrary, and used for
+                // nothing else.
                 diesel::sql_query("SELECT pg_advisory_lock(7220191120)")
                     .execute(&mut connection)
                     .await?;
                 let compatible = compatible_on_postgres(&mut connection).await?;
-                // The harness blocks its thread, which an actor's must not.
+                // The harness blocks its thread, which must not be an actor's.
                 let done = tokio::task::spawn_blocking(move || {
                     let harness = &mut AsyncMigrationHarness::new(connection);
                     work(Harness::Postgres(harness), &compatible)
@@ -98,7 +99,7 @@ impl Store {
 
 const COMPATIBLE: &str = "SELECT version, oldest FROM migration_compatibility";
 
-/// By migration: the newest migration that a program must at least know to run on the schema after it.
+/// By migration: the oldest program, by its newest migration, that may run on the schema.
 type Compatible = HashMap<String, String>;
 
 #[derive(diesel::QueryableByName)]

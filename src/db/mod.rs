@@ -1,10 +1,10 @@
-//! Stores. The only module that knows diesel, PostgreSQL and SQLite.
+//! Storage. The only module that knows diesel, PostgreSQL and SQLite.
 //!
 //! Reads, and the few writes that are not messages, go through a [`Store`]; messages and read marks
 //! through a [`Writer`], which has a connection of its own and writes batches. Both databases have
 //! the same tables and keep the same promises: plain queries are written once and compiled for each
-//! (`backend`), the rest stands twice under the same names (`postgres`, `sqlite`). The outcome of a
-//! batch is decided once, without a database (`plan`).
+//! (`backend`), the others exist twice under the same names (`postgres`, `sqlite`). The outcome of
+//! a batch is decided once, without a database (`plan`).
 
 mod admission;
 mod backend;

@@ -1,9 +1,9 @@
-//! Transactional outbox: events are written in the transaction of what they tell of, and each sink reads
+//! Transactional outbox: events are written in the transaction of their cause, and each sink reads
 //! and deletes its own.
 //!
 //! An event starts as one row of `outbox`, due to every sink. The first sink that has published it
-//! deletes that row, and leaves a row in `outbox_deliveries` for each other sink: so a sink that is away
-//! keeps its own rows, and the others do not read past them. With one sink there is only `outbox`.
+//! deletes that row, and leaves a row in `outbox_deliveries` for each other sink: a sink that is
+//! away keeps its own rows, and the others skip them. With one sink there is only `outbox`.
 //!
 //! No sink reads by "ids after the last one": ids are not in the order of commits, and a row that is
 //! committed late would be skipped. A row is due until it is deleted.
@@ -36,7 +36,7 @@ const IDS: usize = 10_000;
 pub struct OutboxEntry {
     /// The row, for [`Store::published`].
     pub id: i64,
-    /// The id by which receivers know a repeat.
+    /// The id by which receivers recognise a repeat.
     pub event_id: String,
     pub at: Timestamp,
     pub event: OutboxEvent,
@@ -51,7 +51,7 @@ pub struct OutboxState {
     pub oldest: Option<Timestamp>,
 }
 
-/// A row to be inserted: the kind of the event, and where to find its subject.
+/// A row to be inserted: the event's kind, and its subject.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = outbox, treat_none_as_default_value = false)]
 pub struct NewOutboxRow {
@@ -102,8 +102,8 @@ struct DueRow {
     seq: Option<Seq>,
 }
 
-/// The due rows of a table, each with its message where it tells of one. Rows of kinds that this version
-/// does not know are left alone.
+/// The due rows of a table, with their messages, if any. Rows of kinds that this version does not
+/// know are left alone.
 macro_rules! due {
     ($table:ident, $limit:expr) => {
         $table::table
@@ -156,8 +156,8 @@ impl Subjects {
 }
 
 impl Store {
-    /// The oldest events that are due to a sink, at most `limit` and 10,000; those of one key in the
-    /// order in which they happened. A user and a chat are described as they are now.
+    /// The oldest events that are due to a sink, at most `limit` and 10,000; those of one key in
+    /// the order in which they happened. Users and chats are described by their present state.
     ///
     /// Delete published events with [`Store::published`], by id: a lower id may be committed later
     /// than a higher one, though never of the same key. An event whose subject is missing, which
@@ -166,12 +166,12 @@ impl Store {
         let limit = limit.clamp(0, MAX_EVENTS);
         let name = sink.to_owned();
         let mut rows: Vec<(DueRow, Option<MessageRow>)> = read!(self, |connection| {
-            // In this order: another sink may move rows meanwhile, which are found twice then, and
+            // In this order: another sink may move rows meanwhile, which are then found twice, and
             // never missed.
             let to_all = due!(outbox, limit);
             let mut rows: Vec<(DueRow, Option<MessageRow>)> = run!(to_all.load(connection))?;
-            // The range is all there is. It makes PostgreSQL walk the index in its order, also with a plan
-            // of when the table was empty, and not read and sort a whole backlog for its first rows.
+            // The range excludes nothing. It makes PostgreSQL walk the index in order, even with a
+            // plan that was made for an empty table, instead of sorting a whole backlog.
             let to_this = due!(outbox_deliveries, limit)
                 .filter(outbox_deliveries::sink.eq(&name))
                 .filter(outbox_deliveries::id.gt(i64::MIN));
@@ -210,7 +210,7 @@ impl Store {
         Ok(entries)
     }
 
-    /// Deletes what a sink has published; the other sinks keep what they lack.
+    /// Deletes what a sink has published; rows of other sinks stay.
     pub async fn published(&self, sink: &str, mut ids: Vec<i64>) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
@@ -222,7 +222,7 @@ impl Store {
         transact!(self, |connection| {
             for ids in ids.chunks(IDS) {
                 if !others.is_empty() {
-                    // Locked, so that of two sinks at work one moves a row, and the other finds it moved.
+                    // Locked, so that of two sinks one moves a row, and the other finds it moved.
                     let moved = outbox::table
                         .filter(outbox::id.eq_any(ids))
                         .order(outbox::id)
@@ -268,7 +268,7 @@ impl Store {
         })
     }
 
-    /// Deletes what sinks lack that are not configured any more.
+    /// Deletes the rows of sinks that are no longer configured.
     pub async fn forget_removed_sinks(&self) -> Result<(), StoreError> {
         let sinks = self.outbox.sinks();
         transact!(self, |connection| {
@@ -282,7 +282,7 @@ impl Store {
     pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
         let sinks = self.outbox.sinks();
         let (waiting, oldest) = read!(self, |connection| {
-            // Counting a backlog must not be slow: it is counted as far as it matters.
+            // Counting a large backlog would be slow: the count has a limit.
             let counted = "(SELECT count(*) FROM (SELECT id FROM outbox LIMIT 1000000) AS due)";
             let counted = diesel::select(diesel::dsl::sql::<BigInt>(counted));
             let mut waiting: i64 = run!(counted.get_result(connection))?;
@@ -307,10 +307,9 @@ impl Store {
         Ok(OutboxState { waiting, oldest })
     }
 
-    /// Waits until this node has written events, or has since this sink last waited: so a read that
-    /// finds nothing is followed by this, and misses nothing that is written in between. It may end
-    /// where nothing was written. What other nodes write, and a commit whose answer was lost, wakes
-    /// nobody: read from time to time as well.
+    /// Waits until this node has written events since this sink last waited: read, and then wait,
+    /// and nothing is missed. It may return without new events. Events of other nodes, and of a
+    /// commit whose answer was lost, wake nobody: poll as well.
     pub async fn outbox_written(&self, sink: &str) {
         match self.outbox.0.iter().find(|(name, _)| name == sink) {
             Some((_, written)) => written.notified().await,

@@ -1,4 +1,4 @@
-//! The outcome of a batch of writes, decided without a database: duplicates, expectations, numbers.
+//! Batch planner: duplicates, expectations and numbers of a batch, decided without a database.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -7,20 +7,20 @@ use crate::domain::{
     ChatId, Draft, MessageId, MessageKind, PostResult, Receipt, Seq, Timestamp, UserId,
 };
 
-/// Identifies a message: chat, author and the author's name for it.
+/// A message's idempotency key: chat, author, and the author's own id.
 pub type Key<'a> = (ChatId, UserId, &'a str);
 
 pub fn key(draft: &Draft) -> Key<'_> {
     (draft.chat_id, draft.author, draft.client_id.as_str())
 }
 
-/// A message that the log has already.
+/// A stored message with the key of a draft.
 #[derive(Debug, Clone)]
 pub struct Found {
     pub receipt: Receipt,
     pub kind: MessageKind,
     pub content: String,
-    /// The author's, as it is stored; needed where the message may be [`MaybeCommitted`].
+    /// The author's nickname as stored; needed if the message may be [`MaybeCommitted`].
     pub nickname: Option<String>,
 }
 
@@ -40,20 +40,20 @@ pub struct Snapshot<'a> {
     pub heads: BTreeMap<ChatId, Seq>,
     /// Time of the last write to each of them.
     pub times: BTreeMap<ChatId, Timestamp>,
-    /// The messages that are known already.
+    /// The stored messages with the drafts' keys.
     pub found: HashMap<Key<'a>, Found>,
-    /// The time of what is written now.
+    /// The time of this transaction.
     pub now: Timestamp,
 }
 
-/// Rows of commits with an unknown outcome: where and when each would stand. One that is found there
-/// later is our own, and no duplicate.
+/// Places of rows whose commit has an unknown outcome. A row that is found there later is our own,
+/// and not a duplicate.
 pub type MaybeCommitted = HashSet<(ChatId, Seq, Timestamp)>;
 
 /// The rows to write, and the results once they are committed.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// Of each post, in the order of the batch.
+    /// The outcome of each post, in the order of the batch.
     posts: Vec<PlannedPost>,
     /// The new messages and their numbers.
     pub rows: Vec<(&'a Draft, Seq)>,
@@ -61,18 +61,18 @@ pub struct Plan<'a> {
     pub heads: BTreeMap<ChatId, Seq>,
     /// Read marks that this batch raises.
     pub marks: BTreeMap<(ChatId, UserId), Seq>,
-    /// Those of them that were asked for, and are not where the reader's own message stands anyway:
-    /// news, where they go beyond what is stored.
+    /// Read marks that were requested, and do not follow from the reader's own message: events, if
+    /// they exceed the stored ones.
     pub reads: BTreeMap<(ChatId, UserId), Seq>,
     pub now: Timestamp,
-    /// The time of what is written into each chat.
+    /// The write time of each chat.
     times: BTreeMap<ChatId, Timestamp>,
 }
 
 #[derive(Debug)]
 enum PlannedPost {
     Done(PostResult),
-    /// At a new row: its own, or that of the same message earlier in the batch.
+    /// A new row: its own, or that of the same message earlier in the batch.
     Row {
         chat: ChatId,
         seq: Seq,
@@ -95,7 +95,7 @@ pub struct Committed {
     rows: HashMap<(ChatId, Seq), Inserted>,
     /// The read marks as they now stand.
     marks: HashMap<(ChatId, UserId), Seq>,
-    /// The last `seq` of chats that were only asked for.
+    /// The last `seq` of chats that were only read.
     last_seqs: HashMap<ChatId, Seq>,
 }
 
@@ -107,7 +107,7 @@ pub fn drafts(batch: &[Write]) -> impl Iterator<Item = &Draft> {
     })
 }
 
-/// The chats whose last `seq` is asked for.
+/// The chats whose last `seq` is read.
 pub fn asked_chats(batch: &[Write]) -> Vec<ChatId> {
     let asked = batch.iter().filter_map(|write| match &write.op {
         WriteOp::LastSeq(chat) => Some(*chat),
@@ -116,16 +116,16 @@ pub fn asked_chats(batch: &[Write]) -> Vec<ChatId> {
     asked.collect()
 }
 
-/// The chats that are changed, in the order of their ids.
+/// The changed chats, by id.
 pub fn changed_chats(batch: &[Write]) -> Vec<ChatId> {
     let chats: BTreeSet<ChatId> = batch.iter().filter_map(|write| write.op.changes()).collect();
     chats.into_iter().collect()
 }
 
-/// Decides, in the order of the batch.
+/// Plans the batch, in its order.
 pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitted) -> Plan<'a> {
     let Snapshot { heads, mut times, found, now } = snapshot;
-    // A clock may be set back, and other nodes have others; a chat's time does not go back.
+    // A chat's time never goes back, though clocks differ and may be set back.
     times.values_mut().for_each(|time| *time = now.max(*time));
     let mut known: HashMap<Key<'a>, KnownMessage<'a>> = found
         .into_iter()
@@ -157,7 +157,7 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
 }
 
 impl<'a> Plan<'a> {
-    /// First whether the draft is known, then whether what it expects still holds, then its number.
+    /// Checks for a duplicate first, then the expectation, and then assigns a number.
     fn post(
         &mut self,
         draft: &'a Draft,
@@ -194,7 +194,7 @@ impl<'a> Plan<'a> {
                 *head = seq;
                 self.rows.push((draft, seq));
                 known.insert(key(draft), KnownMessage::InBatch { first: draft, seq });
-                // Who writes has read up to it.
+                // An author has read up to the own message.
                 self.marks.insert((chat, draft.author), seq);
                 row(seq, true)
             }
@@ -212,7 +212,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The time of what is written into the chat.
+    /// The write time of the chat.
     pub fn at(&self, chat: ChatId) -> Timestamp {
         self.times.get(&chat).copied().unwrap_or(self.now)
     }
@@ -269,7 +269,7 @@ impl Committed {
                 (chat, seq, created_at, is_first)
             }
         };
-        // Without an id cannot be: each row that was inserted has returned its own.
+        // Every inserted row returns an id, so none is missing.
         let Some((id, nickname)) = self.rows.get_mut(&(chat, seq)) else {
             return PostResult::Unavailable;
         };
@@ -324,7 +324,7 @@ mod tests {
         (0..).zip(ops).map(write).collect()
     }
 
-    /// Of two chats: the first has 5 messages, of which `known` is the third; the second has none.
+    /// Two chats: the first has 5 messages, of which `known` is the third; the second is empty.
     fn decide(drafts: Vec<Draft>, ours: &MaybeCommitted) -> Vec<PostResult> {
         let batch = batch(drafts, Vec::new());
         let receipt = Receipt { id: MessageId(103), seq: Seq(3), created_at: Timestamp(500) };
@@ -339,8 +339,8 @@ mod tests {
         post_results(&batch, plan(&batch, snapshot, ours))
     }
 
-    /// Gives each row the id 100 times its chat plus its number; answers the results of the posts,
-    /// each of which comes with its own draft.
+    /// Gives each row the id 100 times its chat plus its number; returns the results of the posts,
+    /// each with its own draft.
     fn post_results(batch: &[Write], plan: Plan<'_>) -> Vec<PostResult> {
         let id = |(chat, seq, _): (ChatId, Seq, Timestamp)| {
             ((chat, seq), (MessageId(chat.0 * 100 + seq.0), kim()))
@@ -427,7 +427,7 @@ mod tests {
         let stored = decide(drafts.clone(), &ours);
         assert!(matches!(stored[0], PostResult::New(receipt, Some(_)) if receipt.seq == Seq(3)));
         assert!(matches!(stored[1], PostResult::Duplicate(receipt) if receipt.seq == Seq(3)));
-        // Another one's row at the same place is a duplicate.
+        // Another author's row at the same place is a duplicate.
         let theirs: MaybeCommitted = [(CHAT, Seq(3), Timestamp(501))].into();
         assert!(matches!(decide(drafts, &theirs)[0], PostResult::Duplicate(_)));
     }
@@ -471,7 +471,7 @@ mod tests {
     #[test]
     fn what_ones_own_message_reads_is_no_news() {
         let mark = |user, seq| Mark { chat_id: CHAT, user_id: UserId(user), seq: Seq(seq) };
-        // The seventh has read as far as 7; the chat ends at 8.
+        // The seventh has read up to 7; the chat ends at 8.
         let drafts = vec![
             draft(1, "a", "x"),
             draft(1, "b", "x"),

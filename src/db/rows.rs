@@ -1,4 +1,4 @@
-//! Rows as they are read, and what they are in the domain.
+//! Rows, and their conversion to the domain's types.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct MessageRow {
     pub author: AuthorRow,
 }
 
-/// The authors of what was read together, in each role one value, shared by their messages.
+/// The authors of a query's messages, one shared value for each role.
 #[derive(Debug, Default)]
 pub struct Authors(HashMap<(UserId, Role), Arc<Author>>);
 
@@ -111,7 +111,7 @@ impl ChatRow {
     }
 }
 
-/// A chat as one user stands to it: the user's mark, and the user's id where a member.
+/// A chat with one user's access: the user's mark, and the user's id if a member.
 pub type ChatAccessRow = (ChatId, ChatKind, Seq, Option<Seq>, Option<UserId>);
 
 pub fn standing((chat_id, kind, last_seq, read_seq, member): ChatAccessRow) -> ChatAccess {
@@ -137,10 +137,10 @@ impl OwnChatRow {
     }
 }
 
-/// A member, and of which chat.
+/// A member, with the chat.
 pub type MemberRow = (ChatId, UserId, Option<String>, Role, Option<String>);
 
-/// The members of each chat, in the order they were read in.
+/// The members of each chat, in the order of the rows.
 pub fn members(rows: Vec<MemberRow>) -> HashMap<ChatId, Vec<Member>> {
     let mut members: HashMap<ChatId, Vec<Member>> = HashMap::new();
     for (chat, id, nickname, role, email) in rows {

@@ -7,15 +7,14 @@ use super::schema::users;
 use super::{Store, StoreError};
 use crate::domain::UserId;
 
-/// Stands between the texts of a user, so that no search finds the end of one and the start of the
-/// next.
+/// Separates the texts of a user, so that no search matches across two of them.
 const BETWEEN: &str = "\u{1}";
 
 /// Rows of an older version that are filled in one transaction.
 const ROWS: i64 = 1_000;
 
-/// Lower case, letter by letter: what is part of a text is so folded, too. So the sigma that ends a
-/// word is the one within it. No locale counts, and an accent of its own is another letter.
+/// Lower case, character by character, so that a part of a text folds as in the whole; a final
+/// sigma is an ordinary one. Independent of locale; a combining accent is a character of its own.
 fn fold(text: &str) -> String {
     let lower = text.chars().flat_map(char::to_lowercase);
     lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect()
@@ -26,7 +25,7 @@ pub fn searched(nickname: Option<&str>, email: Option<&str>, subject: &str) -> S
     fold(&[nickname.unwrap_or_default(), email.unwrap_or_default(), subject].join(BETWEEN))
 }
 
-/// The LIKE pattern, escaped by `\`, of a text that has this part.
+/// The escaped LIKE pattern of texts that contain this one.
 pub fn pattern(part: &str) -> String {
     let mut pattern = String::with_capacity(part.len() + 2);
     pattern.push('%');
@@ -43,8 +42,8 @@ pub fn pattern(part: &str) -> String {
 type Row = (UserId, Option<String>, Option<String>, String);
 
 impl Store {
-    /// Fills what users are searched by in rows of before, some at a time: rows are locked by id, as
-    /// all who lock several do, so several nodes may do it at once.
+    /// Fills the search text of old rows, some at a time: rows are locked by id, as everywhere, so
+    /// several nodes may run it at once.
     pub(super) async fn fill_search(&self) -> Result<(), StoreError> {
         let mut after = UserId(i64::MIN);
         loop {

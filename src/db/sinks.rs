@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// The sinks, and the wake-up of each. Shared by a store, its clones and writers.
+/// The sinks, and a wake-up for each. Shared by a store, its clones and writers.
 #[derive(Clone)]
 pub struct Outbox(pub Arc<[(String, Notify)]>);
 
@@ -18,7 +18,7 @@ impl Outbox {
         !self.0.is_empty()
     }
 
-    /// To be called after a commit with events. Kept for a sink that reads just now and waits next.
+    /// Call this after a commit with events. Kept for a sink that is reading now and waits next.
     pub fn wake(&self) {
         for (_, written) in &*self.0 {
             written.notify_one();

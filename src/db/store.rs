@@ -20,22 +20,22 @@ pub struct Store {
     leeway: Duration,
 }
 
-/// The leeway of who does not set another.
+/// The default tolerance.
 const LEEWAY: Duration = Duration::from_secs(30);
 
 impl Store {
-    /// Takes the leeway that tokens are verified with.
+    /// Sets the leeway that tokens are verified with.
     #[must_use]
     pub fn with_leeway(self, leeway: Duration) -> Self {
         Self { leeway, ..self }
     }
 
-    /// The latest second that a token may say it was issued at.
+    /// The latest plausible issue time, in seconds.
     pub(super) fn horizon(&self) -> i64 {
         Timestamp::now().after(self.leeway).seconds()
     }
 
-    /// Connects, and looks whether the database can be relied on.
+    /// Connects, and checks the database.
     ///
     /// # Errors
     /// `Setup` where the configuration or the database cannot work, `Unavailable` where the database
@@ -87,11 +87,11 @@ impl Store {
     }
 }
 
-/// Looks at what can be known of the database without connecting and without making anything:
-/// answers what is strange but works.
+/// Checks the database's configuration without connecting and without creating anything: returns
+/// warnings.
 ///
 /// # Errors
-/// `Setup`, as [`Store::connect`] has it.
+/// `Setup`, as for [`Store::connect`].
 pub fn check(config: &Config) -> Result<Option<String>, StoreError> {
     match url_kind(config)? {
         UrlKind::Sqlite(path) => sqlite::check(path.as_ref()),

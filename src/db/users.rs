@@ -1,4 +1,4 @@
-//! Users, as the operator, the actors and services ask for them.
+//! Users: lookups, lists, creation and blocking.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub struct UserFilter {
 }
 
 impl Store {
-    /// Finds the user that an issuer vouches for.
+    /// Finds a user by the issuer and the subject.
     pub async fn find_identity(
         &self,
         issuer: String,
@@ -80,7 +80,7 @@ impl Store {
                     .escape('\\')
                     .or(lower(users::email).like(pattern.clone()).escape('\\'))
                     .or(lower(users::subject.nullable()).like(pattern.clone()).escape('\\'));
-                // Rows of a node that does not fold are searched as the database lowers them.
+                // Rows of a node that does not fold are searched with the database's `lower`.
                 let unfolded = users::search.is_null().and(plain);
                 query = query.filter(users::search.like(pattern).escape('\\').or(unfolded));
             }
@@ -89,8 +89,8 @@ impl Store {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    /// Finds the user, or makes a customer who has not been here yet: without a chat, and the first
-    /// token changes what is said here.
+    /// Finds the user, or creates a customer, without a chat; the first token overrides these
+    /// values.
     pub async fn create_user(
         &self,
         issuer: String,
@@ -135,7 +135,7 @@ impl Store {
         Ok(created.map(User::from))
     }
 
-    /// Blocks a user, or no longer. What changes is written into the journal, for the other nodes.
+    /// Blocks or unblocks a user. A change is written to the journal, for the other nodes.
     pub async fn set_blocked(&self, id: UserId, blocked: bool) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
@@ -155,9 +155,8 @@ impl Store {
         })?;
         Ok(row.map(User::from))
     }
-    /// Finds or makes the user as whom a service speaks: `role` is `Bot` or `System`, `name` its name
-    /// among those of the role. Another nickname than the known one replaces it; without one the
-    /// known one stays. A user who is known already costs one read.
+    /// Finds or creates the user of a service: `role` is `Bot` or `System`, `name` is unique within
+    /// the role. A given nickname replaces the stored one. A known user costs one read.
     ///
     /// # Errors
     /// `Internal` for a role that is not a service's.
@@ -192,7 +191,7 @@ impl Store {
             let names = BTreeSet::from([(OWN_ISSUER.to_owned(), subject)]);
             let found = run!(dialect::lock_users(connection, &names))?.pop();
             let Some(mut row) = found else { return Err(diesel::result::Error::NotFound) };
-            // An older version of the schema knows no services, and made a customer of this one.
+            // An older version knew no services, and stored this one as a customer.
             row.role = role;
             row.nickname = nickname.or(row.nickname);
             let update = diesel::update(users::table.find(row.id)).set((

@@ -57,14 +57,14 @@ pub struct Marked {
     pub last_seq: Seq,
 }
 
-/// The reason why a write has no other result.
+/// The reason for a failed write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The chat does not exist.
     NoChat,
-    /// Nobody can say yet: worth trying again.
+    /// Unknown outcome: a retry may succeed.
     Unavailable,
-    /// The database refuses it, and would again.
+    /// The database rejects it, and a retry would fail again.
     Failed,
 }
 
@@ -79,7 +79,7 @@ impl From<Refusal> for PostResult {
 }
 
 impl WriteOp {
-    /// The chat that it changes; nothing for a read.
+    /// The chat that it changes; `None` for a read.
     #[must_use]
     pub fn changes(&self) -> Option<ChatId> {
         match self {
@@ -89,7 +89,7 @@ impl WriteOp {
         }
     }
 
-    /// The text that it carries, in bytes.
+    /// Its text in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -98,7 +98,7 @@ impl WriteOp {
         }
     }
 
-    /// Its turn in the transaction: a mark may reach the messages beside it, and a read sees all.
+    /// Its order in the transaction: a mark may reach the messages beside it, and a read sees all.
     pub(super) fn turn(&self) -> u8 {
         match self {
             Self::Post(_) => 0,

@@ -1,4 +1,4 @@
-//! Writing messages and read marks, many in one transaction.
+//! Group commit: messages and read marks, many in one transaction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use super::{Store, StoreError, postgres, sqlite};
 /// Time for which a failing batch is split before the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Counts of faults that were dealt with, since they were last taken.
+/// Handled faults since the counts were last taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriterEvents {
     /// Batches that failed as a whole and were split in two.
     pub splits: u64,
     /// Writes that failed alone.
     pub failures: u64,
-    /// Connections that were opened after one was lost.
+    /// Reconnects.
     pub reconnects: u64,
-    /// Connections that broke in COMMIT, so that its outcome had to be found out.
+    /// Connections that were lost in COMMIT, with an unknown outcome.
     pub unknown_outcomes: u64,
 }
 
@@ -40,18 +40,18 @@ enum Connection {
 /// The outcome of one try to write a batch.
 pub enum Attempt {
     Done(Committed),
-    /// The database refused it and has written nothing of it: one of its items may be why. Whether
-    /// that may pass, as another's lock does.
+    /// The database has rejected the batch, and written nothing of it: one of its items may be the
+    /// cause. `may_pass`: the cause may pass, as a lock does.
     Refused {
         why: String,
         may_pass: bool,
     },
-    /// The database is not there, or too busy. Nothing of it counts as written.
+    /// The database is away, or too busy. Nothing of it counts as written.
     Unavailable(String),
 }
 
 impl Store {
-    /// Opens a connection of its own for one executor. The schema must be there.
+    /// Opens a connection of its own for one executor. The schema must exist.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         let connection = match &self.backend {
             Backend::Postgres(pool) => {
@@ -67,9 +67,9 @@ impl Store {
 }
 
 impl Writer {
-    /// Writes the batch in one transaction and answers each of its writes, in any order. Never fails
-    /// as a whole: a write that the database refuses is found by splitting, and is `Failed` alone.
-    /// What is `Unavailable` may be sent again.
+    /// Writes the batch in one transaction and returns a result for each write, in any order. Never
+    /// fails as a whole: a rejected write is found by splitting, and is `Failed` alone.
+    /// `Unavailable` ones may be sent again.
     pub async fn write(&mut self, mut batch: Vec<Write>) -> Vec<Written> {
         let start = Instant::now();
         batch.sort_by_key(|write| write.op.turn());
@@ -127,7 +127,7 @@ impl Writer {
         }
     }
 
-    /// The faults since this was last called.
+    /// Takes the counts of faults.
     pub fn take_events(&mut self) -> WriterEvents {
         std::mem::take(&mut self.events)
     }

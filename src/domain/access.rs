@@ -2,7 +2,7 @@
 
 use super::{ChatAccess, ChatKind, Role};
 
-/// A verb: what may be done in a chat, by a user of this role with this access.
+/// A verb: a decision on an action in a chat, for a user of this role with this access.
 pub type Verb = fn(Role, &ChatAccess) -> bool;
 
 /// A bearer's role: the lesser of the stored one and the token's. A token without a role leaves the
@@ -21,14 +21,14 @@ pub fn is_less(after: Role, before: Role) -> bool {
     before == Role::Admin && after != Role::Admin
 }
 
-/// Every chat exists for an admin, and for others those that they are a member of. To anyone else a
-/// chat is `chat_not_found`, existing or not.
+/// Every chat exists for an admin, and for others the chats of which they are a member. To anyone
+/// else a chat is `chat_not_found`, existing or not.
 #[must_use]
 pub fn may_read(role: Role, access: &ChatAccess) -> bool {
     may_read_all(role) || access.member
 }
 
-/// An admin reads every chat, without a look at who is a member.
+/// An admin reads every chat, a member or not.
 #[must_use]
 pub fn may_read_all(role: Role) -> bool {
     role == Role::Admin
@@ -40,19 +40,19 @@ pub fn may_post(role: Role, access: &ChatAccess) -> bool {
     may_read(role, access)
 }
 
-/// A customer is always in the own support chat; every other room may be left.
+/// A customer is always in their own support chat; every other room may be left.
 #[must_use]
 pub fn may_leave(role: Role, access: &ChatAccess) -> bool {
     !(role == Role::Customer && access.kind == ChatKind::Support && access.member)
 }
 
-/// Admins list every chat, others those that they are a member of.
+/// Admins list every chat, others those of which they are a member.
 #[must_use]
 pub fn may_list_all(role: Role) -> bool {
     role == Role::Admin
 }
 
-/// Admins may be told of every chat that is made or moves.
+/// Admins may watch: they learn of every new chat, and of every chat's activity.
 #[must_use]
 pub fn may_watch(role: Role) -> bool {
     role == Role::Admin

@@ -9,12 +9,12 @@ pub enum ChatKind {
     Support,
     /// A chat that an admin made for chosen people.
     Group,
-    /// Of a later version, which made it: read here, never written.
+    /// A kind of a later version: read here, never written.
     Other,
 }
 
 impl ChatKind {
-    /// As it stands on the wire and in the database.
+    /// The kind on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl From<String> for ChatKind {
     }
 }
 
-/// A chat as a list shows it.
+/// A chat as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     pub id: ChatId,
@@ -45,7 +45,7 @@ pub struct Chat {
     pub last_message: Option<Message>,
     pub members: Vec<Member>,
     pub created_at: Timestamp,
-    /// The last activity: the newest message, or the making.
+    /// The last activity: the newest message, or the creation.
     pub updated_at: Timestamp,
 }
 

@@ -1,7 +1,6 @@
-//! The names of the protocol's events: nobody else's events may have them.
+//! Reserved event names: those of the protocol.
 
-/// Every event that a client or the server sends by the protocol's own meaning, `recv` included, which
-/// carries what a service answered.
+/// The events of the protocol, from clients and from the server; `recv` carries a service's answer.
 pub const PROTOCOL_EVENTS: [&str; 19] = [
     "ack",
     "authenticate",

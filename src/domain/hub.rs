@@ -5,32 +5,32 @@ use std::collections::{HashMap, HashSet};
 
 use super::{ChatId, SessionId, UserId};
 
-/// Rooms that are remembered as left, of each session.
+/// Rooms that a session left, remembered for each session.
 const LEFT: usize = 64;
 
-/// The two maps of a node. `S` is how a session is reached, `R` how a room is.
+/// The two maps of a node. `S` reaches a session, `R` a room.
 #[derive(Debug)]
 pub struct Hub<S, R> {
     sessions: HashMap<SessionId, Session<S>>,
     users: HashMap<UserId, Vec<SessionId>>,
     rooms: HashMap<ChatId, Room<R>>,
-    /// The sessions that are told of every chat.
+    /// Sessions that watch all chats.
     watchers: HashSet<SessionId>,
     last_generation: u64,
 }
 
 #[derive(Debug)]
 struct Session<S> {
-    link: S,
+    handle: S,
     user: UserId,
     chats: Vec<ChatId>,
-    /// Left on purpose: nobody puts it back.
+    /// Left on purpose, so membership alone does not bring the session back.
     left: Vec<ChatId>,
 }
 
 #[derive(Debug)]
 struct Room<R> {
-    link: R,
+    handle: R,
     generation: u64,
     sessions: Vec<SessionId>,
 }
@@ -48,24 +48,24 @@ impl<S, R> Default for Hub<S, R> {
 }
 
 impl<S, R> Hub<S, R> {
-    /// Lets a session in. Where its user has more than `most` then, the oldest of them, which is to
-    /// be disconnected.
+    /// Adds a session. If its user has more than `most` then, returns the oldest, which must be
+    /// disconnected.
     pub fn connect(
         &mut self,
         id: SessionId,
         user: UserId,
-        link: S,
+        handle: S,
         most: usize,
     ) -> Option<SessionId> {
         let sessions = self.users.entry(user).or_default();
-        // In the order in which they came.
+        // In order of arrival.
         sessions.push(id);
         let oldest = sessions.first().copied().filter(|_| sessions.len() > most.max(1));
-        self.sessions.insert(id, Session { link, user, chats: Vec::new(), left: Vec::new() });
+        self.sessions.insert(id, Session { handle, user, chats: Vec::new(), left: Vec::new() });
         oldest
     }
 
-    /// Forgets a session; the chats whose rooms it was in.
+    /// Removes a session, and returns the chats whose rooms it was in.
     pub fn disconnect(&mut self, id: SessionId) -> Vec<ChatId> {
         let Some(session) = self.sessions.remove(&id) else { return Vec::new() };
         self.watchers.remove(&id);
@@ -83,7 +83,7 @@ impl<S, R> Hub<S, R> {
         session.chats
     }
 
-    /// Puts a session into a chat's room, which must be there. `false` where either is not.
+    /// Adds a session to a chat's room. `false` if either is missing.
     pub fn join(&mut self, id: SessionId, chat: ChatId) -> bool {
         let (Some(session), Some(room)) = (self.sessions.get_mut(&id), self.rooms.get_mut(&chat))
         else {
@@ -97,7 +97,7 @@ impl<S, R> Hub<S, R> {
         true
     }
 
-    /// Takes a session out of a chat's room. `false` where it was not in it.
+    /// Removes a session from a chat's room. `false` if it was not in it.
     pub fn leave(&mut self, id: SessionId, chat: ChatId) -> bool {
         let Some(session) = self.sessions.get_mut(&id) else { return false };
         let before = session.chats.len();
@@ -137,7 +137,7 @@ impl<S, R> Hub<S, R> {
 
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&S> {
-        self.sessions.get(&id).map(|session| &session.link)
+        self.sessions.get(&id).map(|session| &session.handle)
     }
 
     /// The user of a session.
@@ -148,10 +148,10 @@ impl<S, R> Hub<S, R> {
 
     /// All sessions of the node.
     pub fn sessions(&self) -> impl Iterator<Item = &S> {
-        self.sessions.values().map(|session| &session.link)
+        self.sessions.values().map(|session| &session.handle)
     }
 
-    /// The sessions of one user, on however many devices.
+    /// The sessions of one user, on all devices.
     pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = (SessionId, &S)> {
         let ids = self.users.get(&user).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| Some((*id, self.session(*id)?)))
@@ -163,34 +163,34 @@ impl<S, R> Hub<S, R> {
         ids.iter().filter_map(|id| Some((*id, self.session(*id)?)))
     }
 
-    /// The sessions that are told of every chat.
+    /// Sessions that watch all chats.
     pub fn watchers(&self) -> impl Iterator<Item = (SessionId, &S)> {
         self.watchers.iter().filter_map(|id| Some((*id, self.session(*id)?)))
     }
 
-    /// A number that no room of this node had before.
+    /// A generation that no room of this node had before.
     pub fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;
         self.last_generation
     }
 
-    /// Puts a room in place, for the first time or for one that died; its sessions stay.
-    pub fn open(&mut self, chat: ChatId, link: R, generation: u64) {
+    /// Registers a room, for the first time or in place of one that died; its sessions stay.
+    pub fn open(&mut self, chat: ChatId, handle: R, generation: u64) {
         match self.rooms.entry(chat) {
             Entry::Occupied(mut room) => {
                 let room = room.get_mut();
-                room.link = link;
+                room.handle = handle;
                 room.generation = generation;
             }
             Entry::Vacant(vacant) => {
-                vacant.insert(Room { link, generation, sessions: Vec::new() });
+                vacant.insert(Room { handle, generation, sessions: Vec::new() });
             }
         }
     }
 
     #[must_use]
     pub fn room(&self, chat: ChatId) -> Option<&R> {
-        self.rooms.get(&chat).map(|room| &room.link)
+        self.rooms.get(&chat).map(|room| &room.handle)
     }
 
     /// True if `generation` is the present room's.
@@ -199,17 +199,17 @@ impl<S, R> Hub<S, R> {
         self.rooms.get(&chat).is_some_and(|room| room.generation == generation)
     }
 
-    /// Takes an idle room out, unless it is another one or somebody has entered since.
+    /// Removes an idle room, unless it was replaced or somebody has entered since.
     pub fn retire(&mut self, chat: ChatId, generation: u64) -> Option<R> {
         let room = self.rooms.get(&chat)?;
         if room.generation != generation || !room.sessions.is_empty() {
             return None;
         }
-        self.rooms.remove(&chat).map(|room| room.link)
+        self.rooms.remove(&chat).map(|room| room.handle)
     }
 
     pub fn rooms(&self) -> impl Iterator<Item = (ChatId, &R)> {
-        self.rooms.iter().map(|(chat, room)| (*chat, &room.link))
+        self.rooms.iter().map(|(chat, room)| (*chat, &room.handle))
     }
 }
 

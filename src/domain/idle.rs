@@ -1,4 +1,4 @@
-//! Idle timeout: one timer that is set back by activity without being started anew.
+//! Idle timeout: one timer, which activity delays without restarting it.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,14 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Notes activity; `true` if a timer must be started.
+    /// Records activity; `true` if a timer must be started.
     #[must_use]
     pub fn touched(&mut self, now: Instant) -> bool {
         self.since.replace(now).is_none()
     }
 
-    /// The timer has fired: the rest of the timeout, for which it runs on; zero ends it.
+    /// The timer has fired: returns the remaining time, for which it must run on; zero is the
+    /// timeout.
     #[must_use]
     pub fn fired(&mut self, now: Instant, timeout: Duration) -> Duration {
         let idle = self.since.map_or(timeout, |since| now.saturating_duration_since(since));
@@ -26,7 +27,7 @@ impl Idle {
         left
     }
 
-    /// Ends the timer: something is there.
+    /// Stops the timer: there is activity.
     pub fn end(&mut self) {
         self.since = None;
     }

@@ -1,4 +1,4 @@
-//! A type for each identifier, so that none is taken for another.
+//! Identifier types: one for each identifier, so that none is mistaken for another.
 
 use std::fmt;
 
@@ -21,19 +21,19 @@ macro_rules! id {
 }
 
 id! {
-    /// A user, whoever vouches for them.
+    /// A user, of any issuer.
     UserId
 }
 id! {
-    /// A durable conversation.
+    /// A chat.
     ChatId
 }
 id! {
-    /// A message; unique over the deployment, and of no order: order is [`Seq`]'s.
+    /// A message; unique over the deployment, and unordered: [`Seq`] is the order.
     MessageId
 }
 id! {
-    /// A message's place in its chat: 1, 2, 3 … in commit order. 0 stands before the first.
+    /// A message's number in its chat: 1, 2, 3 … in commit order. 0 is before the first.
     Seq
 }
 
@@ -41,7 +41,7 @@ impl Seq {
     /// Before the first message.
     pub const ZERO: Seq = Seq(0);
 
-    /// The place after this one.
+    /// The next number.
     #[must_use]
     pub fn next(self) -> Seq {
         Seq(self.0.saturating_add(1))
@@ -61,13 +61,13 @@ pub struct NodeId([u8; NodeId::BYTES]);
 impl NodeId {
     const BYTES: usize = 6;
 
-    /// A new one, random.
+    /// A new random id.
     #[must_use]
     pub fn random() -> Self {
         SessionId::random().node()
     }
 
-    /// Reads what `Display` writes.
+    /// Parses the output of `Display`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.len() == 2 * Self::BYTES && text.bytes().all(|c| c.is_ascii_hexdigit());
@@ -90,16 +90,16 @@ impl fmt::Display for NodeId {
 pub struct SessionId(pub Uuid);
 
 impl SessionId {
-    /// A new one, random, of no node that there is.
+    /// A new random id, of no existing node.
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// A new one, of this node.
+    /// A new id of this node.
     #[must_use]
     pub fn on_node(node: NodeId) -> Self {
-        // Before the bits that say which kind of UUID it is: it stays a valid one.
+        // Outside the version bits, so it stays a valid UUID.
         let mut bytes = Uuid::new_v4().into_bytes();
         for (byte, of_node) in bytes.iter_mut().zip(node.0) {
             *byte = of_node;
@@ -107,14 +107,14 @@ impl SessionId {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// The node that it is connected to.
+    /// The session's node.
     #[must_use]
     pub fn node(self) -> NodeId {
         let [a, b, c, d, e, f, ..] = self.0.into_bytes();
         NodeId([a, b, c, d, e, f])
     }
 
-    /// Reads what `Display` writes, and the form with hyphens.
+    /// Parses the output of `Display`, and the form with hyphens.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::parse_str(text).ok().map(Self)

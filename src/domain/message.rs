@@ -7,7 +7,7 @@ use super::{Author, ChatId, MessageId, Role, Seq, SessionId, Timestamp, UserId};
 /// The longest `clientId`, in characters.
 pub const CLIENT_ID_CHARS: usize = 64;
 
-/// A message as it stands in the log.
+/// A message in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub id: MessageId,
@@ -20,12 +20,12 @@ pub struct Message {
     pub created_at: Timestamp,
 }
 
-/// The kind of an entry in a chat's log, as it stands on the wire and in the database.
+/// The kind of an entry in a chat's log, on the wire and in the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum MessageKind {
     #[default]
     Text,
-    /// Of a later version: kept and shown under its own word.
+    /// A kind of a later version: kept and shown by its name.
     Other(Box<str>),
 }
 
@@ -48,7 +48,7 @@ impl From<String> for MessageKind {
     }
 }
 
-/// The reason why a text cannot be stored.
+/// The reason for which a text cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     #[error("must not be blank")]
@@ -96,7 +96,8 @@ impl Body {
     }
 }
 
-/// The author's own name of a message: the same one in the same chat is the same message, for ever.
+/// The author's own id of a message: an idempotency key. The same id in the same chat is the same
+/// message, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientId(String);
 
@@ -119,7 +120,7 @@ impl ClientId {
         Ok(Self(text))
     }
 
-    /// One for a message that came without: an unknown outcome is looked up by it.
+    /// A generated id, by which an unknown outcome is resolved.
     #[must_use]
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().simple().to_string())
@@ -136,7 +137,7 @@ impl ClientId {
     }
 }
 
-/// A message on its way into the log.
+/// A message to be appended to the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     pub chat_id: ChatId,
@@ -146,26 +147,26 @@ pub struct Draft {
     pub kind: MessageKind,
     pub content: Body,
     pub client_id: ClientId,
-    /// Store only if the chat's last `seq` is still this one.
+    /// Store only if this is still the chat's last `seq`.
     pub expect_seq: Option<Seq>,
 }
 
 /// The result of posting a [`Draft`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PostResult {
-    /// It is in the log, for the first time, and there its author has this nickname.
+    /// Stored for the first time; the author's nickname at the writing.
     New(Receipt, Option<String>),
-    /// It was in the log before; nothing was stored.
+    /// Stored before; nothing was stored now.
     Duplicate(Receipt),
-    /// Its `clientId` stands for another text; nothing was stored.
+    /// Its `clientId` belongs to another text; nothing was stored.
     ClientIdReused,
     /// `expect_seq` no longer holds; nothing was stored.
     ChatMoved { last_seq: Seq },
     /// The chat does not exist; nothing was stored.
     NoChat,
-    /// Nobody can say yet. Safe to send again with the same `clientId`.
+    /// Unknown outcome. Safe to send again with the same `clientId`.
     Unavailable,
-    /// The database refuses it, and would again; nothing was stored.
+    /// The database rejects it, and a retry would fail again; nothing was stored.
     Failed,
 }
 
@@ -177,7 +178,7 @@ pub struct Receipt {
     pub created_at: Timestamp,
 }
 
-/// The request that a message came by.
+/// The origin of a message: the request that posted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     pub session: SessionId,

@@ -1,4 +1,5 @@
-//! Decides. Plain data and plain functions: no actor, no database, no I/O, and time as an argument.
+//! Domain: plain data and pure functions that decide. No actor, no database, no I/O; time is an
+//! argument.
 
 mod ids;
 mod time;

@@ -1,4 +1,4 @@
-//! Outbox events: what other services are told.
+//! Outbox events: facts for other services.
 
 use super::{Chat, ChatId, Message, Seq, User, UserId};
 
@@ -8,7 +8,7 @@ pub enum OutboxEvent {
     UserCreated(User),
     ChatCreated(Chat),
     MessageCreated(Message),
-    /// Somebody has read a chat as far as this.
+    /// A raised read mark.
     MessageRead {
         chat_id: ChatId,
         user_id: UserId,
@@ -16,7 +16,7 @@ pub enum OutboxEvent {
     },
 }
 
-/// The kinds of events, each with its name: in the table, on the wire, and as a routing key.
+/// Kinds of events, each with its name in the table and on the wire, which is the routing key.
 macro_rules! kinds {
     ($($kind:ident: $name:literal),+ $(,)?) => {
         /// The kind of an [`OutboxEvent`].
@@ -45,7 +45,7 @@ kinds! {
     MessageRead: "message.read",
 }
 
-/// Events of one key are delivered in their order: those of one chat, or of one user.
+/// Ordering key: events of one key are delivered in order, those of one chat or of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderingKey {
     Chat(ChatId),
@@ -53,7 +53,7 @@ pub enum OrderingKey {
 }
 
 impl OutboxEventKind {
-    /// Reads what [`OutboxEventKind::as_str`] wrote.
+    /// Parses a name of [`OutboxEventKind::as_str`].
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)

@@ -31,7 +31,7 @@ impl RateLimit {
     /// Takes one request's token.
     ///
     /// # Errors
-    /// The milliseconds until there is one again.
+    /// The milliseconds until the next token.
     pub fn take(&mut self, now: Timestamp) -> Result<(), u64> {
         self.tokens = self.filled(now);
         self.at = self.at.max(now);
@@ -50,11 +50,11 @@ impl RateLimit {
     }
 }
 
-/// A token bucket that threads share without a lock. Times are since any fixed moment, and must not
-/// step back.
+/// A token bucket that threads share without a lock. Times are since any fixed moment, and must be
+/// monotonic.
 #[derive(Debug)]
 pub struct SharedRateLimit {
-    /// The microseconds that one token takes, and that an empty bucket takes to fill.
+    /// The microseconds per token, and per whole burst.
     interval: i64,
     capacity: i64,
     /// Time at which the bucket is full again.
@@ -79,7 +79,7 @@ impl SharedRateLimit {
     /// Takes one request's token.
     ///
     /// # Errors
-    /// The milliseconds until there is one again.
+    /// The milliseconds until the next token.
     pub fn take(&self, now: Duration) -> Result<(), u64> {
         let now = micros(now);
         let taken = |full_at: i64| full_at.max(now).saturating_add(self.interval);

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
-/// A set that keeps its latest members, and forgets the oldest of more.
+/// A set of its latest members; the oldest are evicted.
 #[derive(Debug)]
 pub struct RecentSet<T> {
     members: HashSet<T>,
@@ -12,13 +12,13 @@ pub struct RecentSet<T> {
 }
 
 impl<T: Copy + Eq + Hash> RecentSet<T> {
-    /// An empty one, for at most `most` members.
+    /// An empty set, for at most `most` members.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { members: HashSet::new(), order: VecDeque::new(), most }
     }
 
-    /// Takes a member in; `false` where it is one.
+    /// Adds a member; `false` if it is present.
     pub fn insert(&mut self, member: T) -> bool {
         if !self.members.insert(member) {
             return false;

@@ -1,8 +1,8 @@
-//! The order of one chat: what a room delivers next, and what it must read first.
+//! Reordering buffer of one chat: the messages to deliver next, and the gaps to read first.
 
 use super::Seq;
 
-/// Something with a place in a chat's log.
+/// A value with a `seq`.
 pub trait Sequenced {
     fn seq(&self) -> Seq;
 }
@@ -10,27 +10,27 @@ pub trait Sequenced {
 /// The next action of a room.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<M> {
-    /// Hand these to everybody, in this order; they follow what was handed out before.
+    /// Deliver these, in this order; they follow the last delivery.
     Deliver(Vec<M>),
-    /// Read what lies after `after`, up to and including `up_to`, and come back with it.
+    /// Read the messages with `after` < `seq` ≤ `up_to`, and pass them in.
     Read { after: Seq, up_to: Seq },
 }
 
-/// Keeps a chat's messages in `seq` order without a gap, in whatever order they become known.
+/// Orders a chat's messages by `seq` without a gap, in whatever order they become known.
 ///
 /// Messages become known in three ways: this node stored them, a hint says that another node did,
-/// or they were read from the database. What is delivered is 1, 2, 3 … from where the room began.
+/// or they were read from the database. They are delivered as 1, 2, 3 … from the room's first.
 #[derive(Debug)]
 pub struct Room<M> {
-    /// The last one delivered.
+    /// The last delivered one.
     head: Seq,
-    /// The last one that is known to exist.
+    /// The last known one.
     end: Seq,
-    /// Stored here, above a hole, ascending.
+    /// Stored here, above a gap, ascending.
     held: Vec<M>,
-    /// Posts that storage has not answered. While there are any, a hole at the end is theirs.
+    /// Posts without an answer of the storage. While there are any, a gap at the end is theirs.
     in_flight: usize,
-    /// A read is under way.
+    /// A read is in flight.
     reading: bool,
 }
 
@@ -41,7 +41,7 @@ impl<M: Sequenced> Room<M> {
         Self { head, end: head, held: Vec::new(), in_flight: 0, reading: false }
     }
 
-    /// The last one delivered.
+    /// The last delivered one.
     #[must_use]
     pub fn head(&self) -> Seq {
         self.head
@@ -59,12 +59,12 @@ impl<M: Sequenced> Room<M> {
         self.load() == 0 && !self.reading
     }
 
-    /// A post goes to storage.
+    /// A post is submitted to the storage.
     pub fn posted(&mut self) {
         self.in_flight += 1;
     }
 
-    /// Storage has answered `answered` posts, of which it stored `news`.
+    /// The storage has answered `answered` posts, of which it stored `news`.
     pub fn stored(&mut self, answered: usize, news: Vec<M>) -> Vec<Step<M>> {
         self.in_flight = self.in_flight.saturating_sub(answered);
         for message in news {
@@ -75,22 +75,22 @@ impl<M: Sequenced> Room<M> {
         self.advance()
     }
 
-    /// Storage will answer none of the posts that were on their way.
+    /// The storage will not answer the posts in flight.
     pub fn abandoned(&mut self) {
         self.in_flight = 0;
     }
 
-    /// The chat's log is known to reach at least `end`.
+    /// A hint: the log reaches at least `end`.
     pub fn hinted(&mut self, end: Seq) -> Vec<Step<M>> {
         self.end = self.end.max(end);
         self.advance()
     }
 
-    /// The read that was asked for brought `messages`, ascending, perhaps not all.
+    /// The requested read returned `messages`, ascending, perhaps not all.
     pub fn read(&mut self, messages: Vec<M>) -> Vec<Step<M>> {
         self.reading = false;
         if messages.is_empty() {
-            // Nothing is there (a hint was wrong, or the database was restored): believe what is held.
+            // The log is shorter (a wrong hint, or a restored database): deliver the held messages.
             self.end = self.head;
             if let Some(first) = self.held.first() {
                 self.head = Seq(first.seq().0 - 1);
@@ -102,7 +102,7 @@ impl<M: Sequenced> Room<M> {
         self.advance()
     }
 
-    /// The read that was asked for failed; [`Room::hinted`] asks again.
+    /// The requested read failed; [`Room::hinted`] requests it again.
     pub fn read_failed(&mut self) {
         self.reading = false;
     }
@@ -112,7 +112,7 @@ impl<M: Sequenced> Room<M> {
         let mut held = std::mem::take(&mut self.held).into_iter().peekable();
         let mut ready = Vec::with_capacity(held.len());
         while let Some(message) = held.next_if(|message| message.seq() <= self.head.next()) {
-            // Below: read and stored both; it was delivered.
+            // Below: both read and stored; already delivered.
             if message.seq() > self.head {
                 self.head = message.seq();
                 ready.push(message);

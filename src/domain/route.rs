@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A client's event for another service, and its way there.
+/// A client's event, and the service that it is forwarded to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// As the client names it; none of the protocol's names.
+    /// The client's name of it; never one of the protocol's.
     pub event: String,
-    /// The service's queue, as it is named there.
+    /// The service's queue.
     pub queue: String,
-    /// A pattern, as it stands on the wire: a JSON object's text, or a plain name.
+    /// A pattern on the wire: a JSON object's text, or a plain name.
     pub pattern: String,
     #[serde(default)]
     pub kind: RouteKind,
@@ -18,11 +18,11 @@ pub struct Route {
     pub role: RouteRole,
 }
 
-/// Events that are told, and requests that are answered.
+/// Events without an answer, and requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteKind {
-    /// Told, and that is all; answers come as events of their own.
+    /// Forwarded without an answer; a service may send events of its own.
     #[default]
     Event,
     /// The service's answer becomes the client's ack.

@@ -9,9 +9,9 @@ use super::{ChatId, Seq};
 pub struct Replay {
     pub replayed: i64,
     pub replayed_to: Seq,
-    /// More is missing than is replayed at once; the live stream does not begin.
+    /// The gap exceeds the replay's limit; the live stream does not begin.
     pub truncated: bool,
-    /// The client has seen more than there is: it drops what it holds.
+    /// The client is ahead of the log: it discards its copy.
     pub reset: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct Fetch {
 pub enum Live {
     /// It is the next one.
     Deliver,
-    /// Others come first; it comes again in a page.
+    /// Others come first; a page brings it again.
     Defer,
     /// It was written, or the stream is not live.
     Drop,
@@ -59,9 +59,9 @@ enum Mode {
     Live,
     /// Live messages are left to the replay, which goes on until it has reached the end.
     Behind,
-    /// As `Behind`, and goes no further than `replayed_to` until it is released.
+    /// As `Behind`, but only up to `replayed_to`, until it is released.
     Held,
-    /// Caught up as far as one request may: silent until it is entered again.
+    /// Replayed up to the limit: silent until it is entered again.
     Stopped,
 }
 
@@ -70,7 +70,7 @@ enum Mode {
 struct Stream {
     /// The last one written.
     last: Seq,
-    /// The last one that is known to exist.
+    /// The last one known.
     end: Seq,
     /// Target of a held stream.
     hold_at: Seq,
@@ -96,7 +96,7 @@ impl Stream {
     }
 }
 
-/// All streams of one session. One page at a time is read for all of them together.
+/// All streams of one session, which share one page in flight.
 #[derive(Debug, Default)]
 pub struct Streams {
     chats: HashMap<ChatId, Stream>,
@@ -106,7 +106,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Begins, or sets back, a chat's stream. It is held until [`Streams::release`].
+    /// Starts or restarts a chat's stream. It is held until [`Streams::release`].
     pub fn enter(&mut self, chat: ChatId, head: Seq, replay: &Replay) {
         let stream = Stream {
             last: replay.begins_after(),
@@ -120,7 +120,7 @@ impl Streams {
         self.behind.push_back(chat);
     }
 
-    /// The client has been told of the entry: what is live may follow.
+    /// The client has been told of the join: live messages may follow.
     pub fn release(&mut self, chat: ChatId) {
         if let Some(stream) = self.chats.get_mut(&chat)
             && stream.mode == Mode::Held
@@ -144,7 +144,7 @@ impl Streams {
         self.chats.remove(&chat);
     }
 
-    /// The last one that is known to exist; 0 in a chat that was not entered.
+    /// The last one known; 0 in a chat that was not entered.
     #[must_use]
     pub fn end(&self, chat: ChatId) -> Seq {
         self.chats.get(&chat).map_or(Seq::ZERO, |stream| stream.end)
@@ -176,7 +176,7 @@ impl Streams {
         self.chats.is_empty()
     }
 
-    /// A message came live.
+    /// Handles a live message.
     pub fn live(&mut self, chat: ChatId, seq: Seq) -> Live {
         let Some(stream) = self.chats.get_mut(&chat) else { return Live::Drop };
         match stream.mode {
@@ -199,7 +199,7 @@ impl Streams {
         }
     }
 
-    /// The chat is known to reach `end`: what is missing of it is read.
+    /// A hint: the log reaches `end`, and the gap must be read.
     pub fn hinted(&mut self, chat: ChatId, end: Seq) {
         if let Some(stream) = self.chats.get_mut(&chat)
             && !stream.truncated
@@ -213,7 +213,7 @@ impl Streams {
         }
     }
 
-    /// A message came in a page: `true` where it is to be written now.
+    /// Handles a message of a page: `true` if it must be written.
     pub fn replayed(&mut self, chat: ChatId, seq: Seq) -> bool {
         match self.chats.get_mut(&chat) {
             Some(stream) if seq == stream.last.next() && seq <= stream.reach() => {
@@ -237,14 +237,14 @@ impl Streams {
         }
     }
 
-    /// The page that was asked for will not come; it is asked for again.
+    /// The requested page has failed; it is requested again.
     pub fn page_lost(&mut self, chat: ChatId) {
         if self.forget_page(chat) {
             self.behind.push_back(chat);
         }
     }
 
-    /// The next page to read, where none is under way and any is missing.
+    /// The next page to read, unless one is in flight or none is missing.
     pub fn next_fetch(&mut self) -> Option<Fetch> {
         while self.fetching.is_none() {
             let chat_id = self.behind.pop_front()?;

@@ -1,4 +1,4 @@
-//! Points in time, as they are stored and shown.
+//! Timestamps, as they are stored and shown.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The clock's time. For those who act; what decides gets its time as an argument.
+    /// The clock's time. For actors; decisions get the time as an argument.
     #[must_use]
     pub fn now() -> Self {
         Self::from(SystemTime::now())
     }
 
-    /// From whole seconds since the epoch, as a token's claims count.
+    /// From whole seconds since the epoch, as in a token's claims.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
@@ -32,7 +32,7 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Reads RFC 3339, with any offset; nothing before 1970.
+    /// Parses RFC 3339, with any offset; nothing before 1970.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (local, offset) = match text.len().checked_sub("+00:00".len()) {
@@ -48,7 +48,7 @@ impl Timestamp {
         Some(Self(local.0 - offset * 60_000_000)).filter(|time| time.0 >= 0)
     }
 
-    /// This time and `duration` more, at most the last that can be told.
+    /// This time plus `duration`, at most the last that can be shown.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
@@ -56,7 +56,7 @@ impl Timestamp {
     }
 }
 
-/// Reads an offset from UTC, `+02:00`.
+/// Parses an offset from UTC, `+02:00`.
 fn minutes(offset: &str) -> Option<i64> {
     let (sign, time) = offset.split_at_checked(1)?;
     let (hours, minutes) = time.split_once(':')?;
@@ -72,7 +72,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// The last moment that RFC 3339 has four digits for, 9999-12-31T23:59:59Z, in microseconds.
+/// The last moment with a four-digit year, 9999-12-31T23:59:59Z, in microseconds.
 const LAST_SHOWN: i64 = 253_402_300_799_000_000;
 
 impl fmt::Display for Timestamp {

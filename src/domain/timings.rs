@@ -4,19 +4,19 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Timings {
-    /// An empty room stays this long for who comes back.
+    /// Time that an empty room stays, for sessions that return.
     pub room_idle: Duration,
-    /// A retired room stays this long for posts that are on their way to it.
+    /// Time that a retired room stays, for posts that are on their way to it.
     pub drain_grace: Duration,
-    /// A retired room waits this long for its executor's answers.
+    /// Time that a retired room waits for its executor's answers.
     pub drain_deadline: Duration,
     /// Pause before a failed database read is tried again.
     pub retry: Duration,
-    /// A session waits this long for the rooms that it enters.
+    /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
-    /// A session waits this long for its peer's close frame.
+    /// Time that a session waits for its peer's close frame.
     pub close_timeout: Duration,
-    /// Sessions have this long for their close frames before the server ends.
+    /// Time that sessions have for their close frames before the server ends.
     pub goodbye_grace: Duration,
 }
 

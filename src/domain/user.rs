@@ -21,7 +21,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Reads `customer`, `user` or `admin`, in any case: what a person may be.
+    /// Parses the role of a person: `customer`, `user` or `admin`, in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("customer") || text.eq_ignore_ascii_case("user") {
@@ -33,7 +33,7 @@ impl Role {
         }
     }
 
-    /// As it stands on the wire and in the database.
+    /// The role on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Role {
         }
     }
 
-    /// Reads any role, as [`Role::as_str`] writes it.
+    /// Parses any role, as [`Role::as_str`] writes it.
     #[must_use]
     pub fn parse_any(word: &str) -> Option<Self> {
         [Self::Customer, Self::Admin, Self::Bot, Self::System]
@@ -59,13 +59,13 @@ impl Role {
     }
 }
 
-/// A user as the database has them.
+/// A stored user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
     /// Issuer of the subject; empty for a token without `iss`.
     pub issuer: String,
-    /// The user's name at the issuer.
+    /// The subject: the user's id at the issuer.
     pub subject: String,
     pub role: Role,
     pub nickname: Option<String>,
@@ -93,14 +93,14 @@ pub struct Author {
 /// Claims of a verified token about its bearer. A missing claim changes nothing of a known user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// `iss`; empty where the token has none.
+    /// `iss`; empty if the token has none.
     pub issuer: String,
     /// `sub`.
     pub subject: String,
     pub role: Option<Role>,
     pub nickname: Option<String>,
     pub email: Option<String>,
-    /// `iat`, seconds since the epoch: an older token than the last one changes nothing.
+    /// `iat`, seconds since the epoch: a token older than the last one changes nothing.
     pub issued_at: Option<i64>,
 }
 

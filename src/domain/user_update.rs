@@ -1,11 +1,11 @@
-//! User updates: what another service says of one of its users.
+//! User updates: another service's changes to one of its users.
 
 use super::{Role, Timestamp, User};
 
-/// An update. A field that is missing changes nothing.
+/// An update. A missing field changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserUpdate {
-    /// The event's source and its id there, by which a repeat is known.
+    /// The event's source and its id there, which identify a repeat.
     pub event: Option<(String, String)>,
     /// Time of the event: an update older than the stored state is ignored. Now, if missing.
     pub at: Option<Timestamp>,
@@ -15,15 +15,15 @@ pub struct UserUpdate {
     pub email: Option<String>,
     pub role: Option<Role>,
     pub blocked: Option<bool>,
-    /// `user.created`, of somebody who may be known already: changes nothing of them.
+    /// `user.created`: changes nothing of a known user.
     pub is_first: bool,
 }
 
 /// The outcome of a [`UserUpdate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpdateOutcome {
-    /// The user as they are now.
+    /// The user after the update.
     Changed(User),
-    /// It was applied before, or is older than what is known, or changes nothing.
+    /// A repeat, older than the stored state, or without a change.
     Unchanged,
 }

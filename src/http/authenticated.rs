@@ -11,8 +11,8 @@ use crate::auth::Claims;
 use crate::domain::Role;
 use crate::protocol::{ApiError, Code};
 
-/// The caller of a request. A handler that takes this is reached by nobody without a valid token,
-/// nor by who is blocked.
+/// The caller of a request. A handler with this parameter is never reached without a valid token,
+/// or by a blocked user.
 pub struct Authenticated(Caller);
 
 impl Authenticated {

@@ -1,4 +1,4 @@
-//! The body of a request, within its limit and in time.
+//! Request bodies, within their limit and deadline.
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -11,14 +11,14 @@ use futures_util::future::LocalBoxFuture;
 use super::{Problem, State, state};
 use crate::protocol::{ApiError, Code, Request, parse_body};
 
-/// A body as it came; whatever its content type, it is read as JSON.
+/// The bytes of a body; parsed as JSON, whatever its content type.
 pub struct Body(Bytes);
 
 impl Body {
     /// Parses the body. An empty one counts as an object without fields.
     ///
     /// # Errors
-    /// Anything but JSON, or a field that is not as it must be: the path is named.
+    /// Anything but JSON, or an invalid field: the path is named.
     pub fn read<T: Request>(&self, state: &State) -> Result<T, ApiError> {
         let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
         parse_body(text, &state.app.request_limits())
@@ -42,7 +42,7 @@ impl FromRequest for Body {
                 return Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, refused));
             }
             let state = state?;
-            // A body holds memory while it arrives: as long as a frame may take.
+            // An arriving body holds memory, so it has the deadline of a frame.
             let patience = state.settings.limits.heartbeat().saturating_mul(2);
             let mut stopping = state.stopping.clone();
             let arrived = tokio::select! {

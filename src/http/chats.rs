@@ -9,10 +9,10 @@ use crate::db::ChatPage;
 use crate::domain::{ChatId, Timestamp};
 use crate::protocol::{ChatView, NewChat};
 
-/// Chats of a page where nothing else is asked for.
+/// Default page size.
 const LIMIT: i64 = 20;
 
-/// `GET /chats`: the latest activity first; all of them, or the own ones.
+/// `GET /chats`: the latest activity first; all of them, or one's own.
 pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
     let list = ListRequest::from_query(
         &Query::from_request(&request)?,

@@ -1,4 +1,4 @@
-//! TCP connections: how a dead peer is noticed, and how a refused request's body is read to its end.
+//! TCP connections: detection of dead peers, and draining of refused requests' bodies.
 
 use std::cell::RefCell;
 use std::io;
@@ -25,8 +25,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Probes that a silent peer may leave unanswered.
 const PROBES: u32 = 3;
 
-/// Has the kernel end a connection whose peer has vanished: one that acknowledges nothing for two
-/// heartbeats, whether something is sent to it (`TCP_USER_TIMEOUT`) or not (keepalive).
+/// Makes the kernel end a connection whose peer has vanished: one that acknowledges nothing for two
+/// heartbeats, with data in flight (`TCP_USER_TIMEOUT`) or without (keepalive).
 ///
 /// # Errors
 /// The socket does not take the options.
@@ -42,12 +42,12 @@ pub fn watch_peer(stream: &TcpStream, heartbeat: Duration) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive)
 }
 
-/// The middleware that reads what is left of a refused request's body, within bounds, before the
-/// answer. The connection ends behind such an answer, and one that ended with bytes unread would be
-/// reset: the client might never see why it was refused.
+/// The middleware that drains a refused request's body, within bounds, before the answer. The
+/// connection is closed behind such an answer, and closing one with unread bytes resets it: the
+/// client might never see the refusal.
 ///
 /// # Errors
-/// Those of the services behind it.
+/// The inner service's errors.
 pub async fn drain<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -62,7 +62,7 @@ pub async fn drain<B: MessageBody>(
     request.set_payload(Payload::Stream { payload: Box::pin(body.clone()) });
     let response = next.call(request).await?;
     if response.status().as_u16() >= 400 {
-        // Whoever sends more than this, or more slowly, may see a reset.
+        // A client that sends more, or more slowly, may see a reset.
         let _ = timeout(DRAIN_TIME, body.read_up_to(DRAIN_BYTES)).await;
     }
     Ok(response)

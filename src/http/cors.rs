@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing: the pages that browsers let talk to the server.
+//! Cross-origin resource sharing: the web pages that may use the server.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::protocol::ApiError;
 /// Seconds for which a browser may cache a preflight.
 const MAX_AGE: usize = 3600;
 
-/// The middleware that answers browsers' questions. A page that is not allowed gets no headers, so
-/// its browser keeps the answer from it.
+/// The CORS middleware. A page that is not allowed gets no headers, so its browser withholds the
+/// answer.
 pub fn cors(origins: Arc<Origins>) -> Cors {
     Cors::default()
         .allowed_origin_fn(move |origin, head| origins.admit(origin, head.headers()))
@@ -24,7 +24,7 @@ pub fn cors(origins: Arc<Origins>) -> Cors {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
-            // What tracing libraries add to every request of a page.
+            // Headers that tracing libraries add to every request of a page.
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("traceparent"),
             HeaderName::from_static("tracestate"),
@@ -34,10 +34,10 @@ pub fn cors(origins: Arc<Origins>) -> Cors {
         .max_age(MAX_AGE)
 }
 
-/// Gives the refusals of [`cors()`], which are plain text, the form that all others have.
+/// Converts the refusals of [`cors()`], which are plain text, to problem details.
 ///
 /// # Errors
-/// Those of what is asked.
+/// The inner service's errors.
 pub async fn refuse_in_form(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

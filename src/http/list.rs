@@ -1,4 +1,4 @@
-//! Lists over HTTP: their parameters, and how the next page is addressed.
+//! Lists over HTTP: their parameters, and the address of the next page.
 
 use std::fmt::Write;
 
@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::{Query, json};
 use crate::protocol::{self, ApiError, Key, Order, PageQuery};
 
-/// One page that was asked for, and how the next is asked for.
+/// A requested page, and the parameters of the next one.
 pub struct ListRequest {
     list: protocol::PageRequest,
     path: String,
-    /// The filters and bounds, as they stand in the next page's address.
+    /// Filters and bounds, as in the next page's address.
     filters: String,
 }
 
@@ -37,7 +37,7 @@ impl ListRequest {
         Ok(Self { list, path, filters: String::new() })
     }
 
-    /// A filter of what is in the list: a cursor belongs to it.
+    /// Adds a filter; a cursor belongs to one filter.
     #[must_use]
     pub fn filter(mut self, name: &str, value: Option<&str>) -> Self {
         if let Some(value) = value {
@@ -48,7 +48,7 @@ impl ListRequest {
         self
     }
 
-    /// An end of the list: a cursor belongs to it, as to a filter.
+    /// Adds a bound; a cursor belongs to it, as to a filter.
     #[must_use]
     pub fn bound(self, name: &str, value: Option<i64>) -> Self {
         self.filter(name, value.map(|value| value.to_string()).as_deref())
@@ -73,10 +73,10 @@ impl ListRequest {
         self.list.after()
     }
 
-    /// The answer, from up to [`ListRequest::rows`] rows.
+    /// The response, from up to [`ListRequest::rows`] rows.
     ///
     /// # Errors
-    /// None that a client could cause.
+    /// No client can cause one.
     pub fn answer<'r, R, V: Serialize>(
         &self,
         rows: &'r [R],
@@ -103,7 +103,7 @@ struct LinkedPage<V> {
     next: Option<String>,
 }
 
-/// Adds `&name=value`, with everything escaped that could mean something in a query.
+/// Adds `&name=value`, percent-encoded.
 fn push(query: &mut String, name: &str, value: &str) {
     query.push('&');
     query.push_str(name);

@@ -1,4 +1,4 @@
-//! The messages of a chat, and how far one has read them.
+//! The messages of a chat, and read marks.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -9,7 +9,7 @@ use crate::db::HistoryPage;
 use crate::domain::{ChatId, ClientId, Seq};
 use crate::protocol::{ApiError, MessageView, NewMessage, ReceiptView, client_id_refused};
 
-/// Messages of a page where nothing else is asked for.
+/// Default page size.
 const LIMIT: i64 = 50;
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -33,7 +33,7 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
     Ok(list.answer(&messages, |message| (message.seq.0, 0), MessageView::from)?)
 }
 
-/// `POST /chats/{id}/messages`: the same way into the log as a frame's.
+/// `POST /chats/{id}/messages`: the same use case as a frame's.
 pub async fn create(
     state: web::Data<State>,
     who: Authenticated,
@@ -52,7 +52,7 @@ pub async fn create(
     )?)
 }
 
-/// `PUT /chats/{id}/read`: a mark that only grows.
+/// `PUT /chats/{id}/read`: read marks only grow.
 pub async fn mark_read(
     state: web::Data<State>,
     who: Authenticated,
@@ -65,7 +65,7 @@ pub async fn mark_read(
     Ok(json(StatusCode::OK, &mark, 1)?)
 }
 
-/// The header by which HTTP clients name what may be sent again; of the same rules as a `clientId`.
+/// The idempotency key's header, with the rules of a `clientId`.
 fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, ApiError> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = keys.next() else { return Ok(None) };
@@ -79,7 +79,7 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, ApiError> 
         .map_err(|error| client_id_refused(IDEMPOTENCY_KEY, &error))
 }
 
-/// Two names for one message must be the same.
+/// The header and `clientId` must agree.
 fn one_name(
     client_id: Option<ClientId>,
     key: Option<ClientId>,

@@ -1,4 +1,4 @@
-//! The HTTP face: the route table, and a file per resource.
+//! The HTTP API: the route table, and a file per resource.
 
 pub mod authenticated;
 mod body;
@@ -50,18 +50,17 @@ pub struct State {
     pub origins: Arc<Origins>,
     /// True until the server is going away.
     pub ready: Arc<AtomicBool>,
-    /// Becomes true when the server stops: what is still arriving is given up.
+    /// Becomes true when the server stops: requests that are still arriving are abandoned.
     pub stopping: watch::Receiver<bool>,
 }
 
-/// A handler's answer.
+/// The result of a handler.
 type Answer = Result<HttpResponse, Problem>;
 
-/// Every path and method that is answered, and the middleware around them. All else is a refusal in
-/// the same form.
+/// The route table, and its middleware. All other paths and methods get a refusal in the same form.
 ///
-/// An upgrade has only `cors()` around it: a session's connection keeps the memory of what lies
-/// around its handler.
+/// An upgrade has only `cors()` around it: the connection of a session keeps the memory of all
+/// middleware around its handler.
 pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {
         let origins = Arc::clone(&state.origins);
@@ -90,7 +89,7 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// The routes of one path; any other method is told which there are.
+/// The routes of one path; any other method is answered with `Allow`.
 fn at<const N: usize>(path: &str, routes: [(&'static str, Route); N]) -> Resource {
     let methods: Vec<&str> = routes.iter().map(|(methods, _)| *methods).collect();
     let allow: Arc<str> = methods.join(", ").into();
@@ -102,7 +101,7 @@ fn at<const N: usize>(path: &str, routes: [(&'static str, Route); N]) -> Resourc
     routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
 }
 
-/// HEAD is answered as GET is; the encoder leaves out the body.
+/// HEAD is answered as GET; the encoder leaves out the body.
 fn get<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
@@ -112,7 +111,7 @@ where
     ("GET, HEAD", web::route().guard(reads).to(handler))
 }
 
-/// A route that is upgraded: there is nothing to ask for by HEAD.
+/// An upgrade, which has no HEAD.
 fn socket<F, Args>(handler: F) -> (&'static str, Route)
 where
     F: Handler<Args, Output: Responder + 'static>,
@@ -145,7 +144,7 @@ fn state(request: &HttpRequest) -> Result<web::Data<State>, ApiError> {
     })
 }
 
-/// An answer with `value` in it, which holds about `rows` rows.
+/// A JSON response of about `rows` rows.
 fn json(status: StatusCode, value: &impl Serialize, rows: usize) -> Result<HttpResponse, ApiError> {
     // A message is its text and about 250 bytes; most texts are short.
     let mut body = Vec::with_capacity(256 + rows * 384);

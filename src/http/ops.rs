@@ -20,7 +20,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 #[derive(Serialize)]
 struct Status {
     status: &'static str,
-    /// Present with a configured broker. It does not decide: the server goes on without.
+    /// Present with a configured broker. Ignored for readiness: the server works without.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<&'static str>,
 }
@@ -30,7 +30,7 @@ pub async fn alive() -> Answer {
     Ok(json(StatusCode::OK, &Status { status: "alive", broker: None }, 0)?)
 }
 
-/// `GET /readyz`: new work is welcome, and the database answers.
+/// `GET /readyz`: the server is not stopping, and the database answers.
 pub async fn ready(state: web::Data<State>) -> Answer {
     let not_ready = |message: &'static str| ApiError::new(Code::Unavailable, message);
     if !state.ready.load(Ordering::Relaxed) {

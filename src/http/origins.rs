@@ -8,12 +8,12 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::metrics::Metrics;
 
-/// Refused origins that are logged, once each: anybody can make up more.
+/// Refused origins that are logged, once each: an attacker can invent more.
 const MOST_LOGGED: usize = 100;
-/// Characters of a refused origin that are logged; no host that exists has more.
+/// Characters of a refused origin that are logged; no real host has more.
 const LOGGED_CHARS: usize = 270;
 
-/// The origins that the operator listed, as browsers write them, and those that were refused.
+/// The listed origins, as browsers write them, and the refused ones.
 pub struct Origins {
     listed: Vec<String>,
     /// Filled from the front.
@@ -35,8 +35,8 @@ impl Origins {
         headers.get_all(header::ORIGIN).all(|origin| is_allowed(origin, headers, &self.listed))
     }
 
-    /// The same of one origin, for the middleware, which sees every request once: what is refused is
-    /// counted, and logged for the operator, to whom a page just does not work.
+    /// The same for one origin, for the middleware, which sees every request once: refusals are
+    /// counted and logged, since a page's user sees no reason.
     pub fn admit(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
         let is_allowed = is_allowed(origin, headers, &self.listed);
         if !is_allowed {
@@ -50,7 +50,7 @@ impl Origins {
         is_allowed
     }
 
-    /// A refused origin, in printable characters, where it is to be logged.
+    /// A refused origin, in printable characters, if it must be logged.
     fn remember(&self, origin: &HeaderValue) -> Option<String> {
         let text = String::from_utf8_lossy(origin.as_bytes());
         let text: String = text.chars().take(LOGGED_CHARS).collect();
@@ -82,11 +82,11 @@ fn is_allowed(origin: &HeaderValue, headers: &HeaderMap, listed: &[String]) -> b
         || listed.iter().any(|listed| origin.eq_ignore_ascii_case(listed))
 }
 
-/// True if the origin's host and port are the request's. Its scheme is not compared: a
-/// proxy that ends TLS leaves no trace of it.
+/// True if the origin's host and port are the request's. Schemes are not compared: behind a proxy
+/// that ends TLS they differ.
 fn is_own(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    // Browsers leave out the port that the scheme implies; what else stands between may write it.
+    // Browsers leave out the scheme's default port; a proxy may add it.
     let implied = match scheme {
         "http" => ":80",
         "https" => ":443",

@@ -13,7 +13,7 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// `Retry-After` in seconds when the server cannot name a better time.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// A refusal on its way out; handlers answer with it by `?` on an [`ApiError`].
+/// A refusal as a response; handlers return it by `?` on an [`ApiError`].
 #[derive(Debug)]
 pub struct Problem {
     exception: ApiError,
@@ -57,7 +57,7 @@ impl ResponseError for Problem {
             response.insert_header((header::UPGRADE, "websocket"));
             response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
         }
-        // The rest of the body may still come: it must not be read as the next request.
+        // The rest of the body may still arrive: it must not be read as the next request.
         if status == StatusCode::REQUEST_TIMEOUT {
             response.force_close();
         }
@@ -93,7 +93,7 @@ pub fn wrong_method(method: &Method, allow: &str) -> HttpResponse {
     finish(response, &Details::new(status, "method_not_allowed", &detail))
 }
 
-/// The whole seconds of `Retry-After`, rounded up: who comes earlier is refused again.
+/// The whole seconds of `Retry-After`, rounded up: an earlier retry is refused again.
 fn retry_after(exception: &ApiError) -> Option<u64> {
     match exception.code {
         Code::RateLimited | Code::Unavailable => {
@@ -135,7 +135,7 @@ impl<'a> Details<'a> {
     }
 }
 
-/// One error of a request, and the field that it is about.
+/// One error of a request, and its field.
 #[derive(Serialize)]
 struct FieldError<'a> {
     path: &'a str,
@@ -145,7 +145,7 @@ struct FieldError<'a> {
 impl<'a> FieldError<'a> {
     fn new(path: &'a str, exception: &'a ApiError) -> Self {
         let message = &*exception.message;
-        // The sentence begins with the path, which stands beside it here.
+        // The sentence begins with the path, which has its own field here.
         let message = message.strip_prefix(path).and_then(|rest| rest.strip_prefix(": "));
         Self { path, message: message.unwrap_or(&exception.message) }
     }

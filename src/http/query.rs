@@ -1,4 +1,4 @@
-//! The parameters behind a path's question mark, and the ids in the path.
+//! Query parameters, and ids in paths.
 
 use actix_web::{HttpRequest, web};
 
@@ -8,7 +8,7 @@ use crate::protocol::ApiError;
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Takes the parameters of `request` apart.
+    /// Parses the query of `request`.
     ///
     /// # Errors
     /// A malformed query.
@@ -16,7 +16,7 @@ impl Query {
         Self::parse(request.query_string())
     }
 
-    /// Takes what stands behind the question mark apart.
+    /// Parses a query string.
     ///
     /// # Errors
     /// The same.
@@ -26,10 +26,10 @@ impl Query {
             .map_err(|error| ApiError::bad_request("query", error.to_string()))
     }
 
-    /// A text that can be stored or looked for.
+    /// A text that can be stored or searched for.
     ///
     /// # Errors
-    /// One that was given twice, or has U+0000, which PostgreSQL does not know.
+    /// A parameter that is given twice, or has U+0000, which PostgreSQL cannot store.
     pub fn text(&self, name: &'static str) -> Result<Option<&str>, ApiError> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let value = values.next();
@@ -44,13 +44,13 @@ impl Query {
         }
     }
 
-    /// A whole number that is not negative.
+    /// A non-negative whole number.
     ///
     /// # Errors
     /// Anything else, or more than an `i64` holds.
     pub fn number(&self, name: &'static str) -> Result<Option<i64>, ApiError> {
         let number = |text: &str| {
-            // `parse` alone would let a plus sign pass.
+            // `parse` alone would accept a plus sign.
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
                 ApiError::bad_request(name, "must be a whole number that is not negative")
@@ -60,7 +60,7 @@ impl Query {
     }
 }
 
-/// The id that stands in the path.
+/// The id in the path.
 ///
 /// # Errors
 /// Anything but an `i64`. A negative one is well formed; nothing exists under it.

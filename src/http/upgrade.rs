@@ -13,7 +13,7 @@ use crate::transport::ws::SUBPROTOCOL;
 /// Bytes of a `Sec-WebSocket-Key`, decoded.
 const KEY_BYTES: usize = 16;
 
-/// Lets pass what RFC 6455 calls an opening handshake, in a subprotocol that is spoken here.
+/// Accepts RFC 6455's opening handshake, with a subprotocol that is spoken here.
 ///
 /// # Errors
 /// 426 for no upgrade and for another version, 400 for anything else, by the header's name.

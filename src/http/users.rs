@@ -1,4 +1,4 @@
-//! Users: oneself, and for admins all of them.
+//! Users: oneself, and the administration of all.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -9,9 +9,9 @@ use crate::db::UserFilter;
 use crate::domain::UserId;
 use crate::protocol::{ApiError, NewUser, UserView};
 
-/// Users of a page where nothing else is asked for.
+/// Default page size.
 const LIMIT: i64 = 20;
-/// The longest text to look for, in characters.
+/// The longest search text, in characters.
 const SEARCH_CHARS: usize = 100;
 
 /// `GET /users/me`.
@@ -36,7 +36,7 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
     Ok(list.answer(&users, |user| (user.id.0, 0), UserView::from)?)
 }
 
-/// `POST /users`: one who may show a token of the host application later.
+/// `POST /users`: creates a user before their first token.
 pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> Answer {
     let manager = UserManager::check(&state.app, who.actor())?;
     let new: NewUser = body.read(&state)?;

@@ -1,4 +1,4 @@
-//! `GET /ws`: who may open a socket, and what it begins with.
+//! `GET /ws`: opens a session, with its resume positions.
 
 use actix_web::{HttpRequest, web};
 
@@ -9,7 +9,7 @@ use crate::app::{HandshakePermit, authenticate};
 use crate::protocol::{ApiError, Code, resume_from_query};
 use crate::transport::ws::{Handshake, start};
 
-/// Lets a session in with its token, or without one for the few seconds until it shows it.
+/// Starts a session with its token, or without one until the handshake's deadline.
 pub async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,

@@ -1,4 +1,4 @@
-//! Outbox gauges: how far behind the sinks are.
+//! Outbox gauges: the backlog of the sinks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 /// The time between two reads.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Reads the state of the outbox from time to time, whether its sinks are there or not.
+/// Reads the state of the outbox from time to time, with or without its sinks.
 pub async fn watch(store: Store, metrics: Arc<Metrics>) {
     loop {
         match store.outbox_state().await {

@@ -1,7 +1,8 @@
-//! Outbox relay: delivers what the database's outbox holds to each sink, in order and at least once.
+//! Outbox relay: delivers the events of the database's outbox to each sink, in order and at least
+//! once.
 //!
-//! Each [`Sink`] has a [`Relay`] of its own, and progress of its own in the database: one that is slow
-//! or away holds no other back. An event is gone once every sink that is configured has it.
+//! Each [`Sink`] has a [`Relay`] of its own, and its own progress in the database: a slow or absent
+//! one delays no other. An event is deleted once every configured sink has it.
 
 mod gauges;
 mod partitions;

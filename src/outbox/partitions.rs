@@ -1,5 +1,5 @@
-//! Partitioned retry queue: which events go next and which wait, decided without a sink, a database or a
-//! clock.
+//! Partitioned retry queue: the next events, and the blocked ones, decided without a sink, a
+//! database or a clock.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use crate::db::OutboxEntry;
 use crate::domain::OrderingKey;
 
-/// The pause after a first failure; twice as long after each further one.
+/// The pause after a first failure, doubled by each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Batches that may be held for blocked keys. Beyond them, a blocked key holds up those whose events are
-/// younger than all of its own.
+/// Batches that may be held for blocked keys. Beyond them, a blocked key delays the keys whose
+/// events are younger than all of its own.
 const MAX_BATCHES: usize = 10;
 
-/// The pause after so many failures in a row.
+/// The pause after that many failures in a row.
 pub fn pause(failures: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
     FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
 }
 
-/// Events of the outbox: in order within a key, the keys side by side.
+/// The outbox's events: in order within a key, the keys in parallel.
 #[derive(Default)]
 pub struct Partitions {
     /// Keys with events, by the age of the first.
@@ -28,13 +28,13 @@ pub struct Partitions {
     events: HashMap<OrderingKey, VecDeque<OutboxEntry>>,
     /// Keys whose first event was refused.
     blocked: HashMap<OrderingKey, Blocked>,
-    /// Events that are published, and not deleted yet.
+    /// Published events that are not deleted yet.
     published: HashSet<i64>,
 }
 
 struct Blocked {
     entry: i64,
-    /// The endpoints that lack the event, by index.
+    /// Indexes of the endpoints that lack the event.
     missing: Vec<usize>,
     failures: u32,
     until: Instant,
@@ -45,7 +45,7 @@ struct Blocked {
 pub struct Ready<'a> {
     pub key: OrderingKey,
     pub entry: &'a OutboxEntry,
-    /// The endpoints of the sink that lack it, by index; all of them where it was not tried before.
+    /// Indexes of the sink's endpoints that lack it; all of them at the first try.
     pub missing: Option<&'a [usize]>,
 }
 
@@ -57,7 +57,7 @@ impl Partitions {
         batch.saturating_add(waiting).min(batch.saturating_mul(MAX_BATCHES))
     }
 
-    /// Takes the rows of a new read, in place of those of the last one.
+    /// Replaces the rows by those of a new read.
     pub fn fill(&mut self, entries: Vec<OutboxEntry>) {
         self.order.clear();
         self.events.clear();
@@ -79,9 +79,8 @@ impl Partitions {
         });
     }
 
-    /// The first event of each key that need not wait, those of the oldest keys where there are more
-    /// than `most`. Those that were refused before have what room the others leave, and a quarter at
-    /// least: however many are refused, the others go.
+    /// The first event of each ready key, of the oldest `most` keys. Refused ones get the remaining
+    /// room, and a quarter at least, so neither starves the other.
     pub fn ready(&self, now: Instant, most: usize) -> Vec<Ready<'_>> {
         let ready = self.order.iter().filter_map(|key| {
             let entry = self.events.get(key)?.front()?;
@@ -97,15 +96,15 @@ impl Partitions {
         batch
     }
 
-    /// The first event of a key was published: the next one has its turn.
+    /// The first event of a key was published: its next one is ready.
     pub fn confirmed(&mut self, key: OrderingKey) {
         self.blocked.remove(&key);
         let first = self.events.get_mut(&key).and_then(VecDeque::pop_front);
         self.published.extend(first.map(|entry| entry.id));
     }
 
-    /// The first event of a key was refused by these endpoints: they get it again after a pause, and not
-    /// before `rest` is over.
+    /// The first event of a key was refused by these endpoints: it is retried after a pause, and
+    /// not before `rest` is over.
     pub fn refused(&mut self, key: OrderingKey, missing: Vec<usize>, now: Instant, rest: Duration) {
         let Some(entry) = self.events.get(&key).and_then(VecDeque::front) else { return };
         let failures = self.blocked.get(&key).map_or(0, |blocked| blocked.failures) + 1;

@@ -12,7 +12,7 @@ use super::{Outcome, RelayExit, Report, Sink};
 use crate::db::{Store, StoreError};
 use crate::domain::{OrderingKey, Timestamp};
 
-/// The time between two tries to claim the sink.
+/// Pause between two tries to claim the sink.
 const CLAIM_EVERY: Duration = Duration::from_secs(1);
 /// Keys of one batch.
 const MAX_KEYS: usize = 512;
@@ -21,7 +21,7 @@ const MAX_KEYS: usize = 512;
 const ROUND: Duration = Duration::from_millis(250);
 /// Time without the database after which a relay gives up its claim.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
-/// Failed claims between two checks that the other node does its work.
+/// Failed claims between two checks that the other node delivers.
 const CHECK_EVERY: u32 = 30;
 /// Seconds that events may wait while another node has the claim, before that is logged.
 const STALLED_SECONDS: i64 = 60;
@@ -31,19 +31,19 @@ const STALLED_SECONDS: i64 = 60;
 pub struct Pace {
     /// Rows of one read, besides those that are blocked.
     pub batch: usize,
-    /// The time between two reads of an outbox that was empty.
+    /// Pause between two reads of an empty outbox.
     pub poll: Duration,
 }
 
-/// Delivers the outbox to one sink, on whichever node has its claim.
+/// Delivers the outbox to one sink, on the node that has its claim.
 pub struct Relay<S> {
     sink: S,
     store: Store,
     pace: Pace,
     partitions: Partitions,
-    /// Rounds in a row in which nothing was published.
+    /// Rounds in a row without a published event.
     failures: u32,
-    /// The logged reason why events wait.
+    /// The logged reason for waiting events.
     reported: Option<String>,
     /// True if rows of removed sinks are deleted.
     is_tidy: bool,
@@ -88,7 +88,7 @@ impl<S: Sink> Relay<S> {
                     sleep(CLAIM_EVERY).await;
                 }
                 RelayExit::Lost(error) => {
-                    log::debug!("no events to {}: {error}", self.sink.name());
+                    log::debug!("cannot deliver events to {}: {error}", self.sink.name());
                     sleep(pause(1)).await;
                 }
                 RelayExit::DatabaseDown(why) => {
@@ -155,7 +155,7 @@ impl<S: Sink> Relay<S> {
         Ok(())
     }
 
-    /// Publishes what was read, batch after batch: one event of each key, and the next once it is
+    /// Publishes the rows, batch after batch: one event of each key, and the next one once that is
     /// published.
     async fn round(&mut self) -> Result<Progress, RelayExit> {
         let end = Instant::now() + ROUND;
@@ -183,7 +183,8 @@ impl<S: Sink> Relay<S> {
         Ok(progress)
     }
 
-    /// Notes the outcomes of a batch. How many events were published, and why the first one was not.
+    /// Applies the outcomes of a batch. Returns the number of published events, and the first
+    /// error.
     fn apply_outcomes(
         &mut self,
         keys: &[OrderingKey],
@@ -205,14 +206,14 @@ impl<S: Sink> Relay<S> {
         (confirmed, cause)
     }
 
-    /// Deletes the published events: read again, they would be published again.
+    /// Deletes the published events, which would be published again otherwise.
     async fn delete_published(&mut self) -> Result<(), StoreError> {
         self.store.published(self.sink.name(), self.partitions.published()).await?;
         self.partitions.forget_published();
         Ok(())
     }
 
-    /// Waits until this node writes events, another may have, or a blocked key may be tried again.
+    /// Waits for events of this node, for the poll, or for a blocked key's retry.
     async fn wait_for_events(&self, most: Duration) {
         let latest = Instant::now() + most;
         let until = self.partitions.next_try().map_or(latest, |next_try| next_try.min(latest));
@@ -227,7 +228,7 @@ impl<S: Sink> Relay<S> {
         sleep(pause(self.failures)).await;
     }
 
-    /// Warns where another node has had the claim for long, and events of this database wait.
+    /// Warns if another node has had the claim for long while events wait.
     async fn warn_if_stalled(&mut self) {
         let due = self.store.outbox(self.sink.name(), 1).await.unwrap_or_default();
         let long_ago = Timestamp::now().seconds() - STALLED_SECONDS;
@@ -236,7 +237,7 @@ impl<S: Sink> Relay<S> {
         }
     }
 
-    /// Logs why events wait: once, and not at every try until it is over.
+    /// Logs the reason for waiting events, once.
     fn report(&mut self, why: String) {
         if self.reported.as_ref() != Some(&why) {
             log::warn!("events for {} wait: {why}", self.sink.name());

@@ -1,4 +1,4 @@
-//! Bodies that frames and HTTP requests have in common, parsed into types that cannot be wrong.
+//! Request bodies that frames and HTTP share, parsed into valid types.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use super::entry::not_negative;
 use super::read::{join, read};
 use crate::domain::{Author, Body, ChatId, ClientId, Draft, MessageKind, Seq, UserId};
 
-/// The bounds that a request is held against.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Of a message, in Unicode scalar values.
@@ -27,23 +27,23 @@ pub struct NewMessage {
     pub expect_seq: Option<Seq>,
 }
 
-/// A chat to be made. Without users it is a customer's own chat.
+/// A chat to be created. Without users it is a customer's own chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewChat {
     pub user_ids: Option<Vec<UserId>>,
     pub title: Option<String>,
 }
 
-/// Reads the body of an HTTP request, which has the fields that the event of the same purpose has.
+/// Parses the body of an HTTP request, which has the fields of the corresponding event.
 ///
 /// # Errors
-/// A body that is not JSON, or not as it must be: the message names the path.
+/// Malformed JSON, or an invalid field: the message names the path.
 pub fn parse_body<T: Request>(body: &[u8], limits: &Limits) -> Result<T, ApiError> {
     let wire: T::Wire = read(body, "")?;
     T::check(wire, limits)
 }
 
-/// A type that is read from an HTTP body.
+/// A type that is parsed from an HTTP body.
 pub trait Request: Sized {
     type Wire: DeserializeOwned;
     fn check(wire: Self::Wire, limits: &Limits) -> Result<Self, ApiError>;
@@ -63,7 +63,7 @@ impl Request for NewChat {
     }
 }
 
-/// A read mark whose chat stands in the path.
+/// A read mark; the chat is in the path.
 impl Request for Seq {
     type Wire = ReadTo;
     fn check(wire: ReadTo, _: &Limits) -> Result<Self, ApiError> {
@@ -71,11 +71,11 @@ impl Request for Seq {
     }
 }
 
-/// A message as it comes.
+/// A message on the wire.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WireMessage {
-    /// Over HTTP the chat stands in the path, and this is ignored.
+    /// Over HTTP the chat is in the path, and this is ignored.
     pub chat_id: Option<ChatId>,
     message: String,
     client_id: Option<String>,
@@ -83,7 +83,7 @@ pub struct WireMessage {
 }
 
 impl WireMessage {
-    /// Checks what came at `at`.
+    /// Validates the value at the path `at`.
     ///
     /// # Errors
     /// `too_large` for the text, `bad_request` for anything else.
@@ -93,7 +93,7 @@ impl WireMessage {
 }
 
 impl NewMessage {
-    /// Takes what came at `at`, if it may be stored.
+    /// Validates the value at `at`, if it may be stored.
     ///
     /// # Errors
     /// `too_large` for the text, `bad_request` for anything else.
@@ -119,7 +119,7 @@ impl NewMessage {
 }
 
 impl NewMessage {
-    /// The draft of this message by `author`. A `clientId` is made for one that has none.
+    /// The draft of this message by `author`. A missing `clientId` is generated.
     #[must_use]
     pub fn into_draft(self, author: &Author, chat: ChatId) -> Draft {
         Draft {
@@ -134,18 +134,18 @@ impl NewMessage {
     }
 }
 
-/// A `clientId` of the wrong length is a wrong value, not a body that is too large.
+/// A `clientId` of the wrong length is an invalid value, not a body that is too large.
 pub(crate) fn client_id_refused(path: &str, error: &crate::domain::TextError) -> ApiError {
     ApiError::bad_request(path, format!("{error}; 1 to 64 characters are allowed"))
 }
 
-/// A read mark as it comes over HTTP.
+/// A read mark over HTTP.
 #[derive(Deserialize)]
 pub struct ReadTo {
     seq: Seq,
 }
 
-/// A chat to be made, as it comes.
+/// A new chat on the wire.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WireChat {
@@ -154,7 +154,7 @@ pub struct WireChat {
 }
 
 impl WireChat {
-    /// Checks what came at `at`.
+    /// Validates the value at the path `at`.
     ///
     /// # Errors
     /// `too_large` for the title, `bad_request` for anything else.

@@ -24,7 +24,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// As it stands on the wire.
+    /// The code on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Code {
         }
     }
 
-    /// The status of the same refusal over HTTP.
+    /// The HTTP status of the code.
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
@@ -62,17 +62,17 @@ impl Code {
     }
 }
 
-/// A refusal or a failure as clients are told of it: a code, a sentence for people, and what goes
-/// with the code. On the wire it is the event `exception`.
+/// An error for clients: a code, a sentence for people, and the code's data. On the wire it is the
+/// event `exception`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     pub code: Code,
     pub message: Cow<'static, str>,
     /// Path of the wrong field in the request, as `data.chats[0].chatId`.
     pub path: Option<String>,
-    /// With [`Code::ChatMoved`]: where the chat is now.
+    /// With [`Code::ChatMoved`]: the chat's last `seq`.
     pub last_seq: Option<Seq>,
-    /// With [`Code::RateLimited`]: how long to wait, in milliseconds.
+    /// With [`Code::RateLimited`]: the time to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
 }
 
@@ -89,7 +89,7 @@ impl ApiError {
         Self { code, message: message.into(), path: None, last_seq: None, retry_after_ms: None }
     }
 
-    /// Something in the request at `path` is not as it must be.
+    /// The value at `path` in the request is invalid.
     pub fn at(code: Code, path: impl Into<String>, problem: impl AsRef<str>) -> Self {
         let path = path.into();
         let message = format!("{path}: {}", problem.as_ref());
@@ -100,7 +100,7 @@ impl ApiError {
         Self::at(Code::BadRequest, path, problem)
     }
 
-    /// The same, of a request that stands at `at` in what was sent: `userIds` is `data.userIds` then.
+    /// The same error in an enclosing value at `at`: `userIds` becomes `data.userIds`.
     #[must_use]
     pub fn within(mut self, at: &str) -> Self {
         if let Some(path) = &mut self.path {
@@ -114,7 +114,7 @@ impl ApiError {
         Self::new(Code::Forbidden, message)
     }
 
-    /// The same words whether the chat is missing or only out of sight.
+    /// The same words for a missing chat and an invisible one.
     #[must_use]
     pub fn chat_not_found(chat: ChatId) -> Self {
         Self::new(Code::ChatNotFound, format!("chat {chat} does not exist"))

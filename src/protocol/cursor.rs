@@ -1,7 +1,7 @@
 //! Keyset pagination: a cursor is the sealed key of the last row shown.
 //!
-//! The seal is a checksum, not a secret: it keeps a cursor from being taken for another list's, or
-//! from being guessed at. What a reader may see is decided anew for every page.
+//! The seal is a checksum, not a secret: it detects guessed cursors, and those of another list.
+//! Access is checked for every page anyway.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
@@ -9,15 +9,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::ApiError;
 
-/// Names the format; what an older or newer build sealed is refused.
+/// The format's version; cursors of other versions are refused.
 const VERSION: &[u8] = b"frontdesk cursor 1\0";
 const SEAL_BYTES: usize = 8;
 const KEY_BYTES: usize = 16;
 
-/// The key of a row in its list's order: what it is ordered by, then what tells equals apart.
+/// The key of a row in its list's order: the sort column, and a tie-breaker.
 pub type Key = (i64, i64);
 
-/// Writes `key` for the list that `scope` names, with its order and filters.
+/// Seals `key` for the list, order and filters of `scope`.
 #[must_use]
 pub fn seal(scope: &str, key: Key) -> String {
     let key = to_bytes(key);
@@ -27,7 +27,7 @@ pub fn seal(scope: &str, key: Key) -> String {
     URL_SAFE_NO_PAD.encode(sealed)
 }
 
-/// Reads what [`seal`] wrote for the same `scope`.
+/// Opens a cursor of [`seal`] for the same `scope`.
 ///
 /// # Errors
 /// Anything else: `bad_request` at `after`.

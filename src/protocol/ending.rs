@@ -1,4 +1,4 @@
-//! Reasons for which a session ends: one table of close codes, for the wire and for the metrics.
+//! Close reasons: one table of close codes, for the wire and for the metrics.
 
 /// Reason for a session's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +11,15 @@ pub enum Ending {
     BrokenFrame,
     NotUtf8,
     TooLarge,
-    /// A fault of the server while the session was let in.
+    /// An internal error during admission.
     Failed,
-    /// Something that the session needs to begin is away or full.
+    /// A dependency of the session's start is away or full.
     NotReady,
     Unauthenticated,
     RoleChanged,
     SlowReader,
     Blocked,
-    /// The user's newer sessions took its place.
+    /// The user's newer sessions replaced it.
     Replaced,
     /// Its actor panicked.
     Panicked,
@@ -36,7 +36,7 @@ pub enum Return {
     Resuming,
     /// Connects again with another token.
     WithToken,
-    /// Is mended first.
+    /// Must be corrected first.
     Mended,
     /// Stays away.
     Never,
@@ -63,7 +63,7 @@ impl Ending {
         Self::Panicked,
     ];
 
-    /// The close code and the client's next step; `None` where no close frame can be read any more.
+    /// The close code and the client's next step; `None` without a close frame.
     #[must_use]
     pub fn close(self) -> Option<(u16, Return)> {
         Some(match self {
@@ -81,7 +81,7 @@ impl Ending {
         })
     }
 
-    /// The reason that `goodbye` names before the close; `None` for an ending without one.
+    /// The reason in `goodbye` before the close; `None` without one.
     #[must_use]
     pub fn goodbye(self) -> Option<&'static str> {
         match self {
@@ -118,7 +118,7 @@ impl Ending {
 mod tests {
     use super::*;
 
-    /// The words of the protocol document for each step.
+    /// The step in the protocol document's words.
     fn words(step: Return) -> &'static str {
         match step {
             Return::Later => "connect again after `retryAfterMs`",

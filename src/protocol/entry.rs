@@ -1,4 +1,4 @@
-//! Chats that a request names, and where it goes on in each.
+//! Chats to join, and the position in each.
 
 use serde::Deserialize;
 
@@ -9,15 +9,15 @@ use crate::domain::{ChatId, Seq};
 /// The most chats that one request may name.
 pub const CHATS_NAMED: usize = 100;
 
-/// A chat to enter, and where to go on from.
+/// A chat to join, and the position to continue from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     pub chat_id: ChatId,
-    /// The last `seq` that was seen; `None` begins at the end.
+    /// The last `seq` that the client has; `None` begins at the end.
     pub after_seq: Option<Seq>,
 }
 
-/// An [`Entry`] as it stands in a request: an object, and nothing else.
+/// An [`Entry`] on the wire: an object, and nothing else.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub struct WireEntry(Object<WireFields>);
@@ -30,7 +30,7 @@ struct WireFields {
 }
 
 impl Entry {
-    /// Checks the entries at `path`, and keeps the last of each chat.
+    /// Validates the entries at `path`, and keeps the last of each chat.
     ///
     /// # Errors
     /// `bad_request` for a negative position, or for more than `CHATS_NAMED`.
@@ -48,7 +48,7 @@ impl Entry {
     }
 }
 
-/// Reads `?resume=10:55,12:3`: chats and the last `seq` seen in each.
+/// Parses `?resume=10:55,12:3`: chats, and the last `seq` seen in each.
 ///
 /// # Errors
 /// Anything else, or more chats than one request may name.
@@ -92,7 +92,7 @@ fn last_of_each(pairs: Vec<(ChatId, Option<Seq>)>, path: &str) -> Result<Vec<Ent
     Ok(entries)
 }
 
-/// Checks that a list names 1 to `CHATS_NAMED` chats.
+/// Checks that a list has 1 to `CHATS_NAMED` chats.
 ///
 /// # Errors
 /// `bad_request` at `path`.

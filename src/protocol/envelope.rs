@@ -1,4 +1,4 @@
-//! The envelope that every frame has: `{"event", "data", "id"}`.
+//! Frame envelope: `{"event", "data", "id"}`.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::{ApiError, Code, Fields};
 
 /// The longest textual `id`, in characters.
 const ID_CHARS: usize = 64;
-/// The largest whole number that every client can tell from its neighbours: ±2⁵³.
+/// The largest absolute value up to which doubles hold every integer: 2⁵³.
 const ID_NUMBER: i64 = 1 << 53;
 
 /// A client's id of its own request; the answer repeats it unchanged.
@@ -31,7 +31,7 @@ impl RequestId {
     }
 }
 
-/// A frame taken apart, its `data` not yet looked at. Unknown fields are ignored.
+/// A parsed frame, with `data` unparsed. Unknown fields are ignored.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
     #[serde(borrow)]
@@ -51,10 +51,10 @@ pub struct Rejected {
 }
 
 impl<'a> Envelope<'a> {
-    /// Takes a text frame apart.
+    /// Parses a text frame.
     ///
     /// # Errors
-    /// A frame that is not JSON, not an object, without `event`, or with an `id` that is not allowed.
+    /// Not JSON, not an object, without `event`, or with an invalid `id`.
     pub fn parse(text: &'a str) -> Result<Self, Box<Rejected>> {
         match serde_json::from_str::<Object<Self>>(text) {
             Ok(Object(envelope)) if envelope.id.as_ref().is_none_or(RequestId::is_allowed) => {
@@ -65,7 +65,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Looks a second time, slowly, at a frame that was refused: what is wrong with it, and whom to answer.
+/// Parses a rejected frame again, slowly, for the reason and for the request's `id`.
 fn explain(text: &str) -> Rejected {
     let reject = |id, event, exception| Rejected { id, event, exception };
     let nobody = |exception| reject(None, None, exception);
@@ -91,7 +91,7 @@ fn explain(text: &str) -> Rejected {
     match (id, event) {
         (Err(exception), event) => reject(None, event.ok(), exception),
         (Ok(id), Err(exception)) => reject(id, None, exception),
-        // Only a field given twice is refused at first sight and looks right at the second.
+        // Only a duplicate field fails at first and passes here.
         (Ok(id), Ok(event)) => {
             let exception = ApiError::bad_request(twice.unwrap_or("event"), "is given twice");
             reject(id, Some(event), exception)

@@ -1,4 +1,4 @@
-//! A JSON object's fields as they were written, to be handed on.
+//! Verbatim fields of a JSON object, for forwarding.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The fields of an object in their order, none of them changed: numbers keep their digits, texts
-/// their escapes.
+/// The fields of an object in their order, unchanged: numbers keep their digits, texts their
+/// escapes.
 ///
-/// Names are compared as they are meant, so `"met\u0061data"` is `metadata`.
+/// Names are compared unescaped, so `"met\u0061data"` is `metadata`.
 #[derive(Debug)]
 pub struct Fields<'a>(Vec<Field<'a>>);
 
@@ -28,7 +28,7 @@ struct Field<'a> {
 pub struct NoFields;
 
 impl<'a> Fields<'a> {
-    /// Takes an object apart, one level deep.
+    /// Parses an object, one level deep.
     ///
     /// # Errors
     /// Anything but a JSON object.
@@ -36,13 +36,13 @@ impl<'a> Fields<'a> {
         serde_json::from_str(object).map_err(|_| NoFields)
     }
 
-    /// Takes a field out, however often it is there; its last value, which is what readers take.
+    /// Removes a field, and returns its last value, as most readers do.
     pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let taken = self.0.extract_if(.., |field| field.name == name);
         taken.last().map(|field| field.value)
     }
 
-    /// A field's last value, and whether the field is there more than once.
+    /// A field's last value, and whether the name is repeated.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<(&'a RawValue, bool)> {
         let mut found = self.0.iter().rev().filter(|field| field.name == name);
@@ -66,7 +66,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
 
-        /// A name, whether it has escapes or not.
+        /// A name, with or without escapes.
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
-/// A whole number, or its decimal text: languages that lose digits of large numbers write them so.
+/// A whole number, or its decimal text, as from languages that lose digits of large numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number(pub i64);
 
@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for Number {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
-                // `parse` alone would let a plus sign pass.
+                // `parse` alone would accept a plus sign.
                 let digits = text.strip_prefix('-').unwrap_or(text);
                 let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
                 let number = is_plain.then(|| text.parse().ok()).flatten();
@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A text, or a number as it is written: one that no `f64` can hold is still a name.
+/// A text, or a number as written: a subject may exceed an `f64`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(pub String);
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::ApiError;
 use super::cursor::{self, Key};
 
-/// The most rows of one page.
+/// The largest page.
 pub const LIMIT_MAX: i64 = 100;
 
 /// The direction of a list.
@@ -30,11 +30,11 @@ impl Order {
 pub struct PageQuery<'a> {
     pub limit: Option<i64>,
     pub order: Option<&'a str>,
-    /// `cursor.after` of the page before.
+    /// `cursor.after` of the previous page.
     pub after: Option<&'a str>,
 }
 
-/// One page that was asked for: where it begins, and how long it is.
+/// One requested page: its start, and its length.
 pub struct PageRequest {
     limit: i64,
     order: Order,
@@ -44,7 +44,7 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// A page of the list called `name`; `limit` and `order` are the usual ones.
+    /// A page of the list `name`, with the list's default `limit` and `order`.
     ///
     /// # Errors
     /// A `limit` outside 1 to [`LIMIT_MAX`], or an `order` that is neither `asc` nor `desc`.
@@ -72,7 +72,7 @@ impl PageRequest {
         Ok(Self { limit, order, after, scope })
     }
 
-    /// A filter of what is in the list, unlike any other's: a cursor belongs to it.
+    /// Adds a filter; a cursor belongs to one filter.
     pub fn filter(&mut self, filter: &str) {
         self.scope.push_str(filter);
     }
@@ -120,7 +120,7 @@ impl PageRequest {
     }
 }
 
-/// A page, everywhere.
+/// The envelope of a page.
 #[derive(Debug, Serialize)]
 pub struct Page<V> {
     pub data: Vec<V>,

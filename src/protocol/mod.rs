@@ -1,4 +1,4 @@
-//! The wire's JSON: the only module that knows how frames and bodies look.
+//! Wire protocol: the only module that knows the JSON of frames and bodies.
 
 mod body;
 mod code;

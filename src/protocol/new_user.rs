@@ -5,22 +5,22 @@ use serde::Deserialize;
 use super::body::{Limits, Request};
 use super::{ApiError, Text};
 
-/// The longest of each text, in characters: as long as a token's claims may be.
+/// The longest of each text, in characters, as for token claims.
 const CHARS: usize = 255;
 
-/// A user to be made. The texts are held to what a token's claims of the same name are.
+/// A user to be created. The texts have the limits of the token claims of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
-    /// The user's name at the issuer.
+    /// The subject: the user's id at the issuer.
     pub subject: String,
     pub nickname: Option<String>,
     pub email: Option<String>,
 }
 
-/// A user to be made, as they come.
+/// A new user on the wire.
 #[derive(Deserialize)]
 pub struct WireUser {
-    /// A number is taken as it is written, as a token's `sub` is.
+    /// A number is kept as written, as a token's `sub` is.
     subject: Text,
     nickname: Option<String>,
     email: Option<String>,

@@ -1,4 +1,4 @@
-//! JSON objects that are objects.
+//! Strict JSON objects.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A struct that is read from an object alone: serde would take an array of its fields as well.
+/// A struct that is parsed from an object alone: serde accepts an array of its fields as well.
 pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

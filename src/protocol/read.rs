@@ -1,4 +1,4 @@
-//! JSON becomes a type; what is wrong with it is said in a client's words, not in serde's.
+//! JSON parser whose errors name the path, in a client's words.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,12 @@ use serde_json::value::RawValue;
 use super::object::Object;
 use super::{ApiError, Code};
 
-/// JSON can write half of a surrogate pair, but no text has one: it could not be stored or sent on.
+/// JSON can write half of a surrogate pair, which no text can hold: it could not be stored or sent
+/// on.
 pub(super) const HALF_OF_A_PAIR: &str =
     "has half of a surrogate pair, as \\ud83d alone: a character needs both halves";
 
-/// Reads the `data` of a frame or of another service's packet, or what stands at `at` in it. A
+/// Parses the `data` of a frame or of another service's packet, or the value at `at` in it. A
 /// missing one, and `null`, count as an object without fields.
 ///
 /// # Errors
@@ -22,7 +23,7 @@ pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>, at: &str) -> Res
     read(data.as_bytes(), at)
 }
 
-/// Reads an object that stands at `at`.
+/// Parses an object at `at`.
 ///
 /// # Errors
 /// The same.
@@ -30,7 +31,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<T, ApiE
     read_any(text, at).map(|Object(value)| value)
 }
 
-/// Deserializes; where that fails, once more, slowly, for the path of what is wrong.
+/// Deserializes; on failure again, slowly, to find the path.
 pub(super) fn read_any<'a, T: Deserialize<'a>>(text: &'a [u8], at: &str) -> Result<T, ApiError> {
     if let Ok(value) = serde_json::from_slice(text) {
         return Ok(value);
@@ -39,7 +40,7 @@ pub(super) fn read_any<'a, T: Deserialize<'a>>(text: &'a [u8], at: &str) -> Resu
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Ok(_) => Err(ApiError::new(Code::BadRequest, "something follows the JSON value")),
         Err(error) => {
-            // A name that cannot be read is written `?`: the object that has it is named.
+            // An unreadable name is shown as `?`: the path names the object around it.
             let path = match error.path().to_string() {
                 inner if matches!(&*inner, "." | "?") => at.to_owned(),
                 inner => join(at, inner.strip_suffix(".?").unwrap_or(&inner)),

@@ -1,4 +1,4 @@
-//! One way out: all that a session may be sent, in four classes, encoded once per codec.
+//! Server events: everything that a session may be sent, in four classes, encoded once per codec.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,7 @@ use crate::domain::{
     Chat, ChatAccess, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, UserId,
 };
 
-/// An encoded text frame's payload: cheap to clone, shared by all that it goes to.
+/// An encoded text frame's payload: cheap to clone, shared by its receivers.
 pub type Frame = ByteString;
 
 /// A wire format of frames.
@@ -28,20 +28,20 @@ pub enum Codec {
 /// Number of codecs.
 const CODECS: usize = 1;
 
-/// Something that a session may be sent.
+/// An event for a session.
 #[derive(Debug, Clone)]
 pub enum ServerEvent {
-    /// A message, which has a position. A session that cannot take it is closed and resumes.
+    /// A message, which has a position. A session without room for it is closed and resumes.
     Logged(Posted),
     /// A state that a newer one with the same key replaces. It may be dropped.
     Ephemeral(EphemeralKey, Arc<Shared>),
     /// The one answer to a request.
     Answer(Answer),
-    /// A fact about the session, or about chats. A session that cannot take it is closed.
+    /// A fact about the session, or about chats. A session without room for it is closed.
     Control(Control),
 }
 
-/// The identity of an ephemeral state: of its kind, there is one for a user in a chat.
+/// The key of an ephemeral state: one for each kind, user and chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EphemeralKey {
     pub event: &'static str,
@@ -55,7 +55,7 @@ pub enum Answer {
     Ack(RequestId, AckData),
     Refusal {
         id: Option<RequestId>,
-        /// The event that was asked for, where it could be read.
+        /// The requested event, if it could be read.
         event: Option<Box<str>>,
         exception: Box<ApiError>,
     },
@@ -64,7 +64,7 @@ pub enum Answer {
 /// The `data` of an `ack`.
 #[derive(Debug, Clone)]
 pub enum AckData {
-    /// There is nothing to say.
+    /// An empty object.
     Done,
     Receipt {
         chat: ChatId,
@@ -81,7 +81,7 @@ pub enum AckData {
     },
     Expires(Expires),
     ServerTime(ServerTime),
-    /// A service's answer, as it stands; `null` where it answered nothing.
+    /// A service's answer, passed through; `null` if it has no value.
     Service(Option<Box<RawValue>>),
 }
 
@@ -89,7 +89,7 @@ pub enum AckData {
 #[derive(Debug, Clone)]
 pub enum Control {
     Welcome(Box<Welcome>),
-    /// The server is about to close the session; with 0 the client is not to come back by itself.
+    /// The server is about to close the session; 0 tells the client to stay away.
     Goodbye {
         reason: &'static str,
         retry_after_ms: u64,
@@ -97,7 +97,7 @@ pub enum Control {
     Shared(Arc<Shared>),
 }
 
-/// The names of the events that the server sends.
+/// The names of the server's events.
 pub const SERVER_EVENTS: [&str; 8] = [
     "ack",
     "chat_created",
@@ -122,7 +122,7 @@ impl Encoded {
     }
 }
 
-/// A message in the log, on its way to the sessions of its chat. Cheap to clone.
+/// A message in the log, for the sessions of its chat. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Posted(Arc<PostedParts>);
 
@@ -134,10 +134,10 @@ struct PostedParts {
 }
 
 impl Posted {
-    /// Bytes that a message takes besides its texts.
+    /// Bytes of a message besides its texts.
     const OVERHEAD: usize = 256;
 
-    /// A message; with the request that it came by, where that was on this node and is open.
+    /// A message, and its open request, if that was made on this node.
     #[must_use]
     pub fn new(message: Message, origin: Option<Origin>) -> Self {
         Self(Arc::new(PostedParts { message, origin, encoded: Encoded::default() }))
@@ -159,7 +159,7 @@ impl Posted {
         Receipt { id, seq, created_at }
     }
 
-    /// About how many bytes the message takes while it waits for a session.
+    /// Bytes that the message takes while it waits for a session, roughly.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.0.message.content.len() + self.0.message.client_id.len() + Self::OVERHEAD
@@ -181,10 +181,10 @@ pub struct Shared {
 
 #[derive(Debug)]
 pub enum SharedEvent {
-    /// A chat was made, as this role sees it.
+    /// A new chat, as this role sees it.
     ChatCreated(Arc<Chat>, Role),
     ChatUpdated(Arc<Chat>),
-    /// Another service's event, by its own name; `data` as it stands.
+    /// Another service's event, by its own name; `data` is passed through.
     Push(Push),
 }
 

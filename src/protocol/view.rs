@@ -52,7 +52,7 @@ impl<'a> From<&'a Author> for AuthorView<'a> {
     }
 }
 
-/// A chat; what one reader has read of it is added where one reader asks.
+/// A chat, optionally with one reader's mark.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatView<'a> {
@@ -73,7 +73,7 @@ pub struct ChatView<'a> {
 }
 
 impl<'a> ChatView<'a> {
-    /// As `viewer` sees it; addresses are for admins alone.
+    /// A chat for `viewer`; addresses are for admins alone.
     #[must_use]
     pub fn new(chat: &'a Chat, viewer: Role) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl<'a> ChatView<'a> {
         }
     }
 
-    /// With how far the one who asks has read.
+    /// Adds the reader's mark.
     #[must_use]
     pub fn read_by(mut self, standing: &ChatAccess) -> Self {
         self.read_seq = Some(standing.read_seq);
@@ -119,7 +119,7 @@ impl<'a> MemberView<'a> {
     }
 }
 
-/// A user, as the user and admins see them.
+/// A user, for themselves and for admins.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserView<'a> {
@@ -188,7 +188,7 @@ pub struct MarkView {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatState {
-    /// The chat, under the name that the event has for it.
+    /// The chat; each event has its own name for the field.
     #[serde(skip)]
     pub id: ChatId,
     pub last_seq: Seq,

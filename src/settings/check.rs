@@ -7,7 +7,7 @@ use super::origin::normalized;
 use super::{Algorithm, Backend, OWN_ISSUER, Route, Settings, SettingsError};
 use crate::domain::PROTOCOL_EVENTS;
 
-/// A shorter secret is one that somebody thought up.
+/// A shorter secret can be guessed.
 const SECRET_BYTES: usize = 32;
 /// The longest name of a service.
 const NAME_CHARS: usize = 255;
@@ -16,7 +16,7 @@ const EVENT_CHARS: usize = 64;
 /// The longest name of a queue.
 const QUEUE_BYTES: usize = 200;
 
-/// A number's key, its value, and what it may be.
+/// A number's key, its value, and its range.
 pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
 
 impl Settings {
@@ -49,8 +49,8 @@ impl Settings {
     /// key.
     ///
     /// # Errors
-    /// On PostgreSQL, where several nodes must share a key and so none can be made up, a sentence
-    /// that says what to set.
+    /// On PostgreSQL, where several nodes must share a key and none can be generated: a sentence
+    /// that names the settings.
     pub fn require_key(&self) -> Result<(), SettingsError> {
         let given = self.auth.secret.is_some() || self.auth.public_key_file.is_some();
         if given || self.database.url.backend() == Backend::Sqlite {
@@ -64,7 +64,7 @@ impl Settings {
         ))
     }
 
-    /// All that is wrong, a sentence each.
+    /// All errors, a sentence each.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self
             .ranges()
@@ -100,7 +100,7 @@ impl Settings {
         }
     }
 
-    /// Writes as they are compared those values that people write in more than one way.
+    /// Normalizes values that can be written in more than one way.
     pub(super) fn normalize(&mut self) {
         for origin in &mut self.server.allowed_origins {
             if let Some(normal) = normalized(origin) {
@@ -162,7 +162,7 @@ impl Settings {
         if let Some(url) = &rabbitmq.url
             && !["amqp://", "amqps://"].iter().any(|scheme| url.expose().starts_with(scheme))
         {
-            // Not quoted: there is a password in it.
+            // Not quoted: it contains a password.
             problems.push(
                 "rabbitmq.url must begin with amqp:// or amqps://, as in \
                  amqp://USER:PASSWORD@HOST:5672/%2f."
@@ -205,7 +205,7 @@ impl Settings {
             found.map(|(key, _)| *key)
         };
         for (key, name) in own {
-            // The broker's own limit, with room for what the nodes add to their queues' names.
+            // The broker's own limit, with room for the suffixes of the nodes' queues.
             if rabbitmq.prefix.len() + name.len() > QUEUE_BYTES {
                 problems.push(format!(
                     "rabbitmq.{key} and rabbitmq.prefix have more than {QUEUE_BYTES} bytes \
@@ -274,7 +274,7 @@ impl Settings {
         }
     }
 
-    /// Users that other services tell of must be those that sign in, or a block would do nothing.
+    /// The issuer of other services' users must be that of tokens, or a block would have no effect.
     fn check_users_issuer(&self, problems: &mut Vec<String>) {
         let (rabbitmq, issuer) = (&self.rabbitmq, &self.rabbitmq.users_issuer);
         if rabbitmq.users_queue.is_empty() {
@@ -296,7 +296,7 @@ impl Settings {
         }
     }
 
-    /// Every number there is.
+    /// All numbers.
     #[rustfmt::skip]
     pub(super) fn ranges(&self) -> Vec<Range> {
         let Self { server, database, limits, cluster, rabbitmq, .. } = self;

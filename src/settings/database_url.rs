@@ -29,7 +29,7 @@ impl DatabaseUrl {
         self.backend
     }
 
-    /// The URL with its password, for who connects.
+    /// The URL with its password, for connecting.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
@@ -47,7 +47,7 @@ const SQLITE: &str = "sqlite://";
 impl TryFrom<String> for DatabaseUrl {
     type Error = String;
 
-    // An error quotes nothing of the URL: it may hold a password in any place.
+    // Errors never quote the URL: any part of it may be a password.
     fn try_from(text: String) -> Result<Self, String> {
         let backend = if let Some(file) = text.strip_prefix(SQLITE) {
             if file.is_empty() || file.ends_with('/') {
@@ -87,7 +87,7 @@ impl Serialize for DatabaseUrl {
     }
 }
 
-/// `url` without its passwords. Where it is not clear what is one, more is masked, never less.
+/// `url` without its passwords. In doubt more is masked, never less.
 fn masked(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     // A password may itself have an unescaped `@`, `/` or `?`, so the last `@` ends it.

@@ -1,4 +1,4 @@
-//! The layers, from the compiled-in file to the environment.
+//! Layers of settings, from the compiled-in file to the environment.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 
 use super::Settings;
 
-/// The documented sample, which is where every default comes from.
+/// The documented sample, which has every default.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Prefix of environment variables that are settings.
@@ -28,7 +28,7 @@ pub enum SettingsError {
     Malformed(String),
     #[error("{0} is no setting; config/default.toml explains those that there are")]
     UnknownVariable(String),
-    /// The name that was found, and the one that is meant.
+    /// The name that was found, and the one that was probably meant.
     #[error("{0} is not read; the setting is {1}, with two underscores each")]
     Misspelled(String, String),
     #[error("{0} is not UTF-8")]
@@ -42,7 +42,7 @@ impl Settings {
     /// Loads the defaults, over them the file, over them this process's environment.
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key, a value that makes no sense.
+    /// A file that cannot be read, an unknown key, an invalid value.
     pub fn load(config: Option<&Path>) -> Result<Self, SettingsError> {
         let toml = match config {
             Some(path) => fs::read_to_string(path)
@@ -52,7 +52,7 @@ impl Settings {
         Self::load_from(&toml, environment()?.into_iter())
     }
 
-    /// As [`Settings::load`], from a file's text and variables that are given.
+    /// As [`Settings::load`], from a file's text and given variables.
     ///
     /// # Errors
     /// The same ones.
@@ -70,7 +70,7 @@ impl Settings {
                 }
                 continue;
             }
-            // `config` would say what is unknown, but not that it was a variable.
+            // `config` would name the key, but not say that it was a variable.
             let key =
                 name.strip_prefix(PREFIX).unwrap_or_default().to_lowercase().replace("__", ".");
             if !known.contains(&key) {
@@ -78,7 +78,7 @@ impl Settings {
             }
             variables.insert(name, value);
         }
-        // No `try_parsing`: it makes a number of a secret that consists of digits.
+        // No `try_parsing`: it would convert a secret of digits to a number.
         let environment =
             Environment::with_prefix("FRONTDESK").separator("__").source(Some(variables));
         let mut settings = layered(toml_layers(toml).add_source(environment).build())?;
@@ -104,7 +104,7 @@ fn layered(config: Result<Config, ConfigError>) -> Result<Settings, SettingsErro
         .map_err(|error| SettingsError::Malformed(without_excerpt(&error.to_string())))
 }
 
-/// A TOML error's text without the lines of the file that it quotes: a secret may stand in them.
+/// A TOML error's text without the quoted lines of the file, which may contain a secret.
 fn without_excerpt(error: &str) -> String {
     let quotes = |line: &str| {
         line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|')
@@ -113,7 +113,7 @@ fn without_excerpt(error: &str) -> String {
     lines.join(": ")
 }
 
-/// Every `section.key` that there is, set or not.
+/// Every existing `section.key`, set or not.
 pub(super) fn keys(settings: &Settings) -> Vec<String> {
     let Ok(serde_json::Value::Object(sections)) = serde_json::to_value(settings) else {
         return Vec::new();
@@ -127,8 +127,7 @@ pub(super) fn keys(settings: &Settings) -> Vec<String> {
     keys
 }
 
-/// The process's variables that are ours. `env::vars` would panic at one that is not UTF-8,
-/// whoever it belongs to.
+/// This process's variables with our prefix. `env::vars` would panic at any that is not UTF-8.
 fn environment() -> Result<Vec<(String, String)>, SettingsError> {
     let mut variables = Vec::new();
     for (name, value) in env::vars_os() {
@@ -149,7 +148,7 @@ fn is_ours(name: &str) -> bool {
     name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// The variable that is meant by one which has our name, and the underscores of none.
+/// The variable that is probably meant by a name with our prefix but without its underscores.
 fn meant(name: &str, known: &[String]) -> Option<String> {
     let plain = |text: &str| text.replace(['_', '.'], "").to_lowercase();
     let name = plain(name);
@@ -157,7 +156,7 @@ fn meant(name: &str, known: &[String]) -> Option<String> {
     Some(format!("{PREFIX}{}", key.to_uppercase().replace('.', "__")))
 }
 
-/// A list: an array in a file, or one text with commas, which is all that the environment has.
+/// A list: an array in a file, or one text with commas in the environment.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct List;
 

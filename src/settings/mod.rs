@@ -1,7 +1,7 @@
 //! Settings: typed, closed and layered.
 //!
-//! `config/default.toml` is compiled in and the one source of every default; a file goes over it,
-//! and the environment (`FRONTDESK__SECTION__KEY`) over both. What nobody reads is an error.
+//! `config/default.toml` is compiled in and has every default; a file overrides it, and the
+//! environment (`FRONTDESK__SECTION__KEY`) overrides both. Unknown keys are errors.
 
 mod check;
 mod database_url;
@@ -25,10 +25,10 @@ pub use secret::Secret;
 
 pub use crate::domain::OWN_ISSUER;
 
-/// Executors on PostgreSQL where nothing else is said.
+/// Default number of executors on PostgreSQL.
 const DEFAULT_EXECUTORS: usize = 1;
 
-/// All of it. Each field's meaning, unit and limit stands in `config/default.toml`.
+/// All settings. `config/default.toml` explains each field's meaning, unit and limit.
 ///
 /// Serializes as the effective settings, secrets masked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,9 +48,9 @@ pub struct Settings {
 pub struct Server {
     /// `host:port`; port 0 takes a free one.
     pub bind: String,
-    /// 0: one a core.
+    /// 0: one per core.
     pub workers: usize,
-    /// Besides the server's own origin; `*` is every one.
+    /// In addition to the server's own origin; `*` allows all.
     #[serde(deserialize_with = "load::list")]
     pub allowed_origins: Vec<String>,
     /// Seconds.
@@ -70,7 +70,7 @@ impl Server {
 #[serde(deny_unknown_fields)]
 pub struct Database {
     pub url: DatabaseUrl,
-    /// As it was set; [`Database::executors`] is what counts.
+    /// The configured number; use [`Database::executors`].
     pub executors: Option<usize>,
     /// Connections that read.
     pub pool_size: usize,
@@ -108,12 +108,12 @@ impl Database {
 pub struct Auth {
     /// The HS256 key.
     pub secret: Option<Secret>,
-    /// PEM; decides alone where it is set.
+    /// PEM; the only key if it is set.
     pub public_key_file: Option<PathBuf>,
     pub algorithm: Algorithm,
-    /// The `iss` that is required.
+    /// The required `iss`.
     pub issuer: Option<String>,
-    /// The `aud` values that are accepted; empty: any, or none.
+    /// The accepted `aud` values; empty: any, or none.
     #[serde(deserialize_with = "load::list")]
     pub audience: Vec<String>,
 }
@@ -188,7 +188,7 @@ impl Limits {
         Duration::from_secs(self.auth_seconds)
     }
 
-    /// By how much clocks may differ, at verification and at the end of a live session.
+    /// Tolerated difference of clocks, at verification and at the end of a live session.
     #[must_use]
     pub fn leeway(&self) -> Duration {
         Duration::from_secs(self.leeway_seconds)
@@ -203,7 +203,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The time between two looks at what other nodes did.
+    /// Pause between two polls for other nodes' changes.
     #[must_use]
     pub fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms)

@@ -1,12 +1,12 @@
-//! Origins of web pages as they are configured.
+//! Origins of web pages, as configured.
 
 use url::Url;
 
-/// An origin as browsers send it, from one as people write it: without a `/` at the end, the
-/// scheme's own port, upper case or letters beyond ASCII. `*` is all of them, and `null` is what
-/// pages without an origin send.
+/// Normalizes a configured origin to the form that browsers send: without a `/` at the end, the
+/// scheme's default port, upper case or letters beyond ASCII. `*` is all of them, and `null` is
+/// sent by pages without an origin.
 ///
-/// `None` where it is not plain what is meant: a path, a pattern, quotes.
+/// `None` if it is ambiguous: a path, a pattern, quotes.
 pub(super) fn normalized(text: &str) -> Option<String> {
     let text = text.trim();
     if matches!(text, "*" | "null") {
@@ -14,7 +14,7 @@ pub(super) fn normalized(text: &str) -> Option<String> {
     }
     let (_, authority) = text.split_once("://")?;
     let authority = authority.strip_suffix('/').unwrap_or(authority);
-    // `Url` would mend or take what is meant otherwise: backslashes, a user, an escape.
+    // `Url` would correct or accept ambiguous input: backslashes, a user, an escape.
     let is_plain = |c: char| c.is_alphanumeric() || ".-_:[]".contains(c);
     if authority.is_empty() || !authority.chars().all(is_plain) {
         return None;
@@ -24,7 +24,7 @@ pub(super) fn normalized(text: &str) -> Option<String> {
     if origin.is_tuple() {
         return Some(origin.ascii_serialization());
     }
-    // An app's own scheme, as capacitor://localhost, whose host `Url` leaves as it is.
+    // An app's own scheme, as capacitor://localhost, whose host `Url` does not normalize.
     let host = url.host_str().filter(|host| !host.is_empty() && host.is_ascii())?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some(format!("{}://{}{port}", url.scheme(), host.to_ascii_lowercase()))

@@ -1,4 +1,4 @@
-//! The company's other services, over RabbitMQ.
+//! Settings of RabbitMQ.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,15 +24,15 @@ pub struct RabbitMq {
     pub confirm_ms: u64,
     /// The `source` of events.
     pub source: String,
-    /// Before the name of each queue and exchange of our own.
+    /// Prefix of our own queues and exchanges.
     pub prefix: String,
     /// True if missing exchanges and queues are declared.
     pub declare: bool,
-    /// Of the queues that are made.
+    /// Durability of the declared queues.
     pub durable: bool,
     /// Empty: none.
     pub exchange: String,
-    /// Queues that get every event, too.
+    /// Further queues that get every event.
     #[serde(deserialize_with = "load::list")]
     pub event_queues: Vec<String>,
     pub outbox_batch: usize,
@@ -66,7 +66,7 @@ impl RabbitMq {
         self.url.is_some()
     }
 
-    /// The name of a queue or an exchange of our own; nothing where it is left empty.
+    /// The prefixed name of our own queue or exchange; `None` if it is empty.
     #[must_use]
     pub fn prefixed(&self, name: &str) -> Option<String> {
         (!name.is_empty()).then(|| format!("{}{name}", self.prefix))
@@ -84,7 +84,7 @@ impl RabbitMq {
         Duration::from_millis(self.confirm_ms)
     }
 
-    /// The time between two looks at an outbox that was empty.
+    /// Pause between two reads of an empty outbox.
     #[must_use]
     pub fn outbox_poll(&self) -> Duration {
         Duration::from_millis(self.outbox_poll_ms)
@@ -103,8 +103,7 @@ impl RabbitMq {
     }
 }
 
-/// Routes: an array of tables in a file, or the text of a JSON array, which is what the environment
-/// has.
+/// Routes: an array of tables in a file, or the text of a JSON array in the environment.
 fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Route>, D::Error> {
     struct Routes;
 

@@ -1,4 +1,4 @@
-//! A text that does not print.
+//! Secret text, masked wherever it is printed.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Text that is shown in place of a secret.
 pub(super) const MASK: &str = "***";
 
-/// A secret text. It prints and serializes as `***`; only [`Secret::expose`] gives it away.
+/// A secret text. It prints and serializes as `***`; only [`Secret::expose`] reveals it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for who signs or verifies with it.
+    /// The text itself, for signing and verification.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -36,7 +36,7 @@ fn stderr(output: &Output) -> &str {
     str::from_utf8(&output.stderr).unwrap()
 }
 
-/// What the command prints, where it succeeds and has nothing to complain of.
+/// The command's output, if it succeeds without a warning.
 #[track_caller]
 fn printed(dir: &TempDir, args: &[&str], env: &[(&str, &str)]) -> String {
     let output = run(dir, args, env);
@@ -44,7 +44,7 @@ fn printed(dir: &TempDir, args: &[&str], env: &[(&str, &str)]) -> String {
     stdout(&output).to_owned()
 }
 
-/// What the command says where the operator must set something right.
+/// The command's error, if the operator must correct something.
 #[track_caller]
 fn complaint(dir: &TempDir, args: &[&str], env: &[(&str, &str)]) -> String {
     let output = run(dir, args, env);

@@ -1,4 +1,4 @@
-//! What services answer to clients, by events of their own.
+//! Services' answers to clients, by events of their own.
 
 use lapin::BasicProperties;
 use uuid::Uuid;

@@ -47,7 +47,7 @@ behaviours! {
 
 const SMALL: Limits = Limits { message_bytes: 100, publications: 4, events: 64 };
 
-/// Where the nodes of one test meet.
+/// The network of one test's nodes.
 enum Network {
     Local(LocalNetwork),
     Amqp(Arc<RabbitMq>),

@@ -19,7 +19,7 @@ scenarios! {
     an_unknown_field_is_ignored,
 }
 
-/// What may stand in a field.
+/// Values of a field.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// A text of at most so many characters.
@@ -35,7 +35,7 @@ enum Kind {
     Object,
 }
 
-/// What is said of a text that is too long.
+/// The refusal of a text that is too long.
 #[derive(Clone, Copy, PartialEq)]
 enum TooLong {
     TooLarge,
@@ -243,7 +243,7 @@ async fn a_bad_field_of_an_event_is_named(app: TestApp) {
                 // A token is checked as a whole, and what is too long for a frame ends the session.
                 let whole = field.at == "/token"
                     && (bad.what.contains("U+0000") || bad.what.contains("too long"));
-                // To leave what is no chat is to be outside of it.
+                // Leaving a missing chat succeeds: one is outside of it.
                 let outside = event == "leave_chat" && bad.what.contains("negative");
                 if whole || outside {
                     continue;
@@ -251,7 +251,7 @@ async fn a_bad_field_of_an_event_is_named(app: TestApp) {
                 let text = format!(r#"{{"event":"{event}","id":"bad","data":{}}}"#, bad.text);
                 ada.send_text(text).await;
                 let answer = ada.answer(&json!("bad")).await;
-                // What is no JSON at all has no id that could be read.
+                // Malformed JSON has no id that could be recovered.
                 let exception = answer.expect_err(&format!("{event} {}", bad.what));
                 assert_exception(&exception, exception["code"].as_str().unwrap_or_default());
                 assert_eq!(exception["event"], event);

@@ -30,7 +30,7 @@ async fn who_is_blocked_is_told_and_put_out(app: TestApp) {
     lee.say(lee.chat(), "others are not touched").await;
     // What was said stays, and an admin still answers.
     app.post(&ada, &path, json!({"message": "goodbye"})).await.is(201);
-    // Once more is no error.
+    // A repeat is not an error.
     app.post(&ada, &format!("/users/{user}/block"), json!({})).await.is(200);
 }
 

@@ -22,15 +22,15 @@ bus_scenarios! {
     a_slow_consumer_of_a_full_queue_gets_all_of_it,
 }
 
-/// How long the next event may take: RabbitMQ may be starting meanwhile.
+/// Deadline of the next event: RabbitMQ may be starting meanwhile.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What was told of messages: by chat the numbers, in the order in which each came for the first
-/// time; repeats are counted.
+/// Events of messages: by chat the numbers, in the order of their first arrival; repeats are
+/// counted.
 #[derive(Default)]
 struct Told {
     chats: BTreeMap<i64, Vec<i64>>,
-    /// Which message each event id stands for.
+    /// The message of each event id.
     events: HashMap<String, (i64, i64)>,
     repeats: usize,
 }

@@ -1,4 +1,4 @@
-//! Who has which chat, and who may see it.
+//! Chats of customers and admins, and their visibility.
 
 use std::time::Instant;
 

@@ -85,7 +85,7 @@ async fn a_chat_that_is_left_and_found_again_goes_on(app: TestApp) {
     kim.close().await;
     let mut ada = app.connect(&agent).await;
     for round in 0..15 {
-        // There is no room; what is written starts one.
+        // No room exists; a message starts one.
         rooms(&app, 0).await;
         let ack = ada.say(chat, &format!("round {round}")).await;
         assert_eq!(ack["seq"], 2 * round + 1);

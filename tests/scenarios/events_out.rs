@@ -1,4 +1,4 @@
-//! What other services are told of what happens here.
+//! Events for other services.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who writes too fast, and who reads too slowly: nobody else notices.
+//! Fast writers and slow readers, and their isolation.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ async fn a_session_is_in_only_so_many_chats(app: TestApp) {
     let refusal = ada.request("enter_chat", json!({"chatIds": [chats[2]]})).await;
     let refusal = refusal.expect_err("two are allowed");
     assert!(refusal["message"].as_str().is_some_and(|reason| !reason.is_empty()), "{refusal}");
-    // Again into one of the two is no third.
+    // Joining one of the two again does not count as a third.
     ada.enter(chats[0]).await;
     ada.ask("leave_chat", json!({"chatIds": [chats[0]]})).await;
     ada.enter(chats[2]).await;

@@ -1,4 +1,4 @@
-//! What clients say to other services.
+//! Clients' events for other services.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn an_event_reaches_its_service_as_it_was_written(app: TestApp) {
             r#"{{"pattern":{{"cmd":"send","v":1}},"data":{{{fields},"metadata":{metadata}}}}}"#
         )
     );
-    // One without an id is answered only if it fails; `data` that is null is none.
+    // Without an id, only a failure is answered; null `data` counts as missing.
     kim.send_text(r#"{"event":"order","data":null}"#).await;
     assert_eq!(
         service.text().await,
@@ -214,7 +214,7 @@ async fn a_services_refusal_becomes_an_exception(app: TestApp) {
     let asked = service.inbox.next().await;
     service.reply(&asked, &json!({"err": "no"})).await;
     assert_eq!(kim.expect("exception").await["message"], "no");
-    // What is larger than an answer may be is no answer.
+    // An answer beyond the limit is refused.
     let id = kim.submit("assist", json!({})).await;
     let asked = service.inbox.next().await;
     let large = json!({"response": "x".repeat(1 << 20), "isDisposed": true});

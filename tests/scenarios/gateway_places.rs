@@ -1,5 +1,4 @@
-//! How much of what clients say to other services may be under way, and who is touched when it is too
-//! much.
+//! Limits of clients' events in flight to other services, and their isolation.
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};

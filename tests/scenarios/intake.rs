@@ -1,4 +1,4 @@
-//! How the server takes what is in its queues: nothing is stuck, and nothing is lost.
+//! Consumption of the server's queues: nothing is stuck, and nothing is lost.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ postgres_scenarios! {
          "rabbitmq.prefix" = crate::support::broker::prefix(), "rabbitmq.prefetch" = 1],
 }
 
-/// What is put aside.
+/// The dead letters.
 async fn dead_letters(broker: &TestBroker) -> Inbox {
     let queue = broker.declare("frontdesk.dead").await;
     broker.consume(&queue).await
@@ -187,7 +187,7 @@ async fn a_queue_that_is_deleted_is_made_again(app: TestApp) {
         .expect("deleted");
     served(&broker).await;
     ask(&broker, "is_online", json!({"userId": 1})).await;
-    // Nor does the server keep others from it: it is no queue that one node reads alone.
+    // The server consumes without exclusivity: this queue is not ordered.
     let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
     let alone =
         channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());

@@ -1,5 +1,5 @@
-//! What nodes tell each other: hints of messages, and frames, when a node that the scenario plays
-//! itself is away.
+//! Messages between nodes: hints and frames, and the absence of a node that the scenario plays
+//! itself.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -46,7 +46,7 @@ async fn say(broker: &TestBroker, key: &str, word: Value) {
     let letter = json!({"from": NODE, "word": word}).to_string();
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     eventually("a node hears the other", || async {
-        // Where there is no exchange, it costs the channel.
+        // A missing exchange closes the channel.
         let (channel, properties) = (broker.channel().await, BasicProperties::default());
         let (to, key) = (exchange(broker).into(), key.into());
         let said = channel.basic_publish(to, key, options, letter.as_bytes(), properties);
@@ -55,7 +55,7 @@ async fn say(broker: &TestBroker, key: &str, word: Value) {
     .await;
 }
 
-/// What the played node is told from now on.
+/// Messages to the played node, from now on.
 async fn listen(broker: &TestBroker) -> Inbox {
     let queue = broker.declare("played").await;
     let (to, options) = (exchange(broker), QueueBindOptions::default());
@@ -67,7 +67,7 @@ async fn listen(broker: &TestBroker) -> Inbox {
     broker.consume(&queue).await
 }
 
-/// What a service is given to answer to a session of the played node.
+/// A service's answer to a session of the played node.
 fn session_there() -> Value {
     let mut session = Uuid::new_v4().simple().to_string();
     session.replace_range(..NODE.len(), NODE);

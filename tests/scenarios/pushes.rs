@@ -1,4 +1,4 @@
-//! What other services say to sessions, over all nodes, and what they hear of who is there.
+//! Services' pushes to sessions on all nodes, and presence events.
 
 use crate::support::raw::{CLOSE, TEXT};
 use crate::support::{
@@ -176,7 +176,7 @@ async fn who_does_not_read_pushes_is_put_out_and_delays_nobody(app: TestApp) {
     lee.say(lee.chat(), "not touched").await;
 }
 
-/// How many pushes a session was sent before it was closed, and with which code.
+/// Number of pushes that a session got before it was closed, and the close code.
 async fn all_of(slow: &mut RawClient) -> (i64, u16) {
     let (mut pushes, mut code) = (0, 1006);
     while let Some((opcode, payload)) = slow.next().await {

@@ -1,4 +1,4 @@
-//! How far somebody has read.
+//! Read marks.
 
 use crate::support::{TestApp, TestClient, admin, customer, json, scenarios};
 
@@ -54,7 +54,7 @@ async fn who_writes_has_read_up_to_it(app: TestApp) {
     assert_eq!((&read["readSeq"], &read["unread"]), (&json!(4), &json!(0)));
     let read = app.get(&person, &format!("/chats/{chat}")).await.is(200);
     assert_eq!((&read["readSeq"], &read["unread"]), (&json!(3), &json!(1)));
-    // Sent again, it is no new reading.
+    // A repeat raises nothing.
     kim.ask("send_message", json!({"message": "again", "clientId": "one"})).await;
     ada.say(chat, "another answer").await;
     kim.ask("send_message", json!({"message": "again", "clientId": "one"})).await;

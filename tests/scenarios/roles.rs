@@ -1,4 +1,4 @@
-//! What a session may do, by its token and by what is stored, and when it ends by that.
+//! A session's rights by its token and by the stored role, and its end when they change.
 
 use crate::support::tokens::now;
 use crate::support::{

@@ -1,4 +1,4 @@
-//! What other services ask of the server.
+//! Commands of other services.
 
 use crate::support::{
     TestApp, TestBroker, Value, admin, assert_keys, assert_run, bus_scenarios, customer,
@@ -257,7 +257,7 @@ async fn a_message_sent_twice_is_stored_once(app: TestApp) {
     }
     assert_eq!(answers[0]["clientId"], "rpc-r-1");
     assert_eq!((&answers[1]["id"], &answers[1]["duplicate"]), (&answers[0]["id"], &json!(true)));
-    // Nothing is no name, and what is too long for one differs to its end.
+    // An empty name is missing, and two that are too long differ at their ends.
     let long = "x".repeat(100);
     let ids = [json!(null), json!(null), json!(""), json!(format!("{long}1")), json!(long + "2")];
     for (id, text) in ids.into_iter().zip(["a", "b", "c", "d", "e"]) {

@@ -1,4 +1,4 @@
-//! What other services tell of their users.
+//! Other services' updates of their users.
 
 use lapin::BasicProperties;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
@@ -100,7 +100,7 @@ async fn a_user_of_another_service_is_made_before_they_come(app: TestApp) {
     let mut person = customer("4711");
     person.role = "admin";
     assert_eq!(json!(app.connect(&person).await.user_id()), user["id"]);
-    // Of who is known already it is no news.
+    // A known user changes nothing.
     broker.emit(&queue, "user.created", json!({"id": "4711", "nickname": "Other"})).await;
     broker.emit(&queue, "user.created", json!({"sub": "next", "nickname": "Next"})).await;
     called(&app, "next", "Next").await;

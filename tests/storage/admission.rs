@@ -1,4 +1,4 @@
-//! Who comes in, and as whom.
+//! User admission.
 
 use std::collections::HashSet;
 

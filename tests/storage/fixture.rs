@@ -173,7 +173,7 @@ pub async fn group(store: &Store, creator: UserId, members: Vec<UserId>) -> Chat
     }
 }
 
-/// What a first token of a customer says.
+/// Identity of a customer's first token.
 pub fn identity(subject: &str) -> Identity {
     Identity {
         issuer: "shop".to_owned(),
@@ -244,7 +244,7 @@ pub fn marked(result: &WriteResult) -> Result<Marked, Refusal> {
     }
 }
 
-/// Where a message that was stored now stands.
+/// Place of a stored message.
 #[track_caller]
 pub fn new(stored: &PostResult) -> Receipt {
     match stored {

@@ -1,4 +1,4 @@
-//! What other services tell of their users, and as whom they speak.
+//! Other services' updates of their users, and the services' own users.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -117,7 +117,7 @@ async fn several_that_start_together_migrate_once(fixture: Fixture) {
     assert_eq!(run, MIGRATIONS);
 }
 
-/// What was there stays, but for what the older schema cannot say.
+/// Rows survive, except for values that the older schema lacks.
 async fn a_desk_at_work_goes_back_and_forth(fixture: Fixture) {
     let (kim, chat) = fixture.customer("kim").await;
     let ada = fixture.admin("ada").await;

@@ -1,4 +1,4 @@
-//! What is promised while the way to PostgreSQL breaks.
+//! Promises while the connection to PostgreSQL breaks.
 
 use frontdesk::db::{Config, Mark, Refusal, Store, StoreError, WriteOp, WriteResult};
 use frontdesk::domain::{ChatId, PostResult, Seq, UserId};
@@ -16,7 +16,7 @@ async fn behind_proxy(fixture: &Fixture) -> (Proxy, Store, UserId, ChatId) {
     (proxy, store, kim, chat)
 }
 
-/// Where each batch's rows stand, though their COMMIT was cut.
+/// Places of each batch's rows, though their COMMIT was cut.
 async fn the_outcome_of_a_commit_is_found_out(cut: Cut) {
     let fixture = Fixture::postgres().await;
     let (proxy, store, kim, chat) = behind_proxy(&fixture).await;

@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, config, new, note, write};
 struct Pooler {
     child: Child,
     url: String,
-    /// Whose other end must stay open.
+    /// The child's standard error; our end must stay open.
     _log: BufReader<ChildStderr>,
     _folder: tempfile::TempDir,
 }

@@ -1,4 +1,4 @@
-//! What is set for a PostgreSQL database, and what of it is refused or changes nothing.
+//! Settings of a PostgreSQL database: refused, or without effect.
 
 use frontdesk::db::{Store, StoreError};
 

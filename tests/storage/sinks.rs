@@ -21,10 +21,10 @@ contract! {
     two_sinks_that_take_the_same_rows_at_once_leave_none,
 }
 
-/// How long an event may take on a machine that has much to do.
+/// Deadline of an event on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a sink in memory does with a batch.
+/// Behaviour of a sink in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Takes,
@@ -37,7 +37,7 @@ enum Mode {
 struct Memory {
     name: &'static str,
     mode: watch::Sender<Mode>,
-    /// How many events it refused.
+    /// Number of events that it refused.
     tried: watch::Sender<usize>,
     events: watch::Sender<Vec<Taken>>,
 }

@@ -1,4 +1,4 @@
-//! What a database's URL may be.
+//! URLs of databases.
 
 use frontdesk::db::{Store, StoreError};
 

@@ -1,4 +1,4 @@
-//! What comes in from outside, checked against `deny.toml` without a network.
+//! Dependencies, checked against `deny.toml` without a network.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -87,7 +87,7 @@ fn locked(lock: &Table) -> Vec<Locked> {
         .collect()
 }
 
-/// What is built on this machine, for the binary, its build and its tests.
+/// The packages that are built on this machine, for the binary, its build and its tests.
 fn built() -> Vec<Built> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--all-features", "--edges", "normal,build,dev"])
@@ -148,7 +148,7 @@ fn unpinned(package: &Locked) -> Option<Finding> {
     })
 }
 
-/// Whether an SPDX expression can be met with these licences alone. `/` is an old way to say OR.
+/// True if these licences alone satisfy an SPDX expression. `/` is an old way to write OR.
 fn permits(expression: &str, allowed: &[&str]) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let tokens: Vec<_> = spaced.split_whitespace().collect();

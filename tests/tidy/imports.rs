@@ -1,9 +1,9 @@
-//! Who may use whom.
+//! Layers: the modules that each module may use.
 
 use crate::source::{Source, is_identifier, sources};
 use crate::{Finding, nothing_breaks};
 
-/// What each module of the crate may use of the others, from the ground up. `auth::X` is one item.
+/// The layers from the ground up, each with the modules that it may use. `auth::X` is one item.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("retry", &[]),
@@ -97,7 +97,7 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     ),
 ];
 
-/// What the domain, which decides, has no use for.
+/// Crates and modules that the domain, which decides, must not use.
 const OUTSIDE_THE_DOMAIN: &[&str] =
     &["actix", "actix_web", "actix_rt", "tokio", "serde_json", "log", "fs", "net", "thread", "env"];
 
@@ -158,7 +158,7 @@ fn confined(source: &Source, crates: &[&str], places: &[&str]) -> Vec<Finding> {
     found.collect()
 }
 
-/// Where a path or an attribute begins with this word, or an import ends with it.
+/// Places of a path or an attribute that begins with this word, or of an import that ends with it.
 fn paths_of(source: &Source, word: &str) -> Vec<Finding> {
     source
         .words(word)

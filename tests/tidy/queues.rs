@@ -100,7 +100,7 @@ fn ignored_try_sends(source: &Source) -> Vec<Finding> {
         .collect()
 }
 
-/// What of the statement stands before the call.
+/// The part of the statement before the call.
 fn statement_before(code: &str) -> &str {
     let mut depth = 0;
     let start = code.char_indices().rev().find_map(|(at, character)| match character {
@@ -119,7 +119,7 @@ fn statement_before(code: &str) -> &str {
     code[start.unwrap_or(0)..].trim()
 }
 
-/// What follows the call's closing parenthesis.
+/// The text after the call's closing parenthesis.
 fn behind_the_call(code: &str) -> &str {
     let mut depth = 0;
     for (at, character) in code.char_indices() {

@@ -24,7 +24,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), code }
     }
 
-    /// Where the given byte of `code` is, as `file:line`.
+    /// The position of a byte of `code`, as `file:line`.
     pub fn at(&self, offset: usize) -> String {
         let line = self.text.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count() + 1;
         format!("{}:{line}", self.path)
@@ -34,7 +34,7 @@ impl Source {
         Finding::new(self.at(offset), what)
     }
 
-    /// Where the word stands in the code, as a whole identifier.
+    /// The positions of a word in the code, as a whole identifier.
     pub fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.code.match_indices(word).map(|(at, _)| at).filter(move |&at| {
             let before = self.code[..at].chars().next_back();
@@ -43,7 +43,7 @@ impl Source {
         })
     }
 
-    /// Whether the file is in the folder, or is the file, of that path without `.rs`.
+    /// True if the file is in the folder, or is the file, of that path without `.rs`.
     pub fn is_under(&self, place: &str) -> bool {
         self.path.strip_prefix(place).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     }
@@ -193,7 +193,7 @@ fn blank_test_modules(code: &mut String) {
     }
 }
 
-/// Where the item ends: behind its `;`, or behind the brace that closes it.
+/// The end of an item: behind its `;`, or behind its closing brace.
 fn item_end(code: &str, start: usize) -> usize {
     let mut depth = 0;
     for (at, byte) in code.bytes().enumerate().skip(start) {

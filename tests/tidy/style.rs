@@ -1,4 +1,4 @@
-//! How a file reads.
+//! Style of a source file.
 
 use crate::source::{Source, files, read, sources};
 use crate::{Finding, nothing_breaks};

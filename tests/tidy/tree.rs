@@ -1,4 +1,4 @@
-//! What lies where in the checkout.
+//! Tree of the checkout.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::source::{files, read, root};
 use crate::{Finding, nothing_breaks};
 
-/// What a reader finds at the top, and nothing else.
+/// Entries at the top; there may be no others.
 const TOP_LEVEL: &[&str] = &[
     ".ci",
     ".git",
@@ -116,7 +116,7 @@ fn documents() -> Vec<(String, String)> {
     paths.map(|path| (path.clone(), read(&path))).collect()
 }
 
-/// Whether one of the ignore file's lines, all of the form `/name` or `/name*`, covers the name.
+/// True if one of the ignore file's lines, all of the form `/name` or `/name*`, covers the name.
 fn is_ignored(ignore_file: &str, name: &str) -> bool {
     ignore_file.lines().filter_map(|line| line.trim().strip_prefix('/')).any(|pattern| {
         let pattern = pattern.trim_end_matches('/');
@@ -191,7 +191,7 @@ fn is_path(span: &str) -> bool {
     span.chars().all(is_plain) && (in_ours || span.ends_with(".rs"))
 }
 
-/// Whether one of the files is named by this, or by the end of its path, or lies below it.
+/// True if one of the files is named by this, or by the end of its path, or lies below it.
 fn is_there(name: &str, files: &[String]) -> bool {
     let start = name.trim_end_matches(['*', '/']);
     files.iter().any(|file| {

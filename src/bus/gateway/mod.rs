@@ -23,17 +23,17 @@ use crate::metrics::{ForwardOutcome, Metrics};
 use crate::protocol::{Fields, Frame, recv};
 use crate::settings::{RabbitMq, RouteKind};
 
-/// Events of one user that are under way, from all of the user's sessions here; one more is
-/// `unavailable`. Twice what one session may have.
+/// Events of one user in flight, from all of the user's sessions here; one more is `unavailable`.
+/// Twice the limit of one session.
 const MOST_OF_A_USER: usize = 128;
 
-/// Takes sessions' events, and gives each to the publisher of its queue. Without room, or without the
-/// broker, an event is `unavailable` at once.
+/// Receives sessions' events, and passes each to the publisher of its queue. Without a slot, or
+/// without the broker, an event is `unavailable` at once.
 pub struct Gateway {
     settings: Arc<RabbitMq>,
     broker: Broker,
     metrics: Arc<Metrics>,
-    /// By the names of queues.
+    /// By name.
     queues: HashMap<String, Queue>,
     users: Users,
 }
@@ -44,11 +44,11 @@ struct Queue {
     slots: Arc<Semaphore>,
 }
 
-/// Events of each user that are under way.
+/// Number of each user's events in flight.
 #[derive(Clone, Default)]
 struct Users(Rc<RefCell<HashMap<UserId, usize>>>);
 
-/// An event under queue.
+/// A queued event.
 pub(super) struct QueuedForward {
     pub forward: Forward,
     /// Its `id` and correlation id.
@@ -57,7 +57,7 @@ pub(super) struct QueuedForward {
     pub slot: Slot,
 }
 
-/// One of a queue's slots, and one of a user's; given back when this is dropped.
+/// One of a queue's slots, and one of a user's; released when dropped.
 pub(super) struct Slot {
     _queue_slot: OwnedSemaphorePermit,
     _user_slot: UserSlot,
@@ -74,7 +74,7 @@ impl Gateway {
         Self { settings, broker, metrics, queues: HashMap::new(), users: Users::default() }
     }
 
-    /// Hands an event to its publisher; none without room for it, here or at the broker.
+    /// Passes an event to its publisher; `None` without a slot, here or at the broker.
     fn enqueue(&self, forward: Forward) -> Option<()> {
         if self.broker.is_blocked() {
             return None;
@@ -146,14 +146,14 @@ impl Handler<Forward> for Gateway {
     }
 }
 
-/// As NestJS makes them: 21 hexadecimal digits.
+/// A correlation id in NestJS's format: 21 hexadecimal digits.
 fn correlation_id() -> String {
     let mut id = SessionId::random().to_string();
     id.truncate(21);
     id
 }
 
-/// The message for a service: the client's fields, and behind them the metadata.
+/// The message for a service: the client's fields, then the metadata.
 ///
 /// # Errors
 /// None that a client could cause.
@@ -183,7 +183,7 @@ pub(super) fn body(forward: &Forward, service: &str, id: &str) -> serde_json::Re
 /// Bytes of a `recv`'s data.
 const MOST_RECV: usize = 1 << 20;
 
-/// Reads the data of a service's `recv`: which session it is for, and what that is sent.
+/// Parses the data of a service's `recv`: the session, and the frame for it.
 ///
 /// # Errors
 /// A sentence that names the missing or wrong field.

@@ -29,14 +29,14 @@ use crate::settings::{RabbitMq, RouteKind};
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Bytes of a service's answer; a larger one is `too_large`.
 const MOST_ANSWER: usize = 1 << 20;
-/// Characters of a service's refusal that a client is told.
+/// Characters of a service's refusal that are shown to a client.
 const MOST_MESSAGE: usize = 500;
-/// Events that are published before their confirmations are waited for.
+/// Events that are published before their confirmations are awaited.
 const MOST_TOGETHER: usize = 256;
 /// Time for which a request keeps its slot after its session has ended.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Carries events to one queue, in their order.
+/// Publishes events to one queue, in order.
 pub(super) struct QueuePublisher {
     queue: String,
     settings: Arc<RabbitMq>,
@@ -45,14 +45,14 @@ pub(super) struct QueuePublisher {
     log_once: LogOnce,
 }
 
-/// An open channel, and what is under way there.
+/// An open channel, and its events in flight.
 struct Open {
     /// Dropped, it is closed.
     channel: Channel,
     replies: Consumer,
-    /// Events behind the wave; each waits equally long, so the first ends first.
+    /// Events behind the batch; all have the same deadline, so the first ends first.
     unsent: VecDeque<QueuedForward>,
-    wave: ConfirmBatch,
+    batch: ConfirmBatch,
     /// Deadline of the batch's confirmations.
     wave_ends: Instant,
     /// Published forwards, by id.
@@ -61,11 +61,11 @@ struct Open {
     deadlines: VecDeque<(Instant, String)>,
 }
 
-/// An event that the broker has not confirmed, or the service not answered.
+/// An event without a confirmation, or without the service's answer.
 struct Waiting {
     responder: ForwardResponder,
     kind: RouteKind,
-    /// The last value of an answer that is to go on.
+    /// The last value of an unfinished answer.
     value: Option<Box<RawValue>>,
     _slot: Slot,
 }
@@ -80,7 +80,7 @@ impl QueuePublisher {
         Self { queue, settings, broker, metrics, log_once: LogOnce::default() }
     }
 
-    /// Carries until nobody gives it anything any more.
+    /// Publishes until the last sender is dropped.
     pub async fn run(mut self, mut events: mpsc::Receiver<QueuedForward>) {
         while let Some(first) = events.recv().await {
             let opened = timeout_at(first.deadline, self.open()).await;
@@ -105,15 +105,15 @@ impl QueuePublisher {
             channel,
             replies,
             unsent: VecDeque::new(),
-            wave: ConfirmBatch::default(),
+            batch: ConfirmBatch::default(),
             wave_ends: Instant::now(),
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
         })
     }
 
-    /// Publishes, and hears what became of it, until the channel breaks or there is nothing more to
-    /// come. What is left waiting then is `unavailable`.
+    /// Publishes, and handles confirmations and answers, until the channel breaks or the last
+    /// sender is dropped. Events that are still waiting then are `unavailable`.
     async fn serve(
         &mut self,
         mut open: Open,
@@ -124,17 +124,17 @@ impl QueuePublisher {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         open.unsent.push_back(first);
         let broken = loop {
-            if open.wave.is_over()
+            if open.batch.is_over()
                 && let Err(error) = self.publish(&mut open).await
             {
                 break Some(error);
             }
             let deadline = open.first_deadline();
-            let is_sending = !open.wave.is_over();
+            let is_sending = !open.batch.is_over();
             tokio::select! {
-                // What became of the old first: it makes room for the new.
+                // Outcomes first: they make room for new events.
                 biased;
-                outcomes = open.wave.end(), if is_sending => match outcomes {
+                outcomes = open.batch.end(), if is_sending => match outcomes {
                     Ok(outcomes) => self.confirmed(&mut open, outcomes),
                     Err(error) => break Some(error.into()),
                 },
@@ -161,10 +161,10 @@ impl QueuePublisher {
         }
     }
 
-    /// Publishes what has come meanwhile, as the next wave.
+    /// Publishes the events that have arrived, as the next batch.
     async fn publish(&mut self, open: &mut Open) -> Result<(), BusError> {
         open.wave_ends = Instant::now() + self.settings.confirm_timeout();
-        while open.wave.len() < MOST_TOGETHER
+        while open.batch.len() < MOST_TOGETHER
             && let Some(carried) = open.unsent.pop_front()
         {
             self.publish_one(open, carried).await?;
@@ -185,7 +185,7 @@ impl QueuePublisher {
         let kind = forward.route.kind;
         let properties = match kind {
             RouteKind::Event => properties.with_delivery_mode(PERSISTENT),
-            // Its answer would find nobody later.
+            // Transient: after its deadline nobody waits for the answer.
             RouteKind::Request => properties
                 .with_delivery_mode(1)
                 .with_expiration(left.as_millis().to_string().into())
@@ -195,12 +195,12 @@ impl QueuePublisher {
         let body = match body(&forward, &self.settings.gateway_service, &id) {
             Ok(body) => body,
             Err(error) => {
-                log::error!("an event for queue {} cannot be written: {error}", self.queue);
+                log::error!("cannot encode an event for queue {}: {error}", self.queue);
                 self.fail(forward.responder, ForwardOutcome::Unavailable);
                 return Ok(());
             }
         };
-        // The client's fields are in the body now, and not kept beside it.
+        // The client's fields are in the body now; a second copy would be waste.
         let Forward { responder, .. } = forward;
         open.waiting.insert(id.clone(), Waiting { responder, kind, value: None, _slot: slot });
         open.deadlines.push_back((deadline, id.clone()));
@@ -208,11 +208,11 @@ impl QueuePublisher {
         let queue = self.queue.as_str().into();
         let published = open.channel.basic_publish("".into(), queue, mandatory, &body, properties);
         let confirm = timeout_at(deadline, published).await.map_err(|_| BusError::Late)??;
-        open.wave.push(id, confirm);
+        open.batch.push(id, confirm);
         Ok(())
     }
 
-    /// The broker has the events of a wave, or has them not.
+    /// Handles the broker's confirmations of a batch.
     fn confirmed(&mut self, open: &mut Open, outcomes: Vec<(String, PublishOutcome)>) {
         for (id, outcome) in outcomes {
             let Some(waiting) = open.waiting.get(&id) else { continue };
@@ -238,12 +238,12 @@ impl QueuePublisher {
         }
     }
 
-    /// A service has answered, or a part of it. One that comes too late is dropped.
+    /// Handles a service's answer, or a part of one. A late one is dropped.
     fn replied(&mut self, open: &mut Open, properties: &BasicProperties, body: &[u8]) {
         let id = properties.correlation_id().as_ref().map(|id| id.as_str().to_owned());
         let asked = id.as_ref().and_then(|id| open.waiting.get_mut(id));
         let (Some(id), Some(waiting)) = (&id, asked) else {
-            log::debug!("an answer from queue {} came for nobody, or too late", self.queue);
+            log::debug!("dropped an answer from queue {}: unknown, or too late", self.queue);
             return self.metrics.gateway_answer(AnswerOutcome::Unknown);
         };
         if body.len() > MOST_ANSWER {
@@ -286,7 +286,7 @@ impl QueuePublisher {
         }
     }
 
-    /// Gives up requests that nobody waits for any more.
+    /// Abandons requests whose sessions have ended.
     fn abandon(&self, open: &mut Open) {
         let is_gone =
             |waiting: &Waiting| waiting.kind == RouteKind::Request && waiting.responder.is_gone();
@@ -320,7 +320,7 @@ impl Open {
         unsent.into_iter().chain(published).min()
     }
 
-    /// The deadlines of those that went well are not kept until their time is over.
+    /// Deadlines of finished events are removed early.
     fn forget_deadlines(&mut self) {
         while self.deadlines.pop_front_if(|(_, id)| !self.waiting.contains_key(id)).is_some() {}
     }

@@ -1,4 +1,4 @@
-//! Queue consumer: takes messages of other services, and acknowledges them once they are done.
+//! Queue consumer: acknowledges messages of other services once they are done.
 //!
 //! Replies and dead letters are published on the other connection: the broker must be able to block
 //! publishing without blocking acknowledgements.
@@ -30,30 +30,30 @@ use crate::cluster::Nodes;
 use crate::metrics::Part;
 use crate::retry::LogOnce;
 
-/// The pause before a queue that could not be read is tried again.
+/// Pause before a failed queue is read again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Before the name of a queue that one node reads: the queue that only its reader has.
+/// Prefix of the exclusive queue that serves as the lock of an ordered queue.
 const LOCK: &str = "frontdesk.reads.";
 /// The broker's deadline for closing a channel.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause before a message goes back that could not become a dead letter.
+/// Pause before a message is requeued that could not become a dead letter.
 const REQUEUE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Reads one queue. Every queue serves every pattern but users' news, so that a service may do with
-/// one.
+/// Reads one queue. Every queue serves every pattern but user events, so one is enough for a
+/// service.
 pub struct QueueConsumer {
     context: BusContext,
     dispatch: Dispatch,
     queue: String,
-    /// Of a queue that is read by one node at a time, since what stands in it is done in its order.
-    /// The broker gives this one to one connection alone; that a consumer is exclusive, which some
-    /// queues do not know, would not do.
+    /// The lock of a queue that one node reads at a time, since its messages are done in order. The
+    /// broker gives an exclusive queue to one connection alone; an exclusive consumer is not
+    /// enough, since some kinds of queues ignore it.
     lock: Option<String>,
     dead_letters: DeadLetters,
 }
 
 impl QueueConsumer {
-    /// One for each of the queues that are set; one name may serve for several.
+    /// One for each configured queue; one name may serve for several.
     #[must_use]
     pub fn all(context: &BusContext, nodes: &Nodes) -> Vec<Self> {
         let settings = &context.settings;
@@ -78,11 +78,11 @@ impl QueueConsumer {
         queues.into_iter().filter_map(consumer).collect()
     }
 
-    /// Reads until the program ends, whatever becomes of the broker and of the queue.
+    /// Reads until the program ends, through failures of the broker and of the queue.
     pub async fn run(self) {
         tokio::select! {
             () = self.read_again_and_again() => {}
-            // What is in work is given up, and delivered again elsewhere.
+            // Messages in progress are abandoned, and delivered again elsewhere.
             () = self.context.consumer.closing() => {}
         }
     }
@@ -97,7 +97,7 @@ impl QueueConsumer {
         }
     }
 
-    /// Logs why the queue cannot be read.
+    /// Logs the reason why the queue cannot be read.
     fn log(&self, log_once: &mut LogOnce, error: &BusError) {
         let why = error.to_string();
         if matches!(error, BusError::Away) || !log_once.is_new(&why, Instant::now()) {
@@ -105,20 +105,20 @@ impl QueueConsumer {
             return;
         }
         let is_locked = error.refusal() == Some(AMQPSoftError::RESOURCELOCKED);
-        // It may be the queue itself, which is some stranger's then.
+        // Another connection may own the queue exclusively.
         if is_locked && self.lock.as_ref().is_some_and(|lock| why.contains(lock)) {
-            log::info!("{} is read by another; this node waits for its turn", self.queue);
+            log::info!("{} is read by another node; this one waits", self.queue);
         } else {
             log::warn!("cannot read {}, and goes on trying: {why}", self.queue);
         }
     }
 
-    /// Reads as long as the channel lasts. What was not acknowledged by then is given up here, and
-    /// delivered again: nothing is left to be done twice, or out of order.
+    /// Reads as long as the channel lasts. Messages without an acknowledgement are abandoned then,
+    /// and delivered again: none is done twice, or out of order.
     async fn try_read(&self, log_once: &mut LogOnce) -> Result<(), BusError> {
         let channel = self.context.consumer.channel().await?;
         let end = self.read(&channel, log_once).await;
-        // With it go the messages, and the lock.
+        // The channel's end frees the messages, and the lock.
         let _ = timeout(CLOSE_TIMEOUT, channel.close(200, "done".into())).await;
         end
     }
@@ -131,16 +131,16 @@ impl QueueConsumer {
         self.context.consumer.queue(&self.queue).await?;
         let prefetch = self.context.settings.prefetch;
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-        // Nor may a stranger read what is done in order.
+        // Exclusive: no other consumer may take messages out of order.
         let exclusive = lock.is_some();
         let options = BasicConsumeOptions { exclusive, ..BasicConsumeOptions::default() };
         let mut messages = channel
             .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default())
             .await?;
-        log::info!("reads {}", self.queue);
+        log::info!("reading {}", self.queue);
         log_once.is_over(Instant::now());
         let replies = OnceCell::new();
-        // As long as the prefetch: the broker sends no more before one of them is acknowledged.
+        // As long as the prefetch: the broker sends no more without an acknowledgement.
         let (in_order, mut line) = mpsc::channel::<Message>(prefetch.into());
         let one_by_one = async {
             while let Some(message) = line.recv().await {
@@ -159,7 +159,7 @@ impl QueueConsumer {
                     let message = Message { delivery, read };
                     if is_ordered {
                         if let Err(full) = in_order.try_send(message) {
-                            log::error!("{} sends more than was asked for: {full}", self.queue);
+                            log::error!("{} exceeds the prefetch: {full}", self.queue);
                             return Ok(());
                         }
                     } else {
@@ -174,10 +174,10 @@ impl QueueConsumer {
         }
     }
 
-    /// Does what a message asks for. It is acknowledged, or goes somewhere, whatever happens.
+    /// Handles a message, which is then acknowledged or moved, even after a panic.
     ///
     /// # Errors
-    /// It is neither, and is delivered again once the channel is closed.
+    /// Neither: it is delivered again once the channel is closed.
     async fn handle(
         &self,
         replies: &OnceCell<Channel>,
@@ -221,8 +221,8 @@ impl QueueConsumer {
         Ok(())
     }
 
-    /// Answers whoever asked, and waits until the broker has the answer. Who does not say where an
-    /// answer goes wants none.
+    /// Publishes the reply, and waits for the broker's confirmation. A request without `reply_to`
+    /// gets none.
     async fn reply(
         &self,
         replies: &OnceCell<Channel>,
@@ -238,14 +238,14 @@ impl QueueConsumer {
             let channel = replies.get_or_try_init(|| self.reply_channel()).await?;
             let options = BasicPublishOptions::default();
             let sent = channel.basic_publish("".into(), to.clone(), options, body, properties);
-            // A queue that takes no more is its reader's affair.
+            // A full reply queue is its reader's problem.
             sent.await?.await?;
             Ok(())
         });
         loop {
             match timeout(self.context.settings.confirm_timeout(), &mut sending).await {
                 Ok(sent) => return sent,
-                // It is there, and takes nothing for now.
+                // The broker has blocked the connection.
                 Err(_) if self.context.broker.is_blocked() => {}
                 Err(_) => return Err(BusError::Late),
             }
@@ -255,7 +255,7 @@ impl QueueConsumer {
     async fn reply_channel(&self) -> Result<Channel, BusError> {
         let channel = loop {
             match self.context.broker.channel().await {
-                // It is there, and reads nothing for now.
+                // The broker reads nothing for now.
                 Err(BusError::Late) if self.context.broker.is_blocked() => {}
                 opened => break opened?,
             }
@@ -271,7 +271,7 @@ struct Message {
     read: Result<(Packet, Inbound), Unreadable>,
 }
 
-/// Takes a queue that one connection alone can have, and that goes with its consumer.
+/// Declares the lock: exclusive, and deleted with its consumer.
 async fn lock(channel: &Channel, name: &str) -> Result<Consumer, BusError> {
     let only_mine =
         QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
@@ -280,7 +280,7 @@ async fn lock(channel: &Channel, name: &str) -> Result<Consumer, BusError> {
     Ok(channel.basic_consume(name.into(), "".into(), options, FieldTable::default()).await?)
 }
 
-/// Waits until somebody has deleted the lock.
+/// Waits until the lock has been deleted.
 async fn lost(lock: &mut Option<Consumer>) {
     match lock {
         Some(lock) => while lock.next().await.is_some_and(|word| word.is_ok()) {},

@@ -1,4 +1,4 @@
-//! Dead letters: messages that are not understood, moved aside.
+//! Dead letters: messages that cannot be handled, moved to a queue of their own.
 
 use anyhow::{Context as _, bail, ensure};
 use lapin::message::Delivery;
@@ -13,11 +13,11 @@ use crate::bus::context::BusContext;
 /// Headers that name the reason and the original queue.
 const REASON: &str = "x-frontdesk-reason";
 const QUEUE: &str = "x-frontdesk-queue";
-/// The longest reason, in characters: it may quote what was sent.
+/// The longest reason, in characters: it may quote the message.
 const REASON_CHARS: usize = 500;
-/// The most bytes of headers that are kept: they must fit into one frame, with ours.
+/// The most bytes of headers that are kept: with ours they must fit into one frame.
 const MOST_HEADERS: usize = 65_536;
-/// Headers by which the broker itself would deliver the message elsewhere, too.
+/// Headers that would make the broker deliver the message elsewhere, too.
 const DISTRIBUTION: [&str; 2] = ["CC", "BCC"];
 
 /// The queue of dead letters.
@@ -29,17 +29,17 @@ pub struct DeadLetters {
 impl DeadLetters {
     #[must_use]
     pub fn new(context: BusContext) -> Self {
-        // The settings make sure that there is a name.
+        // The settings guarantee a name.
         let queue =
             context.settings.prefixed(&context.settings.dead_letter_queue).unwrap_or_default();
         Self { context, queue }
     }
 
-    /// Puts a message of `queue` aside, and waits until the broker has it. Once this has gone well,
-    /// it may be acknowledged.
+    /// Moves a message of `queue`, and waits for the broker's confirmation. It may be acknowledged
+    /// then.
     ///
     /// # Errors
-    /// It is not in the queue of dead letters, or nobody can say.
+    /// It is not in the dead-letter queue, or the outcome is unknown.
     pub async fn dead_letter(
         &self,
         letter: &Delivery,
@@ -57,8 +57,8 @@ impl DeadLetters {
         });
         moved.await.context("the broker did not confirm in time").flatten()?;
         self.context.metrics.bus_dead_lettered.inc();
-        log::warn!("a message of {queue} is not understood, and is in {} now", self.queue);
-        log::debug!("it is in {} since {reason}", self.queue);
+        log::warn!("moved a message of {queue} to the dead letters in {}", self.queue);
+        log::debug!("reason for the dead letter in {}: {reason}", self.queue);
         Ok(())
     }
 
@@ -78,8 +78,9 @@ impl DeadLetters {
     }
 }
 
-/// As it came, and why it is here; but without what would make the broker refuse it (another's
-/// `user_id`, headers that fill a frame), forget it (`expiration`), or hand it to somebody else.
+/// The original properties and the reason, without those that would make the broker refuse it
+/// (another's `user_id`, headers that fill a frame), expire it (`expiration`), or deliver it
+/// elsewhere.
 fn marked(properties: &BasicProperties, queue: &str, reason: &str) -> BasicProperties {
     let mut headers = FieldTable::default();
     if let Some(came) = properties.headers().as_ref().filter(|came| size(came) <= MOST_HEADERS) {

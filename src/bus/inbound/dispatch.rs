@@ -1,4 +1,4 @@
-//! Dispatcher: finds a message's handler, and its outcome.
+//! Dispatcher: the handler of a message, and its outcome.
 
 use lapin::message::Delivery;
 use tokio::time::timeout;
@@ -16,12 +16,12 @@ use crate::metrics::AnswerOutcome;
 use crate::protocol::{ApiError, Code};
 use crate::retry::Backoff;
 
-/// The longest answer, in bytes: well below what a broker takes, which would close the channel.
+/// The longest reply, in bytes: well below the broker's limit, which would close the channel.
 const MOST_REPLY: usize = 8 * 1024 * 1024;
 /// NestJS's answer to an event that was sent as a request: no value.
 const DISPOSED: &[u8] = br#"{"isDisposed":true}"#;
 
-/// Dispatches messages of one queue, and does what they ask for.
+/// Dispatches and handles messages of one queue.
 pub struct Dispatch {
     context: BusContext,
     nodes: Nodes,
@@ -31,7 +31,7 @@ pub struct Dispatch {
 
 /// The outcome of a message.
 pub struct Outcome {
-    /// The answer's body, if one is waited for.
+    /// The reply's body, if one is expected.
     pub reply: Option<Vec<u8>>,
     pub disposition: Disposition,
 }
@@ -40,9 +40,9 @@ pub struct Outcome {
 pub enum Disposition {
     /// Done, or ignored.
     Done,
-    /// No handler: the queue's own policy may move it aside.
+    /// No handler: the queue's own dead-letter policy may move it.
     Refused,
-    /// Not understood, for this reason: a dead letter.
+    /// A dead letter, for this reason.
     Poison(String),
 }
 
@@ -69,7 +69,7 @@ impl Inbound {
         }
     }
 
-    /// `true` if it must be done before those behind it.
+    /// `true` if it must be done before the messages behind it.
     #[must_use]
     pub fn is_ordered(self) -> bool {
         matches!(self, Self::User(_) | Self::Recv)
@@ -77,7 +77,7 @@ impl Inbound {
 }
 
 impl Outcome {
-    /// Of a message whose handler panicked.
+    /// The disposition of a message whose handler panicked.
     #[must_use]
     pub fn failed() -> Self {
         let failed = ApiError::new(Code::Internal, "something went wrong here");
@@ -112,7 +112,7 @@ impl Dispatch {
         Ok((packet, inbound))
     }
 
-    /// Handles a message: a request within its deadline, an event however long it takes.
+    /// Handles a message: a request within its deadline, an event without one.
     pub async fn handle(&self, packet: &Packet, inbound: Inbound, delivery: &Delivery) -> Outcome {
         #[cfg(feature = "faults")]
         crash(packet);
@@ -149,8 +149,8 @@ impl Dispatch {
         RpcRequest { context: &self.context, nodes: &self.nodes, id, data: Some(&packet.data) }
     }
 
-    /// A command without a waiting caller. Nobody would send a message again, so it is repeated until
-    /// it is stored; any other that is unavailable is dropped.
+    /// A command without a waiting caller. Nobody repeats it, so it is retried until it is stored;
+    /// any other that is unavailable is dropped.
     async fn emitted(
         &self,
         command: &Command,
@@ -195,8 +195,8 @@ impl Dispatch {
         }
     }
 
-    /// An answer of a service, for the session that asked. One that cannot be reached holds up those
-    /// behind it for as long as the service may take.
+    /// A service's answer, for the session that asked. An unreachable session delays the messages
+    /// behind it for as long as the service's deadline.
     async fn recv(&self, packet: &Packet) -> Disposition {
         let (session, frame) = match gateway::answer(&packet.data) {
             Ok(answer) => answer,
@@ -237,7 +237,7 @@ fn too_large() -> serde_json::Result<Vec<u8>> {
     packet::refusal(&ApiError::new(Code::TooLarge, said))
 }
 
-/// Fails at a message that a test has sent for it.
+/// Panics at a message that a test has sent.
 #[cfg(feature = "faults")]
 #[expect(clippy::panic, reason = "this is what it is for")]
 fn crash(packet: &Packet) {

@@ -1,4 +1,4 @@
-//! Messages of other services: consumed, dispatched, done, and acknowledged only then.
+//! Messages of other services: consumed, dispatched, handled, and acknowledged only then.
 
 mod consumer;
 mod dead_letters;

@@ -1,4 +1,4 @@
-//! User events: what other services tell of their users.
+//! User events: other services' updates of their users.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub enum UserEvent {
     Blocked,
 }
 
-/// News with what makes a repeat of them known, as the server's own events have it.
+/// An update in an envelope, which identifies a repeat; the server's own events have the same.
 #[derive(Deserialize)]
 struct Envelope {
     id: Option<Text>,
@@ -73,17 +73,17 @@ impl UserEvent {
         }
     }
 
-    /// Reads what is told; `None` where it is the server's own word that came back.
+    /// Parses an event; `None` for one that this server published itself.
     ///
     /// # Errors
-    /// Data that is not as it must be: the message names the path.
+    /// Malformed data: the message names the path.
     pub fn read(
         self,
         data: Option<&RawValue>,
         message_id: Option<&str>,
         settings: &RabbitMq,
     ) -> Result<Option<UserUpdate>, ApiError> {
-        // A payload that stands alone may have a field of any name and type that an envelope has.
+        // A bare payload may have fields of the envelope's names, of any type.
         let fields: HashMap<String, IgnoredAny> = parse_data(data, "data")?;
         let (payload, at, event, source, time) = if fields.contains_key("payload") {
             let Envelope { id, time, source, payload } = parse_data(data, "data")?;
@@ -155,20 +155,20 @@ impl UserEvent {
     }
 }
 
-/// Forgets by what repeats are known, once they are old, until the program ends.
+/// Prunes the ids of old events, until the program ends.
 pub async fn forget_repeats(store: Store) {
     loop {
         if let Err(error) = store.prune_inbox(KNOWN).await {
-            log::warn!("what was told of users long ago is not forgotten yet: {error}");
+            log::warn!("cannot delete the ids of old user events: {error}");
         }
         sleep(FORGET_EVERY).await;
     }
 }
 
-/// Applies news, however long the database is away: what comes behind them waits.
+/// Applies an update, however long the database is away: the messages behind it wait.
 ///
 /// # Errors
-/// A failure of the database that has not passed.
+/// A failure of the database that lasts.
 pub async fn apply(context: &BusContext, news: UserUpdate) -> Result<(), StoreError> {
     let (mut backoff, mut log_once) = (Backoff::default(), LogOnce::default());
     let mut failing = None;
@@ -191,7 +191,7 @@ pub async fn apply(context: &BusContext, news: UserUpdate) -> Result<(), StoreEr
         UpdateOutcome::Changed(user) => {
             context.metrics.user_event(UserOutcome::Applied);
             let changed = UserChanged { user: user.id, role: user.role, blocked: user.blocked };
-            // Bounded: news are applied one after the other.
+            // Bounded: updates are applied one after the other.
             context.app.chat_server().do_send(changed);
         }
     }

@@ -30,12 +30,12 @@ impl RabbitMqSink {
         })
     }
 
-    /// Lets another node have the lock, though this one keeps its connection.
+    /// Releases the lock without closing the connection.
     pub(super) async fn unlock(&self, channel: &Channel) {
         let Some(name) = self.settings.prefixed(LOCK) else { return };
         let deleting = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
         if let Err(error) = answer(deleting).await {
-            log::debug!("the queue {name} stays with this node: {error}");
+            log::debug!("cannot release the lock {name}: {error}");
         }
     }
 
@@ -69,12 +69,12 @@ impl RabbitMqSink {
         })
     }
 
-    /// Declares the queues that get every event, where they are missing and may be made. One that stays
-    /// missing is logged when its first event is returned.
+    /// Declares missing queues of events, if allowed. One that stays missing is logged when its
+    /// first event is returned.
     pub(super) async fn declare_queues(&self) {
         for queue in self.destinations.iter().filter_map(Destination::queue) {
             if let Err(error) = self.broker.queue(queue).await {
-                log::debug!("the queue {queue} is not made: {error}");
+                log::debug!("cannot declare the queue {queue}: {error}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The queries that the two databases do not say in the same words; `sqlite::dialect` has the same.
+//! Queries that differ between the databases; `sqlite::dialect` has the same ones.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub async fn now(connection: &mut AsyncPgConnection) -> QueryResult<Timestamp> {
     diesel::select(sql::<UtcTimestamp>("clock_timestamp()")).get_result(connection).await
 }
 
-/// Writes into the journal, at the database's time.
+/// Appends to the journal, at the database's time.
 pub async fn append_journal(
     connection: &mut AsyncPgConnection,
     notes: &[NewJournalEntry],
@@ -35,7 +35,7 @@ pub async fn append_journal(
     Ok(())
 }
 
-/// The users of these names, none of them twice.
+/// The users with these keys, none of them twice.
 pub async fn find_users(
     connection: &mut AsyncPgConnection,
     names: &BTreeSet<Name>,
@@ -44,7 +44,7 @@ pub async fn find_users(
     FindUsers { issuers: &issuers, subjects: &subjects }.load(connection).await
 }
 
-/// The same, locked in one order.
+/// The same, locked in key order.
 pub async fn lock_users(
     connection: &mut AsyncPgConnection,
     names: &BTreeSet<Name>,
@@ -75,7 +75,7 @@ pub async fn members_of(
     MembersOf { chats, limit }.load(connection).await
 }
 
-/// Those of the chats that are beyond what is known of them.
+/// The chats that are beyond the known `seq`.
 pub async fn moved(
     connection: &mut AsyncPgConnection,
     known: &[(ChatId, Seq)],
@@ -108,7 +108,7 @@ pub async fn ranges(
     Ok(found)
 }
 
-/// Applies what newer tokens say of users whose rows are locked.
+/// Applies newer tokens to locked users.
 pub async fn apply_claims(
     connection: &mut AsyncPgConnection,
     claims: &[(UserId, StoredClaims, String)],
@@ -133,7 +133,7 @@ pub async fn apply_claims(
     Ok(())
 }
 
-/// Says what users are searched by, whose rows are locked.
+/// Sets the search text of locked users.
 pub async fn set_search(
     connection: &mut AsyncPgConnection,
     ids: &[UserId],

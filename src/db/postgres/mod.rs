@@ -1,4 +1,4 @@
-//! PostgreSQL: how a connection is opened, and the pool that reads go through.
+//! PostgreSQL: connections, their settings, and the pool for reads.
 
 pub mod dialect;
 pub mod start;
@@ -24,10 +24,10 @@ use tokio_postgres::config::{Host, SslMode};
 use super::error::is_stale;
 use super::{Config, StoreError};
 
-/// Every query here finds its rows by key. So no plan may go through a whole table, to scan, hash,
-/// merge or keep it, not even one that was made while the tables were empty; and one plan serves all
-/// values of a statement.
-/// A paused node must not hold another's chats: locks, statements and idle transactions are bounded.
+/// Every query here finds its rows by key. So no plan may use a whole table, by scan, hash or
+/// merge, even if it was made while the tables were empty; and one plan serves all values of a
+/// statement. A paused node must not block another's chats: locks, statements and idle transactions
+/// have timeouts.
 const BOUNDS: &str = "\
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan; \
@@ -44,12 +44,12 @@ const RELIED_ON: &str = "\
     SELECT set_config(name, '0', FALSE) FROM pg_settings \
     WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
 
-/// Errors are told apart by their texts, so they are to be in English. Not every user may choose.
+/// Errors are recognised by their English texts. Not every user may set the language.
 pub const ENGLISH: &str = "\
     DO $$ BEGIN PERFORM set_config('lc_messages', 'C', FALSE); \
     EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
 
-/// Migrations may take their time, also waiting for one another.
+/// Migrations may take long, and wait for each other.
 const MIGRATION_BOUNDS: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; \
     SET idle_in_transaction_session_timeout = 0";
 
@@ -57,7 +57,7 @@ const MIGRATION_BOUNDS: &str = "SET lock_timeout = '60s'; SET statement_timeout 
 /// on a statement, so that only the network or a paused server can miss it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// One server, and how to get in.
+/// A server's address and credentials.
 pub struct Server {
     config: tokio_postgres::Config,
     tls: Option<tls::Connector>,
@@ -82,7 +82,7 @@ impl Server {
             SslMode::Disable => None,
             _ => Some(tls::connector(ca_file)?),
         };
-        // Who names certificates wants them checked.
+        // Naming certificates asks for verification.
         let may_go_plain = config.get_ssl_mode() == SslMode::Prefer && ca_file.is_none();
         Ok(Self { config, tls, may_go_plain })
     }
@@ -116,7 +116,7 @@ impl Server {
                 Ok((client, connection)) => {
                     AsyncPgConnection::try_from_client_and_connection(client, connection).await?
                 }
-                // `prefer` prefers: a server whose certificate nobody vouches for gets no TLS.
+                // `prefer`: an unverified server is used without TLS.
                 Err(error) if self.may_go_plain && tls::is_refusal(&error) => {
                     log::warn!("{}: no TLS: {}", self.describe(), describe(&error));
                     plain(self.config.clone().ssl_mode(SslMode::Disable)).await?
@@ -131,13 +131,13 @@ impl Server {
         Ok(connection)
     }
 
-    /// A bare connection, on which nothing was set.
+    /// A bare connection, without session settings.
     async fn client(&self) -> Result<tokio_postgres::Client, StoreError> {
         let failed = |error: &_| StoreError::Unavailable(describe(error));
         if let Some(tls) = &self.tls {
             match self.config.connect(tls.clone()).await {
                 Ok((client, connection)) => {
-                    // Ends with the client; what it has to report, the client's calls report.
+                    // Ends with the client; the client's calls report its errors.
                     tokio::spawn(connection);
                     return Ok(client);
                 }
@@ -171,7 +171,7 @@ fn describe(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// The connections that reads go through, and the few writes that are not messages.
+/// The connection pool for reads, and for the few writes that are not messages.
 #[derive(Clone)]
 pub struct Pool {
     pub server: Arc<Server>,
@@ -179,18 +179,18 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Makes the pool; connects nowhere yet.
+    /// Creates the pool, without connecting.
     pub fn new(config: &Config) -> Result<Self, StoreError> {
         let server = Arc::new(Server::parse(&config.url, config.ca_file.as_deref())?);
         let mut manager = ManagerConfig::default();
-        // A connection that broke is known without asking it.
+        // A broken connection is recognised without a query.
         manager.recycling_method = RecyclingMethod::Fast;
         let opener = Arc::clone(&server);
         manager.custom_setup = Box::new(move |_| {
             let server = Arc::clone(&opener);
             async move { server.open().await }.boxed()
         });
-        // The URL goes no further: the setup above connects by the parsed one.
+        // The pool does not use the URL: the setup above connects by the parsed one.
         let manager = AsyncDieselConnectionManager::new_with_config("", manager);
         let objects = Objects::builder(manager)
             .max_size(config.pool_size.max(1))
@@ -202,7 +202,7 @@ impl Pool {
         Ok(Self { server, objects })
     }
 
-    /// A connection that is free, or a new one.
+    /// A free connection, or a new one.
     pub async fn get(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
         self.objects.get().await.map_err(|error| match error {
             deadpool::managed::PoolError::Timeout(_) => {
@@ -213,15 +213,15 @@ impl Pool {
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for an answer, up to the deadline.
 pub async fn bounded<T>(
     answer: impl Future<Output = QueryResult<T>>,
 ) -> Result<QueryResult<T>, tokio::time::error::Elapsed> {
     tokio::time::timeout(ANSWER_TIMEOUT, answer).await
 }
 
-/// Gives the connection back, or up where it did not answer. One that lost its statements has
-/// fellows, such as after a migration: all that are idle are given up with it.
+/// Returns the connection, or drops it after a timeout. If it has lost its statements, as after a
+/// migration, all idle ones are dropped with it.
 pub fn finish<T>(
     object: Object<AsyncPgConnection>,
     answer: Result<QueryResult<T>, tokio::time::error::Elapsed>,

@@ -18,7 +18,7 @@ const POOLED: &str = "There is a pooler in front of the database that gives a co
     between transactions: set pool_mode = session in PgBouncer, or let database.url name \
     PostgreSQL itself.";
 
-/// Refuses a server that cannot be relied on, with what to set.
+/// Refuses an unsuitable server, and names the setting.
 pub async fn check(server: &Server) -> Result<(), StoreError> {
     let (first, second) = (server.client().await?, server.client().await?);
     check_sessions(&first, &second).await?;
@@ -58,12 +58,12 @@ async fn check_sessions(first: &Client, second: &Client) -> Result<(), StoreErro
     let known = ask(first, PID).await?;
     let mut seen = None;
     for _ in 0..ROUNDS {
-        // A pooler of single statements refuses this.
+        // A pooler in statement mode refuses this.
         if let Err(error) = bounded(second.batch_execute("BEGIN")).await? {
             return Err(if describe(&error).contains("pooling") { pooled() } else { lost(&error) });
         }
         let other = ask(second, PID).await?;
-        // One that has no other connection to give lets us wait.
+        // A pooler without another connection makes us wait.
         let again = ask(first, PID).await.map_err(|_| pooled())?;
         bounded(second.batch_execute("ROLLBACK")).await?.map_err(|error| lost(&error))?;
         if again != known || other == known || *seen.get_or_insert(other.clone()) != other {
@@ -75,7 +75,7 @@ async fn check_sessions(first: &Client, second: &Client) -> Result<(), StoreErro
 
 /// Checks that error texts are those that `db::error` knows, by provoking one.
 async fn check_language(client: &Client) -> Result<(), StoreError> {
-    // Refused to most users, and then the server's own language counts.
+    // Most users may not set it; the server's own language counts then.
     bounded(client.batch_execute(ENGLISH)).await?.map_err(|error| lost(&error))?;
     let Err(error) = bounded(client.batch_execute("SELECT 1/0")).await? else { return Ok(()) };
     match error.as_db_error() {

@@ -46,8 +46,8 @@ macro_rules! statement {
 }
 
 statement! {
-    /// Locks chats in the order of their ids, so that no two batches wait for each other. The time
-    /// is read after each row is locked: the latest of them is later than any earlier writer's.
+    /// Locks chats in the order of their ids, so that two batches cannot deadlock. The time is read
+    /// after each row is locked: the latest of them is later than any earlier writer's.
     LockChats { ids: &'a [ChatId] => Array<BigInt> }
         -> (BigInt, BigInt, UtcTimestamp, UtcTimestamp)
     "WITH locked AS MATERIALIZED (
@@ -58,8 +58,8 @@ statement! {
 }
 
 statement! {
-    /// The messages matching these keys, with the 1-based index of the key: a join, since three
-    /// `= ANY` would ask for every combination.
+    /// The messages matching these keys, with the 1-based index of the key: a join, since three `=
+    /// ANY` would match every combination.
     FindMessages {
         chats: &'a [ChatId] => Array<BigInt>,
         authors: &'a [UserId] => Array<BigInt>,
@@ -72,7 +72,7 @@ statement! {
 }
 
 statement! {
-    /// Writes messages, and answers what their authors are called now.
+    /// Inserts messages, and returns their authors' nicknames.
     InsertMessages {
         times: &'a [Timestamp] => Array<UtcTimestamp>,
         chats: &'a [ChatId] => Array<BigInt>,
@@ -89,7 +89,7 @@ statement! {
 }
 
 statement! {
-    /// Moves chats on to their newest message.
+    /// Sets the chats' last message.
     MoveChats {
         times: &'a [Timestamp] => Array<UtcTimestamp>,
         minutes: &'a [i64] => Array<BigInt>,
@@ -102,7 +102,7 @@ statement! {
 }
 
 statement! {
-    /// Moves read marks, which only grow, and answers where they stand.
+    /// Raises read marks, and returns them.
     RaiseMarks {
         chats: &'a [ChatId] => Array<BigInt>,
         users: &'a [UserId] => Array<BigInt>,
@@ -114,7 +114,7 @@ statement! {
 }
 
 statement! {
-    /// Writes down that messages were written.
+    /// Inserts the events of new messages.
     TellMessages {
         kind: &'a str => Text,
         times: &'a [Timestamp] => Array<UtcTimestamp>,
@@ -126,8 +126,7 @@ statement! {
 }
 
 statement! {
-    /// Writes down which of these read marks go beyond where they stand: to be run before they are
-    /// moved.
+    /// Inserts the events of raised read marks: run it before they are raised.
     TellReads {
         now: Timestamp => UtcTimestamp,
         kind: &'a str => Text,
@@ -176,7 +175,7 @@ statement! {
 }
 
 statement! {
-    /// The users of these names.
+    /// The users with these keys.
     FindUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
         -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
     "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
@@ -224,7 +223,7 @@ statement! {
 }
 
 statement! {
-    /// Those of the chats that are beyond what is known of them.
+    /// The chats that are beyond the known `seq`.
     Moved { ids: &'a [ChatId] => Array<BigInt>, seqs: &'a [Seq] => Array<BigInt> }
         -> (BigInt, BigInt)
     "SELECT chats.id, chats.last_seq FROM unnest(?, ?) AS known (id, seq)
@@ -233,7 +232,7 @@ statement! {
 }
 
 statement! {
-    /// Applies what newer tokens say. The rows are locked already.
+    /// Applies newer tokens to locked rows.
     ApplyClaims {
         ids: &'a [UserId] => Array<BigInt>,
         roles: &'a [Role] => Array<Text>,
@@ -249,7 +248,7 @@ statement! {
 }
 
 statement! {
-    /// Says what users are searched by. The rows are locked already.
+    /// Sets the search text of locked rows.
     SetSearch { ids: &'a [UserId] => Array<BigInt>, texts: &'a [String] => Array<Text> } -> ()
     "UPDATE users SET search = folded.text FROM unnest(?, ?) AS folded (id, text)
      WHERE users.id = folded.id"

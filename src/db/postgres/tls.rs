@@ -29,7 +29,7 @@ pub fn connector(ca_file: Option<&Path>) -> Result<Connector, StoreError> {
             }
         }
         None => {
-            // A root that the system has and rustls cannot read vouches for nobody.
+            // Roots that rustls cannot read are skipped.
             let system = rustls_native_certs::load_native_certs().certs;
             let (_read, _unread) = roots.add_parsable_certificates(system);
         }

@@ -1,5 +1,4 @@
-//! Reads a `postgres://` URL. Says the same wherever it is read, and never quotes it: there may be a
-//! password in any place.
+//! Parser of `postgres://` URLs. Errors never quote the URL: any part of it may be a password.
 
 use std::path::Path;
 
@@ -7,7 +6,7 @@ use tokio_postgres::config::SslMode;
 
 use crate::db::StoreError;
 
-/// Parameters that others know and we do not, and what to do instead.
+/// Parameters of other clients that are not supported, with the alternative.
 const ELSEWHERE: [(&str, &str); 9] = [
     ("sslrootcert", "set database.ca_file to that file"),
     ("sslcert", "certificates of clients are not supported; leave it out"),
@@ -20,8 +19,8 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("pgbouncer", "a pooler must be in session mode, and then nothing is to be said; leave it out"),
 ];
 
-/// Reads the URL. `verify-full` and `verify-ca` are what `require` is here: with TLS, the certificate
-/// and the host's name are always checked.
+/// Parses the URL. `require` means `verify-full`: with TLS, the certificate and the host's name are
+/// always checked.
 pub fn parse(url: &str, ca_file: Option<&Path>) -> Result<tokio_postgres::Config, StoreError> {
     let refused = |said: String| StoreError::Setup(format!("database.url: {said}."));
     let (place, query) = match url.rsplit_once('?') {
@@ -51,7 +50,7 @@ pub fn parse(url: &str, ca_file: Option<&Path>) -> Result<tokio_postgres::Config
         true => url.to_owned(),
         false => format!("{place}?{}", pairs.join("&")),
     };
-    // The parser's own error is left out: it may quote what it could not read, password and all.
+    // The parser's own error is left out: it may quote the password.
     let config: tokio_postgres::Config = url.parse().map_err(|_| {
         refused(
             "it cannot be read, or has a parameter that is not known; it should look like \

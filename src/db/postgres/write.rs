@@ -1,9 +1,9 @@
-//! The write transaction on PostgreSQL.
+//! The write transaction on PostgreSQL, pipelined in three round trips.
 //!
-//! Three flights, each a round trip: BEGIN, the locks and what is known already; the new rows; COMMIT.
-//! The statements of a flight are sent together. The server still runs them one after the other, so
-//! each sees what the one before it did, and the second of the first flight looks with a snapshot
-//! taken under the locks. COMMIT waits for the answers: it must not overtake a statement.
+//! First BEGIN, the locks and the stored state; then the new rows; then COMMIT. The statements of a
+//! round trip are sent together. The server still runs them in order, so each sees the effects of
+//! those before, and the second one reads a snapshot taken under the locks. COMMIT waits for the
+//! answers: it must not overtake a statement.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,11 +35,12 @@ use crate::domain::{
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for which the outcome of a COMMIT is searched for.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two tries to find it out.
+/// Pause between two tries.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(50);
 
 const BEGIN: &str = "BEGIN";
-/// Part of a batch that failed: perhaps for a lock, and then its neighbours shall not wait as long.
+/// Lock timeout of a part of a failed batch: perhaps it failed for a lock, and its neighbours shall
+/// not wait as long.
 const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
 
 /// One executor's connection, open or lost.
@@ -47,7 +48,7 @@ pub struct WriterConnection {
     server: Arc<Server>,
     /// True if events are written to the outbox.
     outbox_enabled: bool,
-    /// Taken out while a transaction runs: one that was cancelled half-way is not used again.
+    /// Taken out while a transaction runs: a cancelled one leaves no half-used connection.
     connection: Option<AsyncPgConnection>,
 }
 
@@ -57,14 +58,14 @@ enum Failure<'a> {
     Refused(Error),
     /// No connection, and COMMIT was not sent: nothing is stored.
     Lost(String),
-    /// The same, as the connection had lost its statements: another one has them.
+    /// As `Lost`, since the connection had lost its statements: a new one has them.
     Stale(String),
     /// No connection any more, and COMMIT was sent.
     Unknown(Plan<'a>, String),
 }
 
 impl WriterConnection {
-    /// Connects; what is written goes into the outbox, too, where somebody is told (`outbox_enabled`).
+    /// Connects; with `outbox_enabled`, events are written to the outbox.
     pub async fn open(server: Arc<Server>, outbox_enabled: bool) -> Result<Self, StoreError> {
         let connection = connect(&server, outbox_enabled).await?;
         Ok(Self { server, outbox_enabled, connection: Some(connection) })
@@ -74,7 +75,7 @@ impl WriterConnection {
         self.connection.is_some()
     }
 
-    /// Writes the batch; `again` for a part of one that failed.
+    /// Writes the batch; `again` for a part of a failed one.
     pub async fn write(
         &mut self,
         batch: &[Write],
@@ -94,15 +95,15 @@ impl WriterConnection {
             }
             Err(Failure::Lost(why) | Failure::Stale(why)) => Attempt::Unavailable(why),
             Err(Failure::Unknown(plan, why)) => {
-                log::warn!("the outcome of a commit is unknown and looked for: {why}");
+                log::warn!("a commit has an unknown outcome, searching: {why}");
                 events.unknown_outcomes += 1;
                 self.resolve_unknown_commit(batch, plan, events).await
             }
         }
     }
 
-    /// Runs the batch once more, knowing what we may have committed already. The chats' locks make
-    /// sure that the transaction that we lost has ended by then.
+    /// Runs the batch once more after an unknown commit. The chats' locks make sure that the lost
+    /// transaction has ended by then.
     async fn resolve_unknown_commit(
         &mut self,
         batch: &[Write],
@@ -165,7 +166,7 @@ impl WriterConnection {
         if is_stale(&error) {
             return Err(Failure::Stale(error.to_string()));
         }
-        // A server that only reads has handed over to another: to be found by connecting again.
+        // A read-only server has become a standby: reconnecting finds the new primary.
         let reads_only = matches!(&error, Error::DatabaseError(Kind::ReadOnlyTransaction, _));
         match transaction_result(bounded(connection.batch_execute("ROLLBACK")).await) {
             Ok(()) if !reads_only => {
@@ -176,7 +177,7 @@ impl WriterConnection {
         }
     }
 
-    /// The connection if it lives, else a new one.
+    /// The connection if it is alive, else a new one.
     async fn take(&mut self, events: &mut WriterEvents) -> Result<AsyncPgConnection, StoreError> {
         if let Some(mut connection) = self.connection.take()
             && !connection.is_broken()
@@ -191,8 +192,8 @@ impl WriterConnection {
     }
 }
 
-/// Opens a connection and prepares each statement, so that a flight is never held up by one that
-/// is prepared first, and overtaken.
+/// Connects and prepares each statement, so that no round trip is delayed by a preparation, or
+/// reordered.
 async fn connect(server: &Server, outbox_enabled: bool) -> Result<AsyncPgConnection, StoreError> {
     let connection =
         server.open().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -226,7 +227,7 @@ fn transaction_result(answer: Result<QueryResult<()>, Elapsed>) -> Result<(), St
     }
 }
 
-/// All that is to be committed, and what to answer then.
+/// The plan, and the results to return after COMMIT.
 struct Prepared<'a> {
     plan: Plan<'a>,
     rows: HashMap<(ChatId, Seq), Inserted>,
@@ -253,7 +254,7 @@ async fn prepare<'a>(
     Ok(Prepared { plan, rows, marks, last_seqs })
 }
 
-/// The first flight: what there is, under the locks.
+/// The first round trip: the state of the chats, under their locks.
 async fn look<'a>(
     connection: &AsyncPgConnection,
     batch: &'a [Write],
@@ -297,7 +298,7 @@ type InsertedRow = (ChatId, Seq, MessageId, Option<String>);
 /// Ids of the new messages, and the read marks now.
 type AppliedRows = (HashMap<(ChatId, Seq), Inserted>, HashMap<(ChatId, UserId), Seq>);
 
-/// The second flight: what is new.
+/// The second round trip: the new rows.
 async fn apply(
     connection: &AsyncPgConnection,
     plan: &Plan<'_>,
@@ -338,7 +339,7 @@ async fn apply(
     let insert_message_events = TellMessages { kind, times: &times, chats: &chats, seqs: &seqs };
     let insert_message_events =
         unless(!outbox_enabled || chats.is_empty(), insert_message_events.execute(&mut third));
-    // Before the marks are raised: it compares.
+    // Before the marks are raised: it compares with them.
     let kind = OutboxEventKind::MessageRead.as_str();
     let insert_read_events =
         TellReads { now, kind, chats: &read_chats, users: &readers, seqs: &read_to };
@@ -354,7 +355,7 @@ async fn apply(
     Ok((rows, marks))
 }
 
-/// Leaves out a statement that has nothing to do.
+/// Skips a statement without work.
 async fn unless<T: Default>(
     idle: bool,
     statement: impl Future<Output = QueryResult<T>>,
@@ -362,7 +363,7 @@ async fn unless<T: Default>(
     if idle { Ok(T::default()) } else { statement.await }
 }
 
-/// Reads the ends of chats alone, which needs no transaction.
+/// Reads the last `seq` of chats, without a transaction.
 async fn read_heads(mut connection: &AsyncPgConnection, batch: &[Write]) -> QueryResult<Committed> {
     let asked = plan::asked_chats(batch);
     let heads = FindHeads { ids: &asked };

@@ -1,5 +1,5 @@
-//! The queries that the two databases do not say in the same words; `postgres::dialect` has the same.
-//! A statement costs some microseconds here and no round trip, so loops do.
+//! Queries that differ between the databases; `postgres::dialect` has the same ones. A statement
+//! costs some microseconds here and no round trip, so they are run in loops.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,7 +25,7 @@ pub fn now(_: &mut SqliteConnection) -> QueryResult<Timestamp> {
     Ok(Timestamp::now())
 }
 
-/// Writes into the journal.
+/// Appends to the journal.
 pub fn append_journal(
     connection: &mut SqliteConnection,
     notes: &[NewJournalEntry],
@@ -39,7 +39,7 @@ pub fn append_journal(
     Ok(())
 }
 
-/// The users of these names.
+/// The users with these keys.
 pub fn find_users(
     connection: &mut SqliteConnection,
     names: &BTreeSet<Name>,
@@ -55,7 +55,7 @@ pub fn find_users(
     Ok(found)
 }
 
-/// The same: who writes has the whole file locked.
+/// The same: a writer has the whole file locked.
 pub fn lock_users(
     connection: &mut SqliteConnection,
     names: &BTreeSet<Name>,
@@ -121,7 +121,7 @@ pub fn members_of(
     Ok(found)
 }
 
-/// Those of the chats that are beyond what is known of them.
+/// The chats that are beyond the known `seq`.
 pub fn moved(
     connection: &mut SqliteConnection,
     known: &[(ChatId, Seq)],
@@ -172,7 +172,7 @@ pub fn ranges(
     Ok(found)
 }
 
-/// Applies what newer tokens say.
+/// Applies newer tokens.
 pub fn apply_claims(
     connection: &mut SqliteConnection,
     claims: &[(UserId, StoredClaims, String)],
@@ -191,7 +191,7 @@ pub fn apply_claims(
     Ok(())
 }
 
-/// Says what users are searched by.
+/// Sets the search text.
 pub fn set_search(
     connection: &mut SqliteConnection,
     ids: &[UserId],

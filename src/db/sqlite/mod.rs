@@ -22,14 +22,14 @@ use super::StoreError;
 
 type Manager = <SqliteConnection as diesel::Connection>::TransactionManager;
 
-/// One file, and the connections to it.
+/// A database file, and its connections.
 #[derive(Clone)]
 pub struct File {
     readers: Arc<Connections>,
     writer: Arc<Connections>,
 }
 
-/// Connections that wait to be used, and a bound on those in use.
+/// Idle connections, and a bound on those in use.
 struct Connections {
     path: PathBuf,
     idle: Mutex<Vec<SqliteConnection>>,
@@ -64,7 +64,7 @@ impl File {
             })
         };
         let file = Self { readers: connections(readers.max(1)), writer: connections(1) };
-        // One connection alone makes the file a WAL: several that race for it find it locked.
+        // One connection alone creates the WAL: concurrent ones find the file locked.
         file.write(|_| Ok(())).await?;
         Ok(file)
     }
@@ -90,8 +90,8 @@ impl File {
     }
 }
 
-/// Looks whether there can be a database file at `path`, and answers what is strange about the one
-/// that is there. Makes nothing: a folder that is missing is more likely a mistyped path.
+/// Checks that `path` can be a database file, and returns warnings about an existing one. Creates
+/// nothing: a missing folder is more likely a mistyped path.
 pub fn check(path: &Path) -> Result<Option<String>, StoreError> {
     let shown = path.display();
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -115,12 +115,12 @@ pub fn check(path: &Path) -> Result<Option<String>, StoreError> {
     }
 }
 
-/// Makes the file for its owner alone, unless it is there: SQLite gives the files that it makes
-/// beside it the same mode, and takes an empty file for an empty database.
+/// Creates the file, readable by its owner alone, unless it exists: SQLite gives the files beside
+/// it the same mode, and takes an empty file for an empty database.
 fn make(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => {
-            log::info!("made the database file {}", path.display());
+            log::info!("created the database file {}", path.display());
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -141,7 +141,8 @@ impl Connections {
             return Err(StoreError::Unavailable("no connection came free in time".to_owned()));
         };
         let connections = Arc::clone(self);
-        // The work goes on if the caller goes away; so the thread, not the caller, gives back.
+        // The work continues if the caller is cancelled; so the thread, not the caller, returns the
+        // connection.
         let done = tokio::task::spawn_blocking(move || {
             let mut connection = connections.take()?;
             let result = work(&mut connection);
@@ -149,7 +150,7 @@ impl Connections {
             drop(permit);
             result
         });
-        // After a panic its connection is gone, and the next one opens another.
+        // A panic loses its connection, and the next caller opens another.
         done.await.unwrap_or_else(|_| Err(StoreError::Internal("a query panicked".to_owned())))
     }
 
@@ -163,7 +164,7 @@ impl Connections {
         }
     }
 
-    /// Keeps the connection, unless a transaction was left open on it.
+    /// Returns the connection, unless a transaction was left open on it.
     fn give_back(&self, mut connection: SqliteConnection) {
         let status = Manager::transaction_manager_status_mut(&mut connection);
         if matches!(status.transaction_depth(), Ok(None)) {

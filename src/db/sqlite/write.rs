@@ -22,8 +22,8 @@ const ROWS: usize = 1_000;
 /// Ids in one query.
 const IDS: usize = 10_000;
 
-/// Writes the batch in one transaction, in one hop to a blocking thread; with news of it, where
-/// somebody is told (`outbox_enabled`). Hands the batch back.
+/// Writes the batch in one transaction on a blocking thread; with `outbox_enabled`, events too.
+/// Returns the batch.
 pub async fn write(file: &File, batch: Vec<Write>, outbox_enabled: bool) -> (Vec<Write>, Attempt) {
     let batch = Arc::new(batch);
     let theirs = Arc::clone(&batch);
@@ -71,7 +71,7 @@ fn transact(
     Ok(plan.committed(inserted, marks, last_seqs))
 }
 
-/// The last `seq` of those of the chats that exist, and when each was last written to.
+/// The last `seq` and the last write of the chats that exist.
 fn ends(
     connection: &mut SqliteConnection,
     ids: &[ChatId],
@@ -87,7 +87,7 @@ fn ends(
     Ok(ends)
 }
 
-/// The messages that are known by the drafts' names.
+/// The stored messages with the drafts' keys.
 fn find<'a>(
     connection: &mut SqliteConnection,
     batch: &'a [Write],
@@ -109,7 +109,7 @@ fn find<'a>(
             .optional()?;
         if let Some((id, seq, created_at, kind, content)) = row {
             let receipt = Receipt { id, seq, created_at };
-            // The nickname is for a message that may be ours, which none is here.
+            // Only a message that may be ours needs the nickname, and no outcome is unknown here.
             let nickname = None;
             found.insert(plan::key(draft), Found { receipt, kind, content, nickname });
         }
@@ -165,7 +165,7 @@ fn nicknames(
     Ok(nicknames)
 }
 
-/// Writes the events: before the marks are raised, since a mark that does not grow is no event.
+/// Writes the events: before the marks are raised, since an unchanged mark makes no event.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
     let message = |&(draft, seq): &(&Draft, Seq)| {
         NewOutboxRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
@@ -187,12 +187,12 @@ fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
     Ok(())
 }
 
-/// Moves read marks, which only grow, and answers where they stand.
+/// Raises read marks, and returns them.
 fn raise(
     connection: &mut SqliteConnection,
     plan: &Plan<'_>,
 ) -> QueryResult<HashMap<(ChatId, UserId), Seq>> {
-    // An upsert's filter is not a query's; with both at hand, no query could say which it means.
+    // An upsert's `filter` is not a query's; importing both traits would make every call ambiguous.
     use diesel::query_dsl::methods::FilterDsl as _;
 
     let mut marks = HashMap::with_capacity(plan.marks.len());

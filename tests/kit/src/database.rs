@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio_postgres::{Client, Error, NoTls};
 use url::Url;
 
-/// Where the maintenance database is that the others are made from.
+/// The maintenance database, from which the others are created.
 const VARIABLE: &str = "FRONTDESK_TEST_POSTGRES_URL";
 
 /// An empty database that nothing else uses; dropping it deletes it.

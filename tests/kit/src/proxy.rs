@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Where the connection of the next COMMIT breaks.
+/// The point at which the connection of the next COMMIT breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// The server never sees it.
@@ -71,7 +71,7 @@ impl Proxy {
         *lock(&self.cut) = Some(cut);
     }
 
-    /// Whether the cut has been made.
+    /// True if the cut has been made.
     pub fn is_cut(&self) -> bool {
         lock(&self.cut).is_none()
     }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::tokens::SECRET;
 use super::{Database, Person, Process, Proxy, TestBroker, TestClient};
 
-/// What no scenario wants to be in its way, unless it is about it.
+/// Limits that get in no scenario's way, unless it is about them.
 const AMPLE: [(&str, &str); 4] = [
     ("server.workers", "2"),
     ("server.shutdown_timeout", "2"),

@@ -16,10 +16,10 @@ use lapin::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Where the RabbitMQ is that all scenarios share.
+/// The RabbitMQ that all scenarios share.
 const VARIABLE: &str = "FRONTDESK_TEST_RABBITMQ_URL";
 
-/// How long a message may be on its way, with all the scenarios at once on a small machine.
+/// Deadline of a message, with all scenarios at once on a small machine.
 pub const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// The URL of the RabbitMQ that all scenarios share.
@@ -75,8 +75,7 @@ impl TestBroker {
         queue
     }
 
-    /// How many messages wait in the queue, and how many consumers it has; `None` where there is no
-    /// such queue.
+    /// Messages in the queue, and its consumers; `None` if the queue is missing.
     pub async fn depth(&self, queue: &str) -> Option<(u32, u32)> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         // What is not there costs the channel.
@@ -112,7 +111,7 @@ impl TestBroker {
         self.consume(&queue).await
     }
 
-    /// What arrives in the queue; acknowledged as it is taken with [`Inbox::next`].
+    /// The queue's messages; acknowledged when they are taken with [`Inbox::next`].
     pub async fn consume(&self, queue: &str) -> Inbox {
         self.consume_with(queue, 64, BasicConsumeOptions::default()).await
     }
@@ -210,7 +209,7 @@ async fn open(connection: &Connection) -> Channel {
     channel
 }
 
-/// What arrives in a queue.
+/// A queue's messages.
 pub struct Inbox {
     consumer: Consumer,
     acks: bool,
@@ -260,13 +259,13 @@ impl Inbox {
 /// One message.
 #[derive(Debug)]
 pub struct Received {
-    /// `null` where it is no JSON.
+    /// `null` if it is not JSON.
     pub body: Value,
     pub delivery: Delivery,
 }
 
 impl Received {
-    /// What happened, as one of the server's own events tells it.
+    /// The fact in one of the server's own events.
     pub fn payload(&self) -> &Value {
         &self.body["data"]["payload"]
     }

@@ -152,10 +152,10 @@ pub struct TestClient {
     socket: WebSocketStream<TcpStream>,
     /// Everything that came, in its order.
     seen: Vec<Frame>,
-    /// What came and nobody has looked at.
+    /// Unread frames.
     waiting: VecDeque<Frame>,
     asked: u64,
-    /// What `welcome` said.
+    /// The data of `welcome`.
     pub welcome: Value,
 }
 
@@ -186,7 +186,7 @@ impl TestClient {
         self.welcome["chats"][0]["id"].as_i64().expect("welcome names a chat")
     }
 
-    /// What `welcome` says of `chat`.
+    /// The state of `chat` in `welcome`.
     pub fn welcomed_to(&self, chat: i64) -> Option<&Value> {
         let chats = self.welcome["chats"].as_array().expect("welcome has chats");
         chats.iter().find(|entry| entry["id"] == json!(chat))
@@ -312,8 +312,8 @@ impl TestClient {
         message
     }
 
-    /// What this session has seen of `chat` when `last` has come: the `seq` of each message and of
-    /// each own one's ack, in the order they came.
+    /// This session's view of `chat` up to `last`: the `seq` of each message and of each own one's
+    /// ack, in order of arrival.
     pub async fn run_to(&mut self, chat: i64, last: i64) -> Vec<i64> {
         while !self.seen.iter().any(|frame| frame.seq_in(chat) == Some(last)) {
             self.read(&format!("message {last} of chat {chat}")).await;
@@ -321,7 +321,7 @@ impl TestClient {
         self.run(chat)
     }
 
-    /// What this session has seen of `chat` by now.
+    /// This session's view of `chat` so far.
     pub fn run(&self, chat: i64) -> Vec<i64> {
         self.seen.iter().filter_map(|frame| frame.seq_in(chat)).collect()
     }
@@ -415,7 +415,7 @@ impl TestClient {
         text
     }
 
-    /// Whether nothing comes for `time`: for a session that must not be closed.
+    /// True if nothing arrives for `time`: for a session that must not be closed.
     pub async fn stays_open_for(&mut self, time: Duration) -> bool {
         timeout(time, self.closed()).await.is_err()
     }

@@ -11,7 +11,7 @@ pub struct Reply {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     pub text: String,
-    /// `null` where the text is no JSON.
+    /// `null` if the text is not JSON.
     pub body: Value,
 }
 
@@ -114,7 +114,7 @@ impl Node {
         values.iter().sum()
     }
 
-    /// How many panics the server has counted.
+    /// Number of panics that the server has counted.
     pub async fn panics(&self) -> f64 {
         self.metric("frontdesk_panics_total").await
     }

@@ -1,5 +1,5 @@
-//! What the scenarios are written in: an app with a database of its own, people with tokens, and
-//! clients that speak the protocol as its document has it.
+//! The scenarios' vocabulary: an app with a database of its own, people with tokens, and clients
+//! that speak the documented protocol.
 
 mod app;
 pub mod broker;
@@ -26,10 +26,10 @@ pub use service::{Service, routes};
 pub use testkit::{Cut, Database, Proxy};
 pub use tokens::{Person, admin, customer};
 
-/// How long anything that is waited for may take.
+/// Deadline of everything that is awaited.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a whole scenario may take.
+/// Deadline of a whole scenario.
 const SCENARIO: Duration = Duration::from_secs(120);
 
 /// Makes two tests of each scenario named, `name::sqlite` and `name::postgres`. Behind the name may
@@ -95,7 +95,8 @@ pub async fn run(scenario: impl Future<Output = ()>) {
         .unwrap_or_else(|_| panic!("the scenario was not through after {SCENARIO:?}"));
 }
 
-/// What all of these give, in their order; they run at once, as many as the scenario has named.
+/// The results of all of these, in their order; they run concurrently, as many as the scenario has
+/// named.
 #[expect(clippy::disallowed_methods, reason = "how many a scenario has at once is its subject")]
 pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     futures_util::future::join_all(futures).await

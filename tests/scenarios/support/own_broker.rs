@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-/// How long a start may take: seconds of both cores, which others want as well.
+/// Deadline of a start, which takes seconds of both cores.
 const START: Duration = Duration::from_secs(90);
 
 /// A private RabbitMQ; dropping it kills it.

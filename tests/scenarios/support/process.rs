@@ -36,12 +36,12 @@ impl Process {
         process
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).expect("its log is text")
     }
 
-    /// How much memory it has, in bytes.
+    /// Its memory, in bytes.
     pub fn resident(&self) -> u64 {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.daemon.id()));
         let pages =

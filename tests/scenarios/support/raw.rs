@@ -10,7 +10,7 @@ use super::{DEADLINE, Node, Person};
 pub use testkit::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
 use testkit::websocket::{push_header, push_masked, upgrade};
 
-/// What a frame may be built as, well or badly.
+/// Shape of a frame, valid or not.
 pub struct RawFrame {
     pub first: u8,
     pub masked: bool,
@@ -183,7 +183,7 @@ impl RawClient {
         }
     }
 
-    /// Where the first frame's payload lies, if it is all there.
+    /// Range of the first frame's payload, if it is complete.
     fn whole_frame(&self) -> Option<(u8, usize, usize)> {
         let bytes = &self.unread;
         let (&first, &second) = (bytes.first()?, bytes.get(1)?);

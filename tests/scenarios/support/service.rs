@@ -26,7 +26,7 @@ pub fn routes() -> String {
 /// Another service, on the queue that the routes name.
 pub struct Service {
     pub broker: TestBroker,
-    /// What clients say to it.
+    /// Clients' events for it.
     pub inbox: Inbox,
     /// As the routes name it.
     pub queue: String,
@@ -44,7 +44,7 @@ impl Service {
         Self { broker, inbox, replies, queue }
     }
 
-    /// What comes next, as its exact text.
+    /// The next message, as its exact text.
     pub async fn text(&mut self) -> String {
         text(&self.inbox.next().await)
     }

@@ -1,12 +1,14 @@
-//! Events of a service's own name, for sessions.
+//! `push`: a service's own event for sessions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, DATA, RpcRequest, answer};
+use super::request::{Answer, DATA, RpcRequest, answer};
 use crate::actors::Audience;
 use crate::domain::{PROTOCOL_EVENTS, SessionId, UserId};
 use crate::protocol::{self, ApiError, Code, Frame, Number};
+
+pub const NAME: &str = "push";
 
 /// The longest name of an event, in characters.
 const EVENT_CHARS: usize = 64;
@@ -24,15 +26,13 @@ struct Push {
 #[derive(Serialize)]
 struct Nothing {}
 
-impl RpcRequest<'_> {
-    /// To one user, to one session, or to everybody. Not stored: who is not there does not get it.
-    pub(super) async fn push(&self) -> Answer {
-        let wanted: Push = self.read()?;
-        let audience = wanted.audience()?;
-        let frame = wanted.frame(self.context.app.limits().frame_bytes)?;
-        self.nodes.tell(audience, frame).await?;
-        answer(&Nothing {})
-    }
+/// To one user, to one session, or to everybody. Not stored: absent sessions miss it.
+pub async fn run(request: &RpcRequest<'_>) -> Answer {
+    let wanted: Push = request.read()?;
+    let audience = wanted.audience()?;
+    let frame = wanted.frame(request.context.app.limits().frame_bytes)?;
+    request.nodes.tell(audience, frame).await?;
+    answer(&Nothing {})
 }
 
 impl Push {
@@ -51,7 +51,7 @@ impl Push {
         }
     }
 
-    /// `{"event":…,"data":…}`, with the data as it was written.
+    /// `{"event":…,"data":…}`, with the data passed through.
     fn frame(&self, most_bytes: usize) -> Result<Frame, ApiError> {
         let path = || format!("{DATA}.event");
         if !(1..=EVENT_CHARS).contains(&self.event.chars().count()) {
