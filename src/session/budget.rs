@@ -1,37 +1,37 @@
 //! Budget of a session: events and bytes that wait for it, from all that send to it together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A session's budget, shared with all that send to it.
 #[derive(Debug)]
 pub struct Budget {
-    events: AtomicUsize,
-    bytes: AtomicUsize,
-    given_up: AtomicBool,
+    /// One word, since rooms on other threads write it for each message: bytes in the lowest
+    /// [`BYTE_BITS`] bits, events above them, and [`GIVEN_UP`].
+    used: AtomicU64,
     most_events: usize,
     most_bytes: usize,
 }
+
+/// Bits of the bytes in use: a tebibyte. The most that settings allow, of every sender at once, is far
+/// below it.
+const BYTE_BITS: u32 = 40;
+/// The session is too slow, and sent nothing more.
+const GIVEN_UP: u64 = 1 << 63;
 
 /// A part of a budget, given back when this is dropped.
 #[derive(Debug)]
 pub struct Permit {
     budget: Arc<Budget>,
-    events: usize,
-    bytes: usize,
+    /// Events and bytes, as in [`Budget::used`].
+    part: u64,
 }
 
 impl Budget {
     /// At most `events` with `bytes` together (`limits.session_queue_events`, `_bytes`).
     #[must_use]
     pub fn new(events: usize, bytes: usize) -> Arc<Self> {
-        Arc::new(Self {
-            events: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            given_up: AtomicBool::new(false),
-            most_events: events,
-            most_bytes: bytes,
-        })
+        Arc::new(Self { used: AtomicU64::new(0), most_events: events, most_bytes: bytes })
     }
 
     /// Takes a part; `None` where it does not fit. A part larger than the whole fits while nothing else
@@ -51,43 +51,44 @@ impl Budget {
     /// Notes that the session is too slow; `true` the first time.
     #[must_use]
     pub fn give_up(&self) -> bool {
-        !self.given_up.swap(true, Ordering::Relaxed)
+        self.used.fetch_or(GIVEN_UP, Ordering::Relaxed) & GIVEN_UP == 0
     }
 
     fn take_within(self: &Arc<Self>, events: usize, bytes: usize, share: usize) -> Option<Permit> {
-        if self.given_up.load(Ordering::Relaxed) {
-            return None;
-        }
-        let events_before = self.events.fetch_add(events, Ordering::Relaxed);
-        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let part = ((events as u64) << BYTE_BITS) | bytes as u64;
+        let before = self.used.fetch_add(part, Ordering::Relaxed);
         // Dropped where it does not fit, the permit gives back what was just added.
-        let permit = Permit { budget: Arc::clone(self), events, bytes };
-        let fits = events_before == 0
-            || (events_before + events <= self.most_events / share
-                && bytes_before + bytes <= self.most_bytes / share);
-        fits.then_some(permit)
+        let permit = Permit { budget: Arc::clone(self), part };
+        let (events_after, bytes_after) = split((before & !GIVEN_UP) + part);
+        let fits = events_after == events
+            || (events_after <= self.most_events / share && bytes_after <= self.most_bytes / share);
+        (before & GIVEN_UP == 0 && fits).then_some(permit)
     }
 
     #[cfg(test)]
     pub fn is_unused(&self) -> bool {
-        let [events, bytes] =
-            [&self.events, &self.bytes].map(|count| count.load(Ordering::Relaxed));
-        (events, bytes) == (0, 0)
+        self.used.load(Ordering::Relaxed) & !GIVEN_UP == 0
     }
+}
+
+/// Events and bytes of a part.
+#[expect(clippy::cast_possible_truncation, reason = "a part was made of two `usize`s")]
+fn split(part: u64) -> (usize, usize) {
+    ((part >> BYTE_BITS) as usize, (part & ((1 << BYTE_BITS) - 1)) as usize)
 }
 
 impl Permit {
     /// Joins another permit of the same budget to this one.
     pub fn join(&mut self, mut other: Self) {
-        self.events += std::mem::take(&mut other.events);
-        self.bytes += std::mem::take(&mut other.bytes);
+        self.part += std::mem::take(&mut other.part);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.budget.events.fetch_sub(self.events, Ordering::Relaxed);
-        self.budget.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.part > 0 {
+            self.budget.used.fetch_sub(self.part, Ordering::Relaxed);
+        }
     }
 }
 

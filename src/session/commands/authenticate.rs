@@ -3,15 +3,15 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::session::waiting::Waiting;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{Role, access};
 use crate::protocol::{
-    AckData, Code, Ending, Entry, Envelope, ApiError, Expires, Limits, RequestId, WireEntry,
+    AckData, ApiError, Code, Ending, Entry, Envelope, Expires, Limits, RequestId, WireEntry,
     parse_data,
 };
 use crate::session::action::{Action, Ask};
 use crate::session::state::{Phase, Session, Turn};
+use crate::session::waiting::Waiting;
 
 pub const NAME: &str = "authenticate";
 

@@ -2,13 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use crate::session::waiting::Waiting;
 use crate::domain::{Chat, ChatAccess};
-use crate::protocol::{
-    AckData, ApiError, Limits, NewChat, RequestId, WireChat, parse_data,
-};
-use crate::session::action::{Ask};
+use crate::protocol::{AckData, ApiError, Limits, NewChat, RequestId, WireChat, parse_data};
+use crate::session::action::Ask;
 use crate::session::state::{Session, Turn};
+use crate::session::waiting::Waiting;
 
 pub const NAME: &str = "create_chat";
 

@@ -3,13 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::session::waiting::Waiting;
 use crate::domain::{ChatId, access};
-use crate::protocol::{
-    Entry, ApiError, Limits, RequestId, WireEntry, counted, parse_data,
-};
-use crate::session::action::{Ask};
+use crate::protocol::{ApiError, Entry, Limits, RequestId, WireEntry, counted, parse_data};
+use crate::session::action::Ask;
 use crate::session::state::{Session, Turn};
+use crate::session::waiting::Waiting;
 
 pub const NAME: &str = "enter_chat";
 
@@ -61,7 +59,11 @@ impl EnterChat {
             )));
         }
         let chats = entries.iter().map(|entry| entry.chat_id).collect();
-        session.ask(Ask::Access(chats, access::may_read), Waiting::Enter { entries, request }, turn);
+        session.ask(
+            Ask::Access(chats, access::may_read),
+            Waiting::Enter { entries, request },
+            turn,
+        );
         Ok(())
     }
 }

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::session::waiting::Visit;
 use crate::domain::{ChatId, Seq};
 use crate::protocol::{ApiError, Limits, RequestId, not_negative, parse_data};
-use crate::session::requests::Kind;
 use crate::session::action::{Action, RoomCall};
+use crate::session::requests::Kind;
 use crate::session::state::{Session, Turn};
+use crate::session::waiting::Visit;
 
 pub const NAME: &str = "read_message";
 

@@ -2,12 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use crate::session::waiting::Visit;
 use crate::domain::ChatId;
 use crate::protocol::{ApiError, Limits, NewMessage, RequestId, WireMessage, parse_data};
-use crate::session::requests::Kind;
 use crate::session::action::{Action, NewPost, RoomCall};
+use crate::session::requests::Kind;
 use crate::session::state::{Session, Turn};
+use crate::session::waiting::Visit;
 
 pub const NAME: &str = "send_message";
 

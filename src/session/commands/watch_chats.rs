@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::access;
 use crate::protocol::{AckData, ApiError, Limits, RequestId, parse_data};
-use crate::session::action::{Action};
+use crate::session::action::Action;
 use crate::session::state::{Session, Turn};
 
 pub const NAME: &str = "watch_chats";
