@@ -61,8 +61,8 @@
 //!    must be read from the log before it.
 //! 6. The room delivers each message to every session in it, as a [`protocol::Posted`] that all share.
 //! 7. Each session sends what follows its own position ([`domain::Streams`]): `receive_message` to
-//!    everybody, the ack to the session that sent it, at the message's place in the stream. The first
-//!    session that needs an encoding makes it, for all that speak the same [`protocol::Codec`].
+//!    everybody, the ack to the session that sent it, at the message's place in the stream. The room
+//!    has encoded the message, once for all that speak the same [`protocol::Codec`].
 //! 8. Other nodes get one hint for each transaction, and poll the database for what a hint did not bring
 //!    ([`cluster`]). Other services get events from the [`outbox`], which the transaction wrote.
 //!

@@ -22,7 +22,7 @@ use crate::domain::{
     Sequenced, Step,
 };
 use crate::metrics::Part;
-use crate::protocol::{ApiError, MarkView, Posted};
+use crate::protocol::{ApiError, Codec, MarkView, Posted};
 use crate::session::{Attached, MarkOutcome, PostOutcome};
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
@@ -161,6 +161,16 @@ impl RoomActor {
     fn deliver(&mut self, messages: Vec<Posted>) {
         let (chat, messages) = (self.parts.chat, Arc::<[Posted]>::from(messages));
         let weight = messages.iter().map(Posted::weight).sum();
+        for posted in &*messages {
+            let is_origin = |session: &SessionHandle| {
+                posted.origin().is_some_and(|origin| origin.session == session.id())
+            };
+            // Here, where the message was just made: for sessions on other threads its texts would
+            // first have to come from this core's cache.
+            if !self.sessions.iter().all(is_origin) {
+                drop(posted.frame(Codec::V1));
+            }
+        }
         let mut delivered = 0;
         self.sessions.retain(|session| {
             let keeps_up = session.deliver(chat, &messages, weight);

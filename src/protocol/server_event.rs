@@ -109,7 +109,7 @@ pub const SERVER_EVENTS: [&str; 8] = [
     "welcome",
 ];
 
-/// One encoding per codec, made when the first session needs it.
+/// One encoding per codec, made when it is first needed.
 #[derive(Debug, Default)]
 struct Encoded([OnceLock<Frame>; CODECS]);
 
@@ -157,6 +157,13 @@ impl Posted {
     pub fn receipt(&self) -> Receipt {
         let Message { id, seq, created_at, .. } = self.0.message;
         Receipt { id, seq, created_at }
+    }
+
+    /// Its frame for sessions that speak `codec`.
+    #[must_use]
+    pub fn frame(&self, codec: Codec) -> Frame {
+        let PostedParts { message, encoded, .. } = &*self.0;
+        encoded.get(codec, || encode("receive_message", None, MessageView::from(message)))
     }
 
     /// Bytes that the message takes while it waits for a session, roughly.
@@ -225,9 +232,7 @@ impl ServerEvent {
     #[must_use]
     pub fn frame(&self, codec: Codec) -> Frame {
         match self {
-            Self::Logged(Posted(posted)) => posted
-                .encoded
-                .get(codec, || encode("receive_message", None, MessageView::from(&posted.message))),
+            Self::Logged(posted) => posted.frame(codec),
             Self::Ephemeral(_, shared) | Self::Control(Control::Shared(shared)) => {
                 shared.frame(codec)
             }

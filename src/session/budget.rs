@@ -72,7 +72,6 @@ impl Budget {
 }
 
 /// Events and bytes of a part.
-#[expect(clippy::cast_possible_truncation, reason = "a part was made of two `usize`s")]
 fn split(part: u64) -> (usize, usize) {
     ((part >> BYTE_BITS) as usize, (part & ((1 << BYTE_BITS) - 1)) as usize)
 }
