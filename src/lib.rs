@@ -52,7 +52,7 @@
 //!    [`RoomActor`](actors::RoomActor): a `Post`. A full mailbox is `unavailable`. Access was checked when
 //!    the session joined the room; for any other chat it first asks the use case `app::chat_access`, and
 //!    the call goes by way of ChatServer, which finds or starts the room. A post over HTTP or by a service
-//!    takes the same way from [`app::post_message`].
+//!    takes the same way from [`app::post_message()`].
 //! 3. The room submits the draft as a [`db::WriteOp`] to the chat's
 //!    [`DbExecutor`](actors::DbExecutor), always the same one.
 //! 4. The [`db::Write`]s that came while the last transaction ran, from all rooms, are one batch. The
