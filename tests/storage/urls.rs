@@ -54,7 +54,7 @@ async fn tls_that_is_required_is_not_left_out() {
 async fn a_store_names_itself() {
     let fixture = Fixture::postgres().await;
     let said = fixture.store.describe();
-    assert!(said.starts_with("postgres ") && said.contains("/frontdesk_test_"), "{said}");
+    assert!(said.starts_with("postgres ") && said.contains("/frontdesk_"), "{said}");
     assert!(fixture.store.is_postgres());
     let fixture = Fixture::sqlite().await;
     let said = fixture.store.describe();
