@@ -320,6 +320,7 @@ fn parts(
         },
         timings,
         sessions_per_user: limits.sessions_per_user,
+        presence_grace: limits.presence_grace(),
         presence: integrations.as_ref().map(|integrations| integrations.presence.clone()),
         commits,
     };

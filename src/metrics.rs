@@ -179,6 +179,7 @@ metrics! {
     events_confirmed: Counter, "Events that the broker has taken for every one they are meant for";
     events_retried: Counter,
         "Events that the broker did not take, or did not confirm, and that are published again";
+    live_events_dropped: Counter, "Typing, presence and read marks that a slow session was not told of";
     events_dropped: Counter, "Events of users coming and going that nobody was told of";
     rpc_seconds: Family<Rpc, Histogram, fn() -> Histogram> = Family::new_with_constructor(rpc_histogram),
         "Time to answer another service's request";

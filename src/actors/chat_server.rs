@@ -3,6 +3,7 @@
 
 mod messages;
 mod notify;
+mod presence;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,16 +14,18 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll, FilterNew,
-    GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route, UserChanged, Watch, WatchState,
+    GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route, UserChanged, Watch,
+    WatchState,
 };
 
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
 use super::room_actor::{
     Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts, RoomReport, RoomState,
+    TellOwnSessions,
 };
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::{ChatId, ChatKind, Hub, RecentSet, Role, Seq, SessionId};
-use crate::protocol::{Ending, Shared, SharedEvent};
+use crate::domain::{ChatId, ChatKind, Hub, Presence, RecentSet, Role, Seq, SessionId};
+use crate::protocol::{Ending, EphemeralKey, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
 
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
@@ -33,6 +36,9 @@ const ANNOUNCED: usize = 16_384;
 pub struct ChatServer {
     parts: ChatServerParts,
     hub: Hub<SessionHandle, Addr<RoomActor>>,
+    presence: Presence,
+    /// The timer of the next grace that ends is set.
+    is_grace_timed: bool,
     executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
     /// The handles that all rooms share; `Some` once the actor has started.
     node: Option<Arc<RoomNode>>,
@@ -48,9 +54,12 @@ impl ChatServer {
     #[must_use]
     pub fn new(parts: ChatServerParts) -> Self {
         let announced = RecentSet::new(ANNOUNCED);
+        let presence = Presence::new(parts.presence_grace);
         Self {
             parts,
             hub: Hub::default(),
+            presence,
+            is_grace_timed: false,
             executors: Vec::new(),
             node: None,
             workers: Vec::new(),
@@ -102,7 +111,8 @@ impl ChatServer {
         let node = self.node.get_or_insert_with(|| {
             Arc::new(RoomNode {
                 reader: parts.reader.clone(),
-                chat_server: ctx.address().recipient(),
+                reports: ctx.address().recipient(),
+                own_sessions: ctx.address().recipient(),
                 limits: parts.room,
                 timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
@@ -126,6 +136,7 @@ impl ChatServer {
                 session: session.clone(),
                 after: None,
                 known: Seq::ZERO,
+                online: None,
                 purpose: Purpose::Replaced,
             });
         }
@@ -139,25 +150,27 @@ impl ChatServer {
         purpose: Purpose,
         ctx: &Context<Self>,
     ) {
-        let JoinChat { chat, after, last_seq: known } = join;
+        let JoinChat { chat, after, last_seq: known, is_member, members } = join;
         let room = self.room(chat, ctx);
-        if self.hub.join(session.id(), chat) {
-            room.do_send(Attach { session: session.clone(), after, known, purpose });
+        if self.hub.join(session.id(), chat, is_member) {
+            // Later changes reach the room behind this message.
+            let online = members.map(|members| self.online_among(&members).collect());
+            room.do_send(Attach { session: session.clone(), after, known, online, purpose });
         }
     }
 }
 
 impl ChatServer {
     /// Forgets a session that has ended, or is about to.
-    fn disconnect(&mut self, session: SessionId) {
-        let user = self.hub.user_of(session);
-        for chat in self.hub.disconnect(session) {
-            if let Some(room) = self.hub.room(chat) {
+    fn disconnect(&mut self, session: SessionId, ctx: &mut Context<Self>) {
+        let Some(gone) = self.hub.disconnect(session) else { return };
+        for chat in &gone.rooms {
+            if let Some(room) = self.hub.room(*chat) {
                 room.do_send(Detach(session));
             }
         }
-        if let Some(user) = user {
-            self.went(user);
+        if gone.is_last {
+            self.went(gone.user, gone.member_of, ctx);
         }
     }
 
@@ -203,15 +216,18 @@ impl Actor for ChatServer {
 impl Handler<Connect> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Connect { session, user, join, chats }: Connect, ctx: &mut Self::Context) {
-        let most = self.parts.sessions_per_user;
+    fn handle(&mut self, Connect { session, join, chats }: Connect, ctx: &mut Self::Context) {
+        let (most, user) = (self.parts.sessions_per_user, session.user());
+        let is_first = !self.hub.has_session(user);
         let oldest = self.hub.connect(session.id(), user, session.clone(), most);
-        self.came(user);
+        if is_first {
+            self.came(user, &chats);
+        }
         if let Some(oldest) = oldest {
             if let Some(oldest) = self.hub.session(oldest) {
                 oldest.close(Ending::Replaced);
             }
-            self.disconnect(oldest);
+            self.disconnect(oldest, ctx);
         }
         if self.ending {
             session.close(Ending::Shutdown);
@@ -249,8 +265,8 @@ impl Handler<Leave> for ChatServer {
 impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Disconnect(session): Disconnect, _: &mut Self::Context) {
-        self.disconnect(session);
+    fn handle(&mut self, Disconnect(session): Disconnect, ctx: &mut Self::Context) {
+        self.disconnect(session, ctx);
     }
 }
 
@@ -285,7 +301,13 @@ impl Handler<Announce> for ChatServer {
         let created = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::clone(&chat), viewer));
         let (to_admins, to_others) = (created(Role::Admin), created(Role::Customer));
         // Messages since the chat was read follow the event that tells of it.
-        let join = JoinChat { chat: chat.id, after: Some(chat.last_seq), last_seq: chat.last_seq };
+        let join = JoinChat {
+            chat: chat.id,
+            after: Some(chat.last_seq),
+            last_seq: chat.last_seq,
+            is_member: true,
+            members: None,
+        };
         let mut told: HashSet<SessionId> = except.into_iter().collect();
         for member in members {
             let sessions: Vec<SessionHandle> =
@@ -296,7 +318,12 @@ impl Handler<Announce> for ChatServer {
                     || self.hub.has_left(session.id(), chat.id);
                 if told.insert(session.id()) && !is_told {
                     let (to_admins, to_others) = (to_admins.clone(), to_others.clone());
-                    self.join(&session, join, Purpose::Created { to_admins, to_others }, ctx);
+                    self.join(
+                        &session,
+                        join.clone(),
+                        Purpose::Created { to_admins, to_others },
+                        ctx,
+                    );
                 }
             }
         }
@@ -318,6 +345,21 @@ impl Handler<ChatUpdated> for ChatServer {
 
     fn handle(&mut self, ChatUpdated(chat): ChatUpdated, _: &mut Self::Context) {
         self.tell_watchers(&Shared::new(SharedEvent::ChatUpdated(chat)), |_| true);
+    }
+}
+
+impl Handler<TellOwnSessions> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, tell: TellOwnSessions, _: &mut Self::Context) {
+        let TellOwnSessions { event, origin } = tell;
+        let (key, shared) = (EphemeralKey::from(&event), Shared::new(SharedEvent::Live(event)));
+        for (id, session) in self.hub.sessions_of(event.user) {
+            let is_told = Some(id) != origin && !self.hub.is_in(id, event.chat);
+            if is_told && !session.ephemeral(key, &shared) {
+                self.parts.metrics.live_events_dropped.inc();
+            }
+        }
     }
 }
 

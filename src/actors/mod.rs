@@ -19,8 +19,8 @@ mod user_admission;
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll,
-    FilterNew, GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route, UserChanged, Watch,
-    WatchState,
+    FilterNew, GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route,
+    UserChanged, Watch, WatchState,
 };
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
@@ -28,10 +28,10 @@ pub use gateway::{
     PresenceChanged,
 };
 pub use page_reader::PageReader;
-pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits};
+pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing};
 pub use room_directory::{RoomDirectory, ToRoom};
 pub use session_handle::{SessionHandle, ToSession};
-pub use user_admission::{AdmitUser, RateSettings, UserAdmission, UserRate};
+pub use user_admission::{AdmitUser, AdmittedUser, RateSettings, UserAdmission, UserRate};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

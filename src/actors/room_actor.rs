@@ -1,6 +1,7 @@
 //! A chat's live side: its sessions, the order of what they see, and the way into the log.
 
 mod lifecycle;
+mod live;
 mod messages;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use actix::prelude::*;
 
 pub use messages::{
     Attach, Detach, Hint, MarkRead, Post, Reopen, ReplayPage, Reply, Retire, RoomLimits, RoomNode,
-    RoomParts, RoomReport, RoomState,
+    RoomParts, RoomReport, RoomState, TellOwnSessions, TellPresence, Typing,
 };
 
 use super::db_executor::{Answers, CloseRoom, Submit};
@@ -18,8 +19,8 @@ use super::page_reader::{PageRead, ReadPage};
 use super::session_handle::{SessionHandle, ToSession};
 use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
 use crate::domain::{
-    Author, ChatId, Draft, Idle, Message, Origin, PostResult, Receipt, Replay, Room, Seq,
-    Sequenced, Step,
+    Author, ChatId, Draft, Idle, LiveStates, Message, Origin, PostResult, Receipt, Replay, Room,
+    Seq, Sequenced, SessionId, Step,
 };
 use crate::metrics::Part;
 use crate::protocol::{ApiError, Codec, MarkView, Posted};
@@ -32,7 +33,7 @@ const MAILBOX: usize = 1024;
 enum InFlight {
     Open,
     Post(PendingPost),
-    Mark(Reply<MarkOutcome>),
+    Mark { origin: Option<SessionId>, reply: Reply<MarkOutcome> },
 }
 
 /// The room's part of a post while its draft is with the executor.
@@ -74,6 +75,10 @@ pub struct RoomActor {
     /// The question where the log ends is under way, or will be asked again soon.
     asking: bool,
     idle: Idle,
+    /// There once somebody has typed, or read.
+    live: Option<Box<LiveStates>>,
+    /// The timer that ends the next typing is set.
+    is_typing_timed: bool,
 }
 
 impl RoomActor {
@@ -92,6 +97,8 @@ impl RoomActor {
             reads,
             asking: false,
             idle: Idle::default(),
+            live: None,
+            is_typing_timed: false,
         }
     }
 
@@ -104,7 +111,7 @@ impl RoomActor {
     }
 
     fn attach(&mut self, attach: Attach, ctx: &mut Context<Self>) {
-        let Attach { session, after, known, purpose } = attach;
+        let Attach { session, after, known, online, purpose } = attach;
         let State::Open(room) = &self.state else { return };
         // What other nodes stored is missing here only until it is read.
         let head = room.head().max(known);
@@ -112,7 +119,8 @@ impl RoomActor {
         self.sessions.retain(|other| other.id() != session.id());
         let (chat, room) = (self.parts.chat, ctx.address());
         // Bounded: one answer for each attach, which ChatServer alone sends.
-        let attached = Attached { chat, room, head, replay, purpose };
+        let reads = self.live.as_ref().map(|live| live.reads.all()).unwrap_or_default();
+        let attached = Attached { chat, room, head, replay, online, reads, purpose };
         session.send(ToSession::Attached(Box::new(attached)));
         if !replay.truncated {
             // Most rooms have one session, and there are many rooms.
@@ -240,7 +248,7 @@ impl RoomActor {
 /// A read mark as the wire shows it, or the reason for a refusal.
 fn mark_view(chat: ChatId, marked: Result<Marked, Refusal>) -> Result<MarkView, ApiError> {
     match marked {
-        Ok(Marked { read_seq, last_seq }) => {
+        Ok(Marked { read_seq, last_seq, .. }) => {
             Ok(MarkView { read_seq, unread: read_seq.until(last_seq) })
         }
         Err(Refusal::NoChat) => Err(ApiError::chat_not_found(chat)),
@@ -277,7 +285,7 @@ impl Drop for RoomActor {
         }
         if !matches!(self.state, State::Retired) {
             let (chat, generation, state) = (*chat, *generation, RoomState::Died);
-            node.chat_server.do_send(RoomReport { chat, generation, state });
+            node.reports.do_send(RoomReport { chat, generation, state });
         }
     }
 }
@@ -332,7 +340,8 @@ impl Handler<Post> for RoomActor {
 impl Handler<MarkRead> for RoomActor {
     type Result = ();
 
-    fn handle(&mut self, MarkRead { user, seq, reply }: MarkRead, _: &mut Self::Context) {
+    fn handle(&mut self, mark: MarkRead, _: &mut Self::Context) {
+        let MarkRead { user, seq, origin, reply } = mark;
         if matches!(self.state, State::Retired) {
             return reply.send(MarkOutcome::Moved);
         }
@@ -342,7 +351,7 @@ impl Handler<MarkRead> for RoomActor {
             return reply.send(MarkOutcome::Done(Err(ApiError::unavailable())));
         }
         let mark = Mark { chat_id: self.parts.chat, user_id: user, seq };
-        self.submit(WriteOp::Mark(mark), InFlight::Mark(reply));
+        self.submit(WriteOp::Mark(mark), InFlight::Mark { origin, reply });
     }
 }
 
@@ -377,8 +386,9 @@ impl Handler<Answers> for RoomActor {
                     answered += 1;
                     news.extend(self.stored(post, draft, stored));
                 }
-                (Some(InFlight::Mark(reply)), WriteResult::Mark(_, marked)) => {
+                (Some(InFlight::Mark { origin, reply }), WriteResult::Mark(mark, marked)) => {
                     reply.send(MarkOutcome::Done(mark_view(self.parts.chat, marked)));
+                    self.marked(mark.user_id, marked, origin);
                 }
                 // Of an executor that was replaced: answered already.
                 _ => {}

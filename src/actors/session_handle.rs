@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::room_actor::RoomActor;
-use crate::domain::{ChatId, SessionId};
+use crate::domain::{ChatId, SessionId, UserId};
 use crate::protocol::{Control, Ending, EphemeralKey, Posted, ServerEvent, Shared};
 use crate::session::{self, Budget};
 
@@ -22,20 +22,26 @@ pub struct SessionHandle(Arc<Parts>);
 
 struct Parts {
     id: SessionId,
+    user: UserId,
     to: Recipient<ToSession>,
     budget: Arc<Budget>,
 }
 
 impl SessionHandle {
-    /// A handle of the session that `to` hosts.
+    /// A handle of the user's session that `to` hosts.
     #[must_use]
-    pub fn new(id: SessionId, to: Recipient<ToSession>, budget: Arc<Budget>) -> Self {
-        Self(Arc::new(Parts { id, to, budget }))
+    pub fn new(id: SessionId, user: UserId, to: Recipient<ToSession>, budget: Arc<Budget>) -> Self {
+        Self(Arc::new(Parts { id, user, to, budget }))
     }
 
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.0.id
+    }
+
+    #[must_use]
+    pub fn user(&self) -> UserId {
+        self.0.user
     }
 
     #[must_use]

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::batch_queue::BatchQueue;
 use super::catch_panic::catch_panic;
 use crate::db::{Admission, Store, StoreError};
-use crate::domain::{Identity, SharedRateLimit, UserId};
+use crate::domain::{ChatId, Identity, Roster, SharedRateLimit, UserId};
 use crate::metrics::{Metrics, Part};
 
 /// People let in together.
@@ -26,7 +26,17 @@ const RATES: usize = 10_000;
 #[rtype(result = "()")]
 pub struct AdmitUser {
     pub identity: Identity,
-    pub reply: oneshot::Sender<Result<(Admission, Arc<UserRate>), StoreError>>,
+    /// The chats are to be entered: their rosters are read, too.
+    pub with_rosters: bool,
+    pub reply: oneshot::Sender<Result<AdmittedUser, StoreError>>,
+}
+
+/// A user who was let in.
+pub struct AdmittedUser {
+    pub admission: Admission,
+    pub rate: Arc<UserRate>,
+    /// Of the user's chats, if they were asked for.
+    pub rosters: HashMap<ChatId, Roster>,
 }
 
 /// The rate of a user's posts that come over no session. It is handed out with the admission, since
@@ -91,22 +101,25 @@ impl UserAdmission {
         }) else {
             return;
         };
-        let (identities, replies): (Vec<_>, Vec<_>) =
-            run.into_iter().map(|AdmitUser { identity, reply }| (identity, reply)).unzip();
+        let (identities, replies): (Vec<_>, Vec<_>) = run
+            .into_iter()
+            .map(|AdmitUser { identity, with_rosters, reply }| (identity, (with_rosters, reply)))
+            .unzip();
         let store = self.store.clone();
-        let work = async move { store.admit(identities).await };
+        let asks: Vec<bool> = replies.iter().map(|(with_rosters, _)| *with_rosters).collect();
+        let work = async move { admit(&store, identities, asks).await };
         let work = catch_panic(work, Part::Reception, Arc::clone(&self.metrics));
         ctx.spawn(work.into_actor(self).map(move |admitted, this, ctx| {
             match admitted {
-                Ok(admissions) => {
-                    for (reply, admission) in replies.into_iter().zip(admissions) {
-                        // A caller that has gone meanwhile is not told.
+                Ok(admitted) => {
+                    for ((_, reply), (admission, rosters)) in replies.into_iter().zip(admitted) {
                         let rate = this.rate_of(admission.user.id);
-                        drop(reply.send(Ok((admission, rate))));
+                        // A caller that has gone meanwhile is not told.
+                        drop(reply.send(Ok(AdmittedUser { admission, rate, rosters })));
                     }
                 }
                 Err(error) => {
-                    for reply in replies {
+                    for (_, reply) in replies {
                         drop(reply.send(Err(error.clone())));
                     }
                 }
@@ -115,6 +128,27 @@ impl UserAdmission {
             this.run(ctx);
         }));
     }
+}
+
+/// Lets users in, and reads the rosters of the chats of those that `asks` names.
+async fn admit(
+    store: &Store,
+    identities: Vec<Identity>,
+    asks: Vec<bool>,
+) -> Result<Vec<(Admission, HashMap<ChatId, Roster>)>, StoreError> {
+    let admissions: Vec<(Admission, bool)> =
+        store.admit(identities).await?.into_iter().zip(asks).collect();
+    let asking = admissions.iter().filter(|(_, asks)| *asks);
+    let chats = asking.flat_map(|(Admission { user, chats, .. }, _)| {
+        chats.iter().map(|access| (*access, user.id))
+    });
+    let rosters = store.rosters(chats.collect()).await?;
+    let own = |(admission, asks): (Admission, bool)| {
+        let chats = admission.chats.iter().filter(|_| asks).map(|access| access.chat_id);
+        let own = chats.filter_map(|chat| Some((chat, rosters.get(&chat)?.clone()))).collect();
+        (admission, own)
+    };
+    Ok(admissions.into_iter().map(own).collect())
 }
 
 impl Actor for UserAdmission {

@@ -1,13 +1,14 @@
 //! Authenticate: admits the user of a token, and the author of a service's name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::{AppState, chat_access};
-use crate::actors::{AdmitUser, Announce, UserRate};
+use crate::actors::{AdmitUser, AdmittedUser, Announce, UserRate};
 use crate::auth::{AdmitError, AuthenticatedUser, Claims};
-use crate::domain::{Author, ChatAccess, ChatId, Role, Timestamp, User};
+use crate::domain::{Author, ChatAccess, ChatEntry, ChatId, Role, Roster, Timestamp, User};
 use crate::protocol::{ApiError, Entry};
 pub use crate::session::Admitted;
 
@@ -75,10 +76,20 @@ pub fn verify(app: &AppState, token: &str) -> Result<Claims, ApiError> {
 /// # Errors
 /// `forbidden` when blocked, `unavailable` when the database does not answer.
 pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
+    admit_with(app, claims, false).await.map(|(caller, _)| caller)
+}
+
+/// As [`admit`], with the rosters of the user's chats if they are asked for.
+async fn admit_with(
+    app: &AppState,
+    claims: Claims,
+    with_rosters: bool,
+) -> Result<(Caller, HashMap<ChatId, Roster>), ApiError> {
     let (reply, answer) = oneshot::channel();
-    let request = AdmitUser { identity: claims.identity().clone(), reply };
+    let request = AdmitUser { identity: claims.identity().clone(), with_rosters, reply };
     app.user_admission().try_send(request).map_err(|_| ApiError::unavailable())?;
-    let (admission, rate) = answer.await.map_err(|_| ApiError::unavailable())??;
+    let AdmittedUser { admission, rate, rosters } =
+        answer.await.map_err(|_| ApiError::unavailable())??;
     let (user, profile) = claims.admit(admission.user).map_err(|error| match error {
         AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {
@@ -91,7 +102,7 @@ pub async fn admit(app: &AppState, claims: Claims) -> Result<Caller, ApiError> {
         let (chat, members) = (Arc::new(chat), vec![user.id()]);
         app.chat_server().do_send(Announce { chat, members, except: None });
     }
-    Ok(Caller { user, profile, chats: admission.chats, rate })
+    Ok((Caller { user, profile, chats: admission.chats, rate }, rosters))
 }
 
 /// Admits a user for a session, with the further chats of `resume` that they may read.
@@ -103,13 +114,18 @@ pub async fn connect(
     claims: Claims,
     mut resume: Vec<Entry>,
 ) -> Result<Admitted, ApiError> {
-    let Caller { user, mut chats, .. } = admit(app, claims).await?;
-    let is_further = |id: &ChatId| chats.iter().all(|known| known.chat_id != *id);
+    let (Caller { user, chats, .. }, mut rosters) = admit_with(app, claims, true).await?;
+    let mut chats: Vec<ChatEntry> = chats
+        .into_iter()
+        .map(|access| ChatEntry { access, roster: rosters.remove(&access.chat_id) })
+        .collect();
+    let is_further = |id: &ChatId| chats.iter().all(|known| known.access.chat_id != *id);
     let further: Vec<ChatId> =
         resume.iter().map(|entry| entry.chat_id).filter(is_further).collect();
     if !further.is_empty() {
-        chats.extend(chat_access::readable(app, &user, further).await?);
+        let further = chat_access::readable(app, &user, further).await?;
+        chats.extend(chat_access::with_rosters(app, &user, further).await?);
     }
-    resume.retain(|entry| chats.iter().any(|known| known.chat_id == entry.chat_id));
+    resume.retain(|entry| chats.iter().any(|known| known.access.chat_id == entry.chat_id));
     Ok(Admitted { user, chats, resume })
 }

@@ -3,7 +3,7 @@
 use super::{AppState, Caller};
 use crate::auth::AuthenticatedUser;
 use crate::domain::access::{self, Verb};
-use crate::domain::{ChatAccess, ChatId, Role};
+use crate::domain::{ChatAccess, ChatEntry, ChatId, Role};
 use crate::protocol::ApiError;
 
 /// The access to one chat, if it allows `verb`.
@@ -21,19 +21,34 @@ pub async fn to_chat(
     allowed(user.role(), chat, found.as_ref(), verb)
 }
 
-/// The access to each of several chats, in their order, if all allow `verb`.
+/// The access to each of several chats, in their order, if all may be read, with their rosters.
 ///
 /// # Errors
 /// Those of [`to_chat`], for the first chat with one.
-pub async fn to_chats(
+pub async fn to_enter(
     app: &AppState,
     user: &AuthenticatedUser,
     chats: Vec<ChatId>,
-    verb: Verb,
-) -> Result<Vec<ChatAccess>, ApiError> {
+) -> Result<Vec<ChatEntry>, ApiError> {
     let found = readable(app, user, chats.clone()).await?;
     let access = |chat| found.iter().find(|access| access.chat_id == chat);
-    chats.into_iter().map(|chat| allowed(user.role(), chat, access(chat), verb)).collect()
+    let chats = chats
+        .into_iter()
+        .map(|chat| allowed(user.role(), chat, access(chat), access::may_read))
+        .collect::<Result<_, _>>()?;
+    with_rosters(app, user, chats).await
+}
+
+/// Adds the chats' rosters.
+pub(super) async fn with_rosters(
+    app: &AppState,
+    user: &AuthenticatedUser,
+    chats: Vec<ChatAccess>,
+) -> Result<Vec<ChatEntry>, ApiError> {
+    let of_user = chats.iter().map(|access| (*access, user.id())).collect();
+    let mut rosters = app.store().rosters(of_user).await?;
+    let entry = |access: ChatAccess| ChatEntry { access, roster: rosters.remove(&access.chat_id) };
+    Ok(chats.into_iter().map(entry).collect())
 }
 
 /// The access to those of the chats that the user may read, in any order.

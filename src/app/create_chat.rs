@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::AppState;
+use super::online::with_online;
 use crate::actors::Announce;
 use crate::auth::AuthenticatedUser;
 use crate::db::GroupResult;
-use crate::domain::{Chat, ChatAccess, Created, SessionId, access};
+use crate::domain::{Chat, Created, SessionId, ShownChat, access};
 use crate::protocol::{ApiError, NewChat};
 
 /// Creates a group chat for an admin, or finds a customer's own. A new chat is announced to all
@@ -19,7 +20,7 @@ pub async fn create_chat(
     user: &AuthenticatedUser,
     wanted: NewChat,
     session: Option<SessionId>,
-) -> Result<Created<(Chat, ChatAccess)>, ApiError> {
+) -> Result<Created<ShownChat>, ApiError> {
     let may_create_group = access::may_create_group(user.role());
     let created = match wanted.user_ids {
         Some(_) if !may_create_group => {
@@ -38,7 +39,9 @@ pub async fn create_chat(
     if created.is_new() {
         announce(app, chat.clone(), session).await?;
     }
-    Ok(created.map(|_| (chat, access)))
+    let shown = with_online(app, vec![(chat, access)]).await?.pop();
+    let shown = shown.ok_or_else(|| ApiError::chat_not_found(id))?;
+    Ok(created.map(|_| shown))
 }
 
 /// Announces a new chat to sessions. Bounded: one for each chat.

@@ -1,14 +1,15 @@
 //! List chats: all of them, or those of one user.
 
+use super::online::with_online;
 use super::{Actor, AppState};
 use crate::db::{ChatPage, Scope};
-use crate::domain::{Chat, ChatAccess, UserId, access};
+use crate::domain::{ShownChat, UserId, access};
 use crate::protocol::ApiError;
 
 /// A user id that nobody has: no marks, and no memberships.
 pub(super) const NOBODY: UserId = UserId(0);
 
-/// Lists a page of chats with the reader's access: for a user those that they may list, for a
+/// Lists a page of chats as the reader sees them: for a user those that they may list, for a
 /// service all, or those of which the user `of` is a member.
 ///
 /// # Errors
@@ -18,7 +19,7 @@ pub async fn list_chats(
     actor: Actor<'_>,
     of: Option<UserId>,
     page: ChatPage,
-) -> Result<Vec<(Chat, ChatAccess)>, ApiError> {
+) -> Result<Vec<ShownChat>, ApiError> {
     let (reader, scope) = match (actor, of) {
         (Actor::User(caller), _) if access::may_list_all(caller.role()) => {
             (caller.user.id(), Scope::All)
@@ -27,5 +28,6 @@ pub async fn list_chats(
         (Actor::Service(_) | Actor::System, Some(user)) => (user, Scope::MemberOf),
         (Actor::Service(_) | Actor::System, None) => (NOBODY, Scope::All),
     };
-    Ok(app.store().chats(reader, scope, page).await?)
+    let chats = app.store().chats(reader, scope, page).await?;
+    with_online(app, chats).await
 }

@@ -20,7 +20,7 @@ pub async fn mark_read(
     chat_access::of_caller(app, caller, chat, access::may_read).await?;
     for attempt in 0..MOVES {
         let (reply, answer) = Reply::to_caller();
-        let mark = MarkRead { user: caller.user.id(), seq, reply };
+        let mark = MarkRead { user: caller.user.id(), seq, origin: None, reply };
         let request = ToRoom { chat, request: RoomRequest::MarkRead(mark), cached: attempt == 0 };
         app.rooms().try_send(request).map_err(|_| ApiError::unavailable())?;
         match answer.await.map_err(|_| ApiError::unavailable())? {

@@ -1,11 +1,12 @@
 //! Show one chat.
 
 use super::list_chats::NOBODY;
+use super::online::with_online;
 use super::{Actor, AppState};
-use crate::domain::{Chat, ChatAccess, ChatId, access};
+use crate::domain::{ChatId, ShownChat, access};
 use crate::protocol::ApiError;
 
-/// A chat with the reader's access to it.
+/// A chat as the reader sees it.
 ///
 /// # Errors
 /// `chat_not_found` if it does not exist, for anybody or for this reader.
@@ -13,7 +14,7 @@ pub async fn show_chat(
     app: &AppState,
     actor: Actor<'_>,
     id: ChatId,
-) -> Result<(Chat, ChatAccess), ApiError> {
+) -> Result<ShownChat, ApiError> {
     let found = match actor {
         Actor::User(caller) => {
             let found = app.store().chat(id, caller.user.id()).await?;
@@ -21,5 +22,6 @@ pub async fn show_chat(
         }
         Actor::Service(_) | Actor::System => app.store().chat(id, NOBODY).await?,
     };
-    found.ok_or_else(|| ApiError::chat_not_found(id))
+    let shown = with_online(app, found.into_iter().collect()).await?.pop();
+    shown.ok_or_else(|| ApiError::chat_not_found(id))
 }

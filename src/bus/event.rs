@@ -178,6 +178,7 @@ mod tests {
             last_seq: Seq(0),
             last_message: None,
             members: vec![member],
+            is_large: false,
             created_at: AT,
             updated_at: AT,
         };

@@ -129,6 +129,7 @@ impl KnownUser {
             last_seq: Seq::ZERO,
             last_message: None,
             members: vec![Member { id, nickname, role, email }],
+            is_large: false,
             created_at: chat.updated_at,
             updated_at: chat.updated_at,
         })

@@ -1,6 +1,7 @@
 //! Chats: lists, lookups, and creation of groups.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
@@ -10,13 +11,13 @@ use diesel::{
 use super::backend::{read, transact};
 use super::journal::{Change, NewJournalEntry};
 use super::outbox::NewOutboxRow;
-use super::rows::{ChatAccessRow, ChatRow, members, standing};
+use super::rows::{ChatAccessRow, ChatRow, MemberRow, members, standing};
 use super::schema::{chat_members, chats, outbox, read_marks, users};
 use super::{Range, Store, StoreError};
-use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, Message, Seq, Timestamp, UserId};
+use crate::domain::{Chat, ChatAccess, ChatId, ChatKind, Message, Roster, Seq, Timestamp, UserId};
 
-/// Members of a chat that are returned with it.
-const MEMBERS: i64 = 100;
+/// Members of a chat that are read with it: one more than are shown.
+const MEMBERS: i64 = Roster::MOST as i64 + 1;
 
 /// The chats of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,56 @@ impl Store {
             run!(standings.load(connection))
         })?;
         Ok(rows.into_iter().map(standing).collect())
+    }
+
+    /// The rosters of chats, each with a user; of those with at most [`Roster::MOST`] members. The user
+    /// of a support chat that they are a member of is its customer.
+    pub async fn rosters(
+        &self,
+        chats: Vec<(ChatAccess, UserId)>,
+    ) -> Result<HashMap<ChatId, Roster>, StoreError> {
+        let is_own = |access: &ChatAccess| access.kind == ChatKind::Support && access.member;
+        let (own, others): (Vec<_>, Vec<_>) =
+            chats.into_iter().partition(|(access, _)| is_own(access));
+        // An empty chat has no marks.
+        let written = others.iter().chain(&own).filter(|(access, _)| access.last_seq > Seq::ZERO);
+        let written: Vec<ChatId> = written.map(|(access, _)| access.chat_id).collect();
+        let others: Vec<ChatId> = others.iter().map(|(access, _)| access.chat_id).collect();
+        let mut rosters: HashMap<ChatId, Roster> = own
+            .into_iter()
+            .map(|(access, user)| {
+                let members = Arc::from([user].as_slice());
+                (access.chat_id, Roster { members, reads: Vec::new() })
+            })
+            .collect();
+        if others.is_empty() && written.is_empty() {
+            return Ok(rosters);
+        }
+        let (people, reads): (Vec<MemberRow>, Vec<(ChatId, UserId, Seq)>) =
+            read!(self, |connection| {
+                let people = match others.is_empty() {
+                    true => Vec::new(),
+                    false => run!(dialect::members_of(connection, &others, MEMBERS))?,
+                };
+                let marks = read_marks::table
+                    .filter(read_marks::chat_id.eq_any(&written))
+                    .filter(read_marks::seq.gt(Seq::ZERO))
+                    .order((read_marks::chat_id, read_marks::user_id))
+                    .select((read_marks::chat_id, read_marks::user_id, read_marks::seq));
+                Ok((people, run!(marks.load(connection))?))
+            })?;
+        for (chat, people) in members(people) {
+            if people.len() <= Roster::MOST {
+                let members = people.into_iter().map(|member| member.id).collect();
+                rosters.insert(chat, Roster { members, reads: Vec::new() });
+            }
+        }
+        for (chat, user, seq) in reads {
+            if let Some(roster) = rosters.get_mut(&chat) {
+                roster.reads.push((user, seq));
+            }
+        }
+        Ok(rosters)
     }
 
     /// A chat with its last message and members, at most 100, and the reader's access.

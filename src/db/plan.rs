@@ -42,6 +42,8 @@ pub struct Snapshot<'a> {
     pub times: BTreeMap<ChatId, Timestamp>,
     /// The stored messages with the drafts' keys.
     pub found: HashMap<Key<'a>, Found>,
+    /// The stored read marks that the batch's marks are about.
+    pub marks: HashMap<(ChatId, UserId), Seq>,
     /// The time of this transaction.
     pub now: Timestamp,
 }
@@ -61,9 +63,11 @@ pub struct Plan<'a> {
     pub heads: BTreeMap<ChatId, Seq>,
     /// Read marks that this batch raises.
     pub marks: BTreeMap<(ChatId, UserId), Seq>,
-    /// Read marks that were requested, and do not follow from the reader's own message: events, if
-    /// they exceed the stored ones.
+    /// Read marks that were requested and rise, and do not follow from the reader's own message.
     pub reads: BTreeMap<(ChatId, UserId), Seq>,
+    /// For each mark, in the order of the batch: it rises.
+    raised: Vec<bool>,
+    stored_marks: HashMap<(ChatId, UserId), Seq>,
     pub now: Timestamp,
     /// The write time of each chat.
     times: BTreeMap<ChatId, Timestamp>,
@@ -95,6 +99,8 @@ pub struct Committed {
     rows: HashMap<(ChatId, Seq), Inserted>,
     /// The read marks as they now stand.
     marks: HashMap<(ChatId, UserId), Seq>,
+    /// For each mark, in the order of the batch: it rose.
+    raised: Vec<bool>,
     /// The last `seq` of chats that were only read.
     last_seqs: HashMap<ChatId, Seq>,
 }
@@ -105,6 +111,15 @@ pub fn drafts(batch: &[Write]) -> impl Iterator<Item = &Draft> {
         WriteOp::Post(draft) => Some(draft),
         _ => None,
     })
+}
+
+/// The keys of the batch's marks.
+pub fn marks(batch: &[Write]) -> Vec<(ChatId, UserId)> {
+    let marks = batch.iter().filter_map(|write| match &write.op {
+        WriteOp::Mark(mark) => Some((mark.chat_id, mark.user_id)),
+        _ => None,
+    });
+    marks.collect()
 }
 
 /// The chats whose last `seq` is read.
@@ -124,7 +139,7 @@ pub fn changed_chats(batch: &[Write]) -> Vec<ChatId> {
 
 /// Plans the batch, in its order.
 pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitted) -> Plan<'a> {
-    let Snapshot { heads, mut times, found, now } = snapshot;
+    let Snapshot { heads, mut times, found, marks: stored_marks, now } = snapshot;
     // A chat's time never goes back, though clocks differ and may be set back.
     times.values_mut().for_each(|time| *time = now.max(*time));
     let mut known: HashMap<Key<'a>, KnownMessage<'a>> = found
@@ -140,6 +155,8 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
         heads,
         marks: BTreeMap::new(),
         reads: BTreeMap::new(),
+        raised: Vec::new(),
+        stored_marks,
         now,
         times,
     };
@@ -149,7 +166,10 @@ pub fn plan<'a>(batch: &'a [Write], snapshot: Snapshot<'a>, ours: &MaybeCommitte
                 let planned = plan.post(draft, &mut known);
                 plan.posts.push(planned);
             }
-            WriteOp::Mark(mark) => plan.mark(mark),
+            WriteOp::Mark(mark) => {
+                let is_raised = plan.mark(mark);
+                plan.raised.push(is_raised);
+            }
             WriteOp::LastSeq(_) => {}
         }
     }
@@ -201,15 +221,20 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn mark(&mut self, mark: &Mark) {
-        let Some(head) = self.heads.get(&mark.chat_id) else { return };
+    /// `true` if the mark rises.
+    fn mark(&mut self, mark: &Mark) -> bool {
+        let Some(head) = self.heads.get(&mark.chat_id) else { return false };
         let key = (mark.chat_id, mark.user_id);
-        let read = self.marks.entry(key).or_insert(Seq::ZERO);
+        let stored = self.stored_marks.get(&key).copied().unwrap_or(Seq::ZERO);
+        let read = self.marks.entry(key).or_insert(stored);
+        *read = stored.max(*read);
         let asked = mark.seq.min(*head);
-        if asked > *read {
+        let is_raised = asked > *read;
+        if is_raised {
             *read = asked;
             self.reads.insert(key, asked);
         }
+        is_raised
     }
 
     /// The write time of the chat.
@@ -234,7 +259,8 @@ impl<'a> Plan<'a> {
         marks: HashMap<(ChatId, UserId), Seq>,
         last_seqs: HashMap<ChatId, Seq>,
     ) -> Committed {
-        Committed { posts: self.posts, heads: self.heads, rows, marks, last_seqs }
+        let Self { posts, heads, raised, .. } = self;
+        Committed { posts, heads, rows, marks, raised, last_seqs }
     }
 }
 
@@ -247,6 +273,7 @@ impl Committed {
     /// The results of the batch that was planned.
     pub fn results(mut self, batch: Vec<Write>) -> impl Iterator<Item = Written> {
         let mut posts = std::mem::take(&mut self.posts).into_iter();
+        let mut raised = std::mem::take(&mut self.raised).into_iter();
         batch.into_iter().map(move |Write { id, op }| {
             let result = match op {
                 WriteOp::Post(draft) => {
@@ -255,7 +282,10 @@ impl Committed {
                     let result = planned.map_or(PostResult::Unavailable, |post| self.post(post));
                     WriteResult::Post(draft, result)
                 }
-                WriteOp::Mark(mark) => WriteResult::Mark(mark, self.mark(&mark)),
+                WriteOp::Mark(mark) => {
+                    let is_raised = raised.next().unwrap_or_default();
+                    WriteResult::Mark(mark, self.mark(&mark, is_raised))
+                }
                 WriteOp::LastSeq(chat) => WriteResult::LastSeq(chat, self.last_seq(chat)),
             };
             Written { id, result }
@@ -281,10 +311,11 @@ impl Committed {
         }
     }
 
-    fn mark(&self, mark: &Mark) -> Result<Marked, Refusal> {
+    fn mark(&self, mark: &Mark, is_raised: bool) -> Result<Marked, Refusal> {
         let last_seq = *self.heads.get(&mark.chat_id).ok_or(Refusal::NoChat)?;
         let read_seq = self.marks.get(&(mark.chat_id, mark.user_id));
-        Ok(Marked { read_seq: *read_seq.ok_or(Refusal::Unavailable)?, last_seq })
+        let read_seq = *read_seq.ok_or(Refusal::Unavailable)?;
+        Ok(Marked { read_seq, last_seq, is_raised })
     }
 
     fn last_seq(&self, chat: ChatId) -> Result<Seq, Refusal> {
@@ -334,6 +365,7 @@ mod tests {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
             times: BTreeMap::new(),
             found: [((CHAT, KIM, "known"), found)].into(),
+            marks: HashMap::new(),
             now: NOW,
         };
         post_results(&batch, plan(&batch, snapshot, ours))
@@ -457,6 +489,7 @@ mod tests {
             heads: [(CHAT, Seq(5)), (ChatId(2), Seq(0))].into(),
             times: [(CHAT, Timestamp(NOW.0 + 60)), (ChatId(2), Timestamp(NOW.0 - 60))].into(),
             found: HashMap::new(),
+            marks: HashMap::new(),
             now: NOW,
         };
         let plan = plan(&batch, snapshot, &MaybeCommitted::new());
@@ -477,18 +510,31 @@ mod tests {
             draft(1, "b", "x"),
             Draft { author: UserId(9), ..draft(1, "c", "x") },
         ];
-        let marks = vec![mark(7, 6), mark(7, 7), mark(8, 2), mark(8, 1), mark(9, 99), mark(10, 0)];
+        let marks = vec![
+            mark(7, 6),
+            mark(7, 7),
+            mark(8, 2),
+            mark(8, 1),
+            mark(9, 99),
+            mark(10, 0),
+            // The eleventh had read up to 4 before.
+            mark(11, 4),
+            mark(11, 5),
+        ];
         let batch = batch(drafts, marks);
         let snapshot = Snapshot {
             heads: [(CHAT, Seq(5))].into(),
             times: BTreeMap::new(),
             found: HashMap::new(),
+            marks: [((CHAT, UserId(11)), Seq(4))].into(),
             now: NOW,
         };
         let read = |user, seq| ((CHAT, UserId(user)), Seq(seq));
         let plan = plan(&batch, snapshot, &MaybeCommitted::new());
-        assert_eq!(plan.reads, [read(8, 2)].into());
-        assert_eq!(plan.marks, [read(7, 7), read(8, 2), read(9, 8), read(10, 0)].into());
+        assert_eq!(plan.reads, [read(8, 2), read(11, 5)].into());
+        let marks = [read(7, 7), read(8, 2), read(9, 8), read(10, 0), read(11, 5)];
+        assert_eq!(plan.marks, marks.into());
+        assert_eq!(plan.raised, [false, false, true, false, false, false, false, true]);
     }
 
     proptest! {
@@ -508,6 +554,7 @@ mod tests {
                 heads: [(ChatId(1), Seq(4)), (ChatId(2), Seq(0))].into(),
                 times: BTreeMap::new(),
                 found: HashMap::new(),
+                marks: HashMap::new(),
                 now: NOW,
             };
             let plan = plan(&batch, snapshot, &MaybeCommitted::new());

@@ -8,8 +8,8 @@ use diesel::prelude::{Queryable, Selectable};
 use super::schema::{chats, messages, users};
 use super::search;
 use crate::domain::{
-    Author, Chat, ChatAccess, ChatId, ChatKind, Member, Message, MessageId, MessageKind, Role, Seq,
-    Timestamp, User, UserId,
+    Author, Chat, ChatAccess, ChatId, ChatKind, Member, Message, MessageId, MessageKind, Role,
+    Roster, Seq, Timestamp, User, UserId,
 };
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -105,9 +105,12 @@ pub struct ChatRow {
 }
 
 impl ChatRow {
-    pub fn chat(self, last_message: Option<Message>, members: Vec<Member>) -> Chat {
+    /// The chat with one member more than it shows, if it has so many.
+    pub fn chat(self, last_message: Option<Message>, mut members: Vec<Member>) -> Chat {
         let ChatRow { id, kind, title, last_seq, created_at, updated_at } = self;
-        Chat { id, kind, title, last_seq, last_message, members, created_at, updated_at }
+        let is_large = members.len() > Roster::MOST;
+        members.truncate(Roster::MOST);
+        Chat { id, kind, title, last_seq, last_message, members, is_large, created_at, updated_at }
     }
 }
 

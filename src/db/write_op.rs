@@ -55,6 +55,8 @@ pub enum WriteResult {
 pub struct Marked {
     pub read_seq: Seq,
     pub last_seq: Seq,
+    /// This write raised it.
+    pub is_raised: bool,
 }
 
 /// The reason for a failed write.

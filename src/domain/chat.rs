@@ -1,5 +1,7 @@
 //! Chats, their members, and a user's access to one.
 
+use std::sync::Arc;
+
 use super::{ChatId, Message, Role, Seq, Timestamp, UserId};
 
 /// The kind of a chat.
@@ -43,7 +45,10 @@ pub struct Chat {
     pub title: Option<String>,
     pub last_seq: Seq,
     pub last_message: Option<Message>,
+    /// At most [`Roster::MOST`] members, by id.
     pub members: Vec<Member>,
+    /// The chat has more members.
+    pub is_large: bool,
     pub created_at: Timestamp,
     /// The last activity: the newest message, or the creation.
     pub updated_at: Timestamp,
@@ -68,4 +73,35 @@ pub struct ChatAccess {
     pub last_seq: Seq,
     /// The last `seq` that the user has read.
     pub read_seq: Seq,
+}
+
+/// A chat that a session is about to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatEntry {
+    pub access: ChatAccess,
+    /// `None` for a chat of more than [`Roster::MOST`] members.
+    pub roster: Option<Roster>,
+}
+
+/// The users of a chat whose presence and read marks are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// All members, by id.
+    pub members: Arc<[UserId]>,
+    /// All readers' marks, by user; an admin who is not a member may be among them.
+    pub reads: Vec<(UserId, Seq)>,
+}
+
+impl Roster {
+    /// The most members of a chat that shows them.
+    pub const MOST: usize = 100;
+}
+
+/// A chat as one reader sees it.
+#[derive(Debug, Clone)]
+pub struct ShownChat {
+    pub chat: Chat,
+    pub access: ChatAccess,
+    /// The members who are online, by id; `None` for a large chat.
+    pub online: Option<Vec<UserId>>,
 }

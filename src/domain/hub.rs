@@ -23,9 +23,10 @@ pub struct Hub<S, R> {
 struct Session<S> {
     handle: S,
     user: UserId,
-    chats: Vec<ChatId>,
-    /// Left on purpose, so membership alone does not bring the session back.
-    left: Vec<ChatId>,
+    /// The rooms that it is in; `true` for those of chats that its user is a member of.
+    chats: Vec<(ChatId, bool)>,
+    /// The rooms that it left on purpose, so membership alone does not bring it back.
+    left: Vec<(ChatId, bool)>,
 }
 
 #[derive(Debug)]
@@ -33,6 +34,24 @@ struct Room<R> {
     handle: R,
     generation: u64,
     sessions: Vec<SessionId>,
+}
+
+/// A session that was removed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Disconnected {
+    pub user: UserId,
+    /// The chats whose rooms it was in.
+    pub rooms: Vec<ChatId>,
+    /// It was its user's last one.
+    pub is_last: bool,
+    /// With the last one: the chats that its user is a member of, as far as it knew.
+    pub member_of: Vec<ChatId>,
+}
+
+impl<S> Session<S> {
+    fn is_in(&self, chat: ChatId) -> bool {
+        self.chats.iter().any(|(other, _)| *other == chat)
+    }
 }
 
 impl<S, R> Default for Hub<S, R> {
@@ -65,33 +84,42 @@ impl<S, R> Hub<S, R> {
         oldest
     }
 
-    /// Removes a session, and returns the chats whose rooms it was in.
-    pub fn disconnect(&mut self, id: SessionId) -> Vec<ChatId> {
-        let Some(session) = self.sessions.remove(&id) else { return Vec::new() };
+    /// Removes a session.
+    pub fn disconnect(&mut self, id: SessionId) -> Option<Disconnected> {
+        let session = self.sessions.remove(&id)?;
         self.watchers.remove(&id);
+        let mut is_last = false;
         if let Entry::Occupied(mut sessions) = self.users.entry(session.user) {
             sessions.get_mut().retain(|other| *other != id);
-            if sessions.get().is_empty() {
+            is_last = sessions.get().is_empty();
+            if is_last {
                 sessions.remove();
             }
         }
-        for chat in &session.chats {
+        for (chat, _) in &session.chats {
             if let Some(room) = self.rooms.get_mut(chat) {
                 room.sessions.retain(|other| *other != id);
             }
         }
-        session.chats
+        let Session { user, chats, left, .. } = session;
+        let member_of = |chats: &[(ChatId, bool)]| -> Vec<ChatId> {
+            chats.iter().filter_map(|(chat, is_member)| is_member.then_some(*chat)).collect()
+        };
+        let member_of =
+            if is_last { [member_of(&chats), member_of(&left)].concat() } else { vec![] };
+        let rooms = chats.into_iter().map(|(chat, _)| chat).collect();
+        Some(Disconnected { user, rooms, is_last, member_of })
     }
 
     /// Adds a session to a chat's room. `false` if either is missing.
-    pub fn join(&mut self, id: SessionId, chat: ChatId) -> bool {
+    pub fn join(&mut self, id: SessionId, chat: ChatId, is_member: bool) -> bool {
         let (Some(session), Some(room)) = (self.sessions.get_mut(&id), self.rooms.get_mut(&chat))
         else {
             return false;
         };
-        if !session.chats.contains(&chat) {
-            session.chats.push(chat);
-            session.left.retain(|other| *other != chat);
+        if !session.is_in(chat) {
+            session.chats.push((chat, is_member));
+            session.left.retain(|(other, _)| *other != chat);
             room.sessions.push(id);
         }
         true
@@ -100,31 +128,37 @@ impl<S, R> Hub<S, R> {
     /// Removes a session from a chat's room. `false` if it was not in it.
     pub fn leave(&mut self, id: SessionId, chat: ChatId) -> bool {
         let Some(session) = self.sessions.get_mut(&id) else { return false };
-        let before = session.chats.len();
-        session.chats.retain(|other| *other != chat);
-        let was_in = session.chats.len() < before;
-        if was_in {
+        let at = session.chats.iter().position(|(other, _)| *other == chat);
+        if let Some(at) = at {
             if session.left.len() == LEFT {
                 session.left.remove(0);
             }
-            session.left.push(chat);
+            session.left.push(session.chats.remove(at));
         }
         if let Some(room) = self.rooms.get_mut(&chat) {
             room.sessions.retain(|other| *other != id);
         }
-        was_in
+        at.is_some()
     }
 
     /// True if a session has left a chat's room, and not entered it again.
     #[must_use]
     pub fn has_left(&self, id: SessionId, chat: ChatId) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.left.contains(&chat))
+        self.sessions
+            .get(&id)
+            .is_some_and(|session| session.left.iter().any(|(other, _)| *other == chat))
     }
 
     /// True if a session is in a chat's room.
     #[must_use]
     pub fn is_in(&self, id: SessionId, chat: ChatId) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.chats.contains(&chat))
+        self.sessions.get(&id).is_some_and(|session| session.is_in(chat))
+    }
+
+    /// True if a user has a session.
+    #[must_use]
+    pub fn has_session(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
     }
 
     pub fn watch(&mut self, id: SessionId, watching: bool) {
@@ -138,12 +172,6 @@ impl<S, R> Hub<S, R> {
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&S> {
         self.sessions.get(&id).map(|session| &session.handle)
-    }
-
-    /// The user of a session.
-    #[must_use]
-    pub fn user_of(&self, id: SessionId) -> Option<UserId> {
-        self.sessions.get(&id).map(|session| session.user)
     }
 
     /// All sessions of the node.
@@ -226,7 +254,7 @@ mod tests {
         hub.open(CHAT, "room", generation);
         for session in sessions {
             assert_eq!(hub.connect(*session, USER, "session", 2), None);
-            assert!(hub.join(*session, CHAT));
+            assert!(hub.join(*session, CHAT, true));
         }
         hub
     }
@@ -235,7 +263,9 @@ mod tests {
     fn a_second_device_leaves_the_first_in_place() {
         let (first, second) = (SessionId::random(), SessionId::random());
         let mut hub = hub_with(&[first, second]);
-        assert_eq!(hub.disconnect(second), [CHAT]);
+        let rest =
+            Disconnected { user: USER, rooms: vec![CHAT], is_last: false, member_of: vec![] };
+        assert_eq!(hub.disconnect(second), Some(rest));
         assert_eq!(hub.sessions_of(USER).map(|(id, _)| id).collect::<Vec<_>>(), [first]);
         assert_eq!(hub.sessions_in(CHAT).map(|(id, _)| id).collect::<Vec<_>>(), [first]);
     }
@@ -268,8 +298,25 @@ mod tests {
         assert!(!hub.has_left(session, CHAT));
         hub.leave(session, CHAT);
         assert!(hub.has_left(session, CHAT) && !hub.is_in(session, CHAT));
-        hub.join(session, CHAT);
+        hub.join(session, CHAT, true);
         assert!(!hub.has_left(session, CHAT));
+    }
+
+    #[test]
+    fn a_users_last_session_names_the_chats_of_the_member_left_ones_too() {
+        let [first, last] = [(); 2].map(|()| SessionId::random());
+        let mut hub = hub_with(&[first, last]);
+        let (entered, left) = (ChatId(11), ChatId(12));
+        for chat in [entered, left] {
+            let generation = hub.next_generation();
+            hub.open(chat, "room", generation);
+            hub.join(last, chat, chat == left);
+        }
+        hub.leave(last, left);
+        hub.disconnect(first);
+        let gone = hub.disconnect(last).expect("a session");
+        assert!(gone.is_last && gone.rooms == [CHAT, entered]);
+        assert_eq!(gone.member_of, [CHAT, left]);
     }
 
     #[test]
@@ -301,7 +348,7 @@ mod tests {
         hub.watch(session, true);
         hub.disconnect(session);
         assert!(hub.sessions.is_empty() && hub.users.is_empty() && hub.watchers.is_empty());
-        assert!(hub.disconnect(session).is_empty());
+        assert_eq!(hub.disconnect(session), None);
         assert_eq!(hub.retire(CHAT, 1), Some("room"));
         assert!(hub.rooms.is_empty());
     }

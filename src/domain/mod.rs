@@ -18,19 +18,23 @@ mod hub;
 mod rate_limit;
 mod recent_set;
 mod idle;
+mod live;
+mod presence;
 mod timings;
 
-pub use chat::{Chat, ChatAccess, ChatKind, Member};
+pub use chat::{Chat, ChatAccess, ChatEntry, ChatKind, Member, Roster, ShownChat};
 pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
-pub use hub::Hub;
+pub use hub::{Disconnected, Hub};
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
+pub use live::{LiveEvent, LiveState, LiveStates};
 pub use message::{
     Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
     TextError,
 };
 pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
+pub use presence::Presence;
 pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent_set::RecentSet;
 pub use room::{Room, Sequenced, Step};

@@ -12,6 +12,8 @@ pub struct Timings {
     pub drain_deadline: Duration,
     /// Pause before a failed database read is tried again.
     pub retry: Duration,
+    /// Time after which typing ends without a repeat.
+    pub typing: Duration,
     /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
     /// Time that a session waits for its peer's close frame.
@@ -27,6 +29,7 @@ impl Default for Timings {
             drain_grace: Duration::from_secs(2),
             drain_deadline: Duration::from_secs(30),
             retry: Duration::from_millis(500),
+            typing: Duration::from_secs(6),
             room_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(1),
             goodbye_grace: Duration::from_millis(300),

@@ -26,16 +26,16 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
     let chats = app::list_chats(&state.app, who.actor(), None, page).await?;
     Ok(list.answer(
         &chats,
-        |(chat, _)| (chat.updated_at.0, chat.id.0),
-        |(chat, access)| ChatView::new(chat, who.role()).read_by(access),
+        |shown| (shown.chat.updated_at.0, shown.chat.id.0),
+        |shown| ChatView::shown(shown, who.role()),
     )?)
 }
 
 /// `GET /chats/{id}`.
 pub async fn show(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
     let id = ChatId(id_in_path(&request)?);
-    let (chat, access) = app::show_chat(&state.app, who.actor(), id).await?;
-    Ok(json(StatusCode::OK, &ChatView::new(&chat, who.role()).read_by(&access), 1)?)
+    let shown = app::show_chat(&state.app, who.actor(), id).await?;
+    Ok(json(StatusCode::OK, &ChatView::shown(&shown, who.role()), 1)?)
 }
 
 /// `POST /chats`: a group by an admin, or a customer's own chat.
@@ -43,6 +43,5 @@ pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> 
     let new: NewChat = body.read(&state)?;
     let created = app::create_chat(&state.app, &who.caller().user, new, None).await?;
     let status = if created.is_new() { StatusCode::CREATED } else { StatusCode::OK };
-    let (chat, access) = created.into_inner();
-    Ok(json(status, &ChatView::new(&chat, who.role()).read_by(&access), 1)?)
+    Ok(json(status, &ChatView::shown(created.get(), who.role()), 1)?)
 }

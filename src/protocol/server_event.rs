@@ -6,13 +6,14 @@ use bytestring::ByteString;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::view::entered;
+use super::view::{LiveView, entered};
 use super::{
     ApiError, ChatState, ChatView, Expires, MarkView, MessageView, ReceiptView, RequestId,
     ServerTime, Welcome,
 };
 use crate::domain::{
-    Chat, ChatAccess, ChatId, Message, Origin, Receipt, Role, Seq, Sequenced, UserId,
+    Chat, ChatId, LiveEvent, LiveState, Message, Origin, Receipt, Role, Seq, Sequenced, ShownChat,
+    UserId,
 };
 
 /// An encoded text frame's payload: cheap to clone, shared by its receivers.
@@ -75,8 +76,7 @@ pub enum AckData {
     Mark(MarkView),
     Entered(Vec<ChatState>),
     Chat {
-        chat: Box<Chat>,
-        access: ChatAccess,
+        chat: Box<ShownChat>,
         viewer: Role,
     },
     Expires(Expires),
@@ -98,14 +98,17 @@ pub enum Control {
 }
 
 /// The names of the server's events.
-pub const SERVER_EVENTS: [&str; 8] = [
+pub const SERVER_EVENTS: [&str; 11] = [
     "ack",
     "chat_created",
     "chat_updated",
     "exception",
     "goodbye",
+    "message_read",
+    "presence",
     "receive_message",
     "recv",
+    "typing",
     "welcome",
 ];
 
@@ -191,6 +194,7 @@ pub enum SharedEvent {
     /// A new chat, as this role sees it.
     ChatCreated(Arc<Chat>, Role),
     ChatUpdated(Arc<Chat>),
+    Live(LiveEvent),
     /// Another service's event, by its own name; `data` is passed through.
     Push(Push),
 }
@@ -208,6 +212,15 @@ impl Shared {
         Arc::new(Self { event, encoded: Encoded::default() })
     }
 
+    /// The live state that it tells.
+    #[must_use]
+    pub fn live(&self) -> Option<&LiveEvent> {
+        match &self.event {
+            SharedEvent::Live(event) => Some(event),
+            _ => None,
+        }
+    }
+
     /// Bytes that the event takes while it waits for a session.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -222,8 +235,23 @@ impl Shared {
             SharedEvent::ChatUpdated(chat) => {
                 encode("chat_updated", None, ChatView::new(chat, Role::Admin))
             }
+            SharedEvent::Live(event) => encode(live_name(event.state), None, LiveView::from(event)),
             SharedEvent::Push(Push { event, data }) => encode(event, None, data),
         })
+    }
+}
+
+impl From<&LiveEvent> for EphemeralKey {
+    fn from(event: &LiveEvent) -> Self {
+        Self { event: live_name(event.state), chat: event.chat, user: event.user }
+    }
+}
+
+fn live_name(state: LiveState) -> &'static str {
+    match state {
+        LiveState::Typing(_) => "typing",
+        LiveState::Read(_) => "message_read",
+        LiveState::Online(_) => "presence",
     }
 }
 
@@ -260,9 +288,7 @@ impl Serialize for AckData {
             }
             Self::Mark(mark) => mark.serialize(serializer),
             Self::Entered(states) => entered(states).serialize(serializer),
-            Self::Chat { chat, access, viewer } => {
-                ChatView::new(chat, *viewer).read_by(access).serialize(serializer)
-            }
+            Self::Chat { chat, viewer } => ChatView::shown(chat, *viewer).serialize(serializer),
             Self::Expires(expires) => expires.serialize(serializer),
             Self::ServerTime(time) => time.serialize(serializer),
             Self::Service(value) => value.serialize(serializer),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Author, Chat, ChatAccess, ChatId, Member, Message, Receipt, Replay, Role, Seq, SessionId,
-    Timestamp, User, UserId,
+    Author, Chat, ChatId, LiveEvent, LiveState, Member, Message, Receipt, Replay, Role, Seq,
+    SessionId, ShownChat, Timestamp, User, UserId,
 };
 
 /// A message.
@@ -64,6 +64,8 @@ pub struct ChatView<'a> {
     read_seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    online: Option<&'a [UserId]>,
     last_message: Option<MessageView<'a>>,
     members: Vec<MemberView<'a>>,
     #[serde(serialize_with = "time")]
@@ -83,6 +85,7 @@ impl<'a> ChatView<'a> {
             last_seq: chat.last_seq,
             read_seq: None,
             unread: None,
+            online: None,
             last_message: chat.last_message.as_ref().map(MessageView::from),
             members: chat.members.iter().map(|member| MemberView::new(member, viewer)).collect(),
             created_at: chat.created_at,
@@ -90,12 +93,15 @@ impl<'a> ChatView<'a> {
         }
     }
 
-    /// Adds the reader's mark.
+    /// A chat as its reader sees it, with the reader's mark and the members who are online.
     #[must_use]
-    pub fn read_by(mut self, standing: &ChatAccess) -> Self {
-        self.read_seq = Some(standing.read_seq);
-        self.unread = Some(standing.read_seq.until(self.last_seq));
-        self
+    pub fn shown(ShownChat { chat, access, online }: &'a ShownChat, viewer: Role) -> Self {
+        Self {
+            read_seq: Some(access.read_seq),
+            unread: Some(access.read_seq.until(chat.last_seq)),
+            online: online.as_deref(),
+            ..Self::new(chat, viewer)
+        }
     }
 }
 
@@ -194,8 +200,53 @@ pub struct ChatState {
     pub last_seq: Seq,
     pub read_seq: Seq,
     pub unread: i64,
+    /// The members who are online, by id; `None` for a large chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<Vec<UserId>>,
+    /// All readers' marks, by user; `None` for a large chat.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "reads")]
+    pub reads: Option<Vec<(UserId, Seq)>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub replay: Option<EnteredView>,
+}
+
+impl ChatState {
+    /// Raises a reader's mark.
+    pub fn raise(&mut self, user: UserId, seq: Seq) {
+        let Some(reads) = &mut self.reads else { return };
+        match reads.binary_search_by_key(&user, |(reader, _)| *reader) {
+            Ok(at) => {
+                if let Some((_, read)) = reads.get_mut(at) {
+                    *read = seq.max(*read);
+                }
+            }
+            Err(at) => reads.insert(at, (user, seq)),
+        }
+    }
+
+    /// Adds or removes one who is online.
+    pub fn set_online(&mut self, user: UserId, is_online: bool) {
+        let Some(online) = &mut self.online else { return };
+        match (online.binary_search(&user), is_online) {
+            (Ok(at), false) => drop(online.remove(at)),
+            (Err(at), true) => online.insert(at, user),
+            _ => {}
+        }
+    }
+}
+
+fn reads<S: Serializer>(
+    reads: &Option<Vec<(UserId, Seq)>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Read {
+        user_id: UserId,
+        seq: Seq,
+    }
+    let reads = reads.iter().flatten();
+    serializer.collect_seq(reads.map(|&(user_id, seq)| Read { user_id, seq }))
 }
 
 /// Plan of a chat's replay, computed beforehand since `seq` has no gaps.
@@ -290,6 +341,35 @@ pub(super) fn entered(states: &[ChatState]) -> impl Serialize + '_ {
         chats: Vec<AckChat<'a>>,
     }
     Wire { chats: states.iter().map(|state| AckChat { chat_id: state.id, state }).collect() }
+}
+
+/// A user's state in a chat.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LiveView {
+    chat_id: ChatId,
+    user_id: UserId,
+    #[serde(flatten)]
+    state: LiveStateView,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum LiveStateView {
+    Typing(bool),
+    Seq(Seq),
+    Online(bool),
+}
+
+impl From<&LiveEvent> for LiveView {
+    fn from(event: &LiveEvent) -> Self {
+        let state = match event.state {
+            LiveState::Typing(typing) => LiveStateView::Typing(typing),
+            LiveState::Read(seq) => LiveStateView::Seq(seq),
+            LiveState::Online(online) => LiveStateView::Online(online),
+        };
+        Self { chat_id: event.chat, user_id: event.user, state }
+    }
 }
 
 /// The answer to `ping`.

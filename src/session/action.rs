@@ -67,19 +67,27 @@ pub enum Ask {
     Renew {
         token: String,
     },
-    /// Access to chats that allows this verb, for a command.
-    Access(Vec<ChatId>, Verb),
+    /// Access to a chat that allows this verb, for a command.
+    Access(ChatId, Verb),
+    /// Access to chats that are to be entered, and their rosters.
+    Entries(Vec<ChatId>),
     /// Access to one chat, for a forwarded event.
     ForwardAccess(ChatId),
     CreateChat(NewChat),
 }
 
-/// A call to a room. It is answered once, by [`Outcome`](super::ToSession::Outcome) or, of a post, by
+/// A call to a room. A post or a mark is answered once, by [`Outcome`](super::ToSession::Outcome) or, of a post, by
 /// its place in the stream.
 #[derive(Debug)]
 pub enum RoomCall {
     Post(NewPost),
-    Mark { nonce: u64, user: UserId, seq: Seq },
+    Mark {
+        nonce: u64,
+        user: UserId,
+        seq: Seq,
+    },
+    /// The user types, or no more. Without an answer: it may be dropped.
+    Typing(bool),
 }
 
 #[derive(Debug)]

@@ -128,6 +128,12 @@ impl<R: Clone> Session<R> {
 
     /// Writes an event that is not a message, or holds it back until `welcome`.
     fn event(&mut self, event: ServerEvent, permit: Permit, turn: &mut Turn<'_, R>) {
+        if let ServerEvent::Ephemeral(_, shared) = &event
+            && let Some(live) = shared.live()
+            && let Some(joining) = self.live().and_then(|session| session.joining.as_mut())
+        {
+            joining.note(live);
+        }
         match &mut self.phase {
             Phase::Welcomed(_) => {
                 turn.send(event);

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use super::action::Timer;
 use super::budget::Permit;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatAccess, ChatId, Draft, PostResult, Replay, Role, Seq};
+use crate::domain::{
+    ChatAccess, ChatEntry, ChatId, Draft, PostResult, Replay, Role, Seq, ShownChat, UserId,
+};
 use crate::protocol::{ApiError, Ending, Entry, MarkView, Posted, ServerEvent, Shared};
 
 /// One input of a session.
@@ -71,6 +73,10 @@ pub struct Attached<R> {
     pub room: R,
     pub head: Seq,
     pub replay: Replay,
+    /// Those of the asked members who are online, by id. Later changes are events.
+    pub online: Option<Box<[UserId]>>,
+    /// Read marks that were raised lately: the database was asked before.
+    pub reads: Vec<(UserId, Seq)>,
     pub purpose: Purpose,
 }
 
@@ -86,12 +92,16 @@ pub enum Purpose {
 }
 
 /// A chat to join, with what the database says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinChat {
     pub chat: ChatId,
     /// The position to go on from; `None` is the end.
     pub after: Option<Seq>,
     pub last_seq: Seq,
+    /// The session's user is a member.
+    pub is_member: bool,
+    /// The members whose presence is asked for; `None` where there are too many.
+    pub members: Option<Arc<[UserId]>>,
 }
 
 /// A room's answer to a call.
@@ -123,9 +133,10 @@ pub enum Answered {
     JoinSent(bool),
     Authenticated(Result<Box<Admitted>, ApiError>),
     Renewed(Result<AuthenticatedUser, ApiError>),
-    Access(Result<Vec<ChatAccess>, ApiError>),
+    Access(Result<ChatAccess, ApiError>),
+    Entries(Result<Vec<ChatEntry>, ApiError>),
     ForwardAccess(Result<(), ApiError>),
-    ChatCreated(Result<(Box<Chat>, ChatAccess), ApiError>),
+    ChatCreated(Result<Box<ShownChat>, ApiError>),
     /// The answer to a forwarded event, by its number.
     ForwardResult(u64, Result<Option<ServiceAnswer>, ApiError>),
 }
@@ -134,7 +145,7 @@ pub enum Answered {
 #[derive(Debug)]
 pub struct Admitted {
     pub user: AuthenticatedUser,
-    pub chats: Vec<ChatAccess>,
+    pub chats: Vec<ChatEntry>,
     pub resume: Vec<Entry>,
 }
 

@@ -5,7 +5,7 @@ use super::commands::{authenticate, create_chat, enter_chat};
 use super::input::{Admitted, Attached, Purpose};
 use super::joining::{JoinAnswer, Joining, JoiningRoom};
 use super::state::{Authenticated, Deferred, Phase, Session, Turn};
-use crate::domain::{Chat, ChatAccess, ChatId, RateLimit, Role};
+use crate::domain::{ChatEntry, ChatId, RateLimit, Role, Roster, ShownChat};
 use crate::protocol::{
     AckData, ApiError, ChatState, Code, Control, Ending, EnteredView, Entry, Expires, RequestId,
     ServerEvent, Welcome,
@@ -40,11 +40,11 @@ impl<R: Clone> Session<R> {
         let number = session.joins;
         let rooms: Vec<JoiningRoom> = chats
             .into_iter()
-            .map(|access| {
+            .map(|ChatEntry { access, roster }| {
                 let named = resume.iter().find(|entry| entry.chat_id == access.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
                 let resumed = named.is_some();
-                JoiningRoom { number, access, after, was_in: false, resumed, state: None }
+                JoiningRoom { number, access, roster, after, was_in: false, resumed, state: None }
             })
             .collect();
         let chats = rooms.iter().map(JoiningRoom::join).collect();
@@ -59,7 +59,7 @@ impl<R: Clone> Session<R> {
     pub(super) fn enter(
         &mut self,
         entries: &[Entry],
-        chats: Vec<ChatAccess>,
+        chats: Vec<ChatEntry>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {
@@ -68,11 +68,11 @@ impl<R: Clone> Session<R> {
         let number = session.joins;
         let rooms = chats
             .into_iter()
-            .map(|access| {
+            .map(|ChatEntry { access, roster }| {
                 let named = entries.iter().find(|entry| entry.chat_id == access.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
                 let was_in = session.streams.contains(access.chat_id);
-                JoiningRoom { number, access, after, was_in, resumed: true, state: None }
+                JoiningRoom { number, access, roster, after, was_in, resumed: true, state: None }
             })
             .collect();
         self.join(Joining { number, answer: JoinAnswer::Enter { request }, rooms }, turn);
@@ -81,17 +81,21 @@ impl<R: Clone> Session<R> {
     /// Joins the room of a chat that this session has just made.
     pub(super) fn enter_created(
         &mut self,
-        chat: Box<Chat>,
-        access: ChatAccess,
+        created: Box<ShownChat>,
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {
         let Some(session) = self.live() else { return };
         session.joins += 1;
         let number = session.joins;
+        let access = created.access;
+        let roster = created.online.is_some().then(|| Roster {
+            members: created.chat.members.iter().map(|member| member.id).collect(),
+            reads: Vec::new(),
+        });
         let (after, was_in, resumed) = (None, false, false);
-        let room = JoiningRoom { number, access, after, was_in, resumed, state: None };
-        let answer = JoinAnswer::Create { request, chat, access };
+        let room = JoiningRoom { number, access, roster, after, was_in, resumed, state: None };
+        let answer = JoinAnswer::Create { request, created };
         self.join(Joining { number, answer, rooms: vec![room] }, turn);
     }
 
@@ -128,7 +132,7 @@ impl<R: Clone> Session<R> {
 
     /// A room has let the session in.
     pub(super) fn attached(&mut self, attached: Attached<R>, turn: &mut Turn<'_, R>) {
-        let Attached { chat, room, head, replay, purpose } = attached;
+        let Attached { chat, room, head, replay, online, reads, purpose } = attached;
         let is_welcomed = matches!(self.phase, Phase::Welcomed(_));
         let Some(session) = self.live() else { return };
         match purpose {
@@ -178,8 +182,19 @@ impl<R: Clone> Session<R> {
                 let read_seq = waiting.access.read_seq.min(head);
                 let entered = waiting.resumed.then_some(EnteredView::from(replay));
                 let unread = read_seq.until(head);
-                waiting.state =
-                    Some(ChatState { id: chat, last_seq: head, read_seq, unread, replay: entered });
+                let mut state = ChatState {
+                    id: chat,
+                    last_seq: head,
+                    read_seq,
+                    unread,
+                    online: online.map(Vec::from),
+                    reads: waiting.roster.take().map(|roster| roster.reads),
+                    replay: entered,
+                };
+                for (reader, seq) in reads {
+                    state.raise(reader, seq);
+                }
+                waiting.state = Some(state);
                 session.rooms.joined(chat, room);
                 session.streams.enter(chat, head, &replay);
                 self.flush_acks(chat, turn);
@@ -217,14 +232,15 @@ impl<R: Clone> Session<R> {
         let Some(joining) = session.joining.take() else { return };
         turn.act(Action::ClearDeadline);
         let Joining { answer, rooms, .. } = *joining;
-        let states: Vec<ChatState> = rooms.into_iter().filter_map(|room| room.state).collect();
+        let mut states: Vec<ChatState> = rooms.into_iter().filter_map(|room| room.state).collect();
         let chats: Vec<ChatId> = states.iter().map(|state| state.id).collect();
         match answer {
             JoinAnswer::Welcome { request } => self.welcome(states, request, turn),
             JoinAnswer::Enter { request } => turn.ack(request, AckData::Entered(states)),
-            JoinAnswer::Create { request, chat, access } => {
+            JoinAnswer::Create { request, created: mut chat } => {
                 let viewer = session.user.role();
-                turn.ack(request, AckData::Chat { chat, access, viewer });
+                chat.online = states.pop().and_then(|state| state.online);
+                turn.ack(request, AckData::Chat { chat, viewer });
             }
         }
         if let Some(session) = self.live() {

@@ -1,7 +1,9 @@
 //! Joins under way: rooms that are asked to let a session in, and the answer that waits for them.
 
+use std::sync::Arc;
+
 use super::input::JoinChat;
-use crate::domain::{Chat, ChatAccess, ChatId, Seq};
+use crate::domain::{ChatAccess, ChatId, LiveEvent, LiveState, Roster, Seq, ShownChat};
 use crate::protocol::{ChatState, RequestId};
 
 /// Rooms that are being joined, and the answer that waits for them.
@@ -19,7 +21,7 @@ pub enum JoinAnswer {
     /// The ack of `enter_chat`, which waits for the replay.
     Enter { request: Option<RequestId> },
     /// The ack of `create_chat`.
-    Create { request: Option<RequestId>, chat: Box<Chat>, access: ChatAccess },
+    Create { request: Option<RequestId>, created: Box<ShownChat> },
 }
 
 /// A room that is being joined.
@@ -27,6 +29,7 @@ pub struct JoiningRoom {
     /// The number under which it was asked last; an answer to another one is late.
     pub number: u64,
     pub access: ChatAccess,
+    pub roster: Option<Roster>,
     pub after: Option<Seq>,
     /// The session was in the room before, and stays in it if this join fails.
     pub was_in: bool,
@@ -40,12 +43,28 @@ impl JoiningRoom {
     /// The join, as ChatServer is asked for it.
     #[must_use]
     pub fn join(&self) -> JoinChat {
-        let ChatAccess { chat_id: chat, last_seq, .. } = self.access;
-        JoinChat { chat, after: self.after, last_seq }
+        let ChatAccess { chat_id: chat, last_seq, member: is_member, .. } = self.access;
+        let members = self.roster.as_ref().map(|roster| Arc::clone(&roster.members));
+        JoinChat { chat, after: self.after, last_seq, is_member, members }
     }
 }
 
 impl Joining {
+    /// Takes a change into the state of a chat whose room has answered: the answer must not contradict
+    /// an event before it.
+    pub fn note(&mut self, event: &LiveEvent) {
+        let state = self
+            .rooms
+            .iter_mut()
+            .find_map(|room| room.state.as_mut().filter(|state| state.id == event.chat));
+        let Some(state) = state else { return };
+        match event.state {
+            LiveState::Read(seq) => state.raise(event.user, seq),
+            LiveState::Online(online) => state.set_online(event.user, online),
+            LiveState::Typing(_) => {}
+        }
+    }
+
     /// An `enter_chat` whose rooms have all answered, and that waits for this chat's replay.
     #[must_use]
     pub fn replays(&self, chat: ChatId) -> bool {

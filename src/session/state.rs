@@ -11,7 +11,9 @@ use super::requests::Requests;
 use super::rooms::Rooms;
 use super::waiting::Waiting;
 use crate::auth::AuthenticatedUser;
-use crate::domain::{ChatAccess, ChatId, ChatKind, RateLimit, Role, SessionId, Streams, Timestamp};
+use crate::domain::{
+    ChatAccess, ChatEntry, ChatId, ChatKind, RateLimit, Role, SessionId, Streams, Timestamp,
+};
 use crate::protocol::{
     AckData, Answer, ApiError, Control, Ending, Entry, RequestId, ServerEvent, Shared,
 };
@@ -179,11 +181,10 @@ impl<R: Clone> Session<R> {
 }
 
 impl<R> Authenticated<R> {
-    pub fn new(user: AuthenticatedUser, chats: &[ChatAccess], limit: RateLimit) -> Self {
-        let own = chats
-            .iter()
-            .find(|chat| user.role() == Role::Customer && chat.kind == ChatKind::Support)
-            .copied();
+    pub fn new(user: AuthenticatedUser, chats: &[ChatEntry], limit: RateLimit) -> Self {
+        let mut access = chats.iter().map(|chat| chat.access);
+        let own =
+            access.find(|chat| user.role() == Role::Customer && chat.kind == ChatKind::Support);
         Self {
             user,
             own,

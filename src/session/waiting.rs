@@ -27,4 +27,5 @@ pub enum Waiting {
 pub enum Visit {
     Post(NewMessage),
     Mark(Seq),
+    Typing(bool),
 }

@@ -321,6 +321,7 @@ impl Settings {
             ("limits.group_members", limits.group_members as u64, 1..=100_000),
             ("limits.chats_entered", limits.chats_entered as u64, 1..=100_000),
             ("limits.sessions_per_user", limits.sessions_per_user as u64, 1..=100_000),
+            ("limits.presence_grace_ms", limits.presence_grace_ms, 0..=600_000),
             ("limits.unauthenticated", limits.unauthenticated as u64, 1..=1_000_000),
             ("limits.session_queue_events", limits.session_queue_events as u64, 1..=1_000_000),
             ("limits.session_queue_bytes", limits.session_queue_bytes as u64, 1024..=1_073_741_824),

@@ -163,6 +163,8 @@ pub struct Limits {
     pub chats_entered: usize,
     /// Per user, on one node.
     pub sessions_per_user: usize,
+    /// A user without a session stays online for so long.
+    pub presence_grace_ms: u64,
     /// Sockets without a token yet, on one node.
     pub unauthenticated: usize,
     /// Waiting for one session.
@@ -186,6 +188,12 @@ impl Limits {
     #[must_use]
     pub fn auth_timeout(&self) -> Duration {
         Duration::from_secs(self.auth_seconds)
+    }
+
+    /// Time for which a user without a session stays online.
+    #[must_use]
+    pub fn presence_grace(&self) -> Duration {
+        Duration::from_millis(self.presence_grace_ms)
     }
 
     /// Tolerated difference of clocks, at verification and at the end of a live session.

@@ -29,6 +29,7 @@ mod http;
 mod intake;
 mod keys;
 mod lists;
+mod live;
 mod messages;
 mod nodes;
 mod order;

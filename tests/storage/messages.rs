@@ -139,7 +139,7 @@ async fn a_chat_that_does_not_exist_takes_nothing(fixture: Fixture) {
     assert_eq!(results[1], WriteResult::Mark(mark(nowhere), Err(Refusal::NoChat)));
     assert_eq!(*posted(&results[2]), PostResult::NoChat);
     // Whatever the order: the message first, then the mark, then the end.
-    let marked = Marked { read_seq: Seq(1), last_seq: Seq(1) };
+    let marked = Marked { read_seq: Seq(1), last_seq: Seq(1), is_raised: false };
     assert_eq!(results[3..5], [last_seq(chat, 1), WriteResult::Mark(mark(chat), Ok(marked))]);
     assert_eq!(new(posted(&results[5])).seq, Seq(1));
 }
@@ -194,7 +194,7 @@ async fn a_row_that_fails_fails_alone(fixture: Fixture) {
         })
         .collect();
     assert_eq!(seqs, [1, 2, 0, 3, 4, 0, 5]);
-    let marked = Marked { read_seq: Seq(5), last_seq: Seq(5) };
+    let marked = Marked { read_seq: Seq(5), last_seq: Seq(5), is_raised: false };
     assert_eq!(of_all, [WriteResult::Mark(mark, Ok(marked)), last_seq(chat, 5)]);
     let events = writer.take_events();
     assert_eq!(events.failures, 2);

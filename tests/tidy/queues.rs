@@ -27,6 +27,8 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("Reopen", 1, "one for each room of an executor that died"),
     ("Retire", 1, "one of a room"),
     ("RoomIs", 1, "one for each request that is routed"),
+    ("TellOwnSessions", 1, "one for each mark that a room had accepted"),
+    ("TellPresence", 1, "one for each change of a user, and chat of theirs"),
     ("RoomReport", 2, "one of a room at its end, and one for each of its idle timeouts"),
     ("Submit", 1, "each has a permit of the executor, or is a room's question for its end"),
     ("ToSession", 1, "one of a session at its end"),

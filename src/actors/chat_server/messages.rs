@@ -1,6 +1,7 @@
 //! Messages of ChatServer, and its configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
@@ -8,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::actors::db_executor::{BatchLimits, Hints};
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::page_reader::PageReader;
-use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits};
+use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits, Typing};
 use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
 use crate::domain::{Chat, ChatId, Role, SessionId, Timings, UserId};
@@ -27,6 +28,8 @@ pub struct ChatServerParts {
     pub room: RoomLimits,
     pub timings: Timings,
     pub sessions_per_user: usize,
+    /// Time for which a user without a session stays online.
+    pub presence_grace: Duration,
     /// The receiver of users' arrivals at this node and their departures.
     pub presence: Option<Recipient<PresenceChanged>>,
     /// Takes the new ends of logs to other nodes, after each commit.
@@ -38,7 +41,6 @@ pub struct ChatServerParts {
 #[rtype(result = "()")]
 pub struct Connect {
     pub session: SessionHandle,
-    pub user: UserId,
     /// The session's number of this join; the rooms' answers carry it back.
     pub join: u64,
     pub chats: Vec<JoinChat>,
@@ -89,10 +91,11 @@ pub enum Learn {
     Session(SessionHandle),
 }
 
-/// A request that a room answers through its `Reply`.
+/// A request that a room answers through its `Reply`, if it has one.
 pub enum RoomRequest {
     Post(Post),
     MarkRead(MarkRead),
+    Typing(Typing),
 }
 
 impl RoomRequest {
@@ -103,6 +106,8 @@ impl RoomRequest {
                 reply.send(PostOutcome::Moved(Box::new(draft)));
             }
             Self::MarkRead(MarkRead { reply, .. }) => reply.send(MarkOutcome::Moved),
+            // Dropped: the client repeats it while it is so.
+            Self::Typing(_) => {}
         }
     }
 
@@ -112,6 +117,7 @@ impl RoomRequest {
         match self {
             Self::Post(post) => ended(room.try_send(post)).map(Self::Post),
             Self::MarkRead(mark) => ended(room.try_send(mark)).map(Self::MarkRead),
+            Self::Typing(typing) => ended(room.try_send(typing)).map(Self::Typing),
         }
     }
 }
@@ -146,6 +152,11 @@ pub struct Announce {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ChatUpdated(pub Arc<Chat>);
+
+/// Asks which of the users are online; answered by id.
+#[derive(Message)]
+#[rtype(result = "Vec<UserId>")]
+pub struct OnlineOf(pub Vec<UserId>);
 
 /// A user was changed: the sessions of one who is blocked end, and those of another role.
 #[derive(Message)]

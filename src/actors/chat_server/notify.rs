@@ -1,35 +1,11 @@
-//! Events of other services for sessions, and presence for other services.
+//! Events of other services for sessions.
 
 use actix::prelude::*;
 
 use super::ChatServer;
-use crate::actors::gateway::{Audience, Broadcast, IsHere, PresenceChanged};
+use crate::actors::gateway::{Audience, Broadcast, IsHere};
 use crate::actors::session_handle::SessionHandle;
-use crate::domain::UserId;
 use crate::protocol::{Push, Shared, SharedEvent};
-
-impl ChatServer {
-    /// A user has one session more.
-    pub(super) fn came(&self, user: UserId) {
-        if self.hub.sessions_of(user).nth(1).is_none() {
-            self.tell_presence(PresenceChanged { user, online: true });
-        }
-    }
-
-    /// A user has one session less.
-    pub(super) fn went(&self, user: UserId) {
-        if self.hub.sessions_of(user).next().is_none() {
-            self.tell_presence(PresenceChanged { user, online: false });
-        }
-    }
-
-    fn tell_presence(&self, changed: PresenceChanged) {
-        let Some(presence) = &self.parts.presence else { return };
-        if presence.try_send(changed).is_err() {
-            self.parts.metrics.events_dropped.inc();
-        }
-    }
-}
 
 impl Handler<Broadcast> for ChatServer {
     type Result = usize;
@@ -57,6 +33,6 @@ impl Handler<IsHere> for ChatServer {
     type Result = bool;
 
     fn handle(&mut self, IsHere(user): IsHere, _: &mut Self::Context) -> bool {
-        self.hub.sessions_of(user).next().is_some()
+        self.hub.has_session(user)
     }
 }

@@ -105,7 +105,7 @@ impl RoomActor {
             let left = this.idle.fired(Instant::now(), node.timings.room_idle);
             if left.is_zero() {
                 let (chat, generation, state) = (*chat, *generation, RoomState::Idle);
-                node.chat_server.do_send(RoomReport { chat, generation, state });
+                node.reports.do_send(RoomReport { chat, generation, state });
             } else {
                 this.retire_after(left, ctx);
             }

@@ -8,7 +8,9 @@ use tokio::sync::oneshot;
 use crate::actors::db_executor::ExecutorLink;
 use crate::actors::page_reader::PageReader;
 use crate::actors::session_handle::{SessionHandle, ToSession};
-use crate::domain::{Author, ChatId, Draft, Origin, PostResult, Seq, SessionId, Timings, UserId};
+use crate::domain::{
+    Author, ChatId, Draft, LiveEvent, Origin, PostResult, Seq, SessionId, Timings, UserId,
+};
 use crate::metrics::Metrics;
 use crate::protocol::ApiError;
 use crate::session::{MarkOutcome, Outcome, PostOutcome, Purpose};
@@ -25,7 +27,9 @@ pub struct RoomParts {
 pub struct RoomNode {
     pub reader: Addr<PageReader>,
     /// ChatServer, which alone starts and retires rooms.
-    pub chat_server: Recipient<RoomReport>,
+    pub reports: Recipient<RoomReport>,
+    /// ChatServer, for sessions that are not in the room.
+    pub own_sessions: Recipient<TellOwnSessions>,
     pub limits: RoomLimits,
     pub timings: Timings,
     pub metrics: Arc<Metrics>,
@@ -47,6 +51,8 @@ pub struct Attach {
     pub after: Option<Seq>,
     /// The end of the log by the database, which may be ahead of this room.
     pub known: Seq,
+    /// Those of the asked members who are online, by id.
+    pub online: Option<Box<[UserId]>>,
     pub purpose: Purpose,
 }
 
@@ -71,7 +77,25 @@ pub struct Post {
 pub struct MarkRead {
     pub user: UserId,
     pub seq: Seq,
+    /// The session that asks; it is not told of its own mark.
+    pub origin: Option<SessionId>,
     pub reply: Reply<MarkOutcome>,
+}
+
+/// A member is online, or no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellPresence {
+    pub user: UserId,
+    pub online: bool,
+}
+
+/// A user types, or no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Typing {
+    pub user: UserId,
+    pub typing: bool,
 }
 
 /// Asks for a page of what a session is missing; answered by
@@ -98,6 +122,15 @@ pub struct Reopen(pub Arc<ExecutorLink>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Retire;
+
+/// A user's state in a chat, for the user's other sessions that are not in the chat's room.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellOwnSessions {
+    pub event: LiveEvent,
+    /// The session that caused it.
+    pub origin: Option<SessionId>,
+}
 
 /// A room says how it stands.
 #[derive(Message)]

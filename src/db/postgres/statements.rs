@@ -102,6 +102,16 @@ statement! {
 }
 
 statement! {
+    /// The read marks with these keys.
+    FindMarks {
+        chats: &'a [ChatId] => Array<BigInt>,
+        users: &'a [UserId] => Array<BigInt>,
+    } -> (BigInt, BigInt, BigInt)
+    "SELECT chat_id, user_id, seq FROM read_marks
+     JOIN unnest(?, ?) AS known (chat_id, user_id) USING (chat_id, user_id)"
+}
+
+statement! {
     /// Raises read marks, and returns them.
     RaiseMarks {
         chats: &'a [ChatId] => Array<BigInt>,
@@ -126,7 +136,7 @@ statement! {
 }
 
 statement! {
-    /// Inserts the events of raised read marks: run it before they are raised.
+    /// Inserts the events of raised read marks.
     TellReads {
         now: Timestamp => UtcTimestamp,
         kind: &'a str => Text,
@@ -135,10 +145,7 @@ statement! {
         seqs: &'a [Seq] => Array<BigInt>,
     } -> ()
     "INSERT INTO outbox (at, kind, chat_id, user_id, seq)
-     SELECT ?, ?, chat_id, user_id, asked.seq
-     FROM unnest(?, ?, ?) AS asked (chat_id, user_id, seq)
-     LEFT JOIN read_marks mark USING (chat_id, user_id)
-     WHERE asked.seq > COALESCE(mark.seq, 0)"
+     SELECT ?, ?, * FROM unnest(?, ?, ?)"
 }
 
 statement! {

@@ -13,13 +13,13 @@ use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind as Kind, Error};
 use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use futures_util::future::{try_join4, try_join5};
+use futures_util::future::try_join5;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use super::statements::{
-    FindHeads, FindMessages, InsertMessages, LockChats, MoveChats, RaiseMarks, TellMessages,
-    TellReads,
+    FindHeads, FindMarks, FindMessages, InsertMessages, LockChats, MoveChats, RaiseMarks,
+    TellMessages, TellReads,
 };
 use super::{Server, bounded};
 use crate::db::StoreError;
@@ -61,7 +61,7 @@ enum Failure<'a> {
     /// As `Lost`, since the connection had lost its statements: a new one has them.
     Stale(String),
     /// No connection any more, and COMMIT was sent.
-    Unknown(Plan<'a>, String),
+    Unknown(Box<Plan<'a>>, String),
 }
 
 impl WriterConnection {
@@ -107,7 +107,7 @@ impl WriterConnection {
     async fn resolve_unknown_commit(
         &mut self,
         batch: &[Write],
-        plan: Plan<'_>,
+        plan: Box<Plan<'_>>,
         events: &mut WriterEvents,
     ) -> Attempt {
         let start = Instant::now();
@@ -141,7 +141,7 @@ impl WriterConnection {
             self.take(events).await.map_err(|error| Failure::Lost(error.to_string()))?;
         let work = async {
             if batch.iter().all(|write| write.op.changes().is_none()) {
-                return Ok(Work::Read(read_heads(&connection, batch).await?));
+                return Ok(Work::Read(Box::new(read_heads(&connection, batch).await?)));
             }
             let prepared = prepare(&connection, batch, begin, ours, self.outbox_enabled).await?;
             Ok(Work::Commit(Box::new(prepared)))
@@ -149,7 +149,7 @@ impl WriterConnection {
         let error = match bounded(work).await {
             Ok(Ok(Work::Read(committed))) => {
                 self.connection = Some(connection);
-                return Ok(committed);
+                return Ok(*committed);
             }
             Ok(Ok(Work::Commit(prepared))) => {
                 return match transaction_result(bounded(connection.batch_execute("COMMIT")).await) {
@@ -157,7 +157,7 @@ impl WriterConnection {
                         self.connection = Some(connection);
                         Ok(prepared.committed())
                     }
-                    Err(why) => Err(Failure::Unknown(prepared.plan, why)),
+                    Err(why) => Err(Failure::Unknown(Box::new(prepared.plan), why)),
                 };
             }
             Ok(Err(error)) => error,
@@ -201,6 +201,7 @@ async fn connect(server: &Server, outbox_enabled: bool) -> Result<AsyncPgConnect
     LockChats::default().execute(&mut link).await?;
     FindMessages::default().execute(&mut link).await?;
     FindHeads::default().execute(&mut link).await?;
+    FindMarks::default().execute(&mut link).await?;
     InsertMessages::default().execute(&mut link).await?;
     MoveChats::default().execute(&mut link).await?;
     RaiseMarks::default().execute(&mut link).await?;
@@ -214,7 +215,7 @@ async fn connect(server: &Server, outbox_enabled: bool) -> Result<AsyncPgConnect
 /// Result of a transaction before its COMMIT.
 enum Work<'a> {
     /// Nothing is to be committed.
-    Read(Committed),
+    Read(Box<Committed>),
     Commit(Box<Prepared<'a>>),
 }
 
@@ -267,14 +268,19 @@ async fn look<'a>(
     let authors: Vec<UserId> = drafts.iter().map(|draft| draft.author).collect();
     let client_ids: Vec<&str> = drafts.iter().map(|draft| draft.client_id.as_str()).collect();
 
-    let [mut first, mut second, mut third, mut fourth] = [connection; 4];
+    let (marked_chats, readers): (Vec<ChatId>, Vec<UserId>) =
+        plan::marks(batch).into_iter().unzip();
+
+    let [mut first, mut second, mut third, mut fourth, mut fifth] = [connection; 5];
     let begin = first.batch_execute(begin);
     let lock = LockChats { ids: &locked }.load::<(ChatId, Seq, Timestamp, Timestamp)>(&mut second);
     let find = FindMessages { chats: &chats, authors: &authors, client_ids: &client_ids };
     let find = unless(chats.is_empty(), find.load::<FoundRow>(&mut third));
     let heads = FindHeads { ids: &asked };
     let heads = unless(asked.is_empty(), heads.load::<(ChatId, Seq)>(&mut fourth));
-    let ((), locked, found, heads) = try_join4(begin, lock, find, heads).await?;
+    let marks = FindMarks { chats: &marked_chats, users: &readers };
+    let marks = unless(readers.is_empty(), marks.load::<(ChatId, UserId, Seq)>(&mut fifth));
+    let ((), locked, found, heads, marks) = try_join5(begin, lock, find, heads, marks).await?;
 
     // Without a chat nothing is written, and no time is needed.
     let now = locked.iter().map(|(.., at)| *at).max().unwrap_or(Timestamp(0));
@@ -288,7 +294,8 @@ async fn look<'a>(
     let found = found.collect();
     let times = locked.iter().map(|(chat, _, at, _)| (*chat, *at)).collect();
     let ends = locked.into_iter().map(|(chat, seq, ..)| (chat, seq)).collect();
-    Ok((Snapshot { heads: ends, times, found, now }, heads.into_iter().collect()))
+    let marks = marks.into_iter().map(|(chat, user, seq)| ((chat, user), seq)).collect();
+    Ok((Snapshot { heads: ends, times, found, marks, now }, heads.into_iter().collect()))
 }
 
 type FoundRow = (i64, MessageId, Seq, Timestamp, MessageKind, String, Option<String>);
@@ -339,7 +346,6 @@ async fn apply(
     let insert_message_events = TellMessages { kind, times: &times, chats: &chats, seqs: &seqs };
     let insert_message_events =
         unless(!outbox_enabled || chats.is_empty(), insert_message_events.execute(&mut third));
-    // Before the marks are raised: it compares with them.
     let kind = OutboxEventKind::MessageRead.as_str();
     let insert_read_events =
         TellReads { now, kind, chats: &read_chats, users: &readers, seqs: &read_to };

@@ -48,6 +48,7 @@ fn transact(
         heads: heads.iter().map(|(chat, seq, _)| (*chat, *seq)).collect(),
         times: heads.iter().map(|(chat, _, at)| (*chat, *at)).collect(),
         found: find(connection, batch)?,
+        marks: find_marks(connection, batch)?,
         now: Timestamp::now(),
     };
     // A transaction here is done or not when its call returns: no outcome is unknown.
@@ -117,6 +118,20 @@ fn find<'a>(
     Ok(found)
 }
 
+/// The stored read marks that the batch's marks are about.
+fn find_marks(
+    connection: &mut SqliteConnection,
+    batch: &[Write],
+) -> QueryResult<HashMap<(ChatId, UserId), Seq>> {
+    let mut found = HashMap::new();
+    for key in plan::marks(batch) {
+        let seq: Option<Seq> =
+            read_marks::table.find(key).select(read_marks::seq).first(connection).optional()?;
+        found.extend(seq.map(|seq| (key, seq)));
+    }
+    Ok(found)
+}
+
 fn insert(
     connection: &mut SqliteConnection,
     plan: &Plan<'_>,
@@ -165,22 +180,16 @@ fn nicknames(
     Ok(nicknames)
 }
 
-/// Writes the events: before the marks are raised, since an unchanged mark makes no event.
+/// Writes the events.
 fn tell(connection: &mut SqliteConnection, plan: &Plan<'_>) -> QueryResult<()> {
     let message = |&(draft, seq): &(&Draft, Seq)| {
         NewOutboxRow::message(draft.chat_id, seq, plan.at(draft.chat_id))
     };
     let mut news: Vec<NewOutboxRow> = plan.rows.iter().map(message).collect();
-    for (&(chat, user), &seq) in &plan.reads {
-        let stands: Option<Seq> = read_marks::table
-            .find((chat, user))
-            .select(read_marks::seq)
-            .first(connection)
-            .optional()?;
-        if stands.is_none_or(|stands| stands < seq) {
-            news.push(NewOutboxRow::read(chat, user, seq, plan.now));
-        }
-    }
+    let read = |(&(chat, user), &seq): (&(ChatId, UserId), &Seq)| {
+        NewOutboxRow::read(chat, user, seq, plan.now)
+    };
+    news.extend(plan.reads.iter().map(read));
     for news in news.chunks(ROWS) {
         diesel::insert_into(outbox::table).values(news).execute(connection)?;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::domain::{Chat, ChatAccess};
+use crate::domain::ShownChat;
 use crate::protocol::{AckData, ApiError, Limits, NewChat, RequestId, WireChat, parse_data};
 use crate::session::action::Ask;
 use crate::session::state::{Session, Turn};
@@ -33,17 +33,17 @@ impl CreateChat {
 /// The chat was made, or found.
 pub(super) fn created<R: Clone>(
     session: &mut Session<R>,
-    created: Result<(Box<Chat>, ChatAccess), ApiError>,
+    created: Result<Box<ShownChat>, ApiError>,
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {
     let Some(live) = session.live() else { return };
     match created {
-        Ok((chat, access)) if live.streams.contains(chat.id) => {
+        Ok(chat) if live.streams.contains(chat.chat.id) => {
             let viewer = live.user.role();
-            turn.ack(request, AckData::Chat { chat, access, viewer });
+            turn.ack(request, AckData::Chat { chat, viewer });
         }
-        Ok((chat, access)) => session.enter_created(chat, access, request, turn),
+        Ok(created) => session.enter_created(created, request, turn),
         Err(exception) => turn.refuse(request, Some(NAME), exception.within("data")),
     }
 }

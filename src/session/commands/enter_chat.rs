@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{ChatId, access};
+use crate::domain::ChatId;
 use crate::protocol::{ApiError, Entry, Limits, RequestId, WireEntry, counted, parse_data};
 use crate::session::action::Ask;
 use crate::session::state::{Session, Turn};
@@ -59,11 +59,7 @@ impl EnterChat {
             )));
         }
         let chats = entries.iter().map(|entry| entry.chat_id).collect();
-        session.ask(
-            Ask::Access(chats, access::may_read),
-            Waiting::Enter { entries, request },
-            turn,
-        );
+        session.ask(Ask::Entries(chats), Waiting::Enter { entries, request }, turn);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::input::Answered;
 use super::state::{Session, Turn};
 use super::waiting::{Visit, Waiting};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{Chat, ChatAccess, ChatId, access};
+use crate::domain::{ChatAccess, ChatEntry, ChatId, ShownChat, access};
 use crate::protocol::{ApiError, Code, Envelope, RequestId};
 
 /// The table of commands.
@@ -48,6 +48,7 @@ commands![
     create_chat::CreateChat,
     watch_chats::WatchChats,
     send_message::SendMessage,
+    typing::Typing,
     read_message::ReadMessage,
     ping::Ping,
 ];
@@ -72,8 +73,9 @@ impl<R: Clone> Session<R> {
         let verb = match visit {
             Visit::Post(_) => access::may_post,
             Visit::Mark(_) => access::may_read,
+            Visit::Typing(_) => access::may_post,
         };
-        self.ask(Ask::Access(vec![chat], verb), Waiting::Visit { chat, request, visit }, turn);
+        self.ask(Ask::Access(chat, verb), Waiting::Visit { chat, request, visit }, turn);
     }
 
     /// A use case has answered.
@@ -86,6 +88,7 @@ impl<R: Clone> Session<R> {
             Answered::ForwardResult(number, outcome) => self.forwarded(number, outcome, turn),
             Answered::Renewed(user) => self.renewed(user, turn),
             Answered::Access(access) => self.access_known(access, turn),
+            Answered::Entries(entries) => self.entries_known(entries, turn),
             Answered::ChatCreated(created) => self.chat_created(created, turn),
         }
     }
@@ -100,14 +103,16 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    fn access_known(&mut self, access: Result<Vec<ChatAccess>, ApiError>, turn: &mut Turn<'_, R>) {
+    fn entries_known(&mut self, chats: Result<Vec<ChatEntry>, ApiError>, turn: &mut Turn<'_, R>) {
+        let Some(Waiting::Enter { entries, request }) = self.take_waiting() else { return };
+        match chats {
+            Ok(chats) => self.enter(&entries, chats, request, turn),
+            Err(exception) => turn.refuse(request, Some(enter_chat::NAME), exception),
+        }
+    }
+
+    fn access_known(&mut self, access: Result<ChatAccess, ApiError>, turn: &mut Turn<'_, R>) {
         match (self.take_waiting(), access) {
-            (Some(Waiting::Enter { entries, request }), Ok(chats)) => {
-                self.enter(&entries, chats, request, turn);
-            }
-            (Some(Waiting::Enter { request, .. }), Err(exception)) => {
-                turn.refuse(request, Some(enter_chat::NAME), exception);
-            }
             (Some(Waiting::Visit { chat, request, visit }), Ok(_)) => {
                 if let Some(session) = self.live() {
                     session.rooms.visited(chat, &session.streams);
@@ -117,12 +122,14 @@ impl<R: Clone> Session<R> {
                         send_message::post(self, chat, message, request, turn);
                     }
                     Visit::Mark(seq) => read_message::mark(self, chat, seq, request, turn),
+                    Visit::Typing(typing) => typing::tell(self, chat, typing, request, turn),
                 }
             }
             (Some(Waiting::Visit { request, visit, .. }), Err(exception)) => {
                 let name = match visit {
                     Visit::Post(_) => send_message::NAME,
                     Visit::Mark(_) => read_message::NAME,
+                    Visit::Typing(_) => typing::NAME,
                 };
                 turn.refuse(request, Some(name), exception);
             }
@@ -130,11 +137,7 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    fn chat_created(
-        &mut self,
-        created: Result<(Box<Chat>, ChatAccess), ApiError>,
-        turn: &mut Turn<'_, R>,
-    ) {
+    fn chat_created(&mut self, created: Result<Box<ShownChat>, ApiError>, turn: &mut Turn<'_, R>) {
         if let Some(Waiting::Create { request }) = self.take_waiting() {
             create_chat::created(self, created, request, turn);
         }

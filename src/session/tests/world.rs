@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    Author, Chat, ChatAccess, ChatId, ChatKind, Draft, Fetch, Message, MessageId, MessageKind,
-    Origin, PostResult, Replay, Role, Seq, Sequenced, SessionId, Timestamp, User, UserId,
+    Author, Chat, ChatAccess, ChatEntry, ChatId, ChatKind, Draft, Fetch, Message, MessageId,
+    MessageKind, Origin, PostResult, Replay, Role, Roster, Seq, Sequenced, SessionId, ShownChat,
+    Timestamp, User, UserId,
 };
 use crate::protocol::{
     ApiError, Codec, Ending, Entry, Limits, MarkView, Posted, Shared, SharedEvent, WelcomeLimits,
@@ -189,6 +190,7 @@ impl World {
                 let outcome = Outcome::Mark(MarkOutcome::Done(Ok(view)));
                 self.tell(at, ToSession::Outcome { nonce, outcome });
             }
+            Work::Call(_, RoomCall::Typing(_)) => {}
             Work::Fetch(at, fetch) => self.page(chat, at, fetch),
         }
         true
@@ -210,7 +212,7 @@ impl World {
                     let outcome = Outcome::Mark(MarkOutcome::Done(Err(ApiError::unavailable())));
                     self.tell(at, ToSession::Outcome { nonce, outcome });
                 }
-                Work::Attach(..) | Work::Fetch(..) => {}
+                Work::Call(_, RoomCall::Typing(_)) | Work::Attach(..) | Work::Fetch(..) => {}
             }
         }
         for at in 0..self.sessions.len() {
@@ -381,6 +383,7 @@ impl World {
         match room {
             Some(room) if room != current => {
                 let (nonce, outcome) = match call {
+                    RoomCall::Typing(_) => return,
                     RoomCall::Post(NewPost { nonce, draft, .. }) => {
                         (nonce, Outcome::Post(PostOutcome::Moved(Box::new(draft))))
                     }
@@ -406,23 +409,28 @@ impl World {
             }
             Ask::Authenticate { resume, .. } => {
                 let chats = self.members.get(&user).cloned().unwrap_or_default();
-                let chats = chats.into_iter().map(|chat| self.access(user, chat)).collect();
+                let chats = chats.into_iter().map(|chat| self.entry(user, chat)).collect();
                 let user = AuthenticatedUser::from_user(&person(user));
                 Answered::Authenticated(Ok(Box::new(Admitted { user, chats, resume })))
             }
             Ask::Renew { .. } => Answered::Renewed(Ok(AuthenticatedUser::from_user(&person(user)))),
-            Ask::Access(chats, _) => {
+            Ask::Access(chat, _) => Answered::Access(match self.chats.contains_key(&chat) {
+                true => Ok(self.access(user, chat)),
+                false => Err(ApiError::chat_not_found(chat)),
+            }),
+            Ask::Entries(chats) => {
                 let missing = chats.iter().find(|chat| !self.chats.contains_key(chat));
-                Answered::Access(match missing {
+                Answered::Entries(match missing {
                     Some(chat) => Err(ApiError::chat_not_found(*chat)),
-                    None => Ok(chats.into_iter().map(|chat| self.access(user, chat)).collect()),
+                    None => Ok(chats.into_iter().map(|chat| self.entry(user, chat)).collect()),
                 })
             }
             Ask::ForwardAccess(_) => Answered::ForwardAccess(Ok(())),
             Ask::CreateChat(_) => {
                 let chat = self.chat(1_000 + self.next_id, &[user.0]);
                 let access = self.access(user, chat);
-                Answered::ChatCreated(Ok((Box::new(made(chat)), access)))
+                let created = ShownChat { chat: made(chat), access, online: None };
+                Answered::ChatCreated(Ok(Box::new(created)))
             }
         };
         self.sessions[at].asked.push_back(answer);
@@ -434,6 +442,10 @@ impl World {
         ChatAccess { chat_id: chat, kind: ChatKind::Group, member, last_seq, read_seq: Seq::ZERO }
     }
 
+    fn entry(&self, user: UserId, chat: ChatId) -> ChatEntry {
+        ChatEntry { access: self.access(user, chat), roster: Some(Roster::default()) }
+    }
+
     fn attach(&mut self, chat: ChatId, at: usize, after: Option<Seq>, purpose: Purpose) {
         let (head, room) = (self.head(chat), (chat, self.state(chat).generation));
         let replay = Replay::plan(head, after, REPLAY);
@@ -442,7 +454,8 @@ impl World {
         if !replay.truncated {
             state.attached.push(at);
         }
-        let attached = Attached { chat, room, head, replay, purpose };
+        let (online, reads) = (Some(Box::default()), Vec::new());
+        let attached = Attached { chat, room, head, replay, online, reads, purpose };
         self.tell(at, ToSession::Attached(Box::new(attached)));
     }
 
@@ -564,6 +577,7 @@ fn made(id: ChatId) -> Chat {
         last_seq: Seq::ZERO,
         last_message: None,
         members: Vec::new(),
+        is_large: false,
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
     }

@@ -22,13 +22,13 @@ use crate::app::{AppState, HandshakePermit};
 use crate::domain::Timestamp;
 use crate::metrics::Part;
 use crate::protocol::Ending;
-use crate::session::{Admitted, Answered, Budget, Input, Session};
+use crate::session::{Admitted, Answered, Input, Session};
 
 /// A session on a WebSocket.
 pub struct WsSession {
     session: Session<Addr<RoomActor>>,
     app: AppState,
-    /// Reaches this actor; there once it has started.
+    /// Reaches this actor; there once its user is known.
     handle: Option<SessionHandle>,
     /// The user of an upgrade request with a token, until the actor starts.
     admitted: Option<Box<Admitted>>,
@@ -60,11 +60,7 @@ impl Actor for WsSession {
     type Context = ws::WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let limits = self.app.limits();
-        ctx.set_mailbox_capacity(limits.session_queue_events);
-        let budget = Budget::new(limits.session_queue_events, limits.session_queue_bytes);
-        let (id, to) = (self.session.id(), ctx.address().recipient());
-        self.handle = Some(SessionHandle::new(id, to, budget));
+        ctx.set_mailbox_capacity(self.app.limits().session_queue_events);
         for action in self.session.start() {
             self.perform(action, ctx);
         }

@@ -6,13 +6,15 @@ use actix_web_actors::ws::{CloseReason, WebsocketContext};
 use super::WsSession;
 use crate::actors::{
     Connect, Disconnect, Forward, ForwardResponder, Join, Learn, Leave, MarkRead, Post, ReplayPage,
-    Reply, RoomActor, RoomRequest, Route, ToSession, Watch,
+    Reply, RoomActor, RoomRequest, Route, SessionHandle, ToSession, Typing, Watch,
 };
 use crate::app::{authenticate, chat_access, create_chat};
 use crate::domain::{ChatId, Origin, access};
 use crate::metrics::ForwardOutcome;
 use crate::protocol::{ApiError, Codec, Ending};
-use crate::session::{Action, Answered, Ask, Counted, ForwardRequest, Input, NewPost, RoomCall};
+use crate::session::{
+    Action, Answered, Ask, Budget, Counted, ForwardRequest, Input, NewPost, RoomCall,
+};
 
 impl WsSession {
     pub(super) fn perform(
@@ -33,8 +35,12 @@ impl WsSession {
                 }
             }
             Action::Connect { user, join, chats } => {
-                let Some(session) = self.handle.clone() else { return };
-                let connect = Connect { session, user, join, chats };
+                let limits = self.app.limits();
+                let budget = Budget::new(limits.session_queue_events, limits.session_queue_bytes);
+                let (id, to) = (self.session.id(), ctx.address().recipient());
+                let session = SessionHandle::new(id, user, to, budget);
+                self.handle = Some(session.clone());
+                let connect = Connect { session, join, chats };
                 let is_sent = self.app.chat_server().try_send(connect).is_ok();
                 self.answered(Answered::JoinSent(is_sent), ctx);
             }
@@ -98,8 +104,12 @@ impl WsSession {
                 RoomRequest::Post(Post { draft, author, origin, reply })
             }
             RoomCall::Mark { nonce, user, seq } => {
+                let origin = Some(session.id());
                 let reply = Reply::to_session(session.clone(), nonce);
-                RoomRequest::MarkRead(MarkRead { user, seq, reply })
+                RoomRequest::MarkRead(MarkRead { user, seq, origin, reply })
+            }
+            RoomCall::Typing(typing) => {
+                RoomRequest::Typing(Typing { user: session.user(), typing })
             }
         };
         if let Some(room) = room {
@@ -145,11 +155,20 @@ impl WsSession {
                 },
                 ctx,
             ),
-            Ask::Access(chats, verb) => {
+            Ask::Access(chat, verb) => {
                 let Some(user) = self.session.user().cloned() else { return };
                 self.after(
                     async move {
-                        Answered::Access(chat_access::to_chats(&app, &user, chats, verb).await)
+                        Answered::Access(chat_access::to_chat(&app, &user, chat, verb).await)
+                    },
+                    ctx,
+                );
+            }
+            Ask::Entries(chats) => {
+                let Some(user) = self.session.user().cloned() else { return };
+                self.after(
+                    async move {
+                        Answered::Entries(chat_access::to_enter(&app, &user, chats).await)
                     },
                     ctx,
                 );
@@ -172,10 +191,7 @@ impl WsSession {
                 self.after(
                     async move {
                         let created = create_chat(&app, &user, chat, Some(id)).await;
-                        Answered::ChatCreated(created.map(|created| {
-                            let (chat, access) = created.into_inner();
-                            (Box::new(chat), access)
-                        }))
+                        Answered::ChatCreated(created.map(|created| Box::new(created.into_inner())))
                     },
                     ctx,
                 );

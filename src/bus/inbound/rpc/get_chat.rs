@@ -30,6 +30,6 @@ pub async fn run(request: &RpcRequest<'_>) -> Answer {
             app::own_chat(&request.context.app, Actor::System, UserId(user)).await?
         }
     };
-    let (chat, _) = app::show_chat(&request.context.app, Actor::System, id).await?;
-    answer(&ChatView::new(&chat, Role::Admin))
+    let shown = app::show_chat(&request.context.app, Actor::System, id).await?;
+    answer(&ChatView::new(&shown.chat, Role::Admin))
 }

@@ -39,7 +39,7 @@ pub async fn run(request: &RpcRequest<'_>) -> Answer {
     let chats = app::list_chats(&request.context.app, Actor::System, of, page).await?;
     answer(&list.page(
         &chats,
-        |(chat, _)| (chat.updated_at.0, chat.id.0),
-        |(chat, _)| ChatView::new(chat, Role::Admin),
+        |shown| (shown.chat.updated_at.0, shown.chat.id.0),
+        |shown| ChatView::new(&shown.chat, Role::Admin),
     ))
 }

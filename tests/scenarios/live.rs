@@ -1,0 +1,244 @@
+//! Live states: typing, presence, and read marks as others see them.
+
+use std::time::Duration;
+
+use frontdesk::domain::Timings;
+
+use crate::support::{TestApp, admin, customer, eventually, json, scenarios};
+
+scenarios! {
+    the_others_in_the_room_see_who_types,
+    an_admin_types_without_having_entered,
+    typing_in_a_chat_that_one_may_not_see_is_refused,
+    typing_ends_by_itself,
+    the_others_see_how_far_one_has_read,
+    a_readers_other_devices_see_the_mark_in_the_room_or_not,
+    a_mark_that_does_not_rise_is_no_news,
+    sending_is_not_announced_as_reading,
+    welcome_and_entering_say_who_has_read_how_far,
+    a_customer_is_online_for_those_in_the_room ["limits.presence_grace_ms" = 50],
+    a_reload_shows_nothing ["limits.presence_grace_ms" = 60_000],
+    who_is_online_is_known_wherever_one_asks ["limits.presence_grace_ms" = 0],
+    people_of_a_group_see_each_other ["limits.presence_grace_ms" = 0],
+    a_large_group_shows_nobody,
+}
+
+async fn the_others_in_the_room_see_who_types(app: TestApp) {
+    let person = customer("kim");
+    let mut kim = app.connect(&person).await;
+    let mut tablet = app.connect(&person).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    ada.enter(chat).await;
+    for typing in [true, true, false] {
+        let data = json!({"chatId": chat, "typing": typing});
+        assert_eq!(kim.ask("typing", data).await, json!({}));
+        let heard = ada.expect("typing").await;
+        assert_eq!(heard, json!({"chatId": chat, "userId": kim.user_id(), "typing": typing}));
+    }
+    // Not on one's own devices.
+    tablet.has_not_heard("typing").await;
+    kim.has_not_heard("typing").await;
+}
+
+async fn an_admin_types_without_having_entered(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    ada.ask("typing", json!({"chatId": chat, "typing": true})).await;
+    let heard = kim.expect("typing").await;
+    assert_eq!(heard, json!({"chatId": chat, "userId": ada.user_id(), "typing": true}));
+}
+
+async fn typing_in_a_chat_that_one_may_not_see_is_refused(app: TestApp) {
+    let kim = app.connect(&customer("kim")).await;
+    let mut lee = app.connect(&customer("lee")).await;
+    let other = kim.chat();
+    lee.refused("typing", json!({"chatId": other, "typing": true}), "chat_not_found").await;
+    lee.refused("typing", json!({"chatId": 999_999, "typing": true}), "chat_not_found").await;
+    let own = lee.chat();
+    lee.refused("typing", json!({"chatId": own, "typing": "yes"}), "bad_request").await;
+    lee.refused("typing", json!({"typing": true}), "bad_request").await;
+}
+
+async fn typing_ends_by_itself(app: TestApp) {
+    let short = Timings { typing: Duration::from_millis(50), ..Timings::default() };
+    let app = app.with_timings(short).await;
+    let mut kim = app.connect(&customer("kim")).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    ada.enter(chat).await;
+    kim.ask("typing", json!({"chatId": chat, "typing": true})).await;
+    kim.close().await;
+    assert_eq!(ada.expect("typing").await["typing"], true);
+    assert_eq!(ada.expect("typing").await["typing"], false);
+}
+
+async fn the_others_see_how_far_one_has_read(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let agent = admin("ada");
+    let mut ada = app.connect(&agent).await;
+    let chat = kim.chat();
+    for text in ["one", "two", "three"] {
+        kim.say(chat, text).await;
+    }
+    ada.enter(chat).await;
+    ada.ask("read_message", json!({"chatId": chat, "seq": 2})).await;
+    let heard = kim.expect("message_read").await;
+    assert_eq!(heard, json!({"chatId": chat, "userId": ada.user_id(), "seq": 2}));
+    app.put(&agent, &format!("/chats/{chat}/read"), json!({"seq": 99})).await.is(200);
+    assert_eq!(kim.expect("message_read").await["seq"], 3, "the end, not beyond it");
+    // By HTTP there is no session that knows already.
+    assert_eq!(ada.expect("message_read").await["seq"], 3);
+}
+
+async fn a_readers_other_devices_see_the_mark_in_the_room_or_not(app: TestApp) {
+    let kim = app.connect(&customer("kim")).await;
+    let agent = admin("ada");
+    let mut laptop = app.connect(&agent).await;
+    let mut phone = app.connect(&agent).await;
+    let mut tablet = app.connect(&agent).await;
+    let chat = kim.chat();
+    laptop.say(chat, "hello").await;
+    let mut kim = kim;
+    kim.say(chat, "hello back").await;
+    phone.enter(chat).await;
+    laptop.ask("read_message", json!({"chatId": chat, "seq": 2})).await;
+    let mark = json!({"chatId": chat, "userId": laptop.user_id(), "seq": 2});
+    assert_eq!(phone.expect("message_read").await, mark);
+    assert_eq!(tablet.expect("message_read").await, mark);
+    laptop.has_not_heard("message_read").await;
+}
+
+async fn a_mark_that_does_not_rise_is_no_news(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    for text in ["one", "two", "three"] {
+        kim.say(chat, text).await;
+    }
+    for seq in [2, 2, 1, 0, 3] {
+        ada.ask("read_message", json!({"chatId": chat, "seq": seq})).await;
+    }
+    let heard: Vec<_> = [kim.expect("message_read").await, kim.expect("message_read").await].into();
+    assert_eq!(heard.iter().map(|mark| &mark["seq"]).collect::<Vec<_>>(), [2, 3]);
+    kim.has_not_heard("message_read").await;
+}
+
+async fn sending_is_not_announced_as_reading(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    ada.say(chat, "hello").await;
+    kim.hears("hello").await;
+    kim.has_not_heard("message_read").await;
+}
+
+async fn welcome_and_entering_say_who_has_read_how_far(app: TestApp) {
+    let person = customer("kim");
+    let mut kim = app.connect(&person).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    assert_eq!(kim.welcome["chats"][0]["reads"], json!([]));
+    for text in ["one", "two", "three"] {
+        kim.say(chat, text).await;
+    }
+    ada.ask("read_message", json!({"chatId": chat, "seq": 2})).await;
+    let (by_kim, by_ada) =
+        (json!({"userId": kim.user_id(), "seq": 3}), json!({"userId": ada.user_id(), "seq": 2}));
+    let entered = ada.enter(chat).await;
+    assert_eq!(entered["reads"], json!([by_kim, by_ada]));
+    let again = app.connect(&person).await;
+    assert_eq!(again.welcome["chats"][0]["reads"], json!([by_kim, by_ada]));
+}
+
+async fn a_customer_is_online_for_those_in_the_room(app: TestApp) {
+    let person = customer("kim");
+    let kim = app.connect(&person).await;
+    let (id, chat) = (kim.user_id(), kim.chat());
+    assert_eq!(kim.welcome["chats"][0]["online"], json!([id]));
+    let mut ada = app.connect(&admin("ada")).await;
+    assert_eq!(ada.enter(chat).await["online"], json!([id]));
+    kim.close().await;
+    let offline = json!({"chatId": chat, "userId": id, "online": false});
+    assert_eq!(ada.expect("presence").await, offline);
+    assert_eq!(ada.enter(chat).await["online"], json!([]));
+    let mut kim = app.connect(&person).await;
+    let online = json!({"chatId": chat, "userId": id, "online": true});
+    assert_eq!(ada.expect("presence").await, online);
+    // An admin is no member, and nobody's own presence is news.
+    kim.has_not_heard("presence").await;
+}
+
+async fn a_reload_shows_nothing(app: TestApp) {
+    let person = customer("kim");
+    let kim = app.connect(&person).await;
+    let chat = kim.chat();
+    let mut ada = app.connect(&admin("ada")).await;
+    ada.enter(chat).await;
+    kim.close().await;
+    // Between two pages.
+    assert_eq!(ada.enter(chat).await["online"].as_array().map(Vec::len), Some(1));
+    let mut kim = app.connect(&person).await;
+    let mut tablet = app.connect(&person).await;
+    tablet.say(chat, "hello").await;
+    tablet.close().await;
+    kim.say(chat, "still here").await;
+    ada.hears("hello").await;
+    ada.hears("still here").await;
+    ada.has_not_heard("presence").await;
+}
+
+async fn who_is_online_is_known_wherever_one_asks(app: TestApp) {
+    let (person, agent) = (customer("kim"), admin("ada"));
+    let kim = app.connect(&person).await;
+    let (id, chat) = (kim.user_id(), kim.chat());
+    let online = async || {
+        let shown = app.get(&agent, &format!("/chats/{chat}")).await.is(200);
+        let listed = app.get(&agent, "/chats").await.is(200);
+        assert_eq!(listed["data"][0]["online"], shown["online"]);
+        shown["online"].clone()
+    };
+    assert_eq!(online().await, json!([id]));
+    kim.close().await;
+    eventually("kim is offline", || async { (online().await == json!([])).then_some(()) }).await;
+}
+
+async fn people_of_a_group_see_each_other(app: TestApp) {
+    let (person, other) = (customer("kim"), customer("lee"));
+    let mut kim = app.connect(&person).await;
+    let lee = app.connect(&other).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let ids = [kim.user_id(), lee.user_id(), ada.user_id()];
+    let group = ada.ask("create_chat", json!({"userIds": [ids[0], ids[1]]})).await;
+    assert_eq!(group["online"], json!(ids));
+    let chat = group["id"].as_i64().expect("an id");
+    kim.expect("chat_created").await;
+    lee.close().await;
+    let offline = json!({"chatId": chat, "userId": ids[1], "online": false});
+    assert_eq!(kim.expect("presence").await, offline);
+    assert_eq!(ada.expect("presence").await, offline);
+    let lee = app.connect(&other).await;
+    let shown = lee.welcomed_to(chat).expect("the group");
+    assert_eq!(shown["online"], json!(ids));
+    assert_eq!(kim.expect("presence").await["online"], true);
+}
+
+async fn a_large_group_shows_nobody(app: TestApp) {
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut users = Vec::new();
+    for n in 0..100 {
+        let user = app.post(&admin("ada"), "/users", json!({"subject": format!("s{n}")})).await;
+        users.push(user.is(201)["id"].as_i64().expect("an id"));
+    }
+    let small = ada.ask("create_chat", json!({"userIds": users[1..]})).await;
+    let large = ada.ask("create_chat", json!({"userIds": users})).await;
+    assert_eq!(small["online"], json!([ada.user_id()]));
+    assert!(large.get("online").is_none(), "{large}");
+    assert_eq!(large["members"].as_array().map(Vec::len), Some(100));
+    for (chat, is_shown) in [(&small, true), (&large, false)] {
+        let entered = ada.enter(chat["id"].as_i64().expect("an id")).await;
+        assert_eq!(entered.get("online").is_some(), is_shown, "{entered}");
+        assert_eq!(entered.get("reads").is_some(), is_shown, "{entered}");
+    }
+}
