@@ -9,10 +9,11 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Hints, Integrations, PageReader,
-    RateSettings, RoomLimits, UserAdmission,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, FlushSeen, Hints, Integrations,
+    LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
@@ -27,9 +28,12 @@ use crate::metrics::Metrics;
 use crate::outbox;
 use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
+use crate::transport::ws::SessionClock;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
+/// Deadline at the end for writing when users were last seen.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The storage's configuration, from the settings.
 #[must_use]
@@ -55,6 +59,7 @@ pub struct Application {
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
     nodes: Nodes,
+    last_seen: Addr<LastSeen>,
 }
 
 /// A handle to a running [`Application`].
@@ -117,7 +122,7 @@ impl Application {
         let arbiters = (&reader, &server);
         let parts =
             Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, integrations));
-        let chat_server = parts.chat_server.clone();
+        let (chat_server, last_seen) = (parts.chat_server.clone(), parts.last_seen.clone());
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
         let nodes = Nodes::new(node, backplane, chat_server.clone(), Arc::clone(&metrics));
@@ -147,6 +152,7 @@ impl Application {
             let worker = Arbiter::current();
             let state = web::Data::new(State {
                 app: AppState::on(&worker, Arc::clone(&parts)),
+                clock: SessionClock::start(heartbeat),
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 origins: Arc::clone(&origins),
@@ -212,6 +218,7 @@ impl Application {
             arbiters: vec![reading, control],
             bus,
             nodes,
+            last_seen,
         })
     }
 
@@ -231,12 +238,15 @@ impl Application {
     /// # Errors
     /// A failure of the listening socket.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, bus, nodes, .. } =
-            self;
+        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, .. } = self;
+        let (bus, nodes, last_seen) = (self.bus, self.nodes, self.last_seen);
         let running = server.handle();
         actix::spawn(stop_when_told(handle, running, shutdown_timeout, goodbye_grace));
         server.await?;
         nodes.leave().await;
+        if !matches!(timeout(FLUSH_TIMEOUT, last_seen.send(FlushSeen)).await, Ok(Ok(()))) {
+            log::warn!("cannot write when users were last seen");
+        }
         if let Some(bus) = &bus {
             bus.stop().await;
         }
@@ -307,6 +317,10 @@ fn parts(
         let rate = RateSettings { per_second: limits.messages_per_second, burst: limits.burst };
         move |_| UserAdmission::new(store, metrics, rate)
     });
+    let last_seen = LastSeen::start_in_arbiter(reading, {
+        let (store, metrics) = (store.clone(), Arc::clone(metrics));
+        move |_| LastSeen::new(store, metrics)
+    });
     let parts = ChatServerParts {
         store: store.clone(),
         reader,
@@ -321,6 +335,7 @@ fn parts(
         timings,
         sessions_per_user: limits.sessions_per_user,
         presence_grace: limits.presence_grace(),
+        last_seen: last_seen.clone().recipient(),
         presence: integrations.as_ref().map(|integrations| integrations.presence.clone()),
         commits,
     };
@@ -335,6 +350,7 @@ fn parts(
         verifier,
         chat_server,
         user_admission,
+        last_seen,
         sessions: SessionConfig::new(limits, &timings, routes),
         limits: limits.clone(),
         timings,

@@ -17,6 +17,7 @@ pub enum Part {
     Executor,
     Reader,
     Reception,
+    LastSeen,
     Bus,
 }
 

@@ -4,6 +4,7 @@
 mod messages;
 mod notify;
 mod presence;
+mod viewers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll, FilterNew,
-    GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route, UserChanged, Watch,
-    WatchState,
+    GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route, UserChanged, View,
+    Watch, WatchState,
 };
 
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
@@ -24,7 +25,9 @@ use super::room_actor::{
     TellOwnSessions,
 };
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::{ChatId, ChatKind, Hub, Presence, RecentSet, Role, Seq, SessionId};
+use crate::domain::{
+    ChatId, ChatKind, Hub, Presence, RecentSet, Role, Seq, SessionId, Viewers, access,
+};
 use crate::protocol::{Ending, EphemeralKey, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
 
@@ -39,6 +42,7 @@ pub struct ChatServer {
     presence: Presence,
     /// The timer of the next grace that ends is set.
     is_grace_timed: bool,
+    viewers: Viewers,
     executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
     /// The handles that all rooms share; `Some` once the actor has started.
     node: Option<Arc<RoomNode>>,
@@ -60,6 +64,7 @@ impl ChatServer {
             hub: Hub::default(),
             presence,
             is_grace_timed: false,
+            viewers: Viewers::default(),
             executors: Vec::new(),
             node: None,
             workers: Vec::new(),
@@ -155,7 +160,11 @@ impl ChatServer {
         if self.hub.join(session.id(), chat, is_member) {
             // Later changes reach the room behind this message.
             let online = members.map(|members| self.online_among(&members).collect());
+            let enters = matches!(purpose, Purpose::Join(_));
             room.do_send(Attach { session: session.clone(), after, known, online, purpose });
+            if enters && access::may_view(session.role()) {
+                self.tell_viewers_to(chat, [session].into_iter());
+            }
         }
     }
 }
@@ -168,6 +177,9 @@ impl ChatServer {
             if let Some(room) = self.hub.room(*chat) {
                 room.do_send(Detach(session));
             }
+        }
+        if let Some(chat) = self.viewers.end(session) {
+            self.tell_viewers(chat);
         }
         if gone.is_last {
             self.went(gone.user, gone.member_of, ctx);

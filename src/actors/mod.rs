@@ -2,13 +2,14 @@
 //!
 //! [`ChatServer`] owns room membership and user → sessions · [`RoomActor`] orders one chat ·
 //! [`DbExecutor`] commits in groups · [`UserAdmission`] finds and makes users in batches ·
-//! [`PageReader`] reads missed messages in batches · [`RoomDirectory`] caches rooms' addresses.
+//! [`PageReader`] reads missed messages in batches · [`LastSeen`] writes when users were last seen · [`RoomDirectory`] caches rooms' addresses.
 
 mod batch_queue;
 mod catch_panic;
 mod chat_server;
 mod db_executor;
 mod gateway;
+mod last_seen;
 mod page_reader;
 mod room_actor;
 mod room_directory;
@@ -20,13 +21,14 @@ pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll,
     FilterNew, GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route,
-    UserChanged, Watch, WatchState,
+    UserChanged, View, Watch, WatchState,
 };
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
     Audience, Broadcast, Forward, ForwardResponder, ForwardResult, Integrations, IsHere,
     PresenceChanged,
 };
+pub use last_seen::{FlushSeen, LastSeen, Seen};
 pub use page_reader::PageReader;
 pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing};
 pub use room_directory::{RoomDirectory, ToRoom};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::room_actor::RoomActor;
-use crate::domain::{ChatId, SessionId, UserId};
+use crate::domain::{ChatId, Role, SessionId, UserId};
 use crate::protocol::{Control, Ending, EphemeralKey, Posted, ServerEvent, Shared};
 use crate::session::{self, Budget};
 
@@ -23,6 +23,7 @@ pub struct SessionHandle(Arc<Parts>);
 struct Parts {
     id: SessionId,
     user: UserId,
+    role: Role,
     to: Recipient<ToSession>,
     budget: Arc<Budget>,
 }
@@ -30,8 +31,13 @@ struct Parts {
 impl SessionHandle {
     /// A handle of the user's session that `to` hosts.
     #[must_use]
-    pub fn new(id: SessionId, user: UserId, to: Recipient<ToSession>, budget: Arc<Budget>) -> Self {
-        Self(Arc::new(Parts { id, user, to, budget }))
+    pub fn new(
+        id: SessionId,
+        (user, role): (UserId, Role),
+        to: Recipient<ToSession>,
+        budget: Arc<Budget>,
+    ) -> Self {
+        Self(Arc::new(Parts { id, user, role, to, budget }))
     }
 
     #[must_use]
@@ -42,6 +48,12 @@ impl SessionHandle {
     #[must_use]
     pub fn user(&self) -> UserId {
         self.0.user
+    }
+
+    /// The user's role when the session began.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
     }
 
     #[must_use]

@@ -1,13 +1,21 @@
 //! Manage users: list, create, block and unblock them.
 
-use super::{Actor, AppState};
+use super::{Actor, AppState, online_of};
 use crate::actors::UserChanged;
 use crate::db::UserFilter;
-use crate::domain::{Created, User, UserId, access};
+use crate::domain::{Created, Timestamp, User, UserId, access};
 use crate::protocol::{ApiError, NewUser};
 
 /// The proof of the right to manage users, which each of these use cases needs.
 pub struct UserManager<'a>(&'a AppState);
+
+/// A user, and when they were last here.
+pub struct SeenUser {
+    pub user: User,
+    pub online: bool,
+    /// Now for a user who is online; `None` for one who has never been.
+    pub last_seen_at: Option<Timestamp>,
+}
 
 impl<'a> UserManager<'a> {
     /// Checks the actor.
@@ -38,6 +46,21 @@ impl<'a> UserManager<'a> {
         limit: i64,
     ) -> Result<Vec<User>, ApiError> {
         Ok(self.0.store().users(filter, after, limit).await?)
+    }
+
+    /// A user, with presence.
+    ///
+    /// # Errors
+    /// `user_not_found`, `unavailable`.
+    pub async fn show_user(&self, id: UserId) -> Result<SeenUser, ApiError> {
+        let user = self.0.store().user(id).await?;
+        let user = user.ok_or_else(|| ApiError::user_not_found(id))?;
+        let online = !online_of(self.0, vec![id]).await?.is_empty();
+        let last_seen_at = match online {
+            true => Some(Timestamp::now()),
+            false => self.0.store().last_seen(id).await?,
+        };
+        Ok(SeenUser { user, online, last_seen_at })
     }
 
     /// Finds or creates a user of `issuer`, before their first token.

@@ -24,7 +24,7 @@ pub use create_chat::create_chat;
 pub use handshake::HandshakePermit;
 pub use list_chats::list_chats;
 pub use list_messages::list_messages;
-pub use manage_users::UserManager;
+pub use manage_users::{SeenUser, UserManager};
 pub use mark_read::mark_read;
 pub use online::online_of;
 pub use own_chat::own_chat;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
 
-use crate::actors::{ChatServer, Integrations, RoomDirectory, UserAdmission};
+use crate::actors::{ChatServer, Integrations, LastSeen, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
 use crate::domain::{NodeId, Timings};
@@ -22,6 +22,7 @@ pub struct AppParts {
     pub verifier: Verifier,
     pub chat_server: Addr<ChatServer>,
     pub user_admission: Addr<UserAdmission>,
+    pub last_seen: Addr<LastSeen>,
     pub limits: Limits,
     pub timings: Timings,
     pub sessions: Arc<SessionConfig>,

@@ -14,6 +14,7 @@ diesel::table! {
         blocked_at -> Nullable<crate::db::types::UtcTimestamp>,
         role_set_at -> Nullable<BigInt>,
         search -> Nullable<Text>,
+        last_seen_at -> Nullable<crate::db::types::UtcTimestamp>,
     }
 }
 

@@ -56,6 +56,23 @@ impl Store {
         Ok(row.map(User::from))
     }
 
+    /// The end of a user's last session; `None` for one who has had none, or is unknown.
+    pub async fn last_seen(&self, id: UserId) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<Option<Timestamp>> = read!(self, |connection| {
+            let at = users::table.find(id).select(users::last_seen_at);
+            run!(at.first(connection)).optional()
+        })?;
+        Ok(at.flatten())
+    }
+
+    /// Records the ends of users' last sessions. A time that is not later changes nothing.
+    pub async fn set_last_seen(&self, seen: Vec<(UserId, Timestamp)>) -> Result<(), StoreError> {
+        if seen.is_empty() {
+            return Ok(());
+        }
+        transact!(self, |connection| { run!(dialect::set_last_seen(connection, &seen)) })
+    }
+
     /// Lists users by id, those after `after`, at most `limit`.
     pub async fn users(
         &self,

@@ -58,6 +58,12 @@ pub fn may_watch(role: Role) -> bool {
     role == Role::Admin
 }
 
+/// Admins say which chat is on their screens, and see who views one; customers never do.
+#[must_use]
+pub fn may_view(role: Role) -> bool {
+    role == Role::Admin
+}
+
 /// Admins make chats of chosen people.
 #[must_use]
 pub fn may_create_group(role: Role) -> bool {
@@ -148,6 +154,7 @@ mod tests {
             (may_read_all as fn(Role) -> bool, Role::Admin),
             (may_list_all, Role::Admin),
             (may_watch, Role::Admin),
+            (may_view, Role::Admin),
             (may_create_group, Role::Admin),
             (may_manage_users, Role::Admin),
             (has_own_chat, Role::Customer),

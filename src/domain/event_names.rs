@@ -1,7 +1,7 @@
 //! Reserved event names: those of the protocol.
 
 /// The events of the protocol, from clients and from the server; `recv` carries a service's answer.
-pub const PROTOCOL_EVENTS: [&str; 19] = [
+pub const PROTOCOL_EVENTS: [&str; 21] = [
     "ack",
     "authenticate",
     "chat_created",
@@ -19,6 +19,8 @@ pub const PROTOCOL_EVENTS: [&str; 19] = [
     "recv",
     "send_message",
     "typing",
+    "view_chat",
+    "viewers",
     "watch_chats",
     "welcome",
 ];

@@ -170,6 +170,11 @@ impl<S, R> Hub<S, R> {
     }
 
     #[must_use]
+    pub fn watches(&self, id: SessionId) -> bool {
+        self.watchers.contains(&id)
+    }
+
+    #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&S> {
         self.sessions.get(&id).map(|session| &session.handle)
     }

@@ -15,6 +15,7 @@ mod upgrade;
 mod users;
 mod ws;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -36,6 +37,7 @@ use crate::app::AppState;
 use crate::metrics::Metrics;
 use crate::protocol::{ApiError, Code, Order};
 use crate::settings::Settings;
+use crate::transport::ws::SessionClock;
 use body::Body;
 use connection::drain;
 use cors::{cors, refuse_in_form};
@@ -45,6 +47,8 @@ use query::{Query, id_in_path};
 /// The state of all handlers, one for each worker thread.
 pub struct State {
     pub app: AppState,
+    /// The clock of this thread's sessions.
+    pub clock: Rc<SessionClock>,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
@@ -75,6 +79,7 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
             .service(at("/chats/{id}/read", [put(messages::mark_read)]))
             .service(at("/users", [get(users::list), post(users::create)]))
             .service(at("/users/me", [get(users::me)]))
+            .service(at("/users/{id}", [get(users::show)]))
             .service(at("/users/{id}/block", [post(users::block)]))
             .service(at("/users/{id}/unblock", [post(users::unblock)]))
             .service(at("/healthz", [get(ops::alive)]))

@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::{Answer, Authenticated, Body, ListRequest, Order, Query, State, id_in_path, json};
-use crate::app::UserManager;
+use crate::app::{SeenUser, UserManager};
 use crate::db::UserFilter;
 use crate::domain::UserId;
-use crate::protocol::{ApiError, NewUser, UserView};
+use crate::protocol::{ApiError, NewUser, SeenUserView, UserView};
 
 /// Default page size.
 const LIMIT: i64 = 20;
@@ -34,6 +34,14 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
     let after = list.after()?.map(|(id, _)| UserId(id));
     let users = manager.list_users(filter, after, list.rows()).await?;
     Ok(list.answer(&users, |user| (user.id.0, 0), UserView::from)?)
+}
+
+/// `GET /users/{id}`: a user, with presence.
+pub async fn show(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
+    let manager = UserManager::check(&state.app, who.actor())?;
+    let SeenUser { user, online, last_seen_at } =
+        manager.show_user(UserId(id_in_path(&request)?)).await?;
+    Ok(json(StatusCode::OK, &SeenUserView::new(&user, online, last_seen_at), 1)?)
 }
 
 /// `POST /users`: creates a user before their first token.

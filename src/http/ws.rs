@@ -1,5 +1,7 @@
 //! `GET /ws`: opens a session, with its resume positions.
 
+use std::rc::Rc;
+
 use actix_web::{HttpRequest, web};
 
 use super::query::Query;
@@ -35,7 +37,8 @@ pub async fn upgrade(
             Handshake::Unauthenticated(permit.ok_or_else(full)?, resume)
         }
     };
-    start(&request, payload.into_inner(), state.app.clone(), handshake).map_err(|error| {
+    let (app, clock) = (state.app.clone(), Rc::clone(&state.clock));
+    start(&request, payload.into_inner(), app, clock, handshake).map_err(|error| {
         ApiError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

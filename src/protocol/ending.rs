@@ -16,7 +16,11 @@ pub enum Ending {
     /// A dependency of the session's start is away or full.
     NotReady,
     Unauthenticated,
+    TokenExpired,
     RoleChanged,
+    /// The peer shows no sign of life, or a frame never ends.
+    Silent,
+    Flood,
     SlowReader,
     Blocked,
     /// The user's newer sessions replaced it.
@@ -46,7 +50,7 @@ pub enum Return {
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Closed,
         Self::Gone,
         Self::Shutdown,
@@ -56,7 +60,10 @@ impl Ending {
         Self::Failed,
         Self::NotReady,
         Self::Unauthenticated,
+        Self::TokenExpired,
         Self::RoleChanged,
+        Self::Silent,
+        Self::Flood,
         Self::SlowReader,
         Self::Blocked,
         Self::Replaced,
@@ -71,10 +78,14 @@ impl Ending {
             Self::Shutdown => (1001, Return::Later),
             Self::BrokenFrame => (1002, Return::Mended),
             Self::NotUtf8 => (1007, Return::Mended),
+            Self::Flood => (1008, Return::BackingOff),
             Self::TooLarge => (1009, Return::Mended),
             Self::Failed => (1011, Return::BackingOff),
             Self::NotReady => (1013, Return::BackingOff),
-            Self::Unauthenticated | Self::RoleChanged => (4401, Return::WithToken),
+            Self::Unauthenticated | Self::TokenExpired | Self::RoleChanged => {
+                (4401, Return::WithToken)
+            }
+            Self::Silent => (4408, Return::BackingOff),
             Self::SlowReader => (4409, Return::Resuming),
             Self::Blocked => (4410, Return::Never),
             Self::Replaced => (4411, Return::ByUser),
@@ -86,7 +97,9 @@ impl Ending {
     pub fn goodbye(self) -> Option<&'static str> {
         match self {
             Self::Shutdown => Some("shutdown"),
+            Self::TokenExpired => Some("token_expired"),
             Self::RoleChanged => Some("role_changed"),
+            Self::SlowReader => Some("slow_reader"),
             Self::Blocked => Some("blocked"),
             Self::Replaced => Some("replaced"),
             _ => None,
@@ -105,7 +118,10 @@ impl Ending {
             Self::TooLarge => "TooLarge",
             Self::Failed | Self::NotReady => "Refused",
             Self::Unauthenticated => "Unauthenticated",
+            Self::TokenExpired => "TokenExpired",
             Self::RoleChanged => "RoleChanged",
+            Self::Silent => "Silent",
+            Self::Flood => "Flood",
             Self::SlowReader => "SlowReader",
             Self::Blocked => "Blocked",
             Self::Replaced => "Replaced",

@@ -32,6 +32,6 @@ pub use server_event::{
     Shared, SharedEvent, pushed, recv,
 };
 pub use view::{
-    ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, ServerTime,
-    UserView, Welcome, WelcomeLimits,
+    ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, SeenUserView,
+    ServerTime, UserView, Welcome, WelcomeLimits,
 };

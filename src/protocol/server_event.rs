@@ -6,14 +6,14 @@ use bytestring::ByteString;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::view::{LiveView, entered};
+use super::view::{LiveView, ViewersView, entered};
 use super::{
     ApiError, ChatState, ChatView, Expires, MarkView, MessageView, ReceiptView, RequestId,
     ServerTime, Welcome,
 };
 use crate::domain::{
-    Chat, ChatId, LiveEvent, LiveState, Message, Origin, Receipt, Role, Seq, Sequenced, ShownChat,
-    UserId,
+    Author, Chat, ChatId, LiveEvent, LiveState, Message, Origin, Receipt, Role, Seq, Sequenced,
+    ShownChat, UserId,
 };
 
 /// An encoded text frame's payload: cheap to clone, shared by its receivers.
@@ -42,7 +42,7 @@ pub enum ServerEvent {
     Control(Control),
 }
 
-/// The key of an ephemeral state: one for each kind, user and chat.
+/// The key of an ephemeral state: one for each kind, chat, and user where it is one's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EphemeralKey {
     pub event: &'static str,
@@ -98,7 +98,7 @@ pub enum Control {
 }
 
 /// The names of the server's events.
-pub const SERVER_EVENTS: [&str; 11] = [
+pub const SERVER_EVENTS: [&str; 12] = [
     "ack",
     "chat_created",
     "chat_updated",
@@ -109,6 +109,7 @@ pub const SERVER_EVENTS: [&str; 11] = [
     "receive_message",
     "recv",
     "typing",
+    "viewers",
     "welcome",
 ];
 
@@ -195,6 +196,8 @@ pub enum SharedEvent {
     ChatCreated(Arc<Chat>, Role),
     ChatUpdated(Arc<Chat>),
     Live(LiveEvent),
+    /// The admins who view a chat, for admins.
+    Viewers(ChatId, Vec<Arc<Author>>),
     /// Another service's event, by its own name; `data` is passed through.
     Push(Push),
 }
@@ -212,15 +215,6 @@ impl Shared {
         Arc::new(Self { event, encoded: Encoded::default() })
     }
 
-    /// The live state that it tells.
-    #[must_use]
-    pub fn live(&self) -> Option<&LiveEvent> {
-        match &self.event {
-            SharedEvent::Live(event) => Some(event),
-            _ => None,
-        }
-    }
-
     /// Bytes that the event takes while it waits for a session.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -236,8 +230,19 @@ impl Shared {
                 encode("chat_updated", None, ChatView::new(chat, Role::Admin))
             }
             SharedEvent::Live(event) => encode(live_name(event.state), None, LiveView::from(event)),
+            SharedEvent::Viewers(chat, users) => {
+                encode("viewers", None, ViewersView::new(*chat, users))
+            }
             SharedEvent::Push(Push { event, data }) => encode(event, None, data),
         })
+    }
+}
+
+impl EphemeralKey {
+    /// The key of a chat's viewers.
+    #[must_use]
+    pub fn viewers(chat: ChatId) -> Self {
+        Self { event: "viewers", chat, user: UserId(0) }
     }
 }
 

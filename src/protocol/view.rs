@@ -155,6 +155,24 @@ impl<'a> From<&'a User> for UserView<'a> {
     }
 }
 
+/// A user with presence, for admins.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenUserView<'a> {
+    #[serde(flatten)]
+    user: UserView<'a>,
+    online: bool,
+    #[serde(serialize_with = "optional_time")]
+    last_seen_at: Option<Timestamp>,
+}
+
+impl<'a> SeenUserView<'a> {
+    #[must_use]
+    pub fn new(user: &'a User, online: bool, last_seen_at: Option<Timestamp>) -> Self {
+        Self { user: UserView::from(user), online, last_seen_at }
+    }
+}
+
 /// A stored message's place: the answer to `send_message`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -223,16 +241,6 @@ impl ChatState {
             Err(at) => reads.insert(at, (user, seq)),
         }
     }
-
-    /// Adds or removes one who is online.
-    pub fn set_online(&mut self, user: UserId, is_online: bool) {
-        let Some(online) = &mut self.online else { return };
-        match (online.binary_search(&user), is_online) {
-            (Ok(at), false) => drop(online.remove(at)),
-            (Err(at), true) => online.insert(at, user),
-            _ => {}
-        }
-    }
 }
 
 fn reads<S: Serializer>(
@@ -273,6 +281,8 @@ pub struct Welcome {
     pub user: Arc<Author>,
     pub chats: Vec<ChatState>,
     pub now: Timestamp,
+    /// The token's end.
+    pub expires_at: Timestamp,
     pub limits: WelcomeLimits,
 }
 
@@ -317,6 +327,8 @@ impl Serialize for Welcome {
             #[serde(serialize_with = "time")]
             server_time: Timestamp,
             heartbeat_ms: u64,
+            #[serde(serialize_with = "time")]
+            token_expires_at: Timestamp,
             limits: WelcomeLimits,
         }
         let user = AuthorView::from(&*self.user);
@@ -328,6 +340,7 @@ impl Serialize for Welcome {
             chats,
             server_time: self.now,
             heartbeat_ms: self.limits.heartbeat_ms,
+            token_expires_at: self.expires_at,
             limits: self.limits,
         }
         .serialize(serializer)
@@ -372,6 +385,28 @@ impl From<&LiveEvent> for LiveView {
     }
 }
 
+/// The admins who view a chat.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ViewersView<'a> {
+    chat_id: ChatId,
+    users: Vec<ViewerView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ViewerView<'a> {
+    id: UserId,
+    nickname: Option<&'a str>,
+}
+
+impl<'a> ViewersView<'a> {
+    pub fn new(chat_id: ChatId, users: &'a [Arc<Author>]) -> Self {
+        let viewer =
+            |user: &'a Arc<Author>| ViewerView { id: user.id, nickname: user.nickname.as_deref() };
+        Self { chat_id, users: users.iter().map(viewer).collect() }
+    }
+}
+
 /// The answer to `ping`.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -386,6 +421,16 @@ pub struct ServerTime {
 pub struct Expires {
     #[serde(serialize_with = "time")]
     pub expires_at: Timestamp,
+}
+
+fn optional_time<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(at) => serializer.collect_str(at),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

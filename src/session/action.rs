@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::budget::Permit;
 use super::input::JoinChat;
 use crate::domain::access::Verb;
-use crate::domain::{Author, ChatId, Draft, Fetch, Route, Seq, UserId};
+use crate::domain::{Author, ChatId, Draft, Fetch, Route, Seq, Timestamp, UserId};
 use crate::protocol::{Ending, Entry, NewChat, ServerEvent};
 
 /// An action of the host.
@@ -41,12 +41,19 @@ pub enum Action<R> {
         chats: Vec<JoinChat>,
     },
     Leave(Vec<ChatId>),
+    /// Names the chat on the session's screen.
+    View {
+        chat: Option<ChatId>,
+        viewer: Arc<Author>,
+    },
     /// Begins or ends the news of all chats.
     Watch(bool),
     /// Asks a use case; answered by one [`Answered`](super::Answered).
     Ask(Ask),
     Forward(ForwardRequest),
     After(Timer, Duration),
+    /// Asks for a [`Tick`](super::Input::Tick) at this time, in place of an earlier one.
+    TickAt(Timestamp),
     /// Sets the session's one deadline, in place of an earlier one.
     SetDeadline(Timer, Duration),
     ClearDeadline,

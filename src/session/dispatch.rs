@@ -34,6 +34,7 @@ impl<R: Clone> Session<R> {
                 Input::FromServer(message) => self.told(message, &mut turn),
                 Input::Answered(answer) => self.answered(answer, &mut turn),
                 Input::Timer(timer) => self.timer(timer, &mut turn),
+                Input::Tick => self.tick(&mut turn),
                 Input::End(ending) => self.end(ending, &mut turn),
             }
         }
@@ -63,7 +64,7 @@ impl<R: Clone> Session<R> {
         let Err(exception) = done else { return };
         match self.route(&exception, &envelope.event) {
             Some(route) => self.forward(route, envelope, turn),
-            None => turn.refuse(id, Some(&envelope.event), exception),
+            None => self.refuse_frame(id, Some(&envelope.event), exception, turn),
         }
     }
 
@@ -76,9 +77,43 @@ impl<R: Clone> Session<R> {
         turn: &mut Turn<'_, R>,
     ) {
         let exception = self.count_frame(turn).err().unwrap_or(exception);
-        turn.refuse(id, event, exception);
+        self.refuse_frame(id, event, exception, turn);
         if matches!(self.phase, Phase::Unauthenticated { .. }) {
             self.end(Ending::Unauthenticated, turn);
+        }
+    }
+
+    /// Answers a frame that is refused, and ends the session of a client that floods.
+    fn refuse_frame(
+        &mut self,
+        id: Option<RequestId>,
+        event: Option<&str>,
+        exception: ApiError,
+        turn: &mut Turn<'_, R>,
+    ) {
+        let (burst, now) = (self.config.welcome.burst, turn.now());
+        let is_flood = self.live().is_some_and(|session| match exception.code {
+            Code::RateLimited => {
+                let wait = exception.retry_after_ms.unwrap_or_default();
+                session.flood.get_or_insert_default().refused(now, wait, burst)
+            }
+            Code::BadRequest | Code::UnknownEvent => {
+                session.flood.get_or_insert_default().bad(now, burst)
+            }
+            _ => false,
+        });
+        turn.refuse(id, event, exception);
+        if is_flood {
+            self.end(Ending::Flood, turn);
+        }
+    }
+
+    /// Ends a session whose token has ended.
+    fn tick(&mut self, turn: &mut Turn<'_, R>) {
+        let leeway = self.config.leeway;
+        let end = self.live().map(|session| session.user.expires_at().after(leeway));
+        if end.is_some_and(|end| end <= turn.now()) {
+            self.end(Ending::TokenExpired, turn);
         }
     }
 
@@ -126,15 +161,11 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    /// Writes an event that is not a message, or holds it back until `welcome`.
+    /// Writes an event that is not a message. It is held back until `welcome`, and a live state until the
+    /// answer that says what was so before.
     fn event(&mut self, event: ServerEvent, permit: Permit, turn: &mut Turn<'_, R>) {
-        if let ServerEvent::Ephemeral(_, shared) = &event
-            && let Some(live) = shared.live()
-            && let Some(joining) = self.live().and_then(|session| session.joining.as_mut())
-        {
-            joining.note(live);
-        }
         match &mut self.phase {
+            Phase::Welcomed(session) if session.is_early(&event) => session.defer(event, permit),
             Phase::Welcomed(_) => {
                 turn.send(event);
                 turn.act(Action::Written(permit));

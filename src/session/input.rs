@@ -21,6 +21,8 @@ pub enum Input<'a, R> {
     FromServer(ToSession<R>),
     Answered(Answered),
     Timer(Timer),
+    /// A time that was asked for has come, or another one has.
+    Tick,
     /// The transport ends: the client closed, broke the rules, or is gone.
     End(Ending),
 }

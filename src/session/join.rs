@@ -34,7 +34,7 @@ impl<R: Clone> Session<R> {
         let Admitted { user, chats, resume } = admitted;
         let welcome = &self.config.welcome;
         let limit = RateLimit::new(welcome.messages_per_second, welcome.burst, turn.now());
-        let id = user.id();
+        let (id, expires_at) = (user.id(), user.expires_at());
         let mut session = Box::new(Authenticated::new(user, &chats, limit));
         session.joins = 1;
         let number = session.joins;
@@ -51,6 +51,7 @@ impl<R: Clone> Session<R> {
         let answer = JoinAnswer::Welcome { request };
         session.joining = Some(Box::new(Joining { number, answer, rooms }));
         self.phase = Phase::Joining(session);
+        turn.act(Action::TickAt(expires_at.after(self.config.leeway)));
         turn.act(Action::Connect { user: id, join: number, chats });
         turn.act(Action::SetDeadline(Timer::Rooms(number), self.config.room_timeout));
     }
@@ -247,6 +248,7 @@ impl<R: Clone> Session<R> {
             for chat in chats {
                 session.streams.release(chat);
             }
+            session.send_deferred(turn);
         }
         self.fetch(turn);
     }
@@ -257,27 +259,15 @@ impl<R: Clone> Session<R> {
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {
-        let Phase::Joining(mut session) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+        let Phase::Joining(session) = std::mem::replace(&mut self.phase, Phase::Ended) else {
             return;
         };
         let user = session.user.author();
         let (now, limits) = (turn.now(), self.config.welcome);
-        let welcome = Welcome { session: self.id, user, chats, now, limits };
-        turn.send(ServerEvent::Control(Control::Welcome(Box::new(welcome))));
         let expires_at = session.user.expires_at();
+        let welcome = Welcome { session: self.id, user, chats, now, expires_at, limits };
+        turn.send(ServerEvent::Control(Control::Welcome(Box::new(welcome))));
         turn.ack(request, AckData::Expires(Expires { expires_at }));
-        for deferred in std::mem::take(&mut session.deferred) {
-            match deferred {
-                Deferred::Created(chat, event) => {
-                    turn.send(ServerEvent::Control(Control::Shared(event)));
-                    session.streams.release(chat);
-                }
-                Deferred::Event(event, permit) => {
-                    turn.send(event);
-                    turn.act(Action::Written(permit));
-                }
-            }
-        }
         self.phase = Phase::Welcomed(session);
     }
 
@@ -303,6 +293,9 @@ impl<R: Clone> Session<R> {
             self.forget(*chat, turn);
         }
         turn.act(Action::Leave(chats));
+        if let Some(session) = self.live() {
+            session.send_deferred(turn);
+        }
         self.fetch(turn);
     }
 
@@ -319,6 +312,7 @@ impl<R: Clone> Session<R> {
         if let JoinAnswer::Enter { request } = joining.answer {
             turn.refuse(request, Some(enter_chat::NAME), ApiError::unavailable());
         }
+        session.send_deferred(turn);
     }
 
     /// The session is in the chat's room no longer.
@@ -332,6 +326,22 @@ impl<R: Clone> Session<R> {
 }
 
 impl<R> Authenticated<R> {
+    /// Sends what was held back for the answer to a join.
+    fn send_deferred(&mut self, turn: &mut Turn<'_, R>) {
+        for deferred in std::mem::take(&mut self.deferred) {
+            match deferred {
+                Deferred::Created(chat, event) => {
+                    turn.send(ServerEvent::Control(Control::Shared(event)));
+                    self.streams.release(chat);
+                }
+                Deferred::Event(event, permit) => {
+                    turn.send(event);
+                    turn.act(Action::Written(permit));
+                }
+            }
+        }
+    }
+
     /// The join of a chat's room that the room has not answered.
     fn unanswered(&mut self, chat: ChatId) -> Option<&mut JoiningRoom> {
         let rooms = &mut self.joining.as_mut()?.rooms;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::input::JoinChat;
-use crate::domain::{ChatAccess, ChatId, LiveEvent, LiveState, Roster, Seq, ShownChat};
+use crate::domain::{ChatAccess, ChatId, Roster, Seq, ShownChat};
 use crate::protocol::{ChatState, RequestId};
 
 /// Rooms that are being joined, and the answer that waits for them.
@@ -50,19 +50,10 @@ impl JoiningRoom {
 }
 
 impl Joining {
-    /// Takes a change into the state of a chat whose room has answered: the answer must not contradict
-    /// an event before it.
-    pub fn note(&mut self, event: &LiveEvent) {
-        let state = self
-            .rooms
-            .iter_mut()
-            .find_map(|room| room.state.as_mut().filter(|state| state.id == event.chat));
-        let Some(state) = state else { return };
-        match event.state {
-            LiveState::Read(seq) => state.raise(event.user, seq),
-            LiveState::Online(online) => state.set_online(event.user, online),
-            LiveState::Typing(_) => {}
-        }
+    /// The chat's room is being joined.
+    #[must_use]
+    pub fn has(&self, chat: ChatId) -> bool {
+        self.rooms.iter().any(|room| room.access.chat_id == chat)
     }
 
     /// An `enter_chat` whose rooms have all answered, and that waits for this chat's replay.
@@ -70,6 +61,6 @@ impl Joining {
     pub fn replays(&self, chat: ChatId) -> bool {
         matches!(self.answer, JoinAnswer::Enter { .. })
             && self.rooms.iter().all(|room| room.state.is_some())
-            && self.rooms.iter().any(|room| room.access.chat_id == chat)
+            && self.has(chat)
     }
 }

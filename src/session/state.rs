@@ -12,7 +12,8 @@ use super::rooms::Rooms;
 use super::waiting::Waiting;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    ChatAccess, ChatEntry, ChatId, ChatKind, RateLimit, Role, SessionId, Streams, Timestamp,
+    ChatAccess, ChatEntry, ChatId, ChatKind, FloodGuard, RateLimit, Role, SessionId, Streams,
+    Timestamp,
 };
 use crate::protocol::{
     AckData, Answer, ApiError, Control, Ending, Entry, RequestId, ServerEvent, Shared,
@@ -49,6 +50,8 @@ pub struct Authenticated<R> {
     pub rooms: Rooms<R>,
     pub requests: Requests,
     pub limit: RateLimit,
+    /// There once the client has misbehaved.
+    pub flood: Option<Box<FloodGuard>>,
     /// There once an event was forwarded.
     pub forwards: Option<Box<Forwards>>,
     /// The one command that waits for the database.
@@ -58,11 +61,11 @@ pub struct Authenticated<R> {
     pub joins: u64,
     /// A page is asked for again soon.
     pub retrying: bool,
-    /// Held back until `welcome` is written.
+    /// Held back until the answer to a join is written.
     pub deferred: Vec<Deferred>,
 }
 
-/// Something that a session is told before `welcome`.
+/// Something that a session is told before the answer to its join.
 pub enum Deferred {
     Created(ChatId, Arc<Shared>),
     Event(ServerEvent, Permit),
@@ -192,6 +195,7 @@ impl<R> Authenticated<R> {
             rooms: Rooms::default(),
             requests: Requests::default(),
             limit,
+            flood: None,
             forwards: None,
             waiting: None,
             joining: None,
@@ -199,6 +203,13 @@ impl<R> Authenticated<R> {
             retrying: false,
             deferred: Vec::new(),
         }
+    }
+
+    /// A live state of a chat that is being joined.
+    #[must_use]
+    pub fn is_early(&self, event: &ServerEvent) -> bool {
+        let ServerEvent::Ephemeral(key, _) = event else { return false };
+        self.joining.as_ref().is_some_and(|joining| joining.has(key.chat))
     }
 
     /// Holds an event back; of an ephemeral state, the newest.

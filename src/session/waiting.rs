@@ -28,4 +28,5 @@ pub enum Visit {
     Post(NewMessage),
     Mark(Seq),
     Typing(bool),
+    View,
 }

@@ -86,6 +86,8 @@ async fn an_admin_enters_every_chat(app: TestApp) {
             "lastSeq",
             "readSeq",
             "unread",
+            "online",
+            "reads",
             "replayed",
             "replayedTo",
             "truncated",

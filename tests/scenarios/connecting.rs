@@ -40,7 +40,7 @@ async fn a_session_begins_with_welcome(app: TestApp) {
     );
     let chats = welcome["chats"].as_array().expect("a list");
     assert_eq!(chats.len(), 1, "a customer has one chat");
-    assert_keys(&chats[0], &["id", "lastSeq", "readSeq", "unread"]);
+    assert_keys(&chats[0], &["id", "lastSeq", "readSeq", "unread", "online", "reads"]);
     assert_eq!(
         (&chats[0]["lastSeq"], &chats[0]["readSeq"], &chats[0]["unread"]),
         (&json!(0), &json!(0), &json!(0))

@@ -34,7 +34,7 @@ async fn a_group_is_told_to_all_its_members(app: TestApp) {
     let chat = group(&mut ada, &[&bob, &kim], "Returns").await;
     let fields =
         ["id", "kind", "title", "lastSeq", "lastMessage", "members", "createdAt", "updatedAt"];
-    let read = ["readSeq", "unread"];
+    let read = ["readSeq", "unread", "online"];
     assert_keys(&chat, &[fields.as_slice(), &read].concat());
     assert_eq!((&chat["kind"], &chat["title"]), (&json!("group"), &json!("Returns")));
     assert_eq!((&chat["lastSeq"], &chat["unread"]), (&json!(0), &json!(0)));

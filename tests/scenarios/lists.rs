@@ -141,6 +141,7 @@ async fn an_admin_lists_every_chat_latest_first(app: TestApp) {
         "lastSeq",
         "readSeq",
         "unread",
+        "online",
         "lastMessage",
         "members",
         "createdAt",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frontdesk::domain::Timings;
 
-use crate::support::{TestApp, admin, customer, eventually, json, scenarios};
+use crate::support::{TestApp, Value, admin, assert_time, customer, eventually, json, scenarios};
 
 scenarios! {
     the_others_in_the_room_see_who_types,
@@ -21,6 +21,10 @@ scenarios! {
     who_is_online_is_known_wherever_one_asks ["limits.presence_grace_ms" = 0],
     people_of_a_group_see_each_other ["limits.presence_grace_ms" = 0],
     a_large_group_shows_nobody,
+    admins_see_who_views_a_chat_and_customers_never_do,
+    the_end_of_a_session_ends_its_view,
+    what_is_viewed_is_a_chat_that_one_may_see,
+    an_admin_sees_when_a_user_was_last_here ["limits.presence_grace_ms" = 0],
 }
 
 async fn the_others_in_the_room_see_who_types(app: TestApp) {
@@ -241,4 +245,96 @@ async fn a_large_group_shows_nobody(app: TestApp) {
         assert_eq!(entered.get("online").is_some(), is_shown, "{entered}");
         assert_eq!(entered.get("reads").is_some(), is_shown, "{entered}");
     }
+}
+
+/// The ids of the viewers in an event.
+fn viewers(event: &Value) -> Vec<i64> {
+    let users = event["users"].as_array().expect("users");
+    users.iter().map(|user| user["id"].as_i64().expect("an id")).collect()
+}
+
+async fn admins_see_who_views_a_chat_and_customers_never_do(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let chat = kim.chat();
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut bob = app.connect(&admin("bob")).await;
+    let mut watcher = app.connect(&admin("cleo")).await;
+    watcher.ask("watch_chats", json!({"watch": true})).await;
+    ada.enter(chat).await;
+    let now = ada.expect("viewers").await;
+    assert_eq!(now, json!({"chatId": chat, "users": []}), "once, to who enters");
+    assert_eq!(bob.ask("view_chat", json!({"chatId": chat})).await, json!({}));
+    let shown = json!({"chatId": chat, "users": [{"id": bob.user_id(), "nickname": "Bob"}]});
+    for client in [&mut ada, &mut bob, &mut watcher] {
+        assert_eq!(client.expect("viewers").await, shown);
+    }
+    ada.ask("view_chat", json!({"chatId": chat})).await;
+    let both = [ada.user_id(), bob.user_id()];
+    for client in [&mut ada, &mut watcher] {
+        assert_eq!(viewers(&client.expect("viewers").await), both, "the own user included");
+    }
+    bob.ask("view_chat", json!({"chatId": null})).await;
+    assert_eq!(viewers(&ada.expect("viewers").await), [ada.user_id()]);
+    bob.has_not_heard("viewers").await;
+    kim.has_not_heard("viewers").await;
+}
+
+async fn the_end_of_a_session_ends_its_view(app: TestApp) {
+    let kim = app.connect(&customer("kim")).await;
+    let chat = kim.chat();
+    let mut ada = app.connect(&admin("ada")).await;
+    ada.enter(chat).await;
+    ada.expect("viewers").await;
+    let agent = admin("bob");
+    let mut laptop = app.connect(&agent).await;
+    let mut phone = app.connect(&agent).await;
+    for client in [&mut laptop, &mut phone] {
+        client.ask("view_chat", json!({"chatId": chat})).await;
+        assert_eq!(viewers(&client.expect("viewers").await), [client.user_id()]);
+    }
+    assert_eq!(viewers(&ada.expect("viewers").await), [laptop.user_id()]);
+    laptop.close().await;
+    phone.close().await;
+    assert_eq!(viewers(&ada.expect("viewers").await), [0; 0], "once, with the last screen");
+    ada.has_not_heard("viewers").await;
+}
+
+async fn what_is_viewed_is_a_chat_that_one_may_see(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let chat = kim.chat();
+    kim.refused("view_chat", json!({"chatId": chat}), "forbidden").await;
+    ada.refused("view_chat", json!({"chatId": 999_999}), "chat_not_found").await;
+    ada.refused("view_chat", json!({}), "bad_request").await;
+}
+
+async fn an_admin_sees_when_a_user_was_last_here(app: TestApp) {
+    let (mut app, person, agent) = (app, customer("kim"), admin("ada"));
+    let new = app.post(&agent, "/users", json!({"subject": "lee"})).await.is(201);
+    let path = format!("/users/{}", new["id"]);
+    let never = app.get(&agent, &path).await.is(200);
+    assert_eq!((&never["online"], &never["lastSeenAt"]), (&json!(false), &Value::Null));
+    assert_eq!(never["subject"], "lee");
+
+    let kim = app.connect(&person).await;
+    let path = format!("/users/{}", kim.user_id());
+    let here = app.get(&agent, &path).await.is(200);
+    assert_eq!(here["online"], true);
+    assert_time(&here["lastSeenAt"]);
+    kim.close().await;
+    let last = eventually("kim was seen, and is gone", || async {
+        let gone = app.get(&agent, &path).await.is(200);
+        (gone["online"] == false && gone["lastSeenAt"].is_string()).then_some(gone)
+    })
+    .await;
+    assert!(last["lastSeenAt"].as_str() >= here["lastSeenAt"].as_str());
+    // It is kept, also for those whose sessions the end of the server ends.
+    let kim = app.connect(&person).await;
+    app.restart().await;
+    drop(kim);
+    let after = app.get(&agent, &path).await.is(200);
+    assert!(after["lastSeenAt"].as_str() > last["lastSeenAt"].as_str(), "{after}");
+
+    app.get(&agent, "/users/999999").await.problem(404, "user_not_found");
+    app.get(&person, &path).await.problem(403, "forbidden");
 }

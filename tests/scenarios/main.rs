@@ -17,6 +17,7 @@ mod churn;
 mod connecting;
 mod chats;
 mod devices;
+mod ending;
 mod entering;
 mod events_out;
 mod faults;

@@ -65,7 +65,7 @@ async fn welcome_says_what_will_be_replayed(app: TestApp) {
         let mut kim = app.resume(&customer("kim"), &format!("{chat}:{after}")).await;
         let chats = kim.welcome["chats"].as_array().expect("chats").clone();
         assert_eq!(chats.len(), 1, "a chat resumed is named once");
-        let fields = ["id", "lastSeq", "readSeq", "unread"];
+        let fields = ["id", "lastSeq", "readSeq", "unread", "online", "reads"];
         let replay = ["replayed", "replayedTo", "truncated", "reset"];
         assert_keys(&chats[0], &[fields.as_slice(), &replay].concat());
         assert_eq!(chats[0]["lastSeq"], 10);

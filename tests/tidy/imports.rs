@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 const ACTORS: &[&str] = &[
     "domain",
+    "retry",
     "settings",
     "metrics",
     "protocol",

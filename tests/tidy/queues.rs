@@ -30,10 +30,12 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("TellOwnSessions", 1, "one for each mark that a room had accepted"),
     ("TellPresence", 1, "one for each change of a user, and chat of theirs"),
     ("RoomReport", 2, "one of a room at its end, and one for each of its idle timeouts"),
+    ("Seen", 1, "one for each user whose last session has ended"),
     ("Submit", 1, "each has a permit of the executor, or is a room's question for its end"),
     ("ToSession", 1, "one of a session at its end"),
     ("ChatUpdated", 1, "one for each chat and look at the database"),
     ("UserChanged", 2, "one for each user that an admin, a service or another node changed"),
+    ("View", 1, "one for each `view_chat`, which are metered"),
     ("Watch", 1, "one for each `watch_chats`, which are metered"),
     ("changed", 1, "one for each user that a service tells of, one after the other"),
     (

@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 
 use crate::actors::db_executor::{BatchLimits, Hints};
 use crate::actors::gateway::PresenceChanged;
+use crate::actors::last_seen::Seen;
 use crate::actors::page_reader::PageReader;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits, Typing};
 use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
-use crate::domain::{Chat, ChatId, Role, SessionId, Timings, UserId};
+use crate::domain::{Author, Chat, ChatId, Role, SessionId, Timings, UserId};
 use crate::metrics::Metrics;
 use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
@@ -30,6 +31,8 @@ pub struct ChatServerParts {
     pub sessions_per_user: usize,
     /// Time for which a user without a session stays online.
     pub presence_grace: Duration,
+    /// Writes when users were last seen.
+    pub last_seen: Recipient<Seen>,
     /// The receiver of users' arrivals at this node and their departures.
     pub presence: Option<Recipient<PresenceChanged>>,
     /// Takes the new ends of logs to other nodes, after each commit.
@@ -66,6 +69,15 @@ pub struct Leave {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Disconnect(pub SessionId);
+
+/// An admin's session has a chat on its screen, or none.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct View {
+    pub session: SessionId,
+    pub chat: Option<ChatId>,
+    pub viewer: Arc<Author>,
+}
 
 /// A session is told of every chat, or no more.
 #[derive(Message)]

@@ -6,8 +6,9 @@ use actix::prelude::*;
 
 use super::{ChatServer, OnlineOf};
 use crate::actors::gateway::PresenceChanged;
+use crate::actors::last_seen::Seen;
 use crate::actors::room_actor::TellPresence;
-use crate::domain::{ChatId, UserId};
+use crate::domain::{ChatId, Timestamp, UserId};
 use crate::session::JoinChat;
 
 impl ChatServer {
@@ -32,6 +33,8 @@ impl ChatServer {
     /// A user's last session has ended.
     pub(super) fn went(&mut self, user: UserId, chats: Vec<ChatId>, ctx: &mut Context<Self>) {
         self.tell_services(PresenceChanged { user, online: false });
+        // Bounded: one for each session that has ended.
+        self.parts.last_seen.do_send(Seen { user, at: Timestamp::now() });
         self.presence.went(user, chats, Instant::now());
         self.end_graces_later(ctx);
     }

@@ -7,7 +7,8 @@ use diesel::{ExpressionMethods, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::statements::{
-    ApplyClaims, ChatAccessOf, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetSearch,
+    ApplyClaims, ChatAccessOf, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetLastSeen,
+    SetSearch,
 };
 use crate::db::Range;
 use crate::db::admission::{Name, StoredClaims};
@@ -140,5 +141,15 @@ pub async fn set_search(
     texts: &[String],
 ) -> QueryResult<()> {
     SetSearch { ids, texts }.execute(connection).await?;
+    Ok(())
+}
+
+/// Moves on the times at which users were last seen.
+pub async fn set_last_seen(
+    connection: &mut AsyncPgConnection,
+    seen: &[(UserId, Timestamp)],
+) -> QueryResult<()> {
+    let (ids, times): (Vec<_>, Vec<_>) = seen.iter().copied().unzip();
+    SetLastSeen { ids: &ids, times: &times }.execute(connection).await?;
     Ok(())
 }

@@ -149,6 +149,20 @@ statement! {
 }
 
 statement! {
+    /// Moves on the times at which users were last seen; locked in the order of their ids.
+    SetLastSeen {
+        ids: &'a [UserId] => Array<BigInt>,
+        times: &'a [Timestamp] => Array<UtcTimestamp>,
+    } -> ()
+    "WITH locked AS MATERIALIZED (
+         SELECT users.id, seen.at FROM users JOIN unnest(?, ?) AS seen (id, at) USING (id)
+         ORDER BY users.id FOR NO KEY UPDATE OF users
+     )
+     UPDATE users SET last_seen_at = GREATEST(users.last_seen_at, locked.at)
+     FROM locked WHERE users.id = locked.id"
+}
+
+statement! {
     /// The last `seq` of chats, without a lock.
     FindHeads { ids: &'a [ChatId] => Array<BigInt> } -> (BigInt, BigInt)
     "SELECT id, last_seq FROM chats WHERE id = ANY(?)"

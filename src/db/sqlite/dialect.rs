@@ -202,3 +202,17 @@ pub fn set_search(
     }
     Ok(())
 }
+
+/// Moves on the times at which users were last seen.
+pub fn set_last_seen(
+    connection: &mut SqliteConnection,
+    seen: &[(UserId, Timestamp)],
+) -> QueryResult<()> {
+    for (user, at) in seen {
+        let is_later = users::last_seen_at.is_null().or(users::last_seen_at.lt(at));
+        diesel::update(users::table.find(user).filter(is_later))
+            .set(users::last_seen_at.eq(at))
+            .execute(connection)?;
+    }
+    Ok(())
+}

@@ -81,6 +81,7 @@ pub(super) fn renewed<R: Clone>(
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {
+    let leeway = session.config.leeway;
     let Some(live) = session.live() else { return };
     let fresh = user.and_then(|user| {
         if live.user.id() == user.id() {
@@ -96,6 +97,7 @@ pub(super) fn renewed<R: Clone>(
             }
             let expires_at = user.expires_at();
             live.user = user;
+            turn.act(Action::TickAt(expires_at.after(leeway)));
             turn.ack(request, AckData::Expires(Expires { expires_at }));
             if is_less {
                 session.end(Ending::RoleChanged, turn);

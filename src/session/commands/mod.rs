@@ -50,6 +50,7 @@ commands![
     send_message::SendMessage,
     typing::Typing,
     read_message::ReadMessage,
+    view_chat::ViewChat,
     ping::Ping,
 ];
 
@@ -72,7 +73,7 @@ impl<R: Clone> Session<R> {
     ) {
         let verb = match visit {
             Visit::Post(_) => access::may_post,
-            Visit::Mark(_) => access::may_read,
+            Visit::Mark(_) | Visit::View => access::may_read,
             Visit::Typing(_) => access::may_post,
         };
         self.ask(Ask::Access(chat, verb), Waiting::Visit { chat, request, visit }, turn);
@@ -123,6 +124,7 @@ impl<R: Clone> Session<R> {
                     }
                     Visit::Mark(seq) => read_message::mark(self, chat, seq, request, turn),
                     Visit::Typing(typing) => typing::tell(self, chat, typing, request, turn),
+                    Visit::View => view_chat::view(self, Some(chat), request, turn),
                 }
             }
             (Some(Waiting::Visit { request, visit, .. }), Err(exception)) => {
@@ -130,6 +132,7 @@ impl<R: Clone> Session<R> {
                     Visit::Post(_) => send_message::NAME,
                     Visit::Mark(_) => read_message::NAME,
                     Visit::Typing(_) => typing::NAME,
+                    Visit::View => view_chat::NAME,
                 };
                 turn.refuse(request, Some(name), exception);
             }

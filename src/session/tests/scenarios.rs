@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::world::{World, entry};
-use crate::domain::{ChatId, Role, UserId};
+use crate::domain::{ChatId, Role, Timestamp, UserId};
 use crate::protocol::{Control, Ending, EphemeralKey, Push, ServerEvent, Shared, SharedEvent};
 use crate::session::ToSession;
 
@@ -197,7 +197,8 @@ fn each_ending_says_goodbye_and_closes_once() {
         (Ending::Blocked, Some("blocked")),
         (Ending::Replaced, Some("replaced")),
         (Ending::Shutdown, Some("shutdown")),
-        (Ending::SlowReader, None),
+        (Ending::SlowReader, Some("slow_reader")),
+        (Ending::Silent, None),
     ] {
         let mut world = World::new();
         world.chat(1, &[7]);
@@ -210,6 +211,44 @@ fn each_ending_says_goodbye_and_closes_once() {
         assert_eq!(world.sessions[kim].ended, Some(ending));
         assert!(world.holds_nothing(kim));
     }
+}
+
+#[test]
+fn a_token_whose_time_is_over_ends_the_session() {
+    let mut world = World::new();
+    let kim = world.welcomed(7, json!([]));
+    // The world's tokens end at 0, and have a leeway of 30 seconds.
+    world.now = Timestamp(29_999_999);
+    world.tick(kim);
+    assert_eq!(world.sessions[kim].ended, None);
+    world.now = Timestamp(30_000_000);
+    world.tick(kim);
+    assert_eq!(world.sessions[kim].ended, Some(Ending::TokenExpired));
+    assert_eq!(world.sessions[kim].heard("goodbye")[0]["reason"], "token_expired");
+}
+
+#[test]
+fn a_live_state_of_a_chat_that_is_entered_follows_the_ack() {
+    let mut world = World::new();
+    let chat = world.chat(1, &[]);
+    let other = world.chat(2, &[]);
+    for _ in 0..5 {
+        world.other_posts(chat, 0);
+    }
+    let ada = world.welcomed(8, json!([]));
+    let enter = json!({ "event": "enter_chat", "id": "e", "data": { "chats": [entry(chat, 0)] } });
+    world.say(ada, &enter);
+    assert!(world.frame(ada) && world.answer(ada));
+    let key = |chat| EphemeralKey { event: "state", chat, user: UserId(7) };
+    world.event(ada, ServerEvent::Ephemeral(key(chat), push("early")));
+    world.event(ada, ServerEvent::Ephemeral(key(other), push("of another chat")));
+    world.settle();
+    let sent: Vec<_> =
+        world.sessions[ada].sent.iter().filter_map(|frame| frame["event"].as_str()).collect();
+    let [replay, ack] = ["receive_message", "ack"];
+    let expected = ["of another chat", replay, replay, replay, replay, replay, ack, "early"];
+    assert!(sent.ends_with(&expected), "{sent:?}");
+    assert!(world.holds_nothing(ada));
 }
 
 #[test]

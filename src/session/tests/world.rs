@@ -67,6 +67,7 @@ pub struct World {
     members: HashMap<UserId, Vec<ChatId>>,
     pub sessions: Vec<Hosted>,
     next_id: i64,
+    pub now: Timestamp,
     /// Pages cannot be read now.
     pub database_is_away: bool,
 }
@@ -85,6 +86,7 @@ impl World {
             chats_entered: 10,
             commands_in_flight: 8,
             auth_timeout: Duration::from_secs(5),
+            leeway: Duration::from_secs(30),
             room_timeout: Duration::from_secs(30),
             retry: Duration::from_millis(500),
             routes: None,
@@ -95,6 +97,7 @@ impl World {
             members: HashMap::new(),
             sessions: Vec::new(),
             next_id: 0,
+            now: Timestamp(1_000_000),
             database_is_away: false,
         }
     }
@@ -267,6 +270,11 @@ impl World {
         }
     }
 
+    /// A time that the session asked for has come, or another one.
+    pub fn tick(&mut self, at: usize) {
+        self.input(at, Input::Tick);
+    }
+
     /// The client closes.
     pub fn close(&mut self, at: usize) {
         self.input(at, Input::End(Ending::Closed));
@@ -316,7 +324,8 @@ impl World {
     }
 
     fn input(&mut self, at: usize, input: Input<'_, Room>) {
-        let actions = self.sessions[at].session.handle(input, &|| Timestamp(1_000_000));
+        let now = self.now;
+        let actions = self.sessions[at].session.handle(input, &|| now);
         self.perform(at, actions);
     }
 
@@ -366,7 +375,11 @@ impl World {
                         self.detach(at, chat);
                     }
                 }
-                Action::Watch(_) | Action::Count(_) | Action::Forward(_) => {}
+                Action::Watch(_)
+                | Action::View { .. }
+                | Action::TickAt(_)
+                | Action::Count(_)
+                | Action::Forward(_) => {}
             }
         }
     }

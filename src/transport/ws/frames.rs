@@ -63,6 +63,8 @@ impl From<ProtocolError> for Broken {
 pub struct Fragments {
     most: usize,
     parts: Option<Parts>,
+    /// Fragmented messages that have begun.
+    begun: u32,
 }
 
 struct Parts {
@@ -72,7 +74,7 @@ struct Parts {
 
 impl Fragments {
     pub fn new(most: usize) -> Self {
-        Self { most, parts: None }
+        Self { most, parts: None, begun: 0 }
     }
 
     pub fn take(&mut self, message: Result<Message, ProtocolError>) -> Result<Incoming, Broken> {
@@ -86,7 +88,16 @@ impl Fragments {
         })
     }
 
+    /// The number of the message that is not whole.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<u32> {
+        self.parts.as_ref().map(|_| self.begun)
+    }
+
     fn part(&mut self, item: Item) -> Result<Incoming, Broken> {
+        if matches!(item, Item::FirstText(_) | Item::FirstBinary(_)) {
+            self.begun = self.begun.wrapping_add(1);
+        }
         let (bytes, is_last) = match item {
             Item::FirstText(bytes) => {
                 self.parts = Some(Parts { is_text: true, bytes: BytesMut::new() });

@@ -2,7 +2,9 @@
 //!
 //! This folder alone knows `actix_web_actors`.
 
+mod clock;
 mod frames;
+mod liveness;
 mod perform;
 mod reading;
 mod unwritten;
@@ -13,7 +15,10 @@ use std::rc::Rc;
 use actix::prelude::*;
 use actix_web_actors::ws;
 
+pub use self::clock::SessionClock;
+use self::clock::Tick;
 use self::frames::{Fragments, Incoming};
+use self::liveness::{Liveness, Progress};
 use self::reading::Reading;
 use self::unwritten::Unwritten;
 pub use self::upgrade::{Handshake, SUBPROTOCOL, start};
@@ -36,6 +41,10 @@ pub struct WsSession {
     permit: Option<HandshakePermit>,
     /// The timer of the session's deadline.
     deadline: Option<SpawnHandle>,
+    clock: Rc<SessionClock>,
+    /// Its key in the clock; there once the actor has started.
+    clock_key: Option<usize>,
+    liveness: Liveness,
     fragments: Fragments,
     reading: Rc<Reading>,
     unwritten: Rc<Unwritten>,
@@ -61,6 +70,7 @@ impl Actor for WsSession {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(self.app.limits().session_queue_events);
+        self.clock_key = Some(self.clock.add(ctx.address()));
         for action in self.session.start() {
             self.perform(action, ctx);
         }
@@ -72,6 +82,9 @@ impl Actor for WsSession {
 
 impl Drop for WsSession {
     fn drop(&mut self) {
+        if let Some(key) = self.clock_key {
+            self.clock.remove(key);
+        }
         let metrics = self.app.metrics();
         let ending = if std::thread::panicking() {
             metrics.panicked(Part::Session);
@@ -92,6 +105,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
         if self.session.is_ended() {
             return;
         }
+        self.liveness.heard();
         match self.fragments.take(message) {
             Ok(Incoming::Text(text)) => self.input(Input::Text(&text), ctx),
             Ok(Incoming::Binary) => {
@@ -112,6 +126,28 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
     fn finished(&mut self, ctx: &mut Self::Context) {
         self.input(Input::End(Ending::Gone), ctx);
         ctx.stop();
+    }
+}
+
+impl Handler<Tick> for WsSession {
+    type Result = ();
+
+    fn handle(&mut self, Tick { is_heartbeat }: Tick, ctx: &mut Self::Context) {
+        if self.session.is_ended() {
+            return;
+        }
+        if is_heartbeat {
+            let progress = Progress {
+                reads: self.session.accepts_frames(),
+                frame: self.reading.unfinished(),
+                message: self.fragments.unfinished(),
+            };
+            if self.liveness.is_over(progress) {
+                return self.input(Input::End(Ending::Silent), ctx);
+            }
+            ctx.ping(b"");
+        }
+        self.input(Input::Tick, ctx);
     }
 }
 

@@ -6,10 +6,11 @@ use actix_web_actors::ws::{CloseReason, WebsocketContext};
 use super::WsSession;
 use crate::actors::{
     Connect, Disconnect, Forward, ForwardResponder, Join, Learn, Leave, MarkRead, Post, ReplayPage,
-    Reply, RoomActor, RoomRequest, Route, SessionHandle, ToSession, Typing, Watch,
+    Reply, RoomActor, RoomRequest, Route, SessionHandle, ToSession, Typing, View, Watch,
 };
 use crate::app::{authenticate, chat_access, create_chat};
-use crate::domain::{ChatId, Origin, access};
+use crate::auth::AuthenticatedUser;
+use crate::domain::{ChatId, Origin, Role, access};
 use crate::metrics::ForwardOutcome;
 use crate::protocol::{ApiError, Codec, Ending};
 use crate::session::{
@@ -38,7 +39,8 @@ impl WsSession {
                 let limits = self.app.limits();
                 let budget = Budget::new(limits.session_queue_events, limits.session_queue_bytes);
                 let (id, to) = (self.session.id(), ctx.address().recipient());
-                let session = SessionHandle::new(id, user, to, budget);
+                let role = self.session.user().map_or(Role::Customer, AuthenticatedUser::role);
+                let session = SessionHandle::new(id, (user, role), to, budget);
                 self.handle = Some(session.clone());
                 let connect = Connect { session, join, chats };
                 let is_sent = self.app.chat_server().try_send(connect).is_ok();
@@ -53,6 +55,10 @@ impl WsSession {
             // Bounded: the session's own requests are counted.
             Action::Leave(chats) => {
                 self.app.chat_server().do_send(Leave { session: self.session.id(), chats });
+            }
+            // Bounded: the same.
+            Action::View { chat, viewer } => {
+                self.app.chat_server().do_send(View { session: self.session.id(), chat, viewer });
             }
             // Bounded: the same.
             Action::Watch(watching) => {
@@ -70,6 +76,11 @@ impl WsSession {
                     this.input(Input::Timer(timer), ctx);
                 });
                 self.deadline = Some(deadline);
+            }
+            Action::TickAt(end) => {
+                if let Some(key) = self.clock_key {
+                    self.clock.set_end(key, end);
+                }
             }
             Action::ClearDeadline => self.clear_deadline(ctx),
             Action::Count(Counted::RateLimited) => {

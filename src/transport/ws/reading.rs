@@ -21,6 +21,8 @@ pub struct Reading {
     open: Cell<bool>,
     /// The session has ended: what still comes is dropped, up to the peer's close frame.
     discards: Cell<bool>,
+    /// Frames that have begun, and `true` while the last one is not whole.
+    frames: Cell<(u32, bool)>,
     /// Woken when reading may go on.
     waker: RefCell<Option<Waker>>,
 }
@@ -28,14 +30,21 @@ pub struct Reading {
 impl Reading {
     #[must_use]
     pub fn new(open: bool) -> Rc<Self> {
-        let (open, discards) = (Cell::new(open), Cell::new(false));
-        Rc::new(Self { open, discards, waker: RefCell::new(None) })
+        let (open, discards, frames) = (Cell::new(open), Cell::new(false), Cell::default());
+        Rc::new(Self { open, discards, frames, waker: RefCell::new(None) })
     }
 
     /// Reads on, or hands no further frame on.
     pub fn set_open(&self, open: bool) {
         self.open.set(open);
         self.wake();
+    }
+
+    /// The number of the frame that is not whole.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<u32> {
+        let (count, is_unfinished) = self.frames.get();
+        is_unfinished.then_some(count)
     }
 
     /// Drops what still comes.
@@ -160,6 +169,8 @@ impl<S> FrameReader<S> {
     /// Holds a header against RFC 6455, section 5.2, and the limit.
     fn begin(&mut self, header: Option<[u8; 2]>, length: u64) -> Result<(), PayloadError> {
         self.payload = length;
+        let (count, _) = self.reading.frames.get();
+        self.reading.frames.set((count.wrapping_add(1), true));
         let [first, second] = header.unwrap_or_default();
         let (opcode, is_last, is_masked) = (first & 0x0f, first & 0x80 != 0, second & 0x80 != 0);
         let is_control = opcode & 0x08 != 0;
@@ -226,7 +237,10 @@ where
                 this.reading.wait(cx);
                 return Poll::Pending;
             }
-            match this.next_part() {
+            let part = this.next_part();
+            let (count, _) = this.reading.frames.get();
+            this.reading.frames.set((count, this.filled > 0 || this.payload > 0));
+            match part {
                 Ok(None) => {}
                 _ if discards => continue,
                 Ok(part) => return Poll::Ready(part.map(Ok)),

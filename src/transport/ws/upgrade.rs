@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::WsSession;
+use super::clock::SessionClock;
 use super::frames::Fragments;
+use super::liveness::Liveness;
 use super::reading::{FrameReader, Reading};
 use super::unwritten::{Body, Unwritten};
 use crate::app::{AppState, HandshakePermit};
@@ -38,6 +40,7 @@ pub fn start(
     request: &HttpRequest,
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin + 'static,
     app: AppState,
+    clock: Rc<SessionClock>,
     handshake: Handshake,
 ) -> Result<HttpResponse, HandshakeError> {
     let mut response = handshake_with_protocols(request, &[SUBPROTOCOL])?;
@@ -62,6 +65,9 @@ pub fn start(
         admitted,
         permit,
         deadline: None,
+        clock,
+        clock_key: None,
+        liveness: Liveness::default(),
         fragments: Fragments::new(most),
         reading,
         unwritten: Rc::clone(&unwritten),

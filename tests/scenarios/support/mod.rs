@@ -127,12 +127,11 @@ pub fn assert_run(seqs: &[i64], from: i64, to: i64) {
     assert_eq!(seqs, (from..=to).collect::<Vec<_>>(), "not a contiguous run {from}..={to}");
 }
 
-/// Asserts that `object` has `keys` and no others; `online` may stand beside them, and be missing.
+/// Asserts that `object` has `keys` and no others.
 #[track_caller]
 pub fn assert_keys(object: &Value, keys: &[&str]) {
     let mut found: Vec<_> =
         object.as_object().expect("an object").keys().map(String::as_str).collect();
-    found.retain(|key| *key != "online");
     let mut expected = keys.to_vec();
     found.sort_unstable();
     expected.sort_unstable();
