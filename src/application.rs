@@ -12,8 +12,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, FlushSeen, Hints, Integrations,
-    LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, EndAll, FlushSeen,
+    Integrations, LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
@@ -116,16 +116,18 @@ impl Application {
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let (commits, committed) = mpsc::channel(COMMITS);
-        // Hints are for other nodes, and only the broker reaches them.
-        let integrations = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
+        let (watched, seen_commits) = mpsc::channel(COMMITS);
+        // Only the broker reaches other nodes.
+        let commits = CommitFeed::new(bus.is_some().then_some(commits), watched);
+        let outside = (bus.as_ref().map(Bus::start_gateway), Arc::clone(&commits));
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
         let parts =
-            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, integrations));
+            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
         let (chat_server, last_seen) = (parts.chat_server.clone(), parts.last_seen.clone());
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
-        let nodes = Nodes::new(node, backplane, chat_server.clone(), Arc::clone(&metrics));
+        let nodes = Nodes::new(node, backplane, chat_server.clone(), commits, Arc::clone(&metrics));
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
@@ -146,7 +148,9 @@ impl Application {
         let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
         let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
-        let poller = ChangePoller::new(store.clone(), chat_server, poll_metrics, poll).await?;
+        let poller =
+            ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, timings.chat_updates);
+        let poller = poller.await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             let worker = Arbiter::current();
@@ -208,7 +212,7 @@ impl Application {
                 reading.spawn(nodes.clone().run(events));
             }
         }
-        reading.spawn(poller.run());
+        reading.spawn(poller.run(seen_commits));
         Ok(Self {
             server: server.run(),
             port: address.port(),
@@ -304,9 +308,8 @@ fn parts(
     store: &Store,
     metrics: &Arc<Metrics>,
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
-    integrations: Option<(Integrations, mpsc::Sender<Hints>)>,
+    (integrations, commits): (Option<Integrations>, Arc<CommitFeed>),
 ) -> AppParts {
-    let (integrations, commits) = integrations.unzip();
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));

@@ -15,8 +15,8 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll, FilterNew,
-    GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route, UserChanged, View,
-    Watch, WatchState,
+    GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route,
+    UserChanged, View, Watch, WatchState,
 };
 
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
@@ -84,7 +84,7 @@ impl ChatServer {
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
         let (theirs, chat_server) = (Arc::clone(&permits), ctx.address().recipient());
-        let commits = self.parts.commits.clone();
+        let commits = Arc::clone(&self.parts.commits);
         let addr = DbExecutor::start_in_arbiter(arbiter, move |_| {
             DbExecutor::new(index, store, batch, theirs, metrics, chat_server, commits)
         });
@@ -178,6 +178,7 @@ impl ChatServer {
                 room.do_send(Detach(session));
             }
         }
+        self.parts.commits.set_watched(self.hub.is_watched());
         if let Some(chat) = self.viewers.end(session) {
             self.tell_viewers(chat);
         }
@@ -198,6 +199,7 @@ impl ChatServer {
         for session in slow {
             self.hub.watch(session, false);
         }
+        self.parts.commits.set_watched(self.hub.is_watched());
     }
 }
 
@@ -287,6 +289,7 @@ impl Handler<Watch> for ChatServer {
 
     fn handle(&mut self, Watch { session, watching }: Watch, _: &mut Self::Context) {
         self.hub.watch(session, watching);
+        self.parts.commits.set_watched(self.hub.is_watched());
     }
 }
 
@@ -418,7 +421,7 @@ impl Handler<GetWatchState> for ChatServer {
 
     fn handle(&mut self, _: GetWatchState, _: &mut Self::Context) -> Self::Result {
         let rooms = self.hub.rooms().map(|(chat, _)| chat).collect();
-        MessageResult(WatchState { rooms, watched: self.hub.watchers().next().is_some() })
+        MessageResult(WatchState { rooms, watched: self.hub.is_watched() })
     }
 }
 
@@ -428,6 +431,14 @@ impl Handler<FilterNew> for ChatServer {
     fn handle(&mut self, FilterNew(mut chats): FilterNew, _: &mut Self::Context) -> Self::Result {
         chats.retain(|chat| !self.settled.contains(chat));
         MessageResult(chats)
+    }
+}
+
+impl Handler<IsAnnounced> for ChatServer {
+    type Result = bool;
+
+    fn handle(&mut self, IsAnnounced(chat): IsAnnounced, _: &mut Self::Context) -> bool {
+        self.announced.contains(&chat)
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix::prelude::*;
-use tokio::sync::mpsc;
 
 use super::batch_queue::BatchQueue;
+use super::commit_feed::CommitFeed;
 use crate::db::{Refusal, Store, StoreError, Write, WriteResult, Writer, Written};
 use crate::domain::{ChatId, PostResult, Seq};
 use crate::metrics::{Metrics, Part};
@@ -107,8 +107,7 @@ pub struct DbExecutor {
     permits: Arc<WritePermits>,
     metrics: Arc<Metrics>,
     chat_server: Recipient<ExecutorDied>,
-    /// Takes the new ends of logs to other nodes.
-    commits: Option<mpsc::Sender<Hints>>,
+    commits: Arc<CommitFeed>,
 }
 
 impl DbExecutor {
@@ -120,7 +119,7 @@ impl DbExecutor {
         permits: Arc<WritePermits>,
         metrics: Arc<Metrics>,
         chat_server: Recipient<ExecutorDied>,
-        commits: Option<mpsc::Sender<Hints>>,
+        commits: Arc<CommitFeed>,
     ) -> Self {
         let (queue, rooms) = (BatchQueue::default(), HashMap::new());
         Self {
@@ -189,9 +188,11 @@ impl DbExecutor {
         }
     }
 
-    /// Takes the new ends of logs on their way to other nodes.
+    /// Hands on the new ends of logs.
     fn hint(&self, written: &[Written]) {
-        let Some(commits) = &self.commits else { return };
+        if !self.commits.is_wanted() {
+            return;
+        }
         let ends = written.iter().filter_map(|written| match &written.result {
             WriteResult::Post(draft, PostResult::New(receipt, _)) => {
                 Some((draft.chat_id, receipt.seq))
@@ -199,8 +200,8 @@ impl DbExecutor {
             _ => None,
         });
         let hints = Hints(ends.collect());
-        if !hints.0.is_empty() && commits.try_send(hints).is_err() {
-            log::debug!("dropped hints: other nodes find these messages by polling");
+        if !hints.0.is_empty() {
+            self.commits.committed(hints);
         }
     }
 

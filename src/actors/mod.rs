@@ -7,6 +7,7 @@
 mod batch_queue;
 mod catch_panic;
 mod chat_server;
+mod commit_feed;
 mod db_executor;
 mod gateway;
 mod last_seen;
@@ -20,9 +21,10 @@ mod user_admission;
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll,
-    FilterNew, GetWatchState, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route,
-    UserChanged, View, Watch, WatchState,
+    FilterNew, GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest,
+    Route, UserChanged, View, Watch, WatchState,
 };
+pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
     Audience, Broadcast, Forward, ForwardResponder, ForwardResult, Integrations, IsHere,

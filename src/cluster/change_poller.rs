@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
 
 use crate::actors::{
-    Announce, ChatServer, ChatUpdated, FilterNew, GetWatchState, Hints, UserChanged, WatchState,
+    Announce, ChatServer, ChatUpdated, FilterNew, GetWatchState, Hints, IsAnnounced, UserChanged,
+    WatchState,
 };
 use crate::db::{Change, Store, StoreError};
-use crate::domain::{Chat, ChatId, Seq, Timestamp};
+use crate::domain::{Chat, ChatId, Gather, Seq, Timestamp};
 use crate::metrics::Metrics;
 use crate::retry::LogOnce;
 
@@ -18,6 +21,10 @@ use crate::retry::LogOnce;
 const OVERLAP: Duration = Duration::from_secs(10);
 /// Journal entries, and chats with new messages, in one poll.
 const MOST: i64 = 100_000;
+/// Chats that wait to be told of; one more is left to the poll.
+const MOST_MOVED: usize = 100_000;
+/// Transactions whose chats are gathered at once.
+const MOST_GATHERED: usize = 256;
 /// The age at which journal entries are deleted.
 const JOURNAL_KEPT: Duration = Duration::from_secs(3_600);
 /// Polls between two prunings of the journal.
@@ -40,6 +47,8 @@ pub struct ChangePoller {
     heads: HashMap<ChatId, Seq>,
     /// Ends of logs that were reported to watchers, within the overlap.
     reported: HashMap<ChatId, Seq>,
+    /// Chats with commits of which watchers are to be told before the next poll.
+    moved: Gather<ChatId>,
     polls: u64,
 }
 
@@ -53,6 +62,7 @@ impl ChangePoller {
         chat_server: Addr<ChatServer>,
         metrics: Arc<Metrics>,
         every: Duration,
+        chat_updates: Duration,
     ) -> Result<Self, StoreError> {
         let polled_at = store.now().await?;
         let journal = store.journal(before(polled_at, OVERLAP), MOST).await?;
@@ -66,15 +76,39 @@ impl ChangePoller {
             made: Vec::new(),
             heads: HashMap::new(),
             reported: HashMap::new(),
+            moved: Gather::new(chat_updates, MOST_MOVED),
             polls: 0,
         })
     }
 
-    /// Polls until ChatServer is gone.
-    pub async fn run(mut self) {
+    /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`.
+    pub async fn run(mut self, mut commits: mpsc::Receiver<Hints>) {
         let mut log_once = LogOnce::default();
+        let mut next_poll = Instant::now() + self.every;
+        let mut gathered = Vec::new();
         loop {
-            actix::clock::sleep(self.every).await;
+            let next = self.moved.next_due().map_or(next_poll, |due| next_poll.min(due));
+            tokio::select! {
+                () = sleep_until(next.into()) => {}
+                _ = commits.recv_many(&mut gathered, MOST_GATHERED) => {
+                    let now = Instant::now();
+                    for (chat, _) in gathered.drain(..).flat_map(|Hints(hints)| hints) {
+                        // One that finds no room is found by the poll.
+                        let _ = self.moved.add(chat, now);
+                    }
+                }
+            }
+            let now = Instant::now();
+            let due = self.moved.take(now);
+            if !due.is_empty()
+                && let Err(error) = self.tell_moved(due).await
+            {
+                log::debug!("cannot read moved chats, the next poll does: {error}");
+            }
+            if now < next_poll {
+                continue;
+            }
+            next_poll = now + self.every;
             let Ok(interest) = self.chat_server.send(GetWatchState).await else { return };
             match self.poll(interest).await {
                 Ok(()) => log_once.recovered("polls other nodes' changes again"),
@@ -84,6 +118,22 @@ impl ChangePoller {
                 }
             }
         }
+    }
+
+    /// Tells watchers of chats with new messages.
+    async fn tell_moved(&mut self, chats: Vec<ChatId>) -> Result<(), StoreError> {
+        for chat in self.store.chats_by_id(chats).await? {
+            // Another node's new chat is announced by the next poll, and then reported.
+            let is_young = chat.created_at > before(chat.updated_at, OVERLAP);
+            let is_announced =
+                !is_young || self.chat_server.send(IsAnnounced(chat.id)).await.unwrap_or_default();
+            let is_news = self.reported.get(&chat.id).is_none_or(|seq| *seq < chat.last_seq);
+            if is_news && is_announced {
+                self.reported.insert(chat.id, chat.last_seq);
+                self.chat_server.do_send(ChatUpdated(Arc::new(chat)));
+            }
+        }
+        Ok(())
     }
 
     async fn poll(&mut self, interest: WatchState) -> Result<(), StoreError> {
@@ -99,7 +149,7 @@ impl ChangePoller {
         if self.store.is_postgres() {
             self.hint(&interest.rooms).await?;
         }
-        self.tell_watchers(moved, now);
+        self.note_moved(moved, now);
         // A full poll: the next one begins where this one ended.
         self.polled_at = read_to.map_or(now, |at| at.after(OVERLAP));
         self.polls += 1;
@@ -165,9 +215,12 @@ impl ChangePoller {
         Ok(())
     }
 
-    /// Tells watchers, if there are any, of the chats with new messages.
-    fn tell_watchers(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
-        let Some(moved) = moved else { return self.reported.clear() };
+    /// Notes the chats with new messages, if there are watchers.
+    fn note_moved(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
+        let Some(moved) = moved else {
+            self.moved.clear();
+            return self.reported.clear();
+        };
         // The first poll has nothing to compare with.
         let is_first = self.reported.is_empty();
         let mut reported = HashMap::with_capacity(moved.len() + 1);
@@ -179,14 +232,16 @@ impl ChangePoller {
                 continue;
             }
             let before = self.reported.get(&chat.id).copied();
-            reported.insert(chat.id, chat.last_seq);
             let is_recent = chat.updated_at > self::before(now, self.every.saturating_mul(2));
             let is_news = match before {
                 Some(seq) => chat.last_seq > seq,
                 None => chat.last_seq > Seq::ZERO && (!is_first || is_recent),
             };
+            let told = if is_news { before.unwrap_or(Seq::ZERO) } else { chat.last_seq };
+            reported.insert(chat.id, told);
             if is_news {
-                self.chat_server.do_send(ChatUpdated(Arc::new(chat)));
+                // One that finds no room is found by the next poll.
+                let _ = self.moved.add(chat.id, Instant::now());
             }
         }
         self.reported = reported;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::backplane::{Backplane, Delivery, Event, PublishError, Target};
 use super::message::{self, PeerMessage};
 use super::peers::Peers;
-use crate::actors::{Audience, Broadcast, ChatServer, Hints, IsHere};
+use crate::actors::{Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere};
 use crate::domain::{NodeId, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
 use crate::protocol::{ApiError, Code, Frame};
@@ -33,6 +33,7 @@ pub struct Nodes {
     here: NodeId,
     backplane: Backplane,
     chat_server: Addr<ChatServer>,
+    commits: Arc<CommitFeed>,
     metrics: Arc<Metrics>,
     state: Arc<Mutex<State>>,
 }
@@ -67,6 +68,7 @@ impl Nodes {
         here: NodeId,
         backplane: Backplane,
         chat_server: Addr<ChatServer>,
+        commits: Arc<CommitFeed>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let state = State {
@@ -75,7 +77,8 @@ impl Nodes {
             searches: HashMap::new(),
             last_search: 0,
         };
-        Self { here, backplane, chat_server, metrics, state: Arc::new(Mutex::new(state)) }
+        let state = Arc::new(Mutex::new(state));
+        Self { here, backplane, chat_server, commits, metrics, state }
     }
 
     /// Sends a frame to sessions, on any node. Frames for one session, sent one after the other,
@@ -216,7 +219,9 @@ impl Nodes {
                 self.state().answered_no(|id| id == find, from);
             }
             PeerMessage::Hints(hints) => {
-                if self.chat_server.try_send(Hints(hints)).is_err() {
+                let hints = Hints(hints);
+                self.commits.heard(&hints);
+                if self.chat_server.try_send(hints).is_err() {
                     log::debug!("dropped hints of another node: ChatServer is full");
                 }
             }

@@ -169,6 +169,12 @@ impl<S, R> Hub<S, R> {
         }
     }
 
+    /// True if a session watches all chats.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
     #[must_use]
     pub fn watches(&self, id: SessionId) -> bool {
         self.watchers.contains(&id)

@@ -15,6 +15,7 @@ pub mod access;
 mod room;
 mod route;
 mod stream;
+mod gather;
 mod hub;
 mod rate_limit;
 mod recent_set;
@@ -28,6 +29,7 @@ pub use chat::{Chat, ChatAccess, ChatEntry, ChatKind, Member, Roster, ShownChat}
 pub use created::Created;
 pub use event_names::PROTOCOL_EVENTS;
 pub use flood::FloodGuard;
+pub use gather::Gather;
 pub use hub::{Disconnected, Hub};
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};

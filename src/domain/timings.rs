@@ -14,6 +14,8 @@ pub struct Timings {
     pub retry: Duration,
     /// Time after which typing ends without a repeat.
     pub typing: Duration,
+    /// The least time between two `chat_updated` of one chat.
+    pub chat_updates: Duration,
     /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
     /// Time that a session waits for its peer's close frame.
@@ -30,6 +32,7 @@ impl Default for Timings {
             drain_deadline: Duration::from_secs(30),
             retry: Duration::from_millis(500),
             typing: Duration::from_secs(6),
+            chat_updates: Duration::from_secs(1),
             room_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(1),
             goodbye_grace: Duration::from_millis(300),

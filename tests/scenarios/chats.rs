@@ -22,6 +22,7 @@ scenarios! {
     a_watching_admin_hears_of_a_new_chat,
     an_admin_who_no_longer_watches_hears_nothing,
     a_watching_admin_hears_where_a_chat_stands,
+    a_watching_admin_hears_of_this_nodes_commits_at_once ["cluster.poll_ms" = 60_000],
 }
 
 postgres_scenarios! {
@@ -246,6 +247,24 @@ async fn an_admin_who_no_longer_watches_hears_nothing(app: TestApp) {
     app.connect(&customer("kim")).await;
     bob.expect("chat_created").await;
     ada.has_not_heard("chat_created").await;
+}
+
+async fn a_watching_admin_hears_of_this_nodes_commits_at_once(app: TestApp) {
+    let mut kim = app.connect(&customer("kim")).await;
+    let chat = kim.chat();
+    kim.say(chat, "before").await;
+    let mut ada = app.connect(&admin("ada")).await;
+    ada.ask("watch_chats", json!({"watch": true})).await;
+    for seq in 2..4 {
+        kim.say(chat, "now").await;
+        // Far earlier than the poll, which would be too late for this test.
+        let updated = ada.expect("chat_updated").await;
+        assert_eq!((&updated["id"], &updated["lastSeq"]), (&json!(chat), &json!(seq)));
+    }
+    let ids = json!([kim.user_id()]);
+    let group = ada.ask("create_chat", json!({"userIds": ids, "title": "Group"})).await;
+    kim.say(group["id"].as_i64().expect("an id"), "in a new chat").await;
+    assert_eq!(ada.expect("chat_updated").await["id"], group["id"]);
 }
 
 async fn a_watching_admin_hears_where_a_chat_stands(app: TestApp) {

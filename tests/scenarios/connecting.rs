@@ -30,7 +30,16 @@ async fn a_session_begins_with_welcome(app: TestApp) {
     let welcome = &kim.welcome;
     assert_keys(
         welcome,
-        &["sessionId", "protocol", "user", "chats", "serverTime", "heartbeatMs", "limits"],
+        &[
+            "sessionId",
+            "protocol",
+            "user",
+            "chats",
+            "serverTime",
+            "heartbeatMs",
+            "tokenExpiresAt",
+            "limits",
+        ],
     );
     assert!(welcome["sessionId"].as_str().is_some_and(|id| !id.is_empty()));
     assert_eq!(welcome["protocol"], 1);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::mpsc;
 
-use crate::actors::db_executor::{BatchLimits, Hints};
+use crate::actors::commit_feed::CommitFeed;
+use crate::actors::db_executor::BatchLimits;
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::last_seen::Seen;
 use crate::actors::page_reader::PageReader;
@@ -35,8 +35,7 @@ pub struct ChatServerParts {
     pub last_seen: Recipient<Seen>,
     /// The receiver of users' arrivals at this node and their departures.
     pub presence: Option<Recipient<PresenceChanged>>,
-    /// Takes the new ends of logs to other nodes, after each commit.
-    pub commits: Option<mpsc::Sender<Hints>>,
+    pub commits: Arc<CommitFeed>,
 }
 
 /// A session begins, in the rooms of these chats. Each room answers the session.
@@ -188,6 +187,11 @@ pub struct EndAll;
 #[derive(Message)]
 #[rtype(result = "Vec<ChatId>")]
 pub struct FilterNew(pub Vec<ChatId>);
+
+/// Asks whether a chat that was made lately was announced here.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct IsAnnounced(pub ChatId);
 
 /// Asks what this node has to know of others.
 #[derive(Message)]
