@@ -26,7 +26,7 @@ use super::room_actor::{
 };
 use super::session_handle::{SessionHandle, ToSession};
 use crate::domain::{
-    ChatId, ChatKind, Hub, Presence, RecentSet, Role, Seq, SessionId, Viewers, access,
+    ChatId, ChatKind, Hub, Presence, RecentSet, Role, Roster, Seq, SessionId, Viewers, access,
 };
 use crate::protocol::{Ending, EphemeralKey, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
@@ -157,7 +157,8 @@ impl ChatServer {
     ) {
         let JoinChat { chat, after, last_seq: known, is_member, members } = join;
         let room = self.room(chat, ctx);
-        if self.hub.join(session.id(), chat, is_member) {
+        let shows_presence = is_member && members.is_some();
+        if self.hub.join(session.id(), chat, shows_presence) {
             // Later changes reach the room behind this message.
             let online = members.map(|members| self.online_among(&members).collect());
             let enters = matches!(purpose, Purpose::Join(_));
@@ -183,7 +184,7 @@ impl ChatServer {
             self.tell_viewers(chat);
         }
         if gone.is_last {
-            self.went(gone.user, gone.member_of, ctx);
+            self.went(gone.user, gone.shown_in, ctx);
         }
     }
 
@@ -256,6 +257,7 @@ impl Handler<Join> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Join { session, join, chats }: Join, ctx: &mut Self::Context) {
+        self.came_to(session.user(), &chats);
         for chat in chats {
             self.join(&session, chat, Purpose::Join(join), ctx);
         }
@@ -316,12 +318,13 @@ impl Handler<Announce> for ChatServer {
         let created = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::clone(&chat), viewer));
         let (to_admins, to_others) = (created(Role::Admin), created(Role::Customer));
         // Messages since the chat was read follow the event that tells of it.
+        let is_small = members.len() <= Roster::MOST;
         let join = JoinChat {
             chat: chat.id,
             after: Some(chat.last_seq),
             last_seq: chat.last_seq,
             is_member: true,
-            members: None,
+            members: is_small.then(|| members.as_slice().into()),
         };
         let mut told: HashSet<SessionId> = except.into_iter().collect();
         for member in members {

@@ -1,6 +1,6 @@
 //! Chats: lists, lookups, and creation of groups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use diesel::{
@@ -96,10 +96,15 @@ impl Store {
         let is_own = |access: &ChatAccess| access.kind == ChatKind::Support && access.member;
         let (own, others): (Vec<_>, Vec<_>) =
             chats.into_iter().partition(|(access, _)| is_own(access));
-        // An empty chat has no marks.
-        let written = others.iter().chain(&own).filter(|(access, _)| access.last_seq > Seq::ZERO);
-        let written: Vec<ChatId> = written.map(|(access, _)| access.chat_id).collect();
-        let others: Vec<ChatId> = others.iter().map(|(access, _)| access.chat_id).collect();
+        let has_marks = |access: &ChatAccess| access.last_seq > Seq::ZERO;
+        let mut marked: HashSet<ChatId> = own
+            .iter()
+            .filter(|(access, _)| has_marks(access))
+            .map(|(access, _)| access.chat_id)
+            .collect();
+        // Each chat once, however many of its members ask.
+        let others: BTreeMap<ChatId, ChatAccess> =
+            others.into_iter().map(|(access, _)| (access.chat_id, access)).collect();
         let mut rosters: HashMap<ChatId, Roster> = own
             .into_iter()
             .map(|(access, user)| {
@@ -107,28 +112,29 @@ impl Store {
                 (access.chat_id, Roster { members, reads: Vec::new() })
             })
             .collect();
-        if others.is_empty() && written.is_empty() {
-            return Ok(rosters);
-        }
-        let (people, reads): (Vec<MemberRow>, Vec<(ChatId, UserId, Seq)>) =
-            read!(self, |connection| {
-                let people = match others.is_empty() {
-                    true => Vec::new(),
-                    false => run!(dialect::members_of(connection, &others, MEMBERS))?,
-                };
-                let marks = read_marks::table
-                    .filter(read_marks::chat_id.eq_any(&written))
-                    .filter(read_marks::seq.gt(Seq::ZERO))
-                    .order((read_marks::chat_id, read_marks::user_id))
-                    .select((read_marks::chat_id, read_marks::user_id, read_marks::seq));
-                Ok((people, run!(marks.load(connection))?))
-            })?;
-        for (chat, people) in members(people) {
-            if people.len() <= Roster::MOST {
-                let members = people.into_iter().map(|member| member.id).collect();
-                rosters.insert(chat, Roster { members, reads: Vec::new() });
+        if !others.is_empty() {
+            let ids: Vec<ChatId> = others.keys().copied().collect();
+            let people: Vec<MemberRow> =
+                read!(self, |connection| { run!(dialect::members_of(connection, &ids, MEMBERS)) })?;
+            for (chat, people) in members(people) {
+                if people.len() <= Roster::MOST {
+                    let members = people.into_iter().map(|member| member.id).collect();
+                    rosters.insert(chat, Roster { members, reads: Vec::new() });
+                    marked.extend(others.get(&chat).filter(|chat| has_marks(chat)).map(|_| chat));
+                }
             }
         }
+        if marked.is_empty() {
+            return Ok(rosters);
+        }
+        let reads: Vec<(ChatId, UserId, Seq)> = read!(self, |connection| {
+            let marks = read_marks::table
+                .filter(read_marks::chat_id.eq_any(&marked))
+                .filter(read_marks::seq.gt(Seq::ZERO))
+                .order((read_marks::chat_id, read_marks::user_id))
+                .select((read_marks::chat_id, read_marks::user_id, read_marks::seq));
+            run!(marks.load(connection))
+        })?;
         for (chat, user, seq) in reads {
             if let Some(roster) = rosters.get_mut(&chat) {
                 roster.reads.push((user, seq));

@@ -23,7 +23,7 @@ pub struct Hub<S, R> {
 struct Session<S> {
     handle: S,
     user: UserId,
-    /// The rooms that it is in; `true` for those of chats that its user is a member of.
+    /// The rooms that it is in; `true` for those that show its user's presence.
     chats: Vec<(ChatId, bool)>,
     /// The rooms that it left on purpose, so membership alone does not bring it back.
     left: Vec<(ChatId, bool)>,
@@ -44,8 +44,8 @@ pub struct Disconnected {
     pub rooms: Vec<ChatId>,
     /// It was its user's last one.
     pub is_last: bool,
-    /// With the last one: the chats that its user is a member of, as far as it knew.
-    pub member_of: Vec<ChatId>,
+    /// With the last one: the chats that showed its user's presence.
+    pub shown_in: Vec<ChatId>,
 }
 
 impl<S> Session<S> {
@@ -102,23 +102,25 @@ impl<S, R> Hub<S, R> {
             }
         }
         let Session { user, chats, left, .. } = session;
-        let member_of = |chats: &[(ChatId, bool)]| -> Vec<ChatId> {
-            chats.iter().filter_map(|(chat, is_member)| is_member.then_some(*chat)).collect()
+        let shown_in = |chats: &[(ChatId, bool)]| -> Vec<ChatId> {
+            chats
+                .iter()
+                .filter_map(|(chat, shows_presence)| shows_presence.then_some(*chat))
+                .collect()
         };
-        let member_of =
-            if is_last { [member_of(&chats), member_of(&left)].concat() } else { vec![] };
+        let shown_in = if is_last { [shown_in(&chats), shown_in(&left)].concat() } else { vec![] };
         let rooms = chats.into_iter().map(|(chat, _)| chat).collect();
-        Some(Disconnected { user, rooms, is_last, member_of })
+        Some(Disconnected { user, rooms, is_last, shown_in })
     }
 
     /// Adds a session to a chat's room. `false` if either is missing.
-    pub fn join(&mut self, id: SessionId, chat: ChatId, is_member: bool) -> bool {
+    pub fn join(&mut self, id: SessionId, chat: ChatId, shows_presence: bool) -> bool {
         let (Some(session), Some(room)) = (self.sessions.get_mut(&id), self.rooms.get_mut(&chat))
         else {
             return false;
         };
         if !session.is_in(chat) {
-            session.chats.push((chat, is_member));
+            session.chats.push((chat, shows_presence));
             session.left.retain(|(other, _)| *other != chat);
             room.sessions.push(id);
         }
@@ -274,8 +276,7 @@ mod tests {
     fn a_second_device_leaves_the_first_in_place() {
         let (first, second) = (SessionId::random(), SessionId::random());
         let mut hub = hub_with(&[first, second]);
-        let rest =
-            Disconnected { user: USER, rooms: vec![CHAT], is_last: false, member_of: vec![] };
+        let rest = Disconnected { user: USER, rooms: vec![CHAT], is_last: false, shown_in: vec![] };
         assert_eq!(hub.disconnect(second), Some(rest));
         assert_eq!(hub.sessions_of(USER).map(|(id, _)| id).collect::<Vec<_>>(), [first]);
         assert_eq!(hub.sessions_in(CHAT).map(|(id, _)| id).collect::<Vec<_>>(), [first]);
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_last_session_names_the_chats_of_the_member_left_ones_too() {
+    fn a_users_last_session_names_the_chats_that_showed_presence_left_ones_too() {
         let [first, last] = [(); 2].map(|()| SessionId::random());
         let mut hub = hub_with(&[first, last]);
         let (entered, left) = (ChatId(11), ChatId(12));
@@ -327,7 +328,7 @@ mod tests {
         hub.disconnect(first);
         let gone = hub.disconnect(last).expect("a session");
         assert!(gone.is_last && gone.rooms == [CHAT, entered]);
-        assert_eq!(gone.member_of, [CHAT, left]);
+        assert_eq!(gone.shown_in, [CHAT, left]);
     }
 
     #[test]

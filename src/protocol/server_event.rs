@@ -215,6 +215,15 @@ impl Shared {
         Arc::new(Self { event, encoded: Encoded::default() })
     }
 
+    /// The live state that it tells.
+    #[must_use]
+    pub fn live(&self) -> Option<&LiveEvent> {
+        match &self.event {
+            SharedEvent::Live(event) => Some(event),
+            _ => None,
+        }
+    }
+
     /// Bytes that the event takes while it waits for a session.
     #[must_use]
     pub fn weight(&self) -> usize {

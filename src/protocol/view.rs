@@ -229,8 +229,12 @@ pub struct ChatState {
 }
 
 impl ChatState {
-    /// Raises a reader's mark.
-    pub fn raise(&mut self, user: UserId, seq: Seq) {
+    /// Raises a reader's mark; that of `own` is the reader's own.
+    pub fn raise(&mut self, user: UserId, seq: Seq, own: UserId) {
+        if user == own {
+            self.read_seq = seq.min(self.last_seq).max(self.read_seq);
+            self.unread = self.read_seq.until(self.last_seq);
+        }
         let Some(reads) = &mut self.reads else { return };
         match reads.binary_search_by_key(&user, |(reader, _)| *reader) {
             Ok(at) => {
@@ -239,6 +243,16 @@ impl ChatState {
                 }
             }
             Err(at) => reads.insert(at, (user, seq)),
+        }
+    }
+
+    /// Adds or removes one who is online.
+    pub fn set_online(&mut self, user: UserId, is_online: bool) {
+        let Some(online) = &mut self.online else { return };
+        match (online.binary_search(&user), is_online) {
+            (Ok(at), false) => drop(online.remove(at)),
+            (Err(at), true) => online.insert(at, user),
+            _ => {}
         }
     }
 }

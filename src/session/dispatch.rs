@@ -136,6 +136,11 @@ impl<R: Clone> Session<R> {
                 }
                 self.fetch(turn);
             }
+            ToSession::RoomLost(chat) => {
+                if let Some(session) = self.live() {
+                    session.rooms.lost(chat);
+                }
+            }
             ToSession::NotRouted(chat) => {
                 if let Some(session) = self.live() {
                     session.rooms.not_routed(chat);
@@ -161,9 +166,17 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    /// Writes an event that is not a message. It is held back until `welcome`, and a live state until the
-    /// answer that says what was so before.
+    /// Writes an event that is not a message. It is held back until `welcome`. A live state of a chat
+    /// that is being joined goes into the answer, or waits for it.
     fn event(&mut self, event: ServerEvent, permit: Permit, turn: &mut Turn<'_, R>) {
+        if let ServerEvent::Ephemeral(_, shared) = &event
+            && let Some(state) = shared.live()
+            && let Some(session) = self.live()
+            && let Some(joining) = &mut session.joining
+            && joining.fold(state, session.user.id())
+        {
+            return;
+        }
         match &mut self.phase {
             Phase::Welcomed(session) if session.is_early(&event) => session.defer(event, permit),
             Phase::Welcomed(_) => {

@@ -40,6 +40,8 @@ pub enum ToSession<R> {
         chat: ChatId,
         room: R,
     },
+    /// The room that the session knows of this chat has ended, and answers nothing.
+    RoomLost(ChatId),
     /// ChatServer took no call for this chat: its mailbox is full.
     NotRouted(ChatId),
     /// Messages of one chat, ascending.

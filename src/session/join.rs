@@ -94,7 +94,8 @@ impl<R: Clone> Session<R> {
             members: created.chat.members.iter().map(|member| member.id).collect(),
             reads: Vec::new(),
         });
-        let (after, was_in, resumed) = (None, false, false);
+        // What was written since the chat was read follows the ack.
+        let (after, was_in, resumed) = (Some(access.last_seq), false, false);
         let room = JoiningRoom { number, access, roster, after, was_in, resumed, state: None };
         let answer = JoinAnswer::Create { request, created };
         self.join(Joining { number, answer, rooms: vec![room] }, turn);
@@ -136,6 +137,7 @@ impl<R: Clone> Session<R> {
         let Attached { chat, room, head, replay, online, reads, purpose } = attached;
         let is_welcomed = matches!(self.phase, Phase::Welcomed(_));
         let Some(session) = self.live() else { return };
+        let user_id = session.user.id();
         match purpose {
             Purpose::Replaced => {
                 if session.streams.contains(chat) {
@@ -193,7 +195,7 @@ impl<R: Clone> Session<R> {
                     replay: entered,
                 };
                 for (reader, seq) in reads {
-                    state.raise(reader, seq);
+                    state.raise(reader, seq, user_id);
                 }
                 waiting.state = Some(state);
                 session.rooms.joined(chat, room);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::input::JoinChat;
-use crate::domain::{ChatAccess, ChatId, Roster, Seq, ShownChat};
+use crate::domain::{ChatAccess, ChatId, LiveEvent, LiveState, Roster, Seq, ShownChat, UserId};
 use crate::protocol::{ChatState, RequestId};
 
 /// Rooms that are being joined, and the answer that waits for them.
@@ -54,6 +54,21 @@ impl Joining {
     #[must_use]
     pub fn has(&self, chat: ChatId) -> bool {
         self.rooms.iter().any(|room| room.access.chat_id == chat)
+    }
+
+    /// Takes a state into the answer. `false` for one that the answer does not have.
+    #[must_use]
+    pub fn fold(&mut self, event: &LiveEvent, own: UserId) -> bool {
+        let states = self.rooms.iter_mut().filter_map(|room| room.state.as_mut());
+        let Some(state) = states.into_iter().find(|state| state.id == event.chat) else {
+            return false;
+        };
+        match event.state {
+            LiveState::Read(seq) => state.raise(event.user, seq, own),
+            LiveState::Online(online) => state.set_online(event.user, online),
+            LiveState::Typing(_) => return false,
+        }
+        true
     }
 
     /// An `enter_chat` whose rooms have all answered, and that waits for this chat's replay.

@@ -87,6 +87,13 @@ impl<R: Clone> Rooms<R> {
         }
     }
 
+    /// The room at the known address has ended: the next call goes through ChatServer.
+    pub fn lost(&mut self, chat: ChatId) {
+        if let Some(place @ Room::Known(_)) = self.0.get_mut(&chat) {
+            *place = Room::Routed(0);
+        }
+    }
+
     /// ChatServer has not taken a call.
     pub fn not_routed(&mut self, chat: ChatId) {
         if let Some(Room::Routed(calls)) = self.0.get_mut(&chat) {

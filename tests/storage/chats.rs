@@ -17,6 +17,30 @@ contract! {
     what_moved_is_found,
     a_large_group_shows_a_hundred_members,
     a_chat_of_a_kind_to_come_is_read,
+    a_roster_is_the_same_however_many_ask_at_once,
+}
+
+async fn a_roster_is_the_same_however_many_ask_at_once(fixture: Fixture) {
+    let (kim, own) = fixture.customer("kim").await;
+    let ada = fixture.admin("ada").await;
+    let bob = fixture.admin("bob").await;
+    let group = fixture.store.create_group(ada, vec![kim, bob], None).await.unwrap();
+    let GroupResult::Created(group) = group else { panic!("{group:?}") };
+    let mut writer = fixture.writer().await;
+    fill(&mut writer, own, kim, 3).await;
+    fill(&mut writer, group, kim, 2).await;
+    raise(&mut writer, vec![Mark { chat_id: own, user_id: ada, seq: Seq(2) }]).await;
+    let mut asked = Vec::new();
+    for user in [kim, ada, bob, kim] {
+        for access in fixture.store.chat_access(user, vec![own, group]).await.unwrap() {
+            asked.push((access, user));
+        }
+    }
+    let rosters = fixture.store.rosters(asked).await.unwrap();
+    assert_eq!(*rosters[&group].members, [kim, ada, bob]);
+    assert_eq!(rosters[&group].reads, [(kim, Seq(2))]);
+    assert_eq!(*rosters[&own].members, [kim]);
+    assert_eq!(rosters[&own].reads, [(kim, Seq(3)), (ada, Seq(2))]);
 }
 
 async fn a_chat_shows_its_members_and_last_message(fixture: Fixture) {

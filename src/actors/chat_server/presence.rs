@@ -25,9 +25,15 @@ impl ChatServer {
     pub(super) fn came(&mut self, user: UserId, chats: &[JoinChat]) {
         self.tell_services(PresenceChanged { user, online: true });
         if self.presence.came(user) {
-            let chats = chats.iter().filter(|join| join.is_member && join.members.is_some());
-            self.tell_rooms(user, true, chats.map(|join| join.chat));
+            self.tell_rooms(user, true, shown(chats));
         }
+    }
+
+    /// A user who is online enters further chats: those who are there were not told before.
+    pub(super) fn came_to(&mut self, user: UserId, chats: &[JoinChat]) {
+        let is_new =
+            |chat: &ChatId| self.hub.sessions_in(*chat).all(|(_, session)| session.user() != user);
+        self.tell_rooms(user, true, shown(chats).filter(is_new));
     }
 
     /// A user's last session has ended.
@@ -68,6 +74,12 @@ impl ChatServer {
             self.parts.metrics.events_dropped.inc();
         }
     }
+}
+
+/// The chats that show this member's presence.
+fn shown(chats: &[JoinChat]) -> impl Iterator<Item = ChatId> {
+    let shown = chats.iter().filter(|join| join.is_member && join.members.is_some());
+    shown.map(|join| join.chat)
 }
 
 impl Handler<OnlineOf> for ChatServer {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::world::{World, entry};
-use crate::domain::{ChatId, Role, Timestamp, UserId};
+use crate::domain::{ChatId, LiveEvent, LiveState, Role, Seq, Timestamp, UserId};
 use crate::protocol::{Control, Ending, EphemeralKey, Push, ServerEvent, Shared, SharedEvent};
 use crate::session::ToSession;
 
@@ -248,6 +248,43 @@ fn a_live_state_of_a_chat_that_is_entered_follows_the_ack() {
     let [replay, ack] = ["receive_message", "ack"];
     let expected = ["of another chat", replay, replay, replay, replay, replay, ack, "early"];
     assert!(sent.ends_with(&expected), "{sent:?}");
+    assert!(world.holds_nothing(ada));
+}
+
+#[test]
+fn an_answer_has_what_changed_while_it_was_on_its_way() {
+    let mut world = World::new();
+    let chat = world.chat(1, &[]);
+    for _ in 0..5 {
+        world.other_posts(chat, 0);
+    }
+    let ada = world.welcomed(8, json!([]));
+    let enter = json!({ "event": "enter_chat", "id": "e", "data": { "chats": [entry(chat, 0)] } });
+    world.say(ada, &enter);
+    assert!(world.frame(ada) && world.answer(ada));
+    assert!(world.work(chat) && world.message(ada), "the room has let it in");
+    let mut live = |user, state| {
+        let event = LiveEvent { chat, user: UserId(user), state };
+        let shared = Shared::new(SharedEvent::Live(event));
+        world.event(ada, ServerEvent::Ephemeral(EphemeralKey::from(&event), shared));
+    };
+    // Far more than are held back.
+    for user in 100..200 {
+        live(user, LiveState::Online(true));
+    }
+    live(150, LiveState::Online(false));
+    live(8, LiveState::Read(Seq(3)));
+    live(9, LiveState::Read(Seq(4)));
+    live(9, LiveState::Typing(true));
+    world.settle();
+    let ack = &world.sessions[ada].answers("e")[0]["data"]["chats"][0];
+    let online: Vec<i64> = (100..200).filter(|user| *user != 150).collect();
+    assert_eq!(ack["online"], json!(online));
+    let reads = json!([{ "userId": 8, "seq": 3 }, { "userId": 9, "seq": 4 }]);
+    assert_eq!(ack["reads"], reads);
+    assert_eq!((&ack["readSeq"], &ack["unread"]), (&json!(3), &json!(2)), "read on another device");
+    assert!(world.sessions[ada].heard("presence").is_empty(), "told by the answer");
+    assert_eq!(world.sessions[ada].sent.last().expect("a frame")["event"], "typing");
     assert!(world.holds_nothing(ada));
 }
 

@@ -34,6 +34,8 @@ struct Entry {
     session: Addr<WsSession>,
     next_heartbeat: Instant,
     end: Timestamp,
+    /// It was reminded, and has not taken it: a peer that does not read stops its session, too.
+    is_reminded: bool,
 }
 
 impl SessionClock {
@@ -57,7 +59,7 @@ impl SessionClock {
     /// Adds a session; its key.
     pub fn add(&self, session: Addr<WsSession>) -> usize {
         let next_heartbeat = Instant::now() + self.heartbeat;
-        let entry = Entry { session, next_heartbeat, end: Timestamp(i64::MAX) };
+        let entry = Entry { session, next_heartbeat, end: Timestamp(i64::MAX), is_reminded: false };
         self.sessions.borrow_mut().insert(entry)
     }
 
@@ -68,6 +70,13 @@ impl SessionClock {
         }
     }
 
+    /// A session takes its reminder.
+    pub fn taken(&self, key: usize) {
+        if let Some(entry) = self.sessions.borrow_mut().get_mut(key) {
+            entry.is_reminded = false;
+        }
+    }
+
     pub fn remove(&self, key: usize) {
         self.sessions.borrow_mut().try_remove(key);
     }
@@ -75,15 +84,13 @@ impl SessionClock {
     fn look(&self, now: Instant, time: Timestamp) {
         for (_, entry) in self.sessions.borrow_mut().iter_mut() {
             let is_heartbeat = entry.next_heartbeat <= now;
-            if !is_heartbeat && entry.end > time {
+            if entry.is_reminded || (!is_heartbeat && entry.end > time) {
                 continue;
             }
-            if is_heartbeat {
+            // One that has much to do is reminded again.
+            entry.is_reminded = entry.session.try_send(Tick { is_heartbeat }).is_ok();
+            if is_heartbeat && entry.is_reminded {
                 entry.next_heartbeat = now + self.heartbeat;
-            }
-            if entry.session.try_send(Tick { is_heartbeat }).is_err() {
-                // It has much to do, and is reminded again.
-                log::trace!("a session's mailbox is full at its heartbeat");
             }
         }
     }

@@ -133,6 +133,9 @@ impl Handler<Tick> for WsSession {
     type Result = ();
 
     fn handle(&mut self, Tick { is_heartbeat }: Tick, ctx: &mut Self::Context) {
+        if let Some(key) = self.clock_key {
+            self.clock.taken(key);
+        }
         if self.session.is_ended() {
             return;
         }

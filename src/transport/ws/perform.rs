@@ -124,8 +124,13 @@ impl WsSession {
             }
         };
         if let Some(room) = room {
-            if let Some(request) = request.send_to(&room) {
-                request.moved();
+            match request.send_to(&room) {
+                // It is sent again by its client, and then takes the other way.
+                Some(RoomRequest::Typing(_)) => {
+                    self.input(Input::FromServer(ToSession::RoomLost(chat)), ctx);
+                }
+                Some(request) => request.moved(),
+                None => {}
             }
             return;
         }
