@@ -1,6 +1,7 @@
 //! The control plane: which rooms there are, who is in them, and where each user's sessions are.
 //! Never on the path of a message, and never waits for the database.
 
+mod leaving;
 mod messages;
 mod notify;
 
@@ -12,10 +13,12 @@ use actix::prelude::*;
 #[cfg(feature = "faults")]
 pub use messages::CrashOf;
 pub use messages::{
-    AddWorker, Announce, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll, FilterNew,
-    GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route, UserChanged, Watch, WatchState,
+    AddWorker, Announce, ChatServerParts, ChatUpdated, CloseRest, CloseSessions, Connect,
+    Disconnect, FilterNew, GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route,
+    UserChanged, Watch, WatchState,
 };
 
+use self::leaving::Leaving;
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
 use super::room_actor::{
     Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts, RoomReport, RoomState,
@@ -40,8 +43,8 @@ pub struct ChatServer {
     announced: RecentSet<ChatId>,
     /// Those of which nobody is to be told again.
     settled: RecentSet<ChatId>,
-    /// The server stops: who comes now is sent away.
-    ending: bool,
+    /// There once the node leaves: a session that comes then is sent away.
+    leaving: Option<Leaving>,
 }
 
 impl ChatServer {
@@ -56,7 +59,7 @@ impl ChatServer {
             workers: Vec::new(),
             announced,
             settled: RecentSet::new(ANNOUNCED),
-            ending: false,
+            leaving: None,
         }
     }
 
@@ -204,6 +207,10 @@ impl Handler<Connect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Connect { session, user, join, chats }: Connect, ctx: &mut Self::Context) {
+        if self.leaving.is_some() {
+            session.close(Ending::Shutdown);
+            return;
+        }
         let most = self.parts.sessions_per_user;
         let oldest = self.hub.connect(session.id(), user, session.clone(), most);
         self.came(user);
@@ -212,9 +219,6 @@ impl Handler<Connect> for ChatServer {
                 oldest.close(Ending::Replaced);
             }
             self.disconnect(oldest);
-        }
-        if self.ending {
-            session.close(Ending::Shutdown);
         }
         for chat in chats {
             self.join(&session, chat, Purpose::Join(join), ctx);
@@ -335,14 +339,11 @@ impl Handler<UserChanged> for ChatServer {
     }
 }
 
-impl Handler<EndAll> for ChatServer {
+impl Handler<CloseRest> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, _: EndAll, _: &mut Self::Context) {
-        self.ending = true;
-        for session in self.hub.sessions() {
-            session.close(Ending::Shutdown);
-        }
+    fn handle(&mut self, _: CloseRest, _: &mut Self::Context) {
+        self.close_rest();
     }
 }
 

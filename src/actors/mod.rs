@@ -18,9 +18,9 @@ mod user_admission;
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll,
-    FilterNew, GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route, UserChanged, Watch,
-    WatchState,
+    AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
+    Connect, Disconnect, FilterNew, GetWatchState, Join, Learn, Leave, RoomIs, RoomRequest, Route,
+    UserChanged, Watch, WatchState,
 };
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{

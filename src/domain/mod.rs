@@ -18,6 +18,7 @@ mod hub;
 mod rate_limit;
 mod recent_set;
 mod idle;
+mod leaving;
 mod timings;
 
 pub use chat::{Chat, ChatAccess, ChatKind, Member};
@@ -26,6 +27,7 @@ pub use event_names::PROTOCOL_EVENTS;
 pub use hub::Hub;
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
+pub use leaving::{CLOSING_TICK, Closings, Stage, retry_after_ms};
 pub use message::{
     Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
     TextError,

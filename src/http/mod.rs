@@ -16,7 +16,6 @@ mod users;
 mod ws;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::from_fn;
@@ -25,7 +24,6 @@ use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
 };
 use serde::Serialize;
-use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
 pub use connection::watch_peer;
@@ -37,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::protocol::{ApiError, Code, Order};
 use crate::settings::Settings;
 use body::Body;
-use connection::drain;
+use connection::{drain, end_kept};
 use cors::{cors, refuse_in_form};
 use list::ListRequest;
 use query::{Query, id_in_path};
@@ -48,10 +46,6 @@ pub struct State {
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
-    /// True until the server is going away.
-    pub ready: Arc<AtomicBool>,
-    /// Becomes true when the server stops: requests that are still arriving are abandoned.
-    pub stopping: watch::Receiver<bool>,
 }
 
 /// The result of a handler.
@@ -85,7 +79,12 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
             .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
             .app_data(state)
             .service(upgrade.wrap(cors(Arc::clone(&origins))))
-            .service(rest.wrap(cors(origins)).wrap(from_fn(refuse_in_form)).wrap(from_fn(drain)));
+            .service(
+                rest.wrap(cors(origins))
+                    .wrap(from_fn(refuse_in_form))
+                    .wrap(from_fn(drain))
+                    .wrap(from_fn(end_kept)),
+            );
     }
 }
 

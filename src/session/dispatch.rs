@@ -36,6 +36,7 @@ impl<R: Clone> Session<R> {
                 Input::Timer(timer) => self.timer(timer, &mut turn),
                 Input::End(ending) => self.end(ending, &mut turn),
             }
+            self.end_if_left(&mut turn);
         }
         turn.actions
     }
@@ -115,6 +116,7 @@ impl<R: Clone> Session<R> {
             }
             ToSession::Event(event, permit) => self.event(event, permit, turn),
             ToSession::Outcome { nonce, outcome } => self.outcome(nonce, outcome, turn),
+            ToSession::Close(Ending::Shutdown) => self.leave(turn),
             ToSession::Close(ending) => self.end(ending, turn),
             ToSession::RoleChanged(role) => {
                 if self.live().is_some_and(|session| session.user.is_lowered_by(role)) {

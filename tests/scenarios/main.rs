@@ -28,6 +28,7 @@ mod groups;
 mod http;
 mod intake;
 mod keys;
+mod leaving;
 mod lists;
 mod messages;
 mod nodes;

@@ -86,6 +86,7 @@ impl World {
             auth_timeout: Duration::from_secs(5),
             room_timeout: Duration::from_secs(30),
             retry: Duration::from_millis(500),
+            drain_window: Duration::from_secs(2),
             routes: None,
         };
         Self {

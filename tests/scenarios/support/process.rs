@@ -56,6 +56,20 @@ impl Process {
         assert!(sent.success(), "no signal {name}");
     }
 
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let daemon = std::sync::Mutex::new(&mut self.daemon);
+        eventually("the process has ended", || async {
+            daemon.lock().expect("nobody panicked").exit_code()
+        })
+        .await
+    }
+
+    /// Waits until its log has `line`.
+    pub async fn logs(&self, line: &str) {
+        eventually(line, || async { self.log().contains(line).then_some(()) }).await;
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         self.daemon.kill();
