@@ -10,16 +10,14 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::{ConnectionType, header};
+use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::timeout;
-use actix_web::{Error, HttpMessage, web};
+use actix_web::{Error, HttpMessage};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use socket2::{SockRef, TcpKeepalive};
-
-use super::State;
 
 /// Bytes of a refused request's body that are read before the answer, and the deadline.
 const DRAIN_BYTES: usize = 1 << 20;
@@ -66,22 +64,6 @@ pub async fn drain<B: MessageBody>(
     if response.status().as_u16() >= 400 {
         // A client that sends more, or more slowly, may see a reset.
         let _ = timeout(DRAIN_TIME, body.read_up_to(DRAIN_BYTES)).await;
-    }
-    Ok(response)
-}
-
-/// The middleware by which a node that leaves ends its kept connections, each with an answer.
-///
-/// # Errors
-/// The inner service's errors.
-pub async fn end_kept<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let state = request.app_data::<web::Data<State>>().cloned();
-    let mut response = next.call(request).await?;
-    if state.is_some_and(|state| !state.app.takes_sessions()) {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response)
 }

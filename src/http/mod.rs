@@ -17,11 +17,13 @@ mod ws;
 
 use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::middleware::from_fn;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
+    Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
 };
 use serde::Serialize;
 
@@ -35,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::protocol::{ApiError, Code, Order};
 use crate::settings::Settings;
 use body::Body;
-use connection::{drain, end_kept};
+use connection::drain;
 use cors::{cors, refuse_in_form};
 use list::ListRequest;
 use query::{Query, id_in_path};
@@ -86,6 +88,19 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                     .wrap(from_fn(end_kept)),
             );
     }
+}
+
+/// The middleware by which a node that leaves ends its kept connections, each with an answer.
+async fn end_kept<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let mut response = next.call(request).await?;
+    if state.is_some_and(|state| !state.app.takes_sessions()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// The routes of one path; any other method is answered with `Allow`.

@@ -1,5 +1,6 @@
 //! The real binary, to be killed.
 
+use std::cell::RefCell;
 use std::process::Command;
 
 use tempfile::NamedTempFile;
@@ -58,11 +59,8 @@ impl Process {
 
     /// Waits until it has ended by itself; its exit code.
     pub async fn ended(&mut self) -> i32 {
-        let daemon = std::sync::Mutex::new(&mut self.daemon);
-        eventually("the process has ended", || async {
-            daemon.lock().expect("nobody panicked").exit_code()
-        })
-        .await
+        let daemon = RefCell::new(&mut self.daemon);
+        eventually("the process has ended", || async { daemon.borrow_mut().exit_code() }).await
     }
 
     /// Waits until its log has `line`.
