@@ -1,19 +1,22 @@
 //! Composition root: the only place that knows all parts, and connects them.
 
+mod leaving;
+mod signals;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use crate::actors::{
-    AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, EndAll, FlushSeen,
-    Integrations, LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
+    AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, FlushSeen, Integrations,
+    LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
@@ -22,13 +25,15 @@ use crate::cluster::{
     self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, publish_hints,
 };
 use crate::db::{self, Direction, Store};
-use crate::domain::{NodeId, Timings};
+use crate::domain::{NodeId, Stage, Timings};
 use crate::http::{self, State};
 use crate::metrics::Metrics;
 use crate::outbox;
 use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 use crate::transport::ws::SessionClock;
+use leaving::Plan;
+use signals::Signals;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
@@ -54,8 +59,9 @@ pub struct Application {
     server: Server,
     port: u16,
     handle: Handle,
-    shutdown_timeout: Duration,
-    goodbye_grace: Duration,
+    plan: Plan,
+    stage: watch::Sender<Stage>,
+    metrics: Arc<Metrics>,
     arbiters: Vec<Arbiter>,
     bus: Option<Bus>,
     nodes: Nodes,
@@ -67,8 +73,14 @@ pub struct Application {
 pub struct Handle {
     stop: Arc<Notify>,
     chat_server: Addr<ChatServer>,
-    ready: Arc<AtomicBool>,
-    stopping: watch::Sender<bool>,
+}
+
+/// The way in which a server has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    Well,
+    /// A second signal came before the end.
+    AtOnce,
 }
 
 impl Handle {
@@ -122,24 +134,20 @@ impl Application {
         let outside = (bus.as_ref().map(Bus::start_gateway), Arc::clone(&commits));
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
+        let (stage, stages) = watch::channel(Stage::Serving);
         let parts =
-            Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, outside));
+            parts((&settings, timings), verifier, (&store, &metrics), arbiters, outside, stages);
+        let parts = Arc::new(parts);
         let (chat_server, last_seen) = (parts.chat_server.clone(), parts.last_seen.clone());
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
         let nodes = Nodes::new(node, backplane, chat_server.clone(), commits, Arc::clone(&metrics));
-        let ready = Arc::new(AtomicBool::new(true));
-        let (stopping, will_stop) = watch::channel(false);
-        let handle = Handle {
-            stop: Arc::new(Notify::new()),
-            chat_server: chat_server.clone(),
-            ready: Arc::clone(&ready),
-            stopping,
-        };
+        let handle = Handle { stop: Arc::new(Notify::new()), chat_server: chat_server.clone() };
 
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
-        let (workers, shutdown_timeout) =
-            (settings.server.workers, settings.server.shutdown_timeout());
+        let workers = settings.server.workers;
+        let plan = Plan::new(&settings.server, timings.goodbye_grace);
+        let shown = Arc::clone(&metrics);
         let (poll, poll_metrics) = (settings.cluster.poll(), Arc::clone(&metrics));
         let gauges = Arc::clone(&metrics);
         let (heartbeat, rabbitmq) = (settings.limits.heartbeat(), settings.rabbitmq.clone());
@@ -160,8 +168,6 @@ impl Application {
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 origins: Arc::clone(&origins),
-                ready: Arc::clone(&ready),
-                stopping: will_stop.clone(),
             });
             worker_server.do_send(AddWorker(worker));
             App::new().configure(http::configure(state))
@@ -181,7 +187,7 @@ impl Application {
         // before its answer (`http::connection::drain`).
         .client_disconnect_timeout(Duration::ZERO)
         .disable_signals()
-        .shutdown_timeout(shutdown_timeout.as_secs());
+        .shutdown_timeout(plan.requests());
         if workers > 0 {
             server = server.workers(workers);
         }
@@ -217,8 +223,9 @@ impl Application {
             server: server.run(),
             port: address.port(),
             handle,
-            shutdown_timeout,
-            goodbye_grace: timings.goodbye_grace,
+            plan,
+            stage,
+            metrics: shown,
             arbiters: vec![reading, control],
             bus,
             nodes,
@@ -237,78 +244,70 @@ impl Application {
         self.handle.clone()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Handle::stop`]; then ends the sessions, and the server.
+    /// Serves until SIGTERM, SIGINT or [`Handle::stop`]; then leaves (`leaving`).
     ///
     /// # Errors
     /// A failure of the listening socket.
-    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, handle, shutdown_timeout, goodbye_grace, arbiters, .. } = self;
+    pub async fn run_until_stopped(self) -> anyhow::Result<Stopped> {
+        let Self { server, handle, plan, stage, metrics, arbiters, .. } = self;
         let (bus, nodes, last_seen) = (self.bus, self.nodes, self.last_seen);
+        let mut signals = Signals::new();
         let running = server.handle();
-        actix::spawn(stop_when_told(handle, running, shutdown_timeout, goodbye_grace));
-        server.await?;
-        nodes.leave().await;
-        if !matches!(timeout(FLUSH_TIMEOUT, last_seen.send(FlushSeen)).await, Ok(Ok(()))) {
-            log::warn!("cannot write when users were last seen");
-        }
-        if let Some(bus) = &bus {
-            bus.stop().await;
+        let mut stages = stage.subscribe();
+        let chat_server = handle.chat_server.clone();
+        let leave = async move {
+            tokio::select! {
+                () = signals.next() => {}
+                () = handle.stop.notified() => {}
+            }
+            actix::spawn(async move {
+                leaving::leave(plan, stage, chat_server, running, &metrics).await;
+            });
+            signals.next().await;
+        };
+        let time_is_over = async move {
+            // The sender lives as long as the phases; without it nobody leaves.
+            if stages.wait_for(|stage| *stage > Stage::Serving).await.is_err() {
+                return std::future::pending().await;
+            }
+            actix::clock::sleep(plan.most).await;
+        };
+        let end = async {
+            server.await?;
+            nodes.leave().await;
+            if !matches!(timeout(FLUSH_TIMEOUT, last_seen.send(FlushSeen)).await, Ok(Ok(()))) {
+                log::warn!("cannot write when users were last seen");
+            }
+            if let Some(bus) = &bus {
+                bus.stop().await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            ended = end => ended?,
+            () = time_is_over => {
+                log::warn!("server.shutdown_timeout is over: whatever is open is cut off");
+            }
+            () = leave => {
+                log::warn!("a second signal: stopped at once");
+                return Ok(Stopped::AtOnce);
+            }
         }
         for arbiter in &arbiters {
             arbiter.stop();
         }
         log::info!("stopped");
-        Ok(())
-    }
-}
-
-async fn stop_when_told(
-    handle: Handle,
-    server: ServerHandle,
-    timeout: Duration,
-    goodbye_grace: Duration,
-) {
-    tokio::select! {
-        () = signal() => {}
-        () = handle.stop.notified() => {}
-    }
-    log::info!("stopping, {} s at most", timeout.as_secs());
-    handle.ready.store(false, Ordering::Relaxed);
-    // Sessions first: an upgraded connection would delay the end by the whole timeout.
-    handle.chat_server.do_send(EndAll);
-    // So would a request body that never arrives.
-    handle.stopping.send_replace(true);
-    actix::clock::sleep(goodbye_grace).await;
-    server.stop(true).await;
-}
-
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        log::warn!("signals cannot be handled; only a kill ends the server");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hang_up.recv() => log::info!("SIGHUP is ignored: settings are read at the start"),
-        }
+        Ok(Stopped::Well)
     }
 }
 
 fn parts(
-    settings: &Settings,
-    timings: Timings,
+    (settings, timings): (&Settings, Timings),
     verifier: Verifier,
-    store: &Store,
-    metrics: &Arc<Metrics>,
+    (store, metrics): (&Store, &Arc<Metrics>),
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
     (integrations, commits): (Option<Integrations>, Arc<CommitFeed>),
+    stage: watch::Receiver<Stage>,
 ) -> AppParts {
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
@@ -354,10 +353,11 @@ fn parts(
         chat_server,
         user_admission,
         last_seen,
-        sessions: SessionConfig::new(limits, &timings, routes),
+        sessions: SessionConfig::new(limits, &timings, settings.server.drain_window(), routes),
         limits: limits.clone(),
         timings,
         metrics: Arc::clone(metrics),
+        stage,
         unauthenticated: AtomicUsize::new(0),
         integrations,
     }

@@ -1,5 +1,5 @@
 //! The command line. Exits with 2 where the operator must set something right, with 1 where
-//! something failed.
+//! something failed, with 3 where a second signal cut the stopping short.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use frontdesk::application::{self, Application};
+use frontdesk::application::{self, Application, Stopped};
 use frontdesk::auth::{AuthError, Signer, TokenError, Verifier, secret};
 use frontdesk::db::{self, Direction, Store, StoreError};
 use frontdesk::domain::{Identity, Role, Timestamp};
 use frontdesk::settings::{Backend, Settings, SettingsError};
 use log::LevelFilter;
+
+/// The exit code behind a second signal.
+const STOPPED_AT_ONCE: i32 = 3;
 
 /// A customer-support chat backend: one chat a customer, gapless order, nothing lost.
 #[derive(Parser)]
@@ -98,7 +101,7 @@ fn main() -> ExitCode {
     }
     logger.init();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Without a standard error nobody can be told.
             let _ = writeln!(io::stderr(), "frontdesk: {error:#}");
@@ -115,30 +118,42 @@ fn code(error: &anyhow::Error) -> u8 {
     if for_the_operator { 2 } else { 1 }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(cli.config.as_deref())?;
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(settings, cli.config),
-        Command::Token(args) => print_token(&settings, args),
-        Command::Migrate(what) => migrate(&settings, &what),
-        Command::Config(Config::Check) => check(&settings),
+        Command::Serve => return serve(settings, cli.config),
+        Command::Token(args) => print_token(&settings, args)?,
+        Command::Migrate(what) => migrate(&settings, &what)?,
+        Command::Config(Config::Check) => check(&settings)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<()> {
+fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     settings.require_key()?;
     warn(&settings);
     let first_steps = settings.database.url.backend() == Backend::Sqlite
         && settings.auth.public_key_file.is_none();
     let host = reachable_host(&settings.server.bind);
-    actix_web::rt::System::new().block_on(async {
+    let system = actix_web::rt::System::new();
+    let stopped = system.block_on(async {
         let application = Application::build(settings).await?;
         if first_steps {
             let address = format!("{host}:{}", application.port());
             io::stdout().write_all(banner(&this_program(config), &address).as_bytes())?;
         }
         application.run_until_stopped().await
-    })
+    })?;
+    match stopped {
+        Stopped::Well => Ok(ExitCode::SUCCESS),
+        Stopped::AtOnce => end_at_once(),
+    }
+}
+
+/// Ends the process without waiting for a thread: the second signal says so.
+#[expect(clippy::exit, reason = "open work is abandoned, and everything acknowledged is committed")]
+fn end_at_once() -> ! {
+    std::process::exit(STOPPED_AT_ONCE)
 }
 
 fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {

@@ -147,6 +147,7 @@ macro_rules! metrics {
 metrics! {
     sessions: Gauge, "WebSocket sessions now open";
     unauthenticated: Gauge, "Open sockets that have shown no token yet";
+    leaving: Gauge, "Whether this node is leaving: 1 from the signal to stop on, before it 0";
     rooms: Gauge, "Chats with a room on this node";
     sessions_ended: Family<Ended, Counter>, "Sessions that ended, by reason";
     messages_stored: Counter, "Messages stored for the first time";

@@ -1,6 +1,7 @@
 //! The control plane: which rooms there are, who is in them, and where each user's sessions are.
 //! Never on the path of a message, and never waits for the database.
 
+mod leaving;
 mod messages;
 mod notify;
 mod presence;
@@ -14,11 +15,12 @@ use actix::prelude::*;
 #[cfg(feature = "faults")]
 pub use messages::CrashOf;
 pub use messages::{
-    AddWorker, Announce, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll, FilterNew,
-    GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest, Route,
-    UserChanged, View, Watch, WatchState,
+    AddWorker, Announce, ChatServerParts, ChatUpdated, CloseRest, CloseSessions, Connect,
+    Disconnect, FilterNew, GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf, RoomIs,
+    RoomRequest, Route, UserChanged, View, Watch, WatchState,
 };
 
+use self::leaving::Leaving;
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
 use super::room_actor::{
     Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts, RoomReport, RoomState,
@@ -50,8 +52,8 @@ pub struct ChatServer {
     announced: RecentSet<ChatId>,
     /// Those of which nobody is to be told again.
     settled: RecentSet<ChatId>,
-    /// The server stops: who comes now is sent away.
-    ending: bool,
+    /// There once the node leaves: a session that comes then is sent away.
+    leaving: Option<Leaving>,
 }
 
 impl ChatServer {
@@ -70,7 +72,7 @@ impl ChatServer {
             workers: Vec::new(),
             announced,
             settled: RecentSet::new(ANNOUNCED),
-            ending: false,
+            leaving: None,
         }
     }
 
@@ -232,6 +234,10 @@ impl Handler<Connect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Connect { session, join, chats }: Connect, ctx: &mut Self::Context) {
+        if self.leaving.is_some() {
+            session.close(Ending::Shutdown);
+            return;
+        }
         let (most, user) = (self.parts.sessions_per_user, session.user());
         let is_first = !self.hub.has_session(user);
         let oldest = self.hub.connect(session.id(), user, session.clone(), most);
@@ -243,9 +249,6 @@ impl Handler<Connect> for ChatServer {
                 oldest.close(Ending::Replaced);
             }
             self.disconnect(oldest, ctx);
-        }
-        if self.ending {
-            session.close(Ending::Shutdown);
         }
         for chat in chats {
             self.join(&session, chat, Purpose::Join(join), ctx);
@@ -395,14 +398,11 @@ impl Handler<UserChanged> for ChatServer {
     }
 }
 
-impl Handler<EndAll> for ChatServer {
+impl Handler<CloseRest> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, _: EndAll, _: &mut Self::Context) {
-        self.ending = true;
-        for session in self.hub.sessions() {
-            session.close(Ending::Shutdown);
-        }
+    fn handle(&mut self, _: CloseRest, _: &mut Self::Context) {
+        self.close_rest();
     }
 }
 

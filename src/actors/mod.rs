@@ -20,9 +20,9 @@ mod user_admission;
 #[cfg(feature = "faults")]
 pub use chat_server::CrashOf;
 pub use chat_server::{
-    AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, Connect, Disconnect, EndAll,
-    FilterNew, GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf, RoomIs, RoomRequest,
-    Route, UserChanged, View, Watch, WatchState,
+    AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
+    Connect, Disconnect, FilterNew, GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf,
+    RoomIs, RoomRequest, Route, UserChanged, View, Watch, WatchState,
 };
 pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
+use tokio::sync::watch;
 
 use crate::actors::{ChatServer, Integrations, LastSeen, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
-use crate::domain::{NodeId, Timings};
+use crate::domain::{NodeId, Stage, Timings};
 use crate::metrics::Metrics;
 use crate::protocol;
 use crate::session::SessionConfig;
@@ -27,6 +28,8 @@ pub struct AppParts {
     pub timings: Timings,
     pub sessions: Arc<SessionConfig>,
     pub metrics: Arc<Metrics>,
+    /// Stage of the node's life.
+    pub stage: watch::Receiver<Stage>,
     /// Permits of sockets without a token.
     pub unauthenticated: AtomicUsize,
     /// Other services; `None` without a broker.
@@ -88,6 +91,17 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.parts.metrics
+    }
+
+    /// True until the node leaves for good: sessions begin.
+    #[must_use]
+    pub fn takes_sessions(&self) -> bool {
+        *self.stage().borrow() < Stage::Closing
+    }
+
+    #[must_use]
+    pub fn stage(&self) -> &watch::Receiver<Stage> {
+        &self.0.parts.stage
     }
 
     #[must_use]

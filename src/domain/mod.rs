@@ -20,6 +20,7 @@ mod hub;
 mod rate_limit;
 mod recent_set;
 mod idle;
+mod leaving;
 mod live;
 mod presence;
 mod viewers;
@@ -33,6 +34,7 @@ pub use gather::Gather;
 pub use hub::{Disconnected, Hub};
 pub use idle::Idle;
 pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
+pub use leaving::{CLOSING_TICK, Closings, Stage, retry_after_ms};
 pub use live::{LiveEvent, LiveState, LiveStates};
 pub use message::{
     Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::{Problem, State, state};
+use crate::domain::Stage;
 use crate::protocol::{ApiError, Code, Request, parse_body};
 
 /// The bytes of a body; parsed as JSON, whatever its content type.
@@ -44,10 +45,10 @@ impl FromRequest for Body {
             let state = state?;
             // An arriving body holds memory, so it has the deadline of a frame.
             let patience = state.settings.limits.heartbeat().saturating_mul(2);
-            let mut stopping = state.stopping.clone();
+            let mut stage = state.app.stage().clone();
             let arrived = tokio::select! {
                 arrived = timeout(patience, whole) => arrived,
-                _ = stopping.wait_for(|stopping| *stopping) => {
+                _ = stage.wait_for(|stage| *stage == Stage::Ending) => {
                     let gone = "the server is going away, and the body has not arrived";
                     return Err(ApiError::new(Code::Unavailable, gone).into());
                 }

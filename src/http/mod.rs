@@ -17,16 +17,16 @@ mod ws;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::middleware::from_fn;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
+    Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
 };
 use serde::Serialize;
-use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
 pub use connection::watch_peer;
@@ -52,10 +52,6 @@ pub struct State {
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
-    /// True until the server is going away.
-    pub ready: Arc<AtomicBool>,
-    /// Becomes true when the server stops: requests that are still arriving are abandoned.
-    pub stopping: watch::Receiver<bool>,
 }
 
 /// The result of a handler.
@@ -90,8 +86,26 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
             .app_data(web::PayloadConfig::new(state.settings.limits.body_bytes))
             .app_data(state)
             .service(upgrade.wrap(cors(Arc::clone(&origins))))
-            .service(rest.wrap(cors(origins)).wrap(from_fn(refuse_in_form)).wrap(from_fn(drain)));
+            .service(
+                rest.wrap(cors(origins))
+                    .wrap(from_fn(refuse_in_form))
+                    .wrap(from_fn(drain))
+                    .wrap(from_fn(end_kept)),
+            );
     }
+}
+
+/// The middleware by which a node that leaves ends its kept connections, each with an answer.
+async fn end_kept<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let mut response = next.call(request).await?;
+    if state.is_some_and(|state| !state.app.takes_sessions()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// The routes of one path; any other method is answered with `Allow`.

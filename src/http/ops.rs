@@ -1,6 +1,5 @@
 //! Health checks and metrics, for operators. They need no token.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -9,6 +8,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::{Answer, State, json};
+use crate::domain::Stage;
 use crate::metrics::ConnectionUse;
 use crate::protocol::{ApiError, Code};
 
@@ -33,8 +33,8 @@ pub async fn alive() -> Answer {
 /// `GET /readyz`: the server is not stopping, and the database answers.
 pub async fn ready(state: web::Data<State>) -> Answer {
     let not_ready = |message: &'static str| ApiError::new(Code::Unavailable, message);
-    if !state.ready.load(Ordering::Relaxed) {
-        return Err(not_ready("the server is not ready, or going away").into());
+    if *state.app.stage().borrow() > Stage::Serving {
+        return Err(not_ready("the server is going away").into());
     }
     let is_connected = |to| state.metrics.connected(to).get() == 1;
     let broker = state.settings.rabbitmq.is_on().then(|| {

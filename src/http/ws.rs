@@ -21,6 +21,7 @@ pub async fn upgrade(
         return Err(ApiError::forbidden("this origin is not allowed").into());
     }
     check_upgrade(&request)?;
+    takes_sessions(&state)?;
     let claims = authenticated::claims(&request, &state.app)?;
     let resume =
         Query::from_request(&request)?.text("resume")?.map(resume_from_query).transpose()?;
@@ -28,6 +29,7 @@ pub async fn upgrade(
     let handshake = match claims {
         Some(claims) => {
             let admitted = authenticate::connect(&state.app, claims, resume).await?;
+            takes_sessions(&state)?;
             Handshake::Authenticated(Box::new(admitted))
         }
         None => {
@@ -41,4 +43,11 @@ pub async fn upgrade(
     start(&request, payload.into_inner(), app, clock, handshake).map_err(|error| {
         ApiError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
+}
+
+/// Refuses a session while the node leaves. The client tries again, and the balancer sends it to
+/// another node.
+fn takes_sessions(state: &State) -> Result<(), ApiError> {
+    let gone = || ApiError::new(Code::Unavailable, "the server is going away, try again");
+    state.app.takes_sessions().then_some(()).ok_or_else(gone)
 }

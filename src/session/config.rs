@@ -27,6 +27,8 @@ pub struct SessionConfig {
     pub room_timeout: Duration,
     /// Pause before a page that could not be read is asked for again.
     pub retry: Duration,
+    /// The spread of `retryAfterMs` when the node leaves (`server.drain_window_ms`).
+    pub drain_window: Duration,
     /// Events for other services; `None` without a broker.
     pub routes: Option<Routes>,
 }
@@ -42,7 +44,12 @@ pub struct Routes {
 
 impl SessionConfig {
     #[must_use]
-    pub fn new(limits: &settings::Limits, timings: &Timings, routes: Option<Routes>) -> Arc<Self> {
+    pub fn new(
+        limits: &settings::Limits,
+        timings: &Timings,
+        drain_window: Duration,
+        routes: Option<Routes>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             requests: Limits {
                 message_chars: limits.message_chars,
@@ -62,6 +69,7 @@ impl SessionConfig {
             leeway: limits.leeway(),
             room_timeout: timings.room_timeout,
             retry: timings.retry,
+            drain_window,
             routes,
         })
     }

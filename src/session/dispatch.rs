@@ -37,6 +37,7 @@ impl<R: Clone> Session<R> {
                 Input::Tick => self.tick(&mut turn),
                 Input::End(ending) => self.end(ending, &mut turn),
             }
+            self.end_if_left(&mut turn);
         }
         turn.actions
     }
@@ -155,6 +156,7 @@ impl<R: Clone> Session<R> {
             }
             ToSession::Event(event, permit) => self.event(event, permit, turn),
             ToSession::Outcome { nonce, outcome } => self.outcome(nonce, outcome, turn),
+            ToSession::Close(Ending::Shutdown) => self.leave(turn),
             ToSession::Close(ending) => self.end(ending, turn),
             ToSession::RoleChanged(role) => {
                 if self.live().is_some_and(|session| session.user.is_lowered_by(role)) {

@@ -13,7 +13,7 @@ use super::waiting::Waiting;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
     ChatAccess, ChatEntry, ChatId, ChatKind, FloodGuard, RateLimit, Role, SessionId, Streams,
-    Timestamp,
+    Timestamp, retry_after_ms,
 };
 use crate::protocol::{
     AckData, Answer, ApiError, Control, Ending, Entry, RequestId, ServerEvent, Shared,
@@ -61,6 +61,8 @@ pub struct Authenticated<R> {
     pub joins: u64,
     /// A page is asked for again soon.
     pub retrying: bool,
+    /// The node leaves: no frame is read any more, and the session ends with its last answer.
+    pub leaving: bool,
     /// Held back until the answer to a join is written.
     pub deferred: Vec<Deferred>,
 }
@@ -148,7 +150,8 @@ impl<R: Clone> Session<R> {
             Phase::Authenticating { .. } | Phase::Joining(_) => false,
             Phase::Welcomed(session) => {
                 let most_bytes = self.config.welcome.frame_bytes.saturating_mul(2);
-                session.waiting.is_none()
+                !session.leaving
+                    && session.waiting.is_none()
                     && session.joining.is_none()
                     && session.requests.len() < self.config.commands_in_flight
                     && session.requests.bytes() < most_bytes
@@ -163,6 +166,25 @@ impl<R: Clone> Session<R> {
         }
     }
 
+    /// Ends the session, once all that it was asked is answered. Told a second time, it ends at once.
+    pub(super) fn leave(&mut self, turn: &mut Turn<'_, R>) {
+        match &mut self.phase {
+            Phase::Welcomed(session) if !session.leaving => session.leaving = true,
+            _ => self.end(Ending::Shutdown, turn),
+        }
+    }
+
+    /// Ends a session that leaves, if nothing waits for an answer.
+    pub(super) fn end_if_left(&mut self, turn: &mut Turn<'_, R>) {
+        if let Phase::Welcomed(session) = &self.phase
+            && session.leaving
+            && session.waiting.is_none()
+            && session.requests.len() == 0
+        {
+            self.end(Ending::Shutdown, turn);
+        }
+    }
+
     /// Ends the session, and frees all that it held.
     pub(super) fn end(&mut self, ending: Ending, turn: &mut Turn<'_, R>) {
         if self.is_ended() {
@@ -171,10 +193,8 @@ impl<R: Clone> Session<R> {
         self.phase = Phase::Ended;
         if let Some(reason) = ending.goodbye() {
             let retry_after_ms = match ending {
-                // Spread over two seconds, so that not all come back at once.
-                Ending::Shutdown => {
-                    500 + u64::try_from(self.id.0.as_u128() % 2_000).unwrap_or_default()
-                }
+                // Spread, so that not all come back at once.
+                Ending::Shutdown => retry_after_ms(self.id, self.config.drain_window),
                 _ => 0,
             };
             turn.send(ServerEvent::Control(Control::Goodbye { reason, retry_after_ms }));
@@ -201,6 +221,7 @@ impl<R> Authenticated<R> {
             joining: None,
             joins: 0,
             retrying: false,
+            leaving: false,
             deferred: Vec::new(),
         }
     }

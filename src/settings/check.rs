@@ -9,6 +9,8 @@ use crate::domain::PROTOCOL_EVENTS;
 
 /// A shorter secret can be guessed.
 const SECRET_BYTES: usize = 32;
+/// Time for last acks and close frames, behind the wait and the window of a node that leaves.
+const LAST_STEPS_MS: u64 = 500;
 /// The longest name of a service.
 const NAME_CHARS: usize = 255;
 /// The longest event of a client.
@@ -87,6 +89,14 @@ impl Settings {
             problems.push(format!(
                 "server.bind is `{}`; it must be host:port, as in 127.0.0.1:3000.",
                 self.server.bind
+            ));
+        }
+        let most = self.server.shutdown_timeout.saturating_mul(1000);
+        let drain = self.server.drain_wait_ms.saturating_add(self.server.drain_window_ms);
+        if drain.saturating_add(LAST_STEPS_MS) > most {
+            problems.push(format!(
+                "server.shutdown_timeout is {most} ms; it must be longer than server.drain_wait_ms \
+                 and server.drain_window_ms together ({drain} ms) by {LAST_STEPS_MS} ms or more."
             ));
         }
         for origin in &self.server.allowed_origins {
@@ -302,7 +312,9 @@ impl Settings {
         let Self { server, database, limits, cluster, rabbitmq, .. } = self;
         let mut ranges = vec![
             ("server.workers", server.workers as u64, 0..=1024),
-            ("server.shutdown_timeout", server.shutdown_timeout, 0..=3600),
+            ("server.shutdown_timeout", server.shutdown_timeout, 1..=3600),
+            ("server.drain_wait_ms", server.drain_wait_ms, 0..=3_600_000),
+            ("server.drain_window_ms", server.drain_window_ms, 0..=3_600_000),
             ("database.pool_size", database.pool_size as u64, 1..=1000),
             ("database.acquire_timeout_ms", database.acquire_timeout_ms, 1..=60_000),
             ("database.queue", database.queue as u64, 1..=1_000_000),

@@ -55,13 +55,27 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// Seconds.
     pub shutdown_timeout: u64,
+    pub drain_wait_ms: u64,
+    pub drain_window_ms: u64,
 }
 
 impl Server {
-    /// Time that open connections have to end.
+    /// Time from the signal to the end of the process.
     #[must_use]
     pub fn shutdown_timeout(&self) -> Duration {
         Duration::from_secs(self.shutdown_timeout)
+    }
+
+    /// Time for the load balancer, in which everything is served.
+    #[must_use]
+    pub fn drain_wait(&self) -> Duration {
+        Duration::from_millis(self.drain_wait_ms)
+    }
+
+    /// Time over which sessions are closed, and over which they come back.
+    #[must_use]
+    pub fn drain_window(&self) -> Duration {
+        Duration::from_millis(self.drain_window_ms)
     }
 }
 

@@ -212,6 +212,22 @@ fn all_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
+fn a_stop_that_cannot_fit_its_time_is_refused() {
+    let stop = |wait: u64, window: u64| {
+        format!(
+            "[server]\nshutdown_timeout = 8\ndrain_wait_ms = {wait}\ndrain_window_ms = {window}"
+        )
+    };
+    load(&stop(5_500, 2_000), &[]).unwrap();
+    for (wait, window) in [(5_501, 2_000), (0, 8_000), (3_600_000, 0)] {
+        let error = refused(&stop(wait, window), &[]);
+        for key in ["server.shutdown_timeout", "server.drain_wait_ms", "server.drain_window_ms"] {
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}
+
+#[test]
 fn postgres_needs_a_key_and_sqlite_makes_one() {
     defaults().require_key().unwrap();
     let url = ("FRONTDESK__DATABASE__URL", "postgres://db/desk");

@@ -29,6 +29,7 @@ mod groups;
 mod http;
 mod intake;
 mod keys;
+mod leaving;
 mod lists;
 mod live;
 mod messages;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use crate::actors::commit_feed::CommitFeed;
 use crate::actors::db_executor::BatchLimits;
@@ -178,10 +179,19 @@ pub struct UserChanged {
     pub blocked: bool,
 }
 
-/// The server stops: all sessions end.
+/// The node leaves: no session begins, and those that there are end over the window.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct EndAll;
+pub struct CloseSessions {
+    pub window: Duration,
+    /// Told when no session is left.
+    pub done: oneshot::Sender<()>,
+}
+
+/// The time of the sessions that are left is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseRest;
 
 /// Asks which of these chats, made lately, were not announced here.
 #[derive(Message)]

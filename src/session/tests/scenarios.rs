@@ -289,6 +289,39 @@ fn an_answer_has_what_changed_while_it_was_on_its_way() {
 }
 
 #[test]
+fn a_session_whose_turn_comes_is_acked_before_its_goodbye() {
+    let mut world = World::new();
+    let chat = world.chat(1, &[7]);
+    let kim = world.welcomed(7, json!([]));
+    world.say(kim, &post(chat, "a"));
+    assert!(world.frame(kim));
+    world.tell(kim, ToSession::Close(Ending::Shutdown));
+    assert!(world.message(kim));
+    assert_eq!(world.sessions[kim].ended, None);
+    world.say(kim, &post(chat, "b"));
+    assert!(!world.frame(kim), "no frame is read any more");
+    world.settle();
+    let events: Vec<_> = world.sessions[kim].sent.iter().map(|frame| &frame["event"]).collect();
+    assert_eq!(events[events.len() - 2..], ["ack", "goodbye"]);
+    assert_eq!(world.sessions[kim].ended, Some(Ending::Shutdown));
+    assert!(world.holds_nothing(kim));
+}
+
+#[test]
+fn a_session_whose_answer_does_not_come_ends_when_told_again() {
+    let mut world = World::new();
+    let chat = world.chat(1, &[7]);
+    let kim = world.welcomed(7, json!([]));
+    world.say(kim, &post(chat, "a"));
+    assert!(world.frame(kim));
+    for ended in [None, Some(Ending::Shutdown)] {
+        world.tell(kim, ToSession::Close(Ending::Shutdown));
+        assert!(world.message(kim));
+        assert_eq!(world.sessions[kim].ended, ended);
+    }
+}
+
+#[test]
 fn only_a_lesser_role_ends_a_session() {
     let mut world = World::new();
     let ada = world.welcomed(8, json!([]));

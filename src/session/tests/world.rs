@@ -89,6 +89,7 @@ impl World {
             leeway: Duration::from_secs(30),
             room_timeout: Duration::from_secs(30),
             retry: Duration::from_millis(500),
+            drain_window: Duration::from_secs(2),
             routes: None,
         };
         Self {

@@ -10,11 +10,11 @@ use crate::actors::{
 };
 use crate::app::{authenticate, chat_access, create_chat};
 use crate::auth::AuthenticatedUser;
-use crate::domain::{ChatId, Origin, Role, access};
+use crate::domain::{ChatId, Origin, Role, Stage, access};
 use crate::metrics::ForwardOutcome;
 use crate::protocol::{ApiError, Codec, Ending};
 use crate::session::{
-    Action, Answered, Ask, Budget, Counted, ForwardRequest, Input, NewPost, RoomCall,
+    Action, Answered, Ask, Budget, Counted, ForwardRequest, Input, NewPost, RoomCall, Timer,
 };
 
 impl WsSession {
@@ -43,7 +43,9 @@ impl WsSession {
                 let session = SessionHandle::new(id, (user, role), to, budget);
                 self.handle = Some(session.clone());
                 let connect = Connect { session, join, chats };
-                let is_sent = self.app.chat_server().try_send(connect).is_ok();
+                // A node that leaves welcomes nobody, whatever the session was waiting for.
+                let is_sent =
+                    self.app.takes_sessions() && self.app.chat_server().try_send(connect).is_ok();
                 self.answered(Answered::JoinSent(is_sent), ctx);
             }
             Action::Join { join, chats } => {
@@ -71,11 +73,24 @@ impl WsSession {
             }
             Action::SetDeadline(timer, wait) => {
                 self.clear_deadline(ctx);
-                let deadline = ctx.run_later(wait, move |this, ctx| {
+                let mut stage = self.app.stage().clone();
+                let waits = async move {
+                    if !matches!(timer, Timer::Authentication) {
+                        actix::clock::sleep(wait).await;
+                        return Input::Timer(timer);
+                    }
+                    tokio::select! {
+                        () = actix::clock::sleep(wait) => Input::Timer(timer),
+                        // Not known to ChatServer yet, so nobody else ends it.
+                        Ok(_) = stage.wait_for(|stage| *stage >= Stage::Closing) => {
+                            Input::End(Ending::Shutdown)
+                        }
+                    }
+                };
+                self.deadline = Some(ctx.spawn(waits.into_actor(self).map(|input, this, ctx| {
                     this.deadline = None;
-                    this.input(Input::Timer(timer), ctx);
-                });
-                self.deadline = Some(deadline);
+                    this.input(input, ctx);
+                })));
             }
             Action::TickAt(end) => {
                 if let Some(key) = self.clock_key {

@@ -33,6 +33,11 @@ impl Daemon {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its exit code, once it has ended by itself.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         // Both fail only where it has ended already.

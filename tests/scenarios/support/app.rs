@@ -14,9 +14,10 @@ use super::tokens::SECRET;
 use super::{Database, Person, Process, Proxy, TestBroker, TestClient};
 
 /// Limits that get in no scenario's way, unless it is about them.
-const AMPLE: [(&str, &str); 4] = [
+const AMPLE: [(&str, &str); 5] = [
     ("server.workers", "2"),
     ("server.shutdown_timeout", "2"),
+    ("server.drain_window_ms", "100"),
     ("limits.messages_per_second", "100000"),
     ("limits.burst", "100000"),
 ];
@@ -103,10 +104,16 @@ impl TestApp {
 
     /// One more node on the same database, in a process of its own.
     pub async fn another_process(&self) -> Process {
+        self.another_process_with(&[]).await
+    }
+
+    /// The same with other settings.
+    pub async fn another_process_with(&self, others: &[(&'static str, &str)]) -> Process {
         let mut settings =
             vec![("database.url", self.database.url()), ("auth.secret", SECRET.into())];
         settings.extend(AMPLE.map(|(key, value)| (key, value.to_owned())));
         settings.extend(self.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        settings.extend(others.iter().map(|(key, value)| (*key, (*value).to_owned())));
         Process::start(&settings).await
     }
 }

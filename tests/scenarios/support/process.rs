@@ -1,5 +1,6 @@
 //! The real binary, to be killed.
 
+use std::cell::RefCell;
 use std::process::Command;
 
 use tempfile::NamedTempFile;
@@ -54,6 +55,17 @@ impl Process {
         let id = self.daemon.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
         assert!(sent.success(), "no signal {name}");
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let daemon = RefCell::new(&mut self.daemon);
+        eventually("the process has ended", || async { daemon.borrow_mut().exit_code() }).await
+    }
+
+    /// Waits until its log has `line`.
+    pub async fn logs(&self, line: &str) {
+        eventually(line, || async { self.log().contains(line).then_some(()) }).await;
     }
 
     /// SIGKILL, and waits for the end.
