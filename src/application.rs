@@ -1,7 +1,7 @@
 //! Composition root: the only place that knows all parts, and connects them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -14,7 +14,7 @@ use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, EndAll, Hints, Integrations, PageReader,
     RateSettings, RoomLimits, UserAdmission,
 };
-use crate::app::{AppParts, AppState};
+use crate::app::{AppParts, AppState, HandshakeLimits};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
@@ -139,6 +139,8 @@ impl Application {
         let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
         let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
+        let proxies = settings.server.trusted_proxies.clone();
+        let addresses = Arc::new(http::ClientAddresses::new(proxies));
         let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let poller = ChangePoller::new(store.clone(), chat_server, poll_metrics, poll).await?;
@@ -150,6 +152,7 @@ impl Application {
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 origins: Arc::clone(&origins),
+                addresses: Arc::clone(&addresses),
                 ready: Arc::clone(&ready),
                 stopping: will_stop.clone(),
             });
@@ -338,7 +341,7 @@ fn parts(
         limits: limits.clone(),
         timings,
         metrics: Arc::clone(metrics),
-        unauthenticated: AtomicUsize::new(0),
+        handshakes: Arc::new(HandshakeLimits::new(limits, Arc::clone(metrics))),
         integrations,
     }
 }

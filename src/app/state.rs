@@ -1,10 +1,10 @@
 //! Application state: the handles that use cases work with.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
 
+use super::HandshakeLimits;
 use crate::actors::{ChatServer, Integrations, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
@@ -26,8 +26,7 @@ pub struct AppParts {
     pub timings: Timings,
     pub sessions: Arc<SessionConfig>,
     pub metrics: Arc<Metrics>,
-    /// Permits of sockets without a token.
-    pub unauthenticated: AtomicUsize,
+    pub handshakes: Arc<HandshakeLimits>,
     /// Other services; `None` without a broker.
     pub integrations: Option<Integrations>,
 }
@@ -111,7 +110,8 @@ impl AppState {
         &self.0.parts.user_admission
     }
 
-    pub(super) fn unauthenticated(&self) -> &AtomicUsize {
-        &self.0.parts.unauthenticated
+    #[must_use]
+    pub fn handshakes(&self) -> &Arc<HandshakeLimits> {
+        &self.0.parts.handshakes
     }
 }

@@ -3,8 +3,10 @@
 pub mod authenticated;
 mod body;
 mod chats;
+mod client_address;
 mod connection;
 mod cors;
+mod forwarded;
 mod list;
 mod messages;
 mod ops;
@@ -28,6 +30,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use authenticated::Authenticated;
+pub use client_address::ClientAddresses;
 pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
@@ -48,6 +51,7 @@ pub struct State {
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
+    pub addresses: Arc<ClientAddresses>,
     /// True until the server is going away.
     pub ready: Arc<AtomicBool>,
     /// Becomes true when the server stops: requests that are still arriving are abandoned.

@@ -57,6 +57,7 @@ impl Frame {
 pub struct Refusal {
     pub status: u16,
     pub content_type: String,
+    pub retry_after: String,
     pub body: Value,
 }
 
@@ -107,14 +108,15 @@ impl Connecting {
         match timeout(DEADLINE, handshake).await.expect("the server answers a handshake") {
             Ok((socket, response)) => Ok((TestClient::on(socket), response)),
             Err(Error::Http(response)) => {
-                let content_type = response.headers().get("content-type");
+                let header = |name| {
+                    let value: Option<&HeaderValue> = response.headers().get(name);
+                    value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+                };
                 let body = response.body().as_deref().unwrap_or_default();
                 Err(Refusal {
                     status: response.status().as_u16(),
-                    content_type: content_type
-                        .and_then(|value| value.to_str().ok())
-                        .unwrap_or_default()
-                        .to_owned(),
+                    content_type: header("content-type"),
+                    retry_after: header("retry-after"),
                     body: serde_json::from_slice(body).unwrap_or_default(),
                 })
             }
