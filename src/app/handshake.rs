@@ -1,5 +1,6 @@
 //! Limits of handshakes: connects by address, and permits of sockets without a token.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +19,8 @@ pub struct HandshakeLimits {
     connects: Option<Mutex<ConnectRates>>,
     /// Rates are counted from here: this clock does not step back.
     began: Instant,
-    log: Mutex<LogOnce>,
+    /// By the limit's key: refusals of one must not make those of another look new.
+    log: Mutex<HashMap<&'static str, LogOnce>>,
     metrics: Arc<Metrics>,
 }
 
@@ -87,14 +89,20 @@ impl HandshakeLimits {
     }
 
     /// Counts a refusal, and logs the first of many, whatever their addresses.
-    fn refused(&self, limit: ConnectLimit, key: &str, address: Option<IpAddr>) {
+    fn refused(&self, limit: ConnectLimit, key: &'static str, address: Option<IpAddr>) {
         self.metrics.connect_refused(limit);
-        let (mut log, now) = (lock(&self.log), Instant::now());
-        log.is_over(now);
-        if log.is_new(key, now) {
+        if self.is_first(key, Instant::now()) {
             let from = address.map(|address| format!(" of {address}")).unwrap_or_default();
             log::warn!("connections{from} are refused by {key}; further ones are only counted");
         }
+    }
+
+    /// True unless this limit has refused another connection just before.
+    fn is_first(&self, key: &'static str, now: Instant) -> bool {
+        let mut logs = lock(&self.log);
+        let log = logs.entry(key).or_default();
+        log.is_over(now);
+        log.is_new(key, now)
     }
 }
 
@@ -117,4 +125,52 @@ impl Drop for Permit {
 /// Nothing can panic under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    fn limits(toml: &str) -> Arc<HandshakeLimits> {
+        let settings = Settings::load_from(toml, iter::empty()).expect(toml);
+        Arc::new(HandshakeLimits::new(&settings.limits, Arc::new(Metrics::new())))
+    }
+
+    fn client(address: &str) -> Option<ClientAddress> {
+        Some(ClientAddress { address: address.parse().expect(address), is_limited: true })
+    }
+
+    #[test]
+    fn a_flood_of_many_addresses_logs_each_limit_once() {
+        let (limits, mut now) = (limits(""), Instant::now());
+        let mut logged = 0;
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            for key in ["limits.unauthenticated", "limits.connects_per_address"] {
+                logged += u32::from(limits.is_first(key, now));
+            }
+        }
+        assert_eq!(logged, 2);
+        assert!(limits.is_first("limits.unauthenticated", now + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_permit_is_given_back_when_it_is_dropped() {
+        let limits = limits("limits.unauthenticated_per_address = 1");
+        let (kim, lee) = (client("192.0.2.1"), client("192.0.2.2"));
+        let permit = limits.permit(kim).expect("a permit");
+        let refused = limits.permit(kim).err().expect("a refusal");
+        assert_eq!(refused.code, Code::Unavailable);
+        let other = limits.permit(lee).expect("another address");
+        assert_eq!(limits.metrics.unauthenticated.get(), 2);
+        drop(permit);
+        let again = limits.permit(kim).expect("a permit");
+        assert!(limits.permit(kim).is_err(), "given back once");
+        drop((other, again));
+        assert_eq!(limits.metrics.unauthenticated.get(), 0);
+    }
 }
