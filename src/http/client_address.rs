@@ -99,6 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_several_headers_counts() {
+        let addresses = ClientAddresses::new(vec!["127.0.0.1".parse().expect("a network")]);
+        let request = TestRequest::default()
+            .append_header(("x-forwarded-for", "203.0.113.9"))
+            .append_header(("x-forwarded-for", "198.51.100.7"))
+            .peer_addr("127.0.0.1:1".parse().expect("an address"));
+        let found = addresses.of(&request.to_http_request()).expect("an address");
+        assert_eq!(found.address.to_string(), "198.51.100.7");
+    }
+
+    #[test]
     fn a_client_that_sends_the_other_header_stays_limited() {
         let limited = ("127.0.0.1".to_owned(), true);
         for forged in ["for=203.0.113.9", "for=127.0.0.1", "for=unknown", ""] {
