@@ -169,6 +169,9 @@ mod tests {
         assert_eq!(rates.take(lee, at(0)), Ok(()));
         assert_eq!(rates.take(kim, at(500)), Ok(()));
         assert!(rates.take(kim, at(500)).is_err());
+        // Its rate is still kept when those at rest are forgotten.
+        assert_eq!([rates.take(lee, at(1000)), rates.take(kim, at(1000))], [Ok(()), Ok(())]);
+        assert_eq!(rates.take(kim, at(1000)), Err(500));
     }
 
     #[test]

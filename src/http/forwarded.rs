@@ -233,6 +233,9 @@ mod tests {
     /// A piece of a header: addresses of proxies and clients, and what can confuse a parser.
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         let words = [
+            ",203.0.113.9,",
+            ",for=203.0.113.9;proto=http,",
+            ",10.9.9.9,",
             "10.0.0.1",
             "10.9.9.9",
             "198.51.100.7",
