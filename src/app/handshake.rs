@@ -1,5 +1,7 @@
 //! Limits of handshakes: connects by address, and permits of sockets without a token.
 
+#![expect(clippy::disallowed_types, reason = "threads share the counts; never held over an await")]
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
