@@ -4,7 +4,6 @@ mod leaving;
 mod signals;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -18,7 +17,7 @@ use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, FlushSeen, Integrations,
     LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
 };
-use crate::app::{AppParts, AppState};
+use crate::app::{AppParts, AppState, HandshakeLimits};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
@@ -154,6 +153,8 @@ impl Application {
         let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
         let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
+        let proxies = settings.server.trusted_proxies.clone();
+        let addresses = Arc::new(http::ClientAddresses::new(proxies));
         let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let poller =
@@ -168,6 +169,7 @@ impl Application {
                 settings: Arc::clone(&settings),
                 metrics: Arc::clone(&metrics),
                 origins: Arc::clone(&origins),
+                addresses: Arc::clone(&addresses),
             });
             worker_server.do_send(AddWorker(worker));
             App::new().configure(http::configure(state))
@@ -358,7 +360,7 @@ fn parts(
         timings,
         metrics: Arc::clone(metrics),
         stage,
-        unauthenticated: AtomicUsize::new(0),
+        handshakes: Arc::new(HandshakeLimits::new(limits, Arc::clone(metrics))),
         integrations,
     }
 }

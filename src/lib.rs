@@ -98,6 +98,7 @@
 //! - **Room**: the live side of a chat on one node.
 //! - **Session**: one connection of one user, hosted by a transport.
 //! - **Sink**: a consumer of outbox events, known by its name.
+//! - **Trusted proxy**: a proxy whose forwarding headers name the client.
 //! - **Use case**: one thing that a user, a service or the system may do.
 //! - **Watch**: an admin's session hears of every chat.
 //!

@@ -31,6 +31,20 @@ pub struct Ended {
     pub reason: &'static str,
 }
 
+/// The limit that refused a connection before its upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ConnectLimit {
+    /// `limits.unauthenticated`.
+    Unauthenticated,
+    UnauthenticatedPerAddress,
+    ConnectsPerAddress,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refused {
+    pub reason: ConnectLimit,
+}
+
 /// The use of a connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ConnectionUse {
@@ -148,6 +162,8 @@ metrics! {
     sessions: Gauge, "WebSocket sessions now open";
     unauthenticated: Gauge, "Open sockets that have shown no token yet";
     leaving: Gauge, "Whether this node is leaving: 1 from the signal to stop on, before it 0";
+    connects_refused: Family<Refused, Counter>,
+        "Upgrades to a WebSocket refused by a limit of the node or of the client's address";
     rooms: Gauge, "Chats with a room on this node";
     sessions_ended: Family<Ended, Counter>, "Sessions that ended, by reason";
     messages_stored: Counter, "Messages stored for the first time";
@@ -206,6 +222,13 @@ impl Metrics {
             // Created at once, so that a panic is a step from 0 and not a new line.
             drop(metrics.panics.get_or_create(&Of { part }));
         }
+        for reason in [
+            ConnectLimit::Unauthenticated,
+            ConnectLimit::UnauthenticatedPerAddress,
+            ConnectLimit::ConnectsPerAddress,
+        ] {
+            drop(metrics.connects_refused.get_or_create(&Refused { reason }));
+        }
         metrics
     }
 
@@ -228,6 +251,11 @@ impl Metrics {
     /// Counts an actor's panic.
     pub fn panicked(&self, part: Part) {
         self.panics.get_or_create(&Of { part }).inc();
+    }
+
+    /// Counts a connection refused before its upgrade.
+    pub fn connect_refused(&self, reason: ConnectLimit) {
+        self.connects_refused.get_or_create(&Refused { reason }).inc();
     }
 
     /// Counts a session's end.

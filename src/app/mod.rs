@@ -3,6 +3,7 @@
 //! A use case gets the actor, checks the access itself, and returns values of the domain or an
 //! [`ApiError`](crate::protocol::ApiError). Sessions, HTTP and RPC only parse and render.
 
+mod address_limits;
 pub mod authenticate;
 pub mod chat_access;
 pub mod create_chat;
@@ -19,9 +20,10 @@ mod show_chat;
 mod show_user;
 mod state;
 
+pub use address_limits::ClientAddress;
 pub use authenticate::{Admitted, Caller, ServiceAuthor};
 pub use create_chat::create_chat;
-pub use handshake::HandshakePermit;
+pub use handshake::{HandshakeLimits, HandshakePermit};
 pub use list_chats::list_chats;
 pub use list_messages::list_messages;
 pub use manage_users::{SeenUser, UserManager};

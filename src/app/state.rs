@@ -1,11 +1,11 @@
 //! Application state: the handles that use cases work with.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
 use tokio::sync::watch;
 
+use super::HandshakeLimits;
 use crate::actors::{ChatServer, Integrations, LastSeen, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
@@ -30,8 +30,7 @@ pub struct AppParts {
     pub metrics: Arc<Metrics>,
     /// Stage of the node's life.
     pub stage: watch::Receiver<Stage>,
-    /// Permits of sockets without a token.
-    pub unauthenticated: AtomicUsize,
+    pub handshakes: Arc<HandshakeLimits>,
     /// Other services; `None` without a broker.
     pub integrations: Option<Integrations>,
 }
@@ -126,7 +125,8 @@ impl AppState {
         &self.0.parts.user_admission
     }
 
-    pub(super) fn unauthenticated(&self) -> &AtomicUsize {
-        &self.0.parts.unauthenticated
+    #[must_use]
+    pub fn handshakes(&self) -> &Arc<HandshakeLimits> {
+        &self.0.parts.handshakes
     }
 }

@@ -3,8 +3,10 @@
 pub mod authenticated;
 mod body;
 mod chats;
+mod client_address;
 mod connection;
 mod cors;
+mod forwarded;
 mod list;
 mod messages;
 mod ops;
@@ -29,6 +31,7 @@ use actix_web::{
 use serde::Serialize;
 
 pub use authenticated::Authenticated;
+pub use client_address::ClientAddresses;
 pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
@@ -52,6 +55,7 @@ pub struct State {
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
+    pub addresses: Arc<ClientAddresses>,
 }
 
 /// The result of a handler.

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, web};
 use super::query::Query;
 use super::upgrade::check_upgrade;
 use super::{Answer, State, authenticated};
-use crate::app::{HandshakePermit, authenticate};
+use crate::app::authenticate;
 use crate::protocol::{ApiError, Code, resume_from_query};
 use crate::transport::ws::{Handshake, start};
 
@@ -22,6 +22,8 @@ pub async fn upgrade(
     }
     check_upgrade(&request)?;
     takes_sessions(&state)?;
+    let client = state.addresses.of(&request);
+    state.app.handshakes().connect(client)?;
     let claims = authenticated::claims(&request, &state.app)?;
     let resume =
         Query::from_request(&request)?.text("resume")?.map(resume_from_query).transpose()?;
@@ -32,15 +34,11 @@ pub async fn upgrade(
             takes_sessions(&state)?;
             Handshake::Authenticated(Box::new(admitted))
         }
-        None => {
-            let permit = HandshakePermit::take(&state.app);
-            let full =
-                || ApiError::new(Code::Unavailable, "too many sockets without a token, try again");
-            Handshake::Unauthenticated(permit.ok_or_else(full)?, resume)
-        }
+        None => Handshake::Unauthenticated(state.app.handshakes().permit(client)?, resume),
     };
     let (app, clock) = (state.app.clone(), Rc::clone(&state.clock));
-    start(&request, payload.into_inner(), app, clock, handshake).map_err(|error| {
+    let client = client.map(|client| client.address);
+    start(&request, payload.into_inner(), app, clock, handshake, client).map_err(|error| {
         ApiError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")).into()
     })
 }

@@ -5,6 +5,7 @@ use super::budget::Permit;
 use super::commands;
 use super::input::{Input, ToSession};
 use super::state::{Phase, Session, Turn};
+use super::waiting::Waiting;
 use crate::domain::Timestamp;
 use crate::protocol::{ApiError, Code, Ending, Envelope, Rejected, RequestId, ServerEvent};
 
@@ -109,11 +110,14 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    /// Ends a session whose token has ended.
-    fn tick(&mut self, turn: &mut Turn<'_, R>) {
+    /// Ends a session whose token has ended, unless a fresh one is being checked.
+    pub(super) fn tick(&mut self, turn: &mut Turn<'_, R>) {
         let leeway = self.config.leeway;
-        let end = self.live().map(|session| session.user.expires_at().after(leeway));
-        if end.is_some_and(|end| end <= turn.now()) {
+        let Some(session) = self.live() else { return };
+        if matches!(session.waiting.as_deref(), Some(Waiting::Renew { .. })) {
+            return;
+        }
+        if session.user.expires_at().after(leeway) <= turn.now() {
             self.end(Ending::TokenExpired, turn);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::origin::normalized;
-use super::{Algorithm, Backend, OWN_ISSUER, Route, Settings, SettingsError};
+use super::{Algorithm, Backend, Network, OWN_ISSUER, Route, Settings, SettingsError};
 use crate::domain::PROTOCOL_EVENTS;
 
 /// A shorter secret can be guessed.
@@ -41,6 +41,13 @@ impl Settings {
             warnings.push(
                 "server.allowed_origins has null, which any page can send from a sandboxed frame, \
                  and any file: tokens are then the only gate"
+                    .into(),
+            );
+        }
+        if self.server.trusted_proxies.iter().any(Network::is_everything) {
+            warnings.push(
+                "server.trusted_proxies trusts every address of a family: any client can then \
+                 name any address as its own"
                     .into(),
             );
         }
@@ -335,6 +342,7 @@ impl Settings {
             ("limits.sessions_per_user", limits.sessions_per_user as u64, 1..=100_000),
             ("limits.presence_grace_ms", limits.presence_grace_ms, 0..=600_000),
             ("limits.unauthenticated", limits.unauthenticated as u64, 1..=1_000_000),
+            ("limits.connects_per_address", limits.connects_per_address.into(), 0..=1_000_000),
             ("limits.session_queue_events", limits.session_queue_events as u64, 1..=1_000_000),
             ("limits.session_queue_bytes", limits.session_queue_bytes as u64, 1024..=1_073_741_824),
             ("limits.room_posts", limits.room_posts as u64, 1..=1_000_000),
@@ -353,6 +361,9 @@ impl Settings {
         ];
         if let Some(executors) = database.executors {
             ranges.push(("database.executors", executors as u64, 1..=64));
+        }
+        if let Some(most) = limits.unauthenticated_per_address {
+            ranges.push(("limits.unauthenticated_per_address", most as u64, 1..=1_000_000));
         }
         ranges
     }

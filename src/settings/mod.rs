@@ -6,6 +6,7 @@
 mod check;
 mod database_url;
 mod load;
+mod network;
 mod origin;
 mod rabbitmq;
 mod secret;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::domain::{Route, RouteKind, RouteRole};
 pub use database_url::{Backend, DatabaseUrl};
 pub use load::SettingsError;
+pub use network::Network;
 pub use rabbitmq::RabbitMq;
 pub use secret::Secret;
 
@@ -53,6 +55,9 @@ pub struct Server {
     /// In addition to the server's own origin; `*` allows all.
     #[serde(deserialize_with = "load::list")]
     pub allowed_origins: Vec<String>,
+    /// Proxies whose forwarding headers are believed.
+    #[serde(deserialize_with = "network::networks")]
+    pub trusted_proxies: Vec<Network>,
     /// Seconds.
     pub shutdown_timeout: u64,
     pub drain_wait_ms: u64,
@@ -181,6 +186,10 @@ pub struct Limits {
     pub presence_grace_ms: u64,
     /// Sockets without a token yet, on one node.
     pub unauthenticated: usize,
+    /// The configured number of one address; use [`Limits::unauthenticated_per_address`].
+    pub unauthenticated_per_address: Option<usize>,
+    /// A second; 0: no limit.
+    pub connects_per_address: u32,
     /// Waiting for one session.
     pub session_queue_events: usize,
     /// The same in bytes.
@@ -208,6 +217,13 @@ impl Limits {
     #[must_use]
     pub fn presence_grace(&self) -> Duration {
         Duration::from_millis(self.presence_grace_ms)
+    }
+
+    /// Sockets without a token of one address, on one node.
+    #[must_use]
+    pub fn unauthenticated_per_address(&self) -> usize {
+        let quarter = (self.unauthenticated / 4).max(1);
+        self.unauthenticated_per_address.unwrap_or(quarter)
     }
 
     /// Tolerated difference of clocks, at verification and at the end of a live session.

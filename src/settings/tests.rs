@@ -61,7 +61,9 @@ fn the_sample_sets_all_that_has_a_default() {
 
 #[test]
 fn the_sample_names_the_limits_of_every_number() {
-    let postgres = load("database = { url = 'postgres://db/desk', executors = 1 }", &[]).unwrap();
+    let toml = "database = { url = 'postgres://db/desk', executors = 1 }\n\
+                limits = { unauthenticated_per_address = 1 }";
+    let postgres = load(toml, &[]).unwrap();
     let values = serde_json::to_value(&postgres).unwrap();
     let ranges = postgres.ranges();
     for (key, _, comment) in documented() {
@@ -165,6 +167,28 @@ fn origins_are_compared_as_browsers_send_them() {
 }
 
 #[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let from_file = load("server.trusted_proxies = ['10.0.0.0/8', '::1']", &[]).unwrap();
+    let env = [("FRONTDESK__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1")];
+    let from_environment = load("", &env).unwrap();
+    let proxies = &from_file.server.trusted_proxies;
+    assert_eq!(proxies, &from_environment.server.trusted_proxies);
+    let shown = toml::to_string(&from_file).unwrap();
+    assert!(shown.contains(r#"trusted_proxies = ["10.0.0.0/8", "::1/128"]"#), "{shown}");
+    assert!(defaults().server.trusted_proxies.is_empty());
+    let all = load("server.trusted_proxies = ['0.0.0.0/0']", &[]).unwrap();
+    assert!(all.warnings()[0].contains("server.trusted_proxies"));
+}
+
+#[test]
+fn one_address_may_hold_a_quarter_of_the_sockets_without_a_token() {
+    let most = |toml: &str| load(toml, &[]).unwrap().limits.unauthenticated_per_address();
+    assert_eq!(most(""), 250);
+    assert_eq!(most("limits.unauthenticated = 3"), 1);
+    assert_eq!(most("limits.unauthenticated_per_address = 7"), 7);
+}
+
+#[test]
 fn a_value_that_makes_no_sense_is_refused_by_its_key() {
     for (variable, value, key) in [
         ("LIMITS__HEARTBEAT_MS", "0", "limits.heartbeat_ms"),
@@ -183,6 +207,12 @@ fn a_value_that_makes_no_sense_is_refused_by_its_key() {
         ("SERVER__ALLOWED_ORIGINS", "https://app.example.org/chat", "server.allowed_origins"),
         ("SERVER__ALLOWED_ORIGINS", "https://*.example.org", "server.allowed_origins"),
         ("SERVER__ALLOWED_ORIGINS", r#"["https://app.example.org"]"#, "without brackets"),
+        ("SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
+        ("SERVER__TRUSTED_PROXIES", "10.0.0.1,10.1.0.0/8", "the network is 10.0.0.0/8"),
+        ("SERVER__TRUSTED_PROXIES", "proxy.internal", "`proxy.internal` is not an IP address"),
+        ("SERVER__TRUSTED_PROXIES", "['10.0.0.1']", "without brackets"),
+        ("LIMITS__UNAUTHENTICATED_PER_ADDRESS", "0", "limits.unauthenticated_per_address"),
+        ("LIMITS__CONNECTS_PER_ADDRESS", "-1", "limits.connects_per_address"),
         ("AUTH__AUDIENCE", r#"["desk"]"#, "without brackets"),
         ("RABBITMQ__EVENT_QUEUES", "'a','b'", "without brackets"),
         ("AUTH__SECRET", "", "auth.secret"),

@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by a panic"
 )]
 
+mod addresses;
 mod answers;
 mod authenticating;
 mod backplane;

@@ -38,7 +38,7 @@ const ACTORS: &[&str] = &[
 ];
 
 const ABOVE_THE_ACTORS: &[&str] =
-    &["domain", "settings", "metrics", "protocol", "db", "auth", "session", "actors"];
+    &["domain", "retry", "settings", "metrics", "protocol", "db", "auth", "session", "actors"];
 
 /// Hosts of sessions, on one kind of connection each.
 const TRANSPORT: &[&str] =

@@ -103,6 +103,10 @@ pub(super) fn renewed<R: Clone>(
                 session.end(Ending::RoleChanged, turn);
             }
         }
-        Err(exception) => turn.refuse(request, Some(NAME), exception),
+        Err(exception) => {
+            turn.refuse(request, Some(NAME), exception);
+            // The old token's time may have come meanwhile.
+            session.tick(turn);
+        }
     }
 }

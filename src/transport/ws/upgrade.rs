@@ -1,5 +1,6 @@
 //! Upgrade of a request to a WebSocket with a session.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,11 +43,15 @@ pub fn start(
     app: AppState,
     clock: Rc<SessionClock>,
     handshake: Handshake,
+    client: Option<IpAddr>,
 ) -> Result<HttpResponse, HandshakeError> {
     let mut response = handshake_with_protocols(request, &[SUBPROTOCOL])?;
     app.metrics().sessions.inc();
     let most = app.limits().frame_bytes;
     let (id, config) = (SessionId::on_node(app.node()), Arc::clone(app.sessions()));
+    if let Some(client) = client {
+        log::debug!("session {id} is of the client at {client}");
+    }
     let (session, admitted, permit) = match handshake {
         Handshake::Authenticated(admitted) => {
             (Session::authenticating(id, config), Some(admitted), None)
