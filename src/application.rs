@@ -18,7 +18,8 @@ use crate::app::{AppParts, AppState};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
-    self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, publish_hints,
+    self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, PostgresDriver,
+    publish_hints,
 };
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Timings};
@@ -111,8 +112,10 @@ impl Application {
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let (commits, committed) = mpsc::channel(COMMITS);
-        // Hints are for other nodes, and only the broker reaches them.
-        let integrations = bus.as_ref().map(|bus| (bus.start_gateway(), commits));
+        let notifications = store.notifications();
+        // Hints are for other nodes: SQLite has none.
+        let commits = (bus.is_some() || notifications.is_some()).then_some(commits);
+        let integrations = (bus.as_ref().map(Bus::start_gateway), commits);
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
         let parts =
@@ -180,28 +183,35 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
-        let hints = if bus.is_some() { ", and hints over the broker" } else { "" };
-        log::info!("backplane: the database, polled every {} ms{hints}", poll.as_millis());
+        let backplane = match (&bus, &notifications) {
+            (Some(_), _) => "RabbitMQ, ",
+            (None, Some(_)) => "PostgreSQL's notifications, ",
+            (None, None) => "none, ",
+        };
+        log::info!("backplane: {backplane}the database polled every {} ms", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
-        match &bus {
-            Some(bus) => {
+        match (&bus, notifications) {
+            (Some(bus), _) => {
                 let settings = Arc::new(rabbitmq);
                 let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
-                bus.start(bus_parts, &nodes);
-                let arbiter = bus.arbiter();
-                arbiter.spawn(driver.run(port));
-                arbiter.spawn(nodes.clone().run(events));
-                arbiter.spawn(publish_hints(nodes.clone(), committed));
-                reading.spawn(outbox::watch(store, gauges));
+                bus.arbiter().spawn(driver.run(port));
             }
-            None => {
+            (None, Some(notifications)) => {
+                reading.spawn(PostgresDriver::new(notifications, node).run(port));
+            }
+            (None, None) => {
                 reading.spawn(LocalNetwork::default().run(node, port));
-                reading.spawn(nodes.clone().run(events));
             }
         }
+        if let Some(bus) = &bus {
+            bus.start(bus_parts, &nodes);
+            reading.spawn(outbox::watch(store, gauges));
+        }
+        reading.spawn(nodes.clone().run(events));
+        reading.spawn(publish_hints(nodes.clone(), committed));
         reading.spawn(poller.run());
         Ok(Self {
             server: server.run(),
@@ -294,9 +304,8 @@ fn parts(
     store: &Store,
     metrics: &Arc<Metrics>,
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
-    integrations: Option<(Integrations, mpsc::Sender<Hints>)>,
+    (integrations, commits): (Option<Integrations>, Option<mpsc::Sender<Hints>>),
 ) -> AppParts {
-    let (integrations, commits) = integrations.unzip();
     let (limits, database) = (&settings.limits, &settings.database);
     let reader = PageReader::start_in_arbiter(reading, {
         let (store, metrics) = (store.clone(), Arc::clone(metrics));

@@ -25,7 +25,7 @@
 //!   each event; its [`Relay`](outbox::Relay) keeps the order of each chat and user, retries, and waits
 //!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.
 //! - [`cluster`] publishes messages to other nodes over a [`Backplane`](cluster::Backplane); its drivers
-//!   are in memory and RabbitMQ.
+//!   are in memory, PostgreSQL and RabbitMQ.
 //! - [`bus`] (other services, over RabbitMQ: a sink, commands of services, clients' events) and [`http`]
 //!   parse requests for the use cases and render their answers.
 //! - [`application`] builds all of it, and sees all of it.

@@ -1,11 +1,13 @@
-//! One behaviour for every driver of the backplane: in memory, and over RabbitMQ.
+//! One behaviour for every driver of the backplane: in memory, over PostgreSQL, and over RabbitMQ.
 
 use std::sync::Arc;
 
 use frontdesk::amqp::Broker;
 use frontdesk::cluster::{
-    AmqpDriver, Backplane, Delivery, Event, Limits, LocalNetwork, Port, PublishError, Target,
+    AmqpDriver, Backplane, Delivery, Event, Limits, LocalNetwork, Port, PostgresDriver,
+    PublishError, Target,
 };
+use frontdesk::db::{Config, Store};
 use frontdesk::domain::{ChatId, NodeId, SessionId, UserId};
 use frontdesk::metrics::{ConnectionUse, Metrics};
 use frontdesk::settings::{RabbitMq, Settings};
@@ -13,15 +15,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{DEADLINE, broker, eventually, run};
+use crate::support::{DEADLINE, Database, Proxy, broker, eventually, run};
 
-/// Makes a test of each behaviour for each driver: `name::local` and `name::amqp`.
+/// Makes a test of each behaviour for each driver: `name::local`, `name::postgres`, `name::amqp`.
 macro_rules! behaviours {
     ($($name:ident),+ $(,)?) => {
         $(mod $name {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn local() {
                 super::run(super::$name(super::Network::local())).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::run(async { super::$name(super::Network::postgres().await).await }).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +46,9 @@ behaviours! {
     a_message_to_a_chat_reaches_every_node_that_may_have_its_room,
     a_message_to_all_reaches_every_other_node,
     messages_of_one_caller_arrive_in_order,
+    messages_that_are_sent_together_arrive_in_order,
+    two_equal_messages_arrive_both,
+    a_large_message_arrives_whole,
     a_node_that_nobody_knows_is_told_of,
     a_node_that_has_gone_is_told_of,
     a_message_that_is_too_large_is_refused_and_others_pass,
@@ -50,6 +60,7 @@ const SMALL: Limits = Limits { message_bytes: 100, publications: 4, events: 64 }
 /// The network of one test's nodes.
 enum Network {
     Local(LocalNetwork),
+    Postgres(Database),
     Amqp(Arc<RabbitMq>),
 }
 
@@ -77,8 +88,16 @@ impl Network {
         Self::Amqp(Arc::new(settings.rabbitmq))
     }
 
+    async fn postgres() -> Self {
+        Self::Postgres(Database::postgres().await)
+    }
+
     async fn join(&self) -> Member {
-        let (backplane, mut events, port) = Backplane::new(SMALL);
+        self.join_with(SMALL).await
+    }
+
+    async fn join_with(&self, limits: Limits) -> Member {
+        let (backplane, mut events, port) = Backplane::new(limits);
         let node = NodeId::random();
         let driver = Some(self.drive(node, port).await);
         assert_eq!(next(&mut events).await, Event::Connected);
@@ -88,6 +107,11 @@ impl Network {
     async fn drive(&self, node: NodeId, port: Port) -> Driver {
         Driver(match self {
             Self::Local(network) => vec![tokio::spawn(network.clone().run(node, port))],
+            Self::Postgres(database) => {
+                let notifications = store(&database.url()).await.notifications();
+                let driver = PostgresDriver::new(notifications.expect("PostgreSQL"), node);
+                vec![tokio::spawn(driver.run(port))]
+            }
             Self::Amqp(settings) => {
                 let metrics = Arc::new(Metrics::new());
                 let broker = Broker::new(ConnectionUse::Publish, Arc::clone(settings), metrics);
@@ -100,6 +124,18 @@ impl Network {
             }
         })
     }
+}
+
+async fn store(url: &str) -> Store {
+    let config = Config {
+        url: url.to_owned(),
+        pool_size: 1,
+        acquire_timeout: DEADLINE,
+        ca_file: None,
+        sinks: Vec::new(),
+        create: false,
+    };
+    Store::connect(&config).await.expect("a database")
 }
 
 impl Drop for Driver {
@@ -185,6 +221,42 @@ async fn messages_of_one_caller_arrive_in_order(network: Network) {
     }
 }
 
+async fn messages_that_are_sent_together_arrive_in_order(network: Network) {
+    let roomy = Limits { publications: 64, ..SMALL };
+    let (ada, mut kim) = (network.join_with(roomy).await, network.join().await);
+    for n in 0..40 {
+        let bytes = n.to_string().into_bytes();
+        assert_eq!(ada.backplane.send(Target::Node(kim.node), bytes), Ok(()));
+    }
+    for n in 0..40 {
+        assert_eq!(kim.hears("").await, n.to_string());
+    }
+}
+
+async fn two_equal_messages_arrive_both(network: Network) {
+    let (ada, mut kim) = (network.join().await, network.join().await);
+    for _ in 0..2 {
+        assert_eq!(ada.backplane.send(Target::All, b"again".to_vec()), Ok(()));
+    }
+    assert_eq!([kim.hears("").await, kim.hears("").await], ["again", "again"]);
+}
+
+async fn a_large_message_arrives_whole(network: Network) {
+    let large = Limits::default();
+    let (ada, mut kim) = (network.join_with(large).await, network.join_with(large).await);
+    for bytes in [
+        "€".repeat(100_000).into_bytes(),
+        vec![0xff; 100_000],
+        vec![0; 7_900],
+        Vec::new(),
+        b"{}".to_vec(),
+    ] {
+        let sent = ada.backplane.publish(Target::Node(kim.node), bytes.clone()).await;
+        assert_eq!(sent, Ok(Delivery::Sent));
+        assert!(next(&mut kim.events).await == Event::Message(bytes));
+    }
+}
+
 async fn a_node_that_nobody_knows_is_told_of(network: Network) {
     let (ada, mut kim) = (network.join().await, network.join().await);
     let nobody = NodeId::random();
@@ -235,4 +307,75 @@ async fn a_full_queue_is_told(network: Network) {
     for n in 0..SMALL.publications {
         assert_eq!(kim.hears("").await, n.to_string());
     }
+}
+
+/// Waits for a message that the other sends until it arrives, and passes over those before.
+async fn meet_again(ada: &Member, kim: &mut Member) {
+    let sending = async {
+        let mut rhythm = tokio::time::interval(std::time::Duration::from_millis(50));
+        loop {
+            rhythm.tick().await;
+            // Refused, or lost; it does not wait.
+            let sent = timeout(DEADLINE, ada.publish(Target::All, "again")).await;
+            sent.expect("an outcome in time").unwrap_or(Delivery::Sent);
+        }
+    };
+    tokio::select! {
+        () = sending => {}
+        () = async { while next(&mut kim.events).await != Event::Message(b"again".into()) {} } => {}
+    }
+}
+
+async fn disconnected(member: &mut Member) {
+    while next(&mut member.events).await != Event::Disconnected {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_postgresql_ends_comes_back() {
+    run(async {
+        let database = Database::postgres().await;
+        let sql = database.connect().await;
+        let network = Network::Postgres(database);
+        let (mut ada, mut kim) = (network.join().await, network.join().await);
+        let ended = sql.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database \
+             WHERE locktype = 'advisory' AND datname = current_database()",
+            &[],
+        );
+        assert_eq!(ended.await.expect("two listeners"), 2);
+        disconnected(&mut ada).await;
+        disconnected(&mut kim).await;
+        meet_again(&ada, &mut kim).await;
+        meet_again(&kim, &mut ada).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_postgresql_is_away_publications_are_refused_at_once() {
+    run(async {
+        let database = Database::postgres().await;
+        let proxy = Proxy::to(database.server()).await;
+        let notifications =
+            store(&database.url_by_way_of(proxy.address())).await.notifications().expect("some");
+        let (backplane, mut events, port) = Backplane::new(SMALL);
+        let node = NodeId::random();
+        let driver = tokio::spawn(PostgresDriver::new(notifications, node).run(port));
+        assert_eq!(next(&mut events).await, Event::Connected);
+        let driver = Some(Driver(vec![driver]));
+        let mut ada = Member { node, backplane, events, driver };
+        proxy.down();
+        disconnected(&mut ada).await;
+        for _ in 0..3 {
+            let refused = ada.publish(Target::All, "lost");
+            let refused = timeout(DEADLINE, refused).await.expect("it does not wait");
+            assert_eq!(refused, Err(PublishError::Unavailable));
+        }
+        proxy.up();
+        assert_eq!(next(&mut ada.events).await, Event::Connected);
+        let network = Network::Postgres(database);
+        let mut kim = network.join().await;
+        meet_again(&ada, &mut kim).await;
+    })
+    .await;
 }
