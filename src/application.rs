@@ -19,7 +19,7 @@ use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
     self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, PostgresDriver,
-    publish_hints,
+    RedisDriver, Seal, publish_hints,
 };
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Timings};
@@ -121,9 +121,16 @@ impl Application {
         let parts =
             Arc::new(parts(&settings, timings, verifier, &store, &metrics, arbiters, integrations));
         let chat_server = parts.chat_server.clone();
+        let redis = RedisDriver::new(&settings.redis, parts.node).map_err(anyhow::Error::msg)?;
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
-        let nodes = Nodes::new(node, backplane, chat_server.clone(), Arc::clone(&metrics));
+        let nodes = Nodes::new(
+            node,
+            Seal::new(secret.as_ref()),
+            backplane,
+            chat_server.clone(),
+            Arc::clone(&metrics),
+        );
         let ready = Arc::new(AtomicBool::new(true));
         let (stopping, will_stop) = watch::channel(false);
         let handle = Handle {
@@ -183,26 +190,30 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
-        let backplane = match (&bus, &notifications) {
-            (Some(_), _) => "RabbitMQ, ",
-            (None, Some(_)) => "PostgreSQL's notifications, ",
-            (None, None) => "none, ",
+        let backplane = match (&redis, &bus, &notifications) {
+            (Some(redis), ..) => redis.describe(),
+            (None, Some(_), _) => "RabbitMQ".to_owned(),
+            (None, None, Some(_)) => "PostgreSQL's notifications".to_owned(),
+            (None, None, None) => "none".to_owned(),
         };
-        log::info!("backplane: {backplane}the database polled every {} ms", poll.as_millis());
+        log::info!("backplane: {backplane}, and the database polled every {} ms", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
-        match (&bus, notifications) {
-            (Some(bus), _) => {
+        match (redis, &bus, notifications) {
+            (Some(redis), ..) => {
+                reading.spawn(redis.run(port));
+            }
+            (None, Some(bus), _) => {
                 let settings = Arc::new(rabbitmq);
                 let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
                 bus.arbiter().spawn(driver.run(port));
             }
-            (None, Some(notifications)) => {
+            (None, None, Some(notifications)) => {
                 reading.spawn(PostgresDriver::new(notifications, node).run(port));
             }
-            (None, None) => {
+            (None, None, None) => {
                 reading.spawn(LocalNetwork::default().run(node, port));
             }
         }

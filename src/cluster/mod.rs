@@ -14,6 +14,9 @@ mod nodes;
 mod payload;
 mod peers;
 mod postgres;
+mod redis;
+mod replays;
+mod seal;
 
 pub use amqp::AmqpDriver;
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
@@ -22,3 +25,5 @@ pub use hints::{COMMITS, publish_hints};
 pub use local::LocalNetwork;
 pub use nodes::Nodes;
 pub use postgres::PostgresDriver;
+pub use redis::RedisDriver;
+pub use seal::Seal;

@@ -8,6 +8,7 @@ mod database_url;
 mod load;
 mod origin;
 mod rabbitmq;
+mod redis;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use crate::domain::{Route, RouteKind, RouteRole};
 pub use database_url::{Backend, DatabaseUrl};
 pub use load::SettingsError;
 pub use rabbitmq::RabbitMq;
+pub use redis::Redis;
 pub use secret::Secret;
 
 pub use crate::domain::OWN_ISSUER;
@@ -39,6 +41,7 @@ pub struct Settings {
     pub auth: Auth,
     pub limits: Limits,
     pub cluster: Cluster,
+    pub redis: Redis,
     pub rabbitmq: RabbitMq,
 }
 

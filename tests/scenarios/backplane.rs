@@ -1,26 +1,31 @@
-//! One behaviour for every driver of the backplane: in memory, over PostgreSQL, and over RabbitMQ.
+//! One behaviour for every driver of the backplane: in memory, over PostgreSQL, Redis, and
+//! RabbitMQ.
 
 use std::sync::Arc;
 
 use frontdesk::amqp::Broker;
 use frontdesk::cluster::{
     AmqpDriver, Backplane, Delivery, Event, Limits, LocalNetwork, Port, PostgresDriver,
-    PublishError, Target,
+    PublishError, RedisDriver, Target,
 };
 use frontdesk::db::{Config, Store};
 use frontdesk::domain::{ChatId, NodeId, SessionId, UserId};
 use frontdesk::metrics::{ConnectionUse, Metrics};
-use frontdesk::settings::{RabbitMq, Settings};
+use frontdesk::settings::{RabbitMq, Redis, Settings};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::support::redis::OwnRedis;
 use crate::support::{DEADLINE, Database, Proxy, broker, eventually, run};
 
-/// Makes a test of each behaviour for each driver: `name::local`, `name::postgres`, `name::amqp`.
+/// Makes a test of each behaviour for each driver: `name::local`, `name::postgres`,
+/// `name::redis`, `name::amqp`.
 macro_rules! behaviours {
     ($($name:ident),+ $(,)?) => {
         $(mod $name {
+            use crate::support::redis;
+
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn local() {
                 super::run(super::$name(super::Network::local())).await;
@@ -29,6 +34,11 @@ macro_rules! behaviours {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 super::run(async { super::$name(super::Network::postgres().await).await }).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn redis() {
+                super::run(super::$name(super::Network::redis(&redis::url()))).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,6 +71,7 @@ const SMALL: Limits = Limits { message_bytes: 100, publications: 4, events: 64 }
 enum Network {
     Local(LocalNetwork),
     Postgres(Database),
+    Redis(Redis),
     Amqp(Arc<RabbitMq>),
 }
 
@@ -92,6 +103,16 @@ impl Network {
         Self::Postgres(Database::postgres().await)
     }
 
+    fn redis(url: &str) -> Self {
+        let environment = [
+            ("FRONTDESK__DATABASE__URL".to_owned(), "postgres://unused/unused".to_owned()),
+            ("FRONTDESK__REDIS__URL".to_owned(), url.to_owned()),
+            ("FRONTDESK__REDIS__PREFIX".to_owned(), broker::prefix()),
+        ];
+        let settings = Settings::load_from("", environment.into_iter()).expect("settings");
+        Self::Redis(settings.redis)
+    }
+
     async fn join(&self) -> Member {
         self.join_with(SMALL).await
     }
@@ -110,6 +131,10 @@ impl Network {
             Self::Postgres(database) => {
                 let notifications = store(&database.url()).await.notifications();
                 let driver = PostgresDriver::new(notifications.expect("PostgreSQL"), node);
+                vec![tokio::spawn(driver.run(port))]
+            }
+            Self::Redis(settings) => {
+                let driver = RedisDriver::new(settings, node).expect("settings").expect("a URL");
                 vec![tokio::spawn(driver.run(port))]
             }
             Self::Amqp(settings) => {
@@ -376,6 +401,61 @@ async fn while_postgresql_is_away_publications_are_refused_at_once() {
         let network = Network::Postgres(database);
         let mut kim = network.join().await;
         meet_again(&ada, &mut kim).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_meet_again_after_redis_was_killed() {
+    run(async {
+        let mut redis = OwnRedis::start(&[]).await;
+        let network = Network::redis(&redis.url());
+        let (mut ada, mut kim) = (network.join().await, network.join().await);
+        assert_eq!(ada.publish(Target::Node(kim.node), "early").await, Ok(Delivery::Sent));
+        assert_eq!(kim.hears("").await, "early");
+        redis.kill();
+        disconnected(&mut ada).await;
+        disconnected(&mut kim).await;
+        for _ in 0..3 {
+            let refused = timeout(DEADLINE, ada.publish(Target::All, "lost")).await;
+            assert_eq!(refused.expect("it does not wait"), Err(PublishError::Unavailable));
+        }
+        redis.restart().await;
+        meet_again(&ada, &mut kim).await;
+        meet_again(&kim, &mut ada).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_redis_cluster_nodes_meet_at_the_member_that_has_their_channels() {
+    run(async {
+        let (first, second) =
+            (OwnRedis::start(OwnRedis::MEMBER).await, OwnRedis::start(OwnRedis::MEMBER).await);
+        first.share_slots_with(&second).await;
+        let (one, other) = (first.url(), second.url());
+        let Network::Redis(settings) = Network::redis(&one) else { panic!("not Redis") };
+        let elsewhere = Redis { url: Some(other.into()), ..settings.clone() };
+        let ada = Network::Redis(settings).join().await;
+        let mut kim = Network::Redis(elsewhere).join().await;
+        assert_eq!(ada.publish(Target::Node(kim.node), "hello").await, Ok(Delivery::Sent));
+        assert_eq!(ada.publish(Target::All, "to all").await, Ok(Delivery::Sent));
+        assert_eq!([kim.hears("").await, kim.hears("").await], ["hello", "to all"]);
+        let nobody = Target::Node(NodeId::random());
+        assert_eq!(ada.publish(nobody, "lost").await, Ok(Delivery::NoReceiver));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_asks_for_the_password_of_the_url() {
+    run(async {
+        let redis = OwnRedis::start(&["--requirepass", "hunter@2"]).await;
+        let url = redis.url().replace("redis://", "redis://:hunter%402@");
+        let network = Network::redis(&url);
+        let (ada, mut kim) = (network.join().await, network.join().await);
+        assert_eq!(ada.publish(Target::Node(kim.node), "hello").await, Ok(Delivery::Sent));
+        assert_eq!(kim.hears("").await, "hello");
     })
     .await;
 }

@@ -4,6 +4,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use frontdesk::cluster::Seal;
+use frontdesk::domain::Timestamp;
+use frontdesk::settings::Secret;
 use lapin::options::{
     BasicPublishOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
 };
@@ -15,7 +18,7 @@ use crate::rpc::{ask, refused, served};
 use crate::support::broker::{self, Inbox};
 use crate::support::{
     Proxy, Service, TestApp, TestBroker, Value, assert_run, bus_scenarios, customer, eventually,
-    json, postgres_scenarios, run,
+    json, postgres_scenarios, run, tokens,
 };
 
 bus_scenarios! {
@@ -32,6 +35,12 @@ postgres_scenarios! {
         // The scenario would be over.
         "cluster.poll_ms" = 60_000
     ],
+    on_postgresql_alone_a_message_reaches_another_node_at_once ["cluster.poll_ms" = 60_000],
+    over_redis_a_message_reaches_another_node_at_once [
+        "cluster.poll_ms" = 60_000,
+        "redis.url" = crate::support::redis::url(),
+        "redis.prefix" = crate::support::broker::prefix()
+    ],
 }
 
 /// The played node's id.
@@ -43,13 +52,15 @@ fn exchange(broker: &TestBroker) -> String {
 
 /// Says something as the played node, once somebody is there who hears it.
 async fn say(broker: &TestBroker, key: &str, word: Value) {
-    let letter = json!({"from": NODE, "word": word}).to_string();
+    let secret = Secret::from(tokens::SECRET.to_owned());
+    let (seal, at) = (Seal::new(Some(&secret)), Timestamp::now().0);
+    let letter = seal.close(json!({"from": NODE, "at": at, "word": word}).to_string().into());
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     eventually("a node hears the other", || async {
         // A missing exchange closes the channel.
         let (channel, properties) = (broker.channel().await, BasicProperties::default());
         let (to, key) = (exchange(broker).into(), key.into());
-        let said = channel.basic_publish(to, key, options, letter.as_bytes(), properties);
+        let said = channel.basic_publish(to, key, options, &letter, properties);
         matches!(said.await.ok()?.await, Ok(Confirmation::Ack(None))).then_some(())
     })
     .await;
@@ -105,6 +116,34 @@ async fn a_message_reaches_sessions_of_another_node_at_once(app: TestApp) {
     let mut there = other.connect(&customer("kim")).await;
     meet(&broker, 2).await;
     let chat = here.chat();
+    for n in 1..=3 {
+        here.say(chat, &format!("from here {n}")).await;
+        there.hears(&format!("from here {n}")).await;
+        there.say(chat, &format!("from there {n}")).await;
+        here.hears(&format!("from there {n}")).await;
+    }
+    assert_run(&there.run_to(chat, 6).await, 1, 6);
+}
+
+async fn on_postgresql_alone_a_message_reaches_another_node_at_once(app: TestApp) {
+    reaches_at_once(app).await;
+}
+
+async fn over_redis_a_message_reaches_another_node_at_once(app: TestApp) {
+    reaches_at_once(app).await;
+}
+
+async fn reaches_at_once(app: TestApp) {
+    let other = app.another_node().await;
+    let mut here = app.connect(&customer("kim")).await;
+    let mut there = other.connect(&customer("kim")).await;
+    let chat = here.chat();
+    // What was said before they were connected is repaired with what comes after it.
+    eventually("the nodes hear each other", || async {
+        (app.metric("frontdesk_peers").await == 1.0 && other.metric("frontdesk_peers").await == 1.0)
+            .then_some(())
+    })
+    .await;
     for n in 1..=3 {
         here.say(chat, &format!("from here {n}")).await;
         there.hears(&format!("from here {n}")).await;
