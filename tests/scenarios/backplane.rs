@@ -459,3 +459,21 @@ async fn redis_asks_for_the_password_of_the_url() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_messages_do_not_come_back() {
+    run(async {
+        let networks = [
+            Network::local(),
+            Network::postgres().await,
+            Network::redis(&crate::support::redis::url()),
+        ];
+        for network in networks {
+            let (mut ada, kim) = (network.join().await, network.join().await);
+            assert_eq!(ada.publish(Target::All, "own").await, Ok(Delivery::Sent));
+            assert_eq!(kim.publish(Target::All, "from kim").await, Ok(Delivery::Sent));
+            assert_eq!(ada.hears("").await, "from kim");
+        }
+    })
+    .await;
+}

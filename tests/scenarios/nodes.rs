@@ -22,6 +22,7 @@ use crate::support::{
 };
 
 bus_scenarios! {
+    a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one,
     what_nodes_share_is_made_even_where_nothing_else_is ["rabbitmq.declare" = false],
     answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()],
     answers_for_a_node_that_is_lost_are_given_up
@@ -52,9 +53,13 @@ fn exchange(broker: &TestBroker) -> String {
 
 /// Says something as the played node, once somebody is there who hears it.
 async fn say(broker: &TestBroker, key: &str, word: Value) {
-    let secret = Secret::from(tokens::SECRET.to_owned());
-    let (seal, at) = (Seal::new(Some(&secret)), Timestamp::now().0);
-    let letter = seal.close(json!({"from": NODE, "at": at, "word": word}).to_string().into());
+    say_with(broker, key, word, tokens::SECRET, Timestamp::now()).await;
+}
+
+/// As [`say`], with a secret and at a time that may be wrong.
+async fn say_with(broker: &TestBroker, key: &str, word: Value, secret: &str, at: Timestamp) {
+    let seal = Seal::new(Some(&Secret::from(secret.to_owned())));
+    let letter = seal.close(json!({"from": NODE, "at": at.0, "word": word}).to_string().into());
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     eventually("a node hears the other", || async {
         // A missing exchange closes the channel.
@@ -177,6 +182,24 @@ async fn while_the_broker_is_away_messages_reach_other_nodes_by_polling() {
         here.say(chat, "by a poll").await;
         there.hears("by a poll").await;
         assert_run(&there.run_to(chat, 2).await, 1, 2);
+    })
+    .await;
+}
+
+async fn a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one(app: TestApp) {
+    let broker = app.broker().await;
+    let (here, now) = (json!({"say": "here"}), Timestamp::now());
+    say_with(&broker, "all", here.clone(), "another deployment's secret", now).await;
+    let two_minutes_ago = Timestamp(now.0 - 120_000_000);
+    say_with(&broker, "all", here.clone(), tokens::SECRET, two_minutes_ago).await;
+    eventually("both are counted", || async {
+        (app.metric("frontdesk_peer_messages_ignored_total").await == 2.0).then_some(())
+    })
+    .await;
+    assert_eq!(app.metric("frontdesk_peers").await, 0.0);
+    say(&broker, "all", here).await;
+    eventually("the other is heard", || async {
+        (app.metric("frontdesk_peers").await == 1.0).then_some(())
     })
     .await;
 }
