@@ -34,13 +34,13 @@ pub struct PostgresDriver {
     node: NodeId,
 }
 
-pub struct Sender {
+pub struct PostgresSender {
     notifier: Arc<Notifier>,
     /// Notifications sent on this connection.
     sent: u64,
 }
 
-pub struct Receiver {
+pub struct PostgresReceiver {
     listener: Listener,
     notifier: Arc<Notifier>,
     channel: String,
@@ -59,21 +59,21 @@ impl PostgresDriver {
 }
 
 impl driver::Service for PostgresDriver {
-    type Sender = Sender;
-    type Receiver = Receiver;
+    type Sender = PostgresSender;
+    type Receiver = PostgresReceiver;
 
-    async fn open(&self) -> Result<(Sender, Receiver), String> {
+    async fn open(&self) -> Result<(PostgresSender, PostgresReceiver), String> {
         let channel = channel(self.node);
         let opened = self.notifications.open(&[ALL, &channel], key(self.node)).await;
         let (notifier, listener) = opened.map_err(|error| error.to_string())?;
         let notifier = Arc::new(notifier);
-        let mut receiver = Receiver { listener, notifier: Arc::clone(&notifier), channel };
+        let mut receiver = PostgresReceiver { listener, notifier: Arc::clone(&notifier), channel };
         receiver.probe().await?;
-        Ok((Sender { notifier, sent: 0 }, receiver))
+        Ok((PostgresSender { notifier, sent: 0 }, receiver))
     }
 }
 
-impl driver::Sender for Sender {
+impl driver::Sender for PostgresSender {
     async fn send_all(mut self, publications: &mut Publications) -> Result<(), String> {
         loop {
             let batch = publications.gather(GATHERED_BYTES).await;
@@ -107,7 +107,7 @@ impl driver::Sender for Sender {
     }
 }
 
-impl driver::Receiver for Receiver {
+impl driver::Receiver for PostgresReceiver {
     async fn receive_all(mut self, events: &mpsc::Sender<Event>) -> Result<(), String> {
         let mut assembly = Assembly::default();
         loop {
@@ -127,7 +127,7 @@ impl driver::Receiver for Receiver {
     }
 }
 
-impl Receiver {
+impl PostgresReceiver {
     async fn next(&mut self) -> Result<Notification, String> {
         self.listener.next().await.map_err(|error| error.to_string())
     }

@@ -17,7 +17,7 @@ const REMEMBERED: usize = 128;
 /// The most nodes that are remembered.
 const NODES: usize = 2_048;
 
-/// What a message's number says.
+/// The age of a message, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Age {
     New,

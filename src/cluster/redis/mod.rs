@@ -19,7 +19,7 @@ use crate::settings;
 use connection::{Connection, DEADLINE, Server};
 use resp::Value;
 
-/// What the names of channels have in common: the braces choose the slot of a cluster.
+/// The common part of the channels' names: its braces choose the slot of a cluster.
 const CHANNELS: &str = "{frontdesk}";
 /// Bytes of messages in one pipeline; beyond it, the rest waits for the next.
 const GATHERED_BYTES: usize = 256 * 1024;
@@ -35,14 +35,14 @@ pub struct RedisDriver {
     prefix: String,
 }
 
-pub struct Sender {
+pub struct RedisSender {
     connection: Connection,
     publish: &'static str,
     node: NodeId,
     prefix: String,
 }
 
-pub struct Receiver {
+pub struct RedisReceiver {
     connection: Connection,
     node: NodeId,
     all: String,
@@ -99,22 +99,22 @@ impl RedisDriver {
 }
 
 impl driver::Service for RedisDriver {
-    type Sender = Sender;
-    type Receiver = Receiver;
+    type Sender = RedisSender;
+    type Receiver = RedisReceiver;
 
-    async fn open(&self) -> Result<(Sender, Receiver), String> {
+    async fn open(&self) -> Result<(RedisSender, RedisReceiver), String> {
         let late = |_| format!("{}: no answer came in time", self.describe());
         let subscribed = timeout(DEADLINE, self.subscribe()).await.map_err(late)?;
         let (listening, server, is_cluster) = subscribed?;
         let (connection, _) = server.connect().await?;
         let (node, prefix) = (self.node, self.prefix.clone());
         let publish = if is_cluster { "SPUBLISH" } else { "PUBLISH" };
-        let receiver = Receiver { connection: listening, node, all: all(&prefix) };
-        Ok((Sender { connection, publish, node, prefix }, receiver))
+        let receiver = RedisReceiver { connection: listening, node, all: all(&prefix) };
+        Ok((RedisSender { connection, publish, node, prefix }, receiver))
     }
 }
 
-impl driver::Sender for Sender {
+impl driver::Sender for RedisSender {
     async fn send_all(mut self, publications: &mut Publications) -> Result<(), String> {
         let (from, all) = (self.node.to_string(), all(&self.prefix));
         loop {
@@ -148,7 +148,7 @@ impl driver::Sender for Sender {
     }
 }
 
-impl driver::Receiver for Receiver {
+impl driver::Receiver for RedisReceiver {
     async fn receive_all(mut self, events: &mpsc::Sender<Event>) -> Result<(), String> {
         let mut ping = Vec::new();
         resp::write(&[b"PING"], &mut ping);
@@ -175,7 +175,7 @@ impl driver::Receiver for Receiver {
     }
 }
 
-impl Receiver {
+impl RedisReceiver {
     /// The message in a value, if it is another node's.
     fn message(&self, value: Value) -> Result<Option<Vec<u8>>, String> {
         let fields = match value {
