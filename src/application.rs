@@ -21,7 +21,8 @@ use crate::app::{AppParts, AppState, HandshakeLimits};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
-    self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, publish_hints,
+    self, AmqpDriver, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, PostgresDriver,
+    RedisDriver, Seal, publish_hints,
 };
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Stage, Timings};
@@ -127,9 +128,11 @@ impl Application {
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
         let (commits, committed) = mpsc::channel(COMMITS);
+        let notifications = store.notifications();
+        // Hints are for other nodes: SQLite has none.
+        let commits = (bus.is_some() || notifications.is_some()).then_some(commits);
         let (watched, seen_commits) = mpsc::channel(COMMITS);
-        // Only the broker reaches other nodes.
-        let commits = CommitFeed::new(bus.is_some().then_some(commits), watched);
+        let commits = CommitFeed::new(commits, watched);
         let outside = (bus.as_ref().map(Bus::start_gateway), Arc::clone(&commits));
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
@@ -138,9 +141,12 @@ impl Application {
             parts((&settings, timings), verifier, (&store, &metrics), arbiters, outside, stages);
         let parts = Arc::new(parts);
         let (chat_server, last_seen) = (parts.chat_server.clone(), parts.last_seen.clone());
+        let redis = RedisDriver::new(&settings.redis, parts.node).map_err(anyhow::Error::msg)?;
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
-        let nodes = Nodes::new(node, backplane, chat_server.clone(), commits, Arc::clone(&metrics));
+        let seal = Seal::new(secret.as_ref());
+        let (server, news) = (chat_server.clone(), Arc::clone(&metrics));
+        let nodes = Nodes::new(node, seal, backplane, server, commits, news);
         let handle = Handle { stop: Arc::new(Notify::new()), chat_server: chat_server.clone() };
 
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
@@ -198,28 +204,39 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
-        let hints = if bus.is_some() { ", and hints over the broker" } else { "" };
-        log::info!("backplane: the database, polled every {} ms{hints}", poll.as_millis());
+        let backplane = match (&redis, &bus, &notifications) {
+            (Some(redis), ..) => redis.describe(),
+            (None, Some(_), _) => "RabbitMQ".to_owned(),
+            (None, None, Some(_)) => "PostgreSQL's notifications".to_owned(),
+            (None, None, None) => "none".to_owned(),
+        };
+        log::info!("backplane: {backplane}, and the database polled every {} ms", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
-        match &bus {
-            Some(bus) => {
+        match (redis, &bus, notifications) {
+            (Some(redis), ..) => {
+                reading.spawn(redis.run(port));
+            }
+            (None, Some(bus), _) => {
                 let settings = Arc::new(rabbitmq);
                 let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
-                bus.start(bus_parts, &nodes);
-                let arbiter = bus.arbiter();
-                arbiter.spawn(driver.run(port));
-                arbiter.spawn(nodes.clone().run(events));
-                arbiter.spawn(publish_hints(nodes.clone(), committed));
-                reading.spawn(outbox::watch(store, gauges));
+                bus.arbiter().spawn(driver.run(port));
             }
-            None => {
+            (None, None, Some(notifications)) => {
+                reading.spawn(PostgresDriver::new(notifications, node).run(port));
+            }
+            (None, None, None) => {
                 reading.spawn(LocalNetwork::default().run(node, port));
-                reading.spawn(nodes.clone().run(events));
             }
         }
+        if let Some(bus) = &bus {
+            bus.start(bus_parts, &nodes);
+            reading.spawn(outbox::watch(store, gauges));
+        }
+        reading.spawn(nodes.clone().run(events));
+        reading.spawn(publish_hints(nodes.clone(), committed));
         reading.spawn(poller.run(seen_commits));
         Ok(Self {
             server: server.run(),

@@ -8,7 +8,8 @@
 //! A module uses only modules that stand before it in this list (a test in `tests/tidy` reads the
 //! sources and says which):
 //! - [`domain`] decides: plain data and functions, without an actor, a database or I/O; time is an
-//!   argument. [`retry`] has growing pauses and a log that does not repeat itself.
+//!   argument. [`retry`] has growing pauses and a log that does not repeat itself;
+//!   [`tls`] verifies other servers.
 //! - [`settings`] are typed, closed (an unknown key is an error) and layered (defaults, file,
 //!   environment); [`metrics`] are counters and gauges.
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] verifies
@@ -25,7 +26,7 @@
 //!   each event; its [`Relay`](outbox::Relay) keeps the order of each chat and user, retries, and waits
 //!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.
 //! - [`cluster`] publishes messages to other nodes over a [`Backplane`](cluster::Backplane); its drivers
-//!   are in memory and RabbitMQ.
+//!   are in memory, PostgreSQL, Redis and RabbitMQ.
 //! - [`bus`] (other services, over RabbitMQ: a sink, commands of services, clients' events) and [`http`]
 //!   parse requests for the use cases and render their answers.
 //! - [`application`] builds all of it, and sees all of it.
@@ -107,6 +108,7 @@
 
 pub mod domain; // Decisions: a chat's order, a session's position, access.
 pub mod retry; // Growing pauses, and a log that does not repeat itself.
+pub mod tls; // TLS towards other servers.
 pub mod settings; // Settings of the operator.
 pub mod metrics; // Counters and gauges of `/metrics`.
 pub mod protocol; // JSON of frames and bodies, and one table of errors.

@@ -186,6 +186,8 @@ metrics! {
     outcomes_unknown: Counter, "Commits whose outcome had to be looked up";
     database_reconnects: Counter, "Connections of executors that were made anew";
     panics: Family<Of, Counter>, "Actors and parts that failed by a panic, and go on";
+    peer_messages_ignored: Counter, "Messages of other nodes that were not authentic, old or unknown";
+    peers: Gauge, "Other nodes that this one hears";
     poll_failures: Counter, "Times the database could not be asked what other nodes did";
     bus_connected: Family<Connected, Gauge>, "Whether this node is connected to the broker: 1 or 0";
     bus_dead_lettered: Counter,

@@ -150,10 +150,27 @@ impl Publications {
     pub async fn next(&mut self) -> Option<Publication> {
         loop {
             let publication = self.0.recv().await?;
-            if !publication.outcome.as_ref().is_some_and(oneshot::Sender::is_closed) {
+            if !publication.is_abandoned() {
                 return Some(publication);
             }
         }
+    }
+
+    /// Waits for a publication, and takes those that wait behind it, until they have so many bytes.
+    /// Empty once the last [`Backplane`] is dropped.
+    pub async fn gather(&mut self, bytes: usize) -> Vec<Publication> {
+        let Some(first) = self.next().await else { return Vec::new() };
+        let mut size = first.bytes.len();
+        let mut gathered = vec![first];
+        while size < bytes
+            && let Ok(publication) = self.0.try_recv()
+        {
+            if !publication.is_abandoned() {
+                size += publication.bytes.len();
+                gathered.push(publication);
+            }
+        }
+        gathered
     }
 
     /// Refuses every publication, until the last [`Backplane`] is dropped.
@@ -167,6 +184,11 @@ impl Publication {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// `true` if the caller has stopped waiting.
+    fn is_abandoned(&self) -> bool {
+        self.outcome.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
     pub fn conclude(self, outcome: Result<Delivery, PublishError>) {

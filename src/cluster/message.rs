@@ -1,10 +1,12 @@
-//! Peer messages: the JSON between nodes.
+//! Peer messages: the JSON between nodes, with a tag that proves their origin.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::replays::Numbers;
+use super::seal::Seal;
 use crate::actors::Audience;
-use crate::domain::{ChatId, NodeId, Seq, SessionId, UserId};
+use crate::domain::{ChatId, NodeId, Seq, SessionId, Timestamp, UserId};
 use crate::protocol::{ApiError, Frame};
 
 /// A message of one node to another, or to all.
@@ -41,41 +43,80 @@ pub enum To {
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
     from: String,
+    /// The number among the sender's messages.
+    at: i64,
     #[serde(borrow)]
     word: PeerMessage<'a>,
 }
 
-/// The sender and the message; `None` if it is not understood.
-#[must_use]
-pub fn read(bytes: &[u8]) -> Option<(NodeId, PeerMessage<'_>)> {
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes).ok()?;
-    Some((NodeId::parse(&envelope.from)?, envelope.word))
+/// A message with its sender.
+#[derive(Debug)]
+pub struct Received<'a> {
+    pub from: NodeId,
+    /// The number among the sender's messages.
+    pub number: i64,
+    pub message: PeerMessage<'a>,
 }
 
-/// # Errors
-/// No outside input can cause one.
-pub fn write(from: NodeId, message: PeerMessage<'_>) -> Result<Vec<u8>, ApiError> {
-    serde_json::to_vec(&Envelope { from: from.to_string(), word: message }).map_err(|error| {
-        log::error!("cannot encode a message to other nodes: {error}");
-        ApiError::unavailable()
-    })
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// Its sender does not have the deployment's secret.
+    Foreign,
+    /// Its sender may have another version.
+    Unknown,
 }
 
-/// A frame for sessions of other nodes.
-///
-/// # Errors
-/// No outside input can cause one.
-pub fn tell(from: NodeId, audience: Audience, frame: &Frame) -> Result<Vec<u8>, ApiError> {
-    let to = match audience {
-        Audience::Session(session) => To::Session(session.to_string()),
-        Audience::User(user) => To::User(user),
-        Audience::Everybody => To::Everybody,
-    };
-    let frame = serde_json::from_str(frame).map_err(|error| {
-        log::error!("cannot encode a frame for other nodes: {error}");
-        ApiError::unavailable()
-    })?;
-    write(from, PeerMessage::Tell { to, frame })
+/// Encodes and decodes a node's messages.
+pub struct Codec {
+    here: NodeId,
+    seal: Seal,
+    numbers: Numbers,
+}
+
+impl Codec {
+    #[must_use]
+    pub fn new(here: NodeId, seal: Seal) -> Self {
+        Self { here, seal, numbers: Numbers::default() }
+    }
+
+    /// # Errors
+    /// A message that is foreign or unknown.
+    pub fn read<'a>(&self, bytes: &'a [u8]) -> Result<Received<'a>, Unread> {
+        let message = self.seal.open(bytes).ok_or(Unread::Foreign)?;
+        let envelope: Envelope<'_> =
+            serde_json::from_slice(message).map_err(|_| Unread::Unknown)?;
+        let from = NodeId::parse(&envelope.from).ok_or(Unread::Unknown)?;
+        Ok(Received { from, number: envelope.at, message: envelope.word })
+    }
+
+    /// # Errors
+    /// No outside input can cause one.
+    pub fn write(&self, message: PeerMessage<'_>) -> Result<Vec<u8>, ApiError> {
+        let at = self.numbers.next(Timestamp::now());
+        let envelope = Envelope { from: self.here.to_string(), at, word: message };
+        let bytes = serde_json::to_vec(&envelope).map_err(|error| {
+            log::error!("cannot encode a message to other nodes: {error}");
+            ApiError::unavailable()
+        })?;
+        Ok(self.seal.close(bytes))
+    }
+
+    /// A frame for sessions of other nodes.
+    ///
+    /// # Errors
+    /// No outside input can cause one.
+    pub fn tell(&self, audience: Audience, frame: &Frame) -> Result<Vec<u8>, ApiError> {
+        let to = match audience {
+            Audience::Session(session) => To::Session(session.to_string()),
+            Audience::User(user) => To::User(user),
+            Audience::Everybody => To::Everybody,
+        };
+        let frame = serde_json::from_str(frame).map_err(|error| {
+            log::error!("cannot encode a frame for other nodes: {error}");
+            ApiError::unavailable()
+        })?;
+        self.write(PeerMessage::Tell { to, frame })
+    }
 }
 
 impl To {
@@ -93,14 +134,19 @@ impl To {
 mod tests {
     use super::*;
 
+    fn codec(node: NodeId) -> Codec {
+        Codec::new(node, Seal::new(None))
+    }
+
     #[test]
     fn a_frame_is_the_same_on_the_other_node() {
         let (node, session) = (NodeId::random(), SessionId::random());
+        let (here, there) = (codec(node), codec(NodeId::random()));
         let frame = Frame::from(r#"{"event":"recv","data":{"n":1.0,"é":"\u00e9 \"x\""}}"#);
         for audience in [Audience::Session(session), Audience::User(UserId(7)), Audience::Everybody]
         {
-            let bytes = tell(node, audience, &frame).expect("a message");
-            let (from, message) = read(&bytes).expect("an envelope");
+            let bytes = here.tell(audience, &frame).expect("a message");
+            let Received { from, message, .. } = there.read(&bytes).expect("an envelope");
             let PeerMessage::Tell { to, frame: told } = message else { panic!("{message:?}") };
             assert_eq!((from, told.get()), (node, &*frame));
             assert_eq!(to.audience(), Some(audience));
@@ -109,14 +155,18 @@ mod tests {
 
     #[test]
     fn an_unknown_message_is_ignored() {
-        for bytes in [
+        let codec = codec(NodeId::random());
+        for message in [
             "",
             "1",
             r#"{"from":"aabbccddeeff"}"#,
-            r#"{"from":"nobody","word":{"say":"here"}}"#,
-            r#"{"from":"aabbccddeeff","word":{"say":"sing"}}"#,
+            r#"{"from":"nobody","at":1,"word":{"say":"here"}}"#,
+            r#"{"from":"aabbccddeeff","word":{"say":"here"}}"#,
+            r#"{"from":"aabbccddeeff","at":1,"word":{"say":"sing"}}"#,
         ] {
-            assert!(read(bytes.as_bytes()).is_none(), "{bytes}");
+            let bytes = codec.seal.close(message.into());
+            assert_eq!(codec.read(&bytes).err(), Some(Unread::Unknown), "{message}");
+            assert_eq!(codec.read(message.as_bytes()).err(), Some(Unread::Foreign), "{message}");
         }
     }
 }

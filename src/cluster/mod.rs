@@ -6,11 +6,17 @@
 mod amqp;
 mod backplane;
 mod change_poller;
+mod driver;
 mod hints;
 mod local;
 mod message;
 mod nodes;
+mod payload;
 mod peers;
+mod postgres;
+mod redis;
+mod replays;
+mod seal;
 
 pub use amqp::AmqpDriver;
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
@@ -18,3 +24,6 @@ pub use change_poller::ChangePoller;
 pub use hints::{COMMITS, publish_hints};
 pub use local::LocalNetwork;
 pub use nodes::Nodes;
+pub use postgres::PostgresDriver;
+pub use redis::RedisDriver;
+pub use seal::Seal;

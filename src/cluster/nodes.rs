@@ -11,12 +11,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::backplane::{Backplane, Delivery, Event, PublishError, Target};
-use super::message::{self, PeerMessage};
+use super::message::{Codec, PeerMessage, Received, Unread};
 use super::peers::Peers;
+use super::replays::{Age, Replays};
+use super::seal::Seal;
 use crate::actors::{Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere};
-use crate::domain::{NodeId, UserId};
+use crate::domain::{NodeId, Timestamp, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
 use crate::protocol::{ApiError, Code, Frame};
+use crate::retry::LogOnce;
 
 /// The time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -31,6 +34,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Nodes {
     here: NodeId,
+    codec: Arc<Codec>,
     backplane: Backplane,
     chat_server: Addr<ChatServer>,
     commits: Arc<CommitFeed>,
@@ -41,6 +45,9 @@ pub struct Nodes {
 struct State {
     is_connected: bool,
     peers: Peers,
+    replays: Replays,
+    /// Messages that were ignored.
+    ignored: LogOnce,
     searches: HashMap<u64, Search>,
     last_search: u64,
 }
@@ -66,6 +73,7 @@ impl Nodes {
     #[must_use]
     pub fn new(
         here: NodeId,
+        seal: Seal,
         backplane: Backplane,
         chat_server: Addr<ChatServer>,
         commits: Arc<CommitFeed>,
@@ -74,11 +82,13 @@ impl Nodes {
         let state = State {
             is_connected: false,
             peers: Peers::new(Instant::now()),
+            replays: Replays::default(),
+            ignored: LogOnce::default(),
             searches: HashMap::new(),
             last_search: 0,
         };
-        let state = Arc::new(Mutex::new(state));
-        Self { here, backplane, chat_server, commits, metrics, state }
+        let (codec, state) = (Arc::new(Codec::new(here, seal)), Arc::new(Mutex::new(state)));
+        Self { here, codec, backplane, chat_server, commits, metrics, state }
     }
 
     /// Sends a frame to sessions, on any node. Frames for one session, sent one after the other,
@@ -95,7 +105,7 @@ impl Nodes {
             Audience::User(user) => Target::User(user),
             Audience::Everybody => Target::All,
         };
-        let message = message::tell(self.here, audience, &frame)?;
+        let message = self.codec.tell(audience, &frame)?;
         let delivery = self.backplane.publish(target, message).await?;
         let Some(node) = target.node() else {
             // Own sessions last: a caller that fails above and retries repeats nothing here.
@@ -170,6 +180,7 @@ impl Nodes {
                     if self.state().heartbeat() {
                         self.send(Target::All, PeerMessage::Here);
                     }
+                    self.count_peers();
                 }
             }
         }
@@ -178,17 +189,29 @@ impl Nodes {
     /// Handles a message of another node. Unknown messages are ignored: the node may have another
     /// version.
     async fn hear(&self, bytes: &[u8]) {
-        let Some((from, message)) = message::read(bytes) else {
-            log::debug!("ignored an unknown message of another node");
-            return;
+        let Received { from, number, message } = match self.codec.read(bytes) {
+            Ok(received) => received,
+            Err(Unread::Foreign) => {
+                return self.ignore("a message with a wrong tag (have all nodes one auth.secret?)");
+            }
+            Err(Unread::Unknown) => return self.ignore("an unknown message (of another version?)"),
         };
         if from == self.here {
             return;
+        }
+        let age = self.state().replays.record(from, number, Timestamp::now());
+        match age {
+            Age::New => {}
+            Age::Repeated => return log::debug!("ignored a repeated message of {from}"),
+            Age::Old => return self.ignore("an old message (are all nodes' clocks right?)"),
         }
         let Some(is_new) = self.state().peers.hear(from, Instant::now()) else {
             log::debug!("ignored {from}: too many nodes");
             return;
         };
+        if is_new {
+            self.count_peers();
+        }
         if is_new && !matches!(message, PeerMessage::Gone) {
             // So it learns of this node before the next heartbeat.
             self.send(Target::Node(from), PeerMessage::Here);
@@ -226,6 +249,16 @@ impl Nodes {
                 }
             }
         }
+    }
+
+    fn count_peers(&self) {
+        let peers = self.state().peers.count();
+        self.metrics.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
+    }
+
+    fn ignore(&self, what: &str) {
+        self.metrics.peer_messages_ignored.inc();
+        self.state().ignored.warn(&format!("ignored from another node: {what}"));
     }
 
     async fn tell_here(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
@@ -275,7 +308,7 @@ impl Nodes {
     }
 
     fn message(&self, message: PeerMessage<'_>) -> Vec<u8> {
-        message::write(self.here, message).unwrap_or_default()
+        self.codec.write(message).unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -47,6 +47,11 @@ impl Peers {
         self.last_seen.contains_key(&node)
     }
 
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.last_seen.len()
+    }
+
     /// Each peer, and `true` if it was heard on the present connection.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, bool)> {
         self.last_seen.iter().map(|(node, last_seen)| (*node, *last_seen >= self.since))

@@ -37,6 +37,7 @@ pub use journal::{Change, JournalEntry};
 pub use messages::{HistoryPage, Range};
 pub use migrations::{Direction, Migration};
 pub use outbox::{OutboxEntry, OutboxState};
+pub use postgres::notify::{Listener, Notice, Notification, Notifications, Notifier};
 pub use store::{Store, check};
 pub use users::UserFilter;
 pub use write_op::{Mark, Marked, Refusal, Write, WriteId, WriteOp, WriteResult, Written};

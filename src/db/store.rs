@@ -1,5 +1,6 @@
 //! Store: a closed choice of two databases.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
@@ -7,6 +8,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use super::backend::{Backend, read};
 use super::config::Config;
 use super::error::StoreError;
+use super::postgres::notify::Notifications;
 use super::sinks::Outbox;
 use super::{postgres, schema, sqlite};
 use crate::domain::{ChatId, Timestamp};
@@ -72,6 +74,15 @@ impl Store {
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// The database's notifications; SQLite has none.
+    #[must_use]
+    pub fn notifications(&self) -> Option<Notifications> {
+        match &self.backend {
+            Backend::Postgres(pool) => Some(Notifications::new(Arc::clone(&pool.server))),
+            Backend::Sqlite(_) => None,
+        }
     }
 
     /// Checks that the database answers as requests need it: over the same connections, with a

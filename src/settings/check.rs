@@ -31,6 +31,13 @@ impl Settings {
                 "auth.secret is shorter than {SECRET_BYTES} bytes: it can be guessed from any token"
             ));
         }
+        if self.auth.secret.is_none() && self.database.url.backend() == Backend::Postgres {
+            warnings.push(
+                "auth.secret is not set, so messages between nodes are not authenticated: set it, \
+                 to the same text on all nodes"
+                    .into(),
+            );
+        }
         if self.limits.frame_bytes < self.limits.message_chars.saturating_mul(4) {
             warnings.push(
                 "limits.frame_bytes has no room for a message of limits.message_chars characters"
@@ -86,6 +93,7 @@ impl Settings {
         self.check_server(&mut problems);
         self.check_database(&mut problems);
         self.check_auth(&mut problems);
+        self.check_redis(&mut problems);
         self.check_rabbitmq(&mut problems);
         problems
     }
@@ -171,6 +179,28 @@ impl Settings {
                 "auth.issuer is `frontdesk`, which is reserved for the built-in accounts.".into(),
             ),
             _ => {}
+        }
+    }
+
+    fn check_redis(&self, problems: &mut Vec<String>) {
+        let redis = &self.redis;
+        let Some(url) = &redis.url else { return };
+        if !["redis://", "rediss://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
+            // Not quoted: it contains a password.
+            problems.push(
+                "redis.url must begin with redis:// or rediss://, as in \
+                 redis://USER:PASSWORD@HOST:6379."
+                    .into(),
+            );
+        }
+        if redis.ca_file.is_some() && url.expose().starts_with("redis://") {
+            problems.push("redis.ca_file is for rediss://, and redis.url is redis://.".into());
+        }
+        if self.database.url.backend() == Backend::Sqlite {
+            problems.push(
+                "redis.url is set, but SQLite is for one node; set database.url to postgres://…."
+                    .into(),
+            );
         }
     }
 

@@ -9,6 +9,7 @@ mod load;
 mod network;
 mod origin;
 mod rabbitmq;
+mod redis;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use database_url::{Backend, DatabaseUrl};
 pub use load::SettingsError;
 pub use network::Network;
 pub use rabbitmq::RabbitMq;
+pub use redis::Redis;
 pub use secret::Secret;
 
 pub use crate::domain::OWN_ISSUER;
@@ -41,6 +43,7 @@ pub struct Settings {
     pub auth: Auth,
     pub limits: Limits,
     pub cluster: Cluster,
+    pub redis: Redis,
     pub rabbitmq: RabbitMq,
 }
 

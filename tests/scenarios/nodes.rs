@@ -4,6 +4,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use frontdesk::cluster::Seal;
+use frontdesk::domain::Timestamp;
+use frontdesk::settings::Secret;
 use lapin::options::{
     BasicPublishOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
 };
@@ -15,10 +18,11 @@ use crate::rpc::{ask, refused, served};
 use crate::support::broker::{self, Inbox};
 use crate::support::{
     Proxy, Service, TestApp, TestBroker, Value, assert_run, bus_scenarios, customer, eventually,
-    json, postgres_scenarios, run,
+    json, postgres_scenarios, run, tokens,
 };
 
 bus_scenarios! {
+    a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one,
     what_nodes_share_is_made_even_where_nothing_else_is ["rabbitmq.declare" = false],
     answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()],
     answers_for_a_node_that_is_lost_are_given_up
@@ -32,6 +36,12 @@ postgres_scenarios! {
         // The scenario would be over.
         "cluster.poll_ms" = 60_000
     ],
+    on_postgresql_alone_a_message_reaches_another_node_at_once ["cluster.poll_ms" = 60_000],
+    over_redis_a_message_reaches_another_node_at_once [
+        "cluster.poll_ms" = 60_000,
+        "redis.url" = crate::support::redis::url(),
+        "redis.prefix" = crate::support::broker::prefix()
+    ],
 }
 
 /// The played node's id.
@@ -43,13 +53,19 @@ fn exchange(broker: &TestBroker) -> String {
 
 /// Says something as the played node, once somebody is there who hears it.
 async fn say(broker: &TestBroker, key: &str, word: Value) {
-    let letter = json!({"from": NODE, "word": word}).to_string();
+    say_with(broker, key, word, tokens::SECRET, Timestamp::now()).await;
+}
+
+/// As [`say`], with a secret and at a time that may be wrong.
+async fn say_with(broker: &TestBroker, key: &str, word: Value, secret: &str, at: Timestamp) {
+    let seal = Seal::new(Some(&Secret::from(secret.to_owned())));
+    let letter = seal.close(json!({"from": NODE, "at": at.0, "word": word}).to_string().into());
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     eventually("a node hears the other", || async {
         // A missing exchange closes the channel.
         let (channel, properties) = (broker.channel().await, BasicProperties::default());
         let (to, key) = (exchange(broker).into(), key.into());
-        let said = channel.basic_publish(to, key, options, letter.as_bytes(), properties);
+        let said = channel.basic_publish(to, key, options, &letter, properties);
         matches!(said.await.ok()?.await, Ok(Confirmation::Ack(None))).then_some(())
     })
     .await;
@@ -114,6 +130,34 @@ async fn a_message_reaches_sessions_of_another_node_at_once(app: TestApp) {
     assert_run(&there.run_to(chat, 6).await, 1, 6);
 }
 
+async fn on_postgresql_alone_a_message_reaches_another_node_at_once(app: TestApp) {
+    reaches_at_once(app).await;
+}
+
+async fn over_redis_a_message_reaches_another_node_at_once(app: TestApp) {
+    reaches_at_once(app).await;
+}
+
+async fn reaches_at_once(app: TestApp) {
+    let other = app.another_node().await;
+    let mut here = app.connect(&customer("kim")).await;
+    let mut there = other.connect(&customer("kim")).await;
+    let chat = here.chat();
+    // What was said before they were connected is repaired with what comes after it.
+    eventually("the nodes hear each other", || async {
+        (app.metric("frontdesk_peers").await == 1.0 && other.metric("frontdesk_peers").await == 1.0)
+            .then_some(())
+    })
+    .await;
+    for n in 1..=3 {
+        here.say(chat, &format!("from here {n}")).await;
+        there.hears(&format!("from here {n}")).await;
+        there.say(chat, &format!("from there {n}")).await;
+        here.hears(&format!("from there {n}")).await;
+    }
+    assert_run(&there.run_to(chat, 6).await, 1, 6);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_broker_is_away_messages_reach_other_nodes_by_polling() {
     run(async {
@@ -138,6 +182,24 @@ async fn while_the_broker_is_away_messages_reach_other_nodes_by_polling() {
         here.say(chat, "by a poll").await;
         there.hears("by a poll").await;
         assert_run(&there.run_to(chat, 2).await, 1, 2);
+    })
+    .await;
+}
+
+async fn a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one(app: TestApp) {
+    let broker = app.broker().await;
+    let (here, now) = (json!({"say": "here"}), Timestamp::now());
+    say_with(&broker, "all", here.clone(), "another deployment's secret", now).await;
+    let two_minutes_ago = Timestamp(now.0 - 120_000_000);
+    say_with(&broker, "all", here.clone(), tokens::SECRET, two_minutes_ago).await;
+    eventually("both are counted", || async {
+        (app.metric("frontdesk_peer_messages_ignored_total").await == 2.0).then_some(())
+    })
+    .await;
+    assert_eq!(app.metric("frontdesk_peers").await, 0.0);
+    say(&broker, "all", here).await;
+    eventually("the other is heard", || async {
+        (app.metric("frontdesk_peers").await == 1.0).then_some(())
     })
     .await;
 }

@@ -7,10 +7,11 @@ use crate::{Finding, nothing_breaks};
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("retry", &[]),
+    ("tls", &[]),
     ("settings", &["domain"]),
     ("metrics", &["domain"]),
     ("protocol", &["domain"]),
-    ("db", &["domain"]),
+    ("db", &["domain", "tls"]),
     ("auth", &["domain", "settings"]),
     // The state machine of a session: pure but for whom it is of.
     ("session", &["domain", "settings", "protocol", "auth::AuthenticatedUser"]),
@@ -59,7 +60,7 @@ const ABOVE_THE_USE_CASES: &[&str] = &[
 
 /// Node to node: nothing of other services.
 const CLUSTER: &[&str] =
-    &["domain", "settings", "metrics", "protocol", "db", "actors", "retry", "amqp"];
+    &["domain", "settings", "metrics", "protocol", "db", "actors", "retry", "tls", "amqp"];
 
 /// Other services: what a command does may concern sessions of other nodes.
 const BUS: &[&str] = &[

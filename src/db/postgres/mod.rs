@@ -1,6 +1,7 @@
 //! PostgreSQL: connections, their settings, and the pool for reads.
 
 pub mod dialect;
+pub mod notify;
 pub mod start;
 mod statements;
 mod tls;
@@ -18,7 +19,10 @@ use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::FutureExt;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::AsyncMessage;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::error::is_stale;
@@ -133,14 +137,18 @@ impl Server {
 
     /// A bare connection, without session settings.
     async fn client(&self) -> Result<tokio_postgres::Client, StoreError> {
+        let (client, messages) = self.connect().await?;
+        // Ends with the client; the client's calls report its errors.
+        tokio::spawn(messages.for_each(|_| std::future::ready(())));
+        Ok(client)
+    }
+
+    /// A bare connection, and the server's messages on it. It works while they are polled.
+    async fn connect(&self) -> Result<(tokio_postgres::Client, Messages), StoreError> {
         let failed = |error: &_| StoreError::Unavailable(describe(error));
         if let Some(tls) = &self.tls {
             match self.config.connect(tls.clone()).await {
-                Ok((client, connection)) => {
-                    // Ends with the client; the client's calls report its errors.
-                    tokio::spawn(connection);
-                    return Ok(client);
-                }
+                Ok((client, connection)) => return Ok((client, messages(connection))),
                 Err(error) if self.may_go_plain && tls::is_refusal(&error) => {}
                 Err(error) => return Err(failed(&error)),
             }
@@ -149,9 +157,19 @@ impl Server {
         let config = config.ssl_mode(SslMode::Disable);
         let (client, connection) =
             config.connect(tokio_postgres::NoTls).await.map_err(|error| failed(&error))?;
-        tokio::spawn(connection);
-        Ok(client)
+        Ok((client, messages(connection)))
     }
+}
+
+/// The server's messages on one connection.
+type Messages = BoxStream<'static, Result<AsyncMessage, tokio_postgres::Error>>;
+
+fn messages<S, T>(mut connection: tokio_postgres::Connection<S, T>) -> Messages
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    stream::poll_fn(move |context| connection.poll_message(context)).boxed()
 }
 
 async fn plain(config: &tokio_postgres::Config) -> ConnectionResult<AsyncPgConnection> {

@@ -290,6 +290,11 @@ impl Received {
 
 impl From<Delivery> for Received {
     fn from(delivery: Delivery) -> Self {
-        Self { body: serde_json::from_slice(&delivery.data).unwrap_or_default(), delivery }
+        Self { body: first(&delivery.data).unwrap_or_default(), delivery }
     }
+}
+
+/// The JSON that a message begins with: behind that between nodes is a tag.
+fn first(bytes: &[u8]) -> Option<Value> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()
 }

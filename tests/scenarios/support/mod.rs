@@ -8,6 +8,7 @@ mod http;
 mod own_broker;
 mod process;
 pub mod raw;
+pub mod redis;
 pub mod service;
 pub mod tokens;
 

@@ -87,7 +87,7 @@ impl OwnBroker {
 
 /// A port below those that the kernel gives to outgoing connections: it must be free again after a
 /// kill.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let (random, _) = Uuid::new_v4().as_u64_pair();
     let mut ports = (0..1000).map(|step| 10_000 + ((random % 10_000 + step) % 10_000) as u16);
     ports
