@@ -225,12 +225,21 @@ async fn what_nodes_share_is_made_even_where_nothing_else_is(app: TestApp) {
     kim.expect("again").await;
 }
 
+/// Waits until the node knows the other one: its answers come by another queue.
+async fn is_known(app: &TestApp) {
+    eventually("the other node is known", || async {
+        (app.metric("frontdesk_peers").await == 1.0).then_some(())
+    })
+    .await;
+}
+
 async fn answers_wait_for_a_node_that_comes_back(app: TestApp) {
     const WORDS: usize = 3;
     let service = Service::start(&app).await;
     service.is_heard().await;
     let mut kim = app.connect(&customer("kim")).await;
     say(&service.broker, "all", json!({"say": "here"})).await;
+    is_known(&app).await;
     // It has no queue now, as one that has lost its connection.
     let there = session_there();
     for n in 0..WORDS {
@@ -261,6 +270,7 @@ async fn answers_for_a_node_that_is_lost_are_given_up(app: TestApp) {
     service.is_heard().await;
     let mut kim = app.connect(&customer("kim")).await;
     say(&service.broker, "all", json!({"say": "here"})).await;
+    is_known(&app).await;
     service.recv(&session_there(), json!({"to": "nobody"})).await;
     service.recv(&json!({"socket_id": kim.session_id()}), json!({"to": "kim"})).await;
     assert_eq!(kim.expect("recv").await, json!({"to": "kim"}));
