@@ -92,17 +92,14 @@ async fn a_fresh_token_lets_a_session_go_on(app: TestApp) {
 async fn who_ignores_that_it_is_to_wait_is_put_out(app: TestApp) {
     let mut kim = app.connect(&customer("kim")).await;
     // The burst, the refusal, twice the burst that is borne, and one more.
-    for i in 0..4 + 1 + 8 {
+    let frames = 4 + 1 + 8 + 1;
+    for i in 0..frames {
         kim.send_with_id("ping", json!({}), json!(i)).await;
     }
-    for i in 0..4 {
-        assert!(kim.answer(&json!(i)).await.is_ok());
+    for i in 0..frames {
+        let answer = kim.answer(&json!(i)).await;
+        assert_eq!(answer.is_ok(), i < 4, "{i}: {answer:?}");
     }
-    for i in 4..4 + 1 + 8 {
-        let refused = kim.answer(&json!(i)).await.expect_err("too fast");
-        assert_eq!(refused["code"], "rate_limited", "{i}");
-    }
-    kim.send_with_id("ping", json!({}), json!("one more")).await;
     assert_eq!(kim.closed().await, 1008);
     // Nobody else is.
     let mut lee = app.connect(&customer("lee")).await;

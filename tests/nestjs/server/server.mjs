@@ -22,6 +22,7 @@ const settings = (prefix, routes) => ({
   RABBITMQ__GATEWAY_TIMEOUT_MS: '2000',
   SERVER__WORKERS: '1',
   SERVER__SHUTDOWN_TIMEOUT: '1',
+  SERVER__DRAIN_WINDOW_MS: '0',
   AUTH__SECRET: 'the-secret-of-the-host-application-of-these-tests',
 })
 
