@@ -113,9 +113,4 @@ impl Node {
         assert!(!values.is_empty(), "no metric {name} in:\n{metrics}");
         values.iter().sum()
     }
-
-    /// Number of panics that the server has counted.
-    pub async fn panics(&self) -> f64 {
-        self.metric("frontdesk_panics_total").await
-    }
 }
