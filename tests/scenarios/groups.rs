@@ -97,8 +97,9 @@ async fn the_members_of_a_new_group_are_in_its_room(app: TestApp) {
 async fn the_maker_hears_of_the_group_on_the_other_devices_alone(app: TestApp) {
     let mut desktop = app.connect(&admin("ada")).await;
     let mut phone = app.connect(&admin("ada")).await;
-    let kim = app.connect(&customer("kim")).await;
     desktop.ask("watch_chats", json!({"watch": true})).await;
+    let kim = app.connect(&customer("kim")).await;
+    assert_eq!(desktop.expect("chat_created").await["id"], kim.chat());
     let chat = group(&mut desktop, &[&kim], "Returns").await;
     assert_eq!(phone.expect("chat_created").await["id"], chat["id"]);
     desktop.has_not_heard("chat_created").await;

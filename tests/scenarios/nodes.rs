@@ -22,11 +22,15 @@ use crate::support::{
 };
 
 bus_scenarios! {
-    a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one,
-    what_nodes_share_is_made_even_where_nothing_else_is ["rabbitmq.declare" = false],
-    answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()],
+    a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one
+        on one node "it plays the other node",
+    what_nodes_share_is_made_even_where_nothing_else_is ["rabbitmq.declare" = false]
+        on one node "it plays the other node",
+    answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()]
+        on one node "it plays the other node",
     answers_for_a_node_that_is_lost_are_given_up
-        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 500],
+        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 500]
+        on one node "it plays the other node",
 }
 
 postgres_scenarios! {
@@ -35,13 +39,14 @@ postgres_scenarios! {
         "rabbitmq.prefix" = crate::support::broker::prefix(),
         // The scenario would be over.
         "cluster.poll_ms" = 60_000
-    ],
-    on_postgresql_alone_a_message_reaches_another_node_at_once ["cluster.poll_ms" = 60_000],
+    ] on one node "it has its own two nodes",
+    on_postgresql_alone_a_message_reaches_another_node_at_once ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
     over_redis_a_message_reaches_another_node_at_once [
         "cluster.poll_ms" = 60_000,
         "redis.url" = crate::support::redis::url(),
         "redis.prefix" = crate::support::broker::prefix()
-    ],
+    ] on one node "it has its own two nodes",
 }
 
 /// The played node's id.

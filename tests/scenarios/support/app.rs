@@ -111,13 +111,15 @@ impl TestApp {
         self.nodes = Nodes::start(&self.database.url(), &self.settings, self.timings, draw).await;
     }
 
-    /// The sum of a metric over its labels and over all nodes.
+    /// The sum of a metric over its labels and over all nodes; one of them at least has it.
     pub async fn metric(&self, name: &str) -> f64 {
-        let mut sum = 0.0;
+        let mut sum = None;
         for node in &self.nodes.nodes {
-            sum += node.metric(name).await;
+            if let Some(value) = node.try_metric(name).await {
+                sum = Some(sum.unwrap_or(0.0) + value);
+            }
         }
-        sum
+        sum.unwrap_or_else(|| panic!("no metric {name}"))
     }
 
     /// Number of panics that all nodes have counted.
