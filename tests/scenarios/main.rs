@@ -34,6 +34,7 @@ mod leaving;
 mod lists;
 mod live;
 mod messages;
+mod node_faults;
 mod nodes;
 mod order;
 mod outages;

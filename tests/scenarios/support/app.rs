@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::thread::{self, JoinHandle};
 
 use frontdesk::actors::CrashOf;
-use frontdesk::application::{Application, Handle};
+use frontdesk::application::{Application, Events, Handle};
 use frontdesk::domain::{ChatId, SessionId, Timings};
 use frontdesk::settings::Settings;
 use tokio::sync::oneshot;
@@ -33,6 +33,9 @@ pub struct TestApp {
     timings: Timings,
 }
 
+/// A function between the backplane's driver and a node.
+type Disturb = fn(Events) -> Events;
+
 impl TestApp {
     /// On a file of its own.
     pub async fn sqlite(settings: &[(&str, String)]) -> Self {
@@ -54,6 +57,19 @@ impl TestApp {
         let settings = [deployment::settings(driver), owned(settings)].concat();
         let draw = Draw::announced(driver);
         Self::on(database, None, settings, Timings::default(), Some(draw)).await
+    }
+
+    /// The same, with a function between the backplane and each node.
+    pub async fn disturbed(
+        settings: &[(&str, String)],
+        driver: Driver,
+        disturb: fn(Events) -> Events,
+    ) -> Self {
+        let database = Database::postgres().await;
+        let settings = [deployment::settings(driver), owned(settings)].concat();
+        let (url, timings) = (database.url(), Timings::default());
+        let nodes = Nodes::disturbed(&url, &settings, Draw::announced(driver), disturb).await;
+        Self { nodes, proxy: None, database, settings, timings }
     }
 
     async fn on(
@@ -154,12 +170,14 @@ impl TestApp {
 
     /// The same with other settings.
     pub async fn another_process_with(&self, others: &[(&'static str, &str)]) -> Process {
-        let mut settings =
-            vec![("database.url", self.database.url()), ("auth.secret", SECRET.into())];
-        settings.extend(AMPLE.map(|(key, value)| (key, value.to_owned())));
-        settings.extend(self.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
-        settings.extend(others.iter().map(|(key, value)| (*key, (*value).to_owned())));
-        Process::start(&settings).await
+        let mut settings = self.settings.clone();
+        settings.extend(others.iter().map(|(key, value)| ((*key).into(), (*value).into())));
+        Process::start(&process_settings(&self.database.url(), &settings)).await
+    }
+
+    /// Addresses of all nodes.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.nodes.iter().map(Node::address).collect()
     }
 }
 
@@ -191,8 +209,22 @@ impl Nodes {
         let count = if draw.is_some() { NODES } else { 1 };
         let starting = (0..count).map(|_| Node::start(database, settings, timings));
         let nodes = super::all(starting).await;
-        deployment::meet(&nodes).await;
+        deployment::meet(nodes.iter()).await;
         Self { nodes, draw }
+    }
+
+    async fn disturbed(
+        database: &str,
+        settings: &[(String, String)],
+        draw: Draw,
+        disturb: Disturb,
+    ) -> Self {
+        let timings = Timings::default();
+        let starting =
+            (0..NODES).map(|_| Node::start_with(database, settings, timings, Some(disturb)));
+        let nodes = super::all(starting).await;
+        deployment::meet(nodes.iter()).await;
+        Self { nodes, draw: Some(draw) }
     }
 
     /// Stops all at once, and waits for their end.
@@ -229,8 +261,17 @@ struct Running {
 }
 
 impl Node {
-    /// Starts a server on its own thread, with its own actix system.
     async fn start(database: &str, settings: &[(String, String)], timings: Timings) -> Self {
+        Self::start_with(database, settings, timings, None).await
+    }
+
+    /// Starts a server on its own thread, with its own actix system.
+    async fn start_with(
+        database: &str,
+        settings: &[(String, String)],
+        timings: Timings,
+        disturb: Option<Disturb>,
+    ) -> Self {
         let toml = format!(
             "server.bind = '127.0.0.1:0'\ndatabase.url = '{database}'\nauth.secret = \"{SECRET}\"\n"
         );
@@ -246,7 +287,11 @@ impl Node {
             .name("frontdesk".into())
             .spawn(move || {
                 actix::System::new().block_on(async move {
-                    let app = match Application::build_with(settings, timings).await {
+                    let app = match disturb {
+                        None => Application::build_with(settings, timings).await,
+                        Some(it) => Application::build_disturbed(settings, timings, it).await,
+                    };
+                    let app = match app {
                         Ok(app) => app,
                         Err(e) => return drop(tell.send(Err(format!("{e:#}")))),
                     };
@@ -336,11 +381,18 @@ fn owned(settings: &[(&str, String)]) -> Vec<(String, String)> {
     settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
 }
 
+/// Settings of a process on `database`.
+pub fn process_settings(database: &str, others: &[(String, String)]) -> Vec<(String, String)> {
+    let own = [("database.url", database), ("auth.secret", SECRET)];
+    let own = own.into_iter().chain(AMPLE).map(|(key, value)| (key.to_owned(), value.to_owned()));
+    own.chain(others.iter().cloned()).collect()
+}
+
 /// Settings as they stand in the environment; of one named twice, the last.
-pub fn environment(settings: &[(&str, String)]) -> Vec<(String, String)> {
+pub fn environment(settings: &[(impl AsRef<str>, String)]) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
     for (key, value) in settings {
-        let name = format!("FRONTDESK__{}", key.to_uppercase().replace('.', "__"));
+        let name = format!("FRONTDESK__{}", key.as_ref().to_uppercase().replace('.', "__"));
         variables.retain(|(known, _)| *known != name);
         variables.push((name, value.clone()));
     }

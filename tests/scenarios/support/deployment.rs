@@ -47,9 +47,9 @@ pub fn settings(driver: Driver) -> Vec<(String, String)> {
 }
 
 /// Waits until each of these nodes knows the others.
-pub async fn meet(nodes: &[Node]) {
+pub async fn meet(nodes: impl ExactSizeIterator<Item = &Node>) {
     let others = nodes.len() - 1;
-    for node in nodes.iter().filter(|_| others > 0) {
+    for node in nodes.filter(|_| others > 0) {
         eventually("the nodes know each other", || async {
             (node.metric("frontdesk_peers").await == others as f64).then_some(())
         })
@@ -63,12 +63,12 @@ pub struct Draw(AtomicU64);
 impl Draw {
     /// Of a random seed, or of the one that is set. A test that fails shows it.
     #[expect(clippy::print_stdout, reason = "cargo shows it where a test has failed")]
-    pub fn announced(driver: Driver) -> Self {
+    pub fn announced(what: impl std::fmt::Debug) -> Self {
         let seed = std::env::var(SEED).map_or_else(
             |_| uuid::Uuid::new_v4().as_u64_pair().0,
             |seed| seed.parse().unwrap_or_else(|e| panic!("{SEED} is no number: {e}")),
         );
-        println!("three nodes over {driver:?}; to repeat: {SEED}={seed}");
+        println!("three nodes, {what:?}; to repeat: {SEED}={seed}");
         Self(AtomicU64::new(seed))
     }
 

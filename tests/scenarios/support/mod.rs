@@ -11,12 +11,13 @@ mod process;
 pub mod raw;
 pub mod redis;
 pub mod service;
+pub mod steady;
 pub mod tokens;
 
 use std::future::Future;
 use std::time::Duration;
 
-pub use app::{Node, TestApp};
+pub use app::{Node, TestApp, process_settings};
 pub use broker::TestBroker;
 pub use client::TestClient;
 pub use http::Reply;
