@@ -16,6 +16,10 @@ pub struct Timings {
     pub typing: Duration,
     /// The least time between two `chat_updated` of one chat.
     pub chat_updates: Duration,
+    /// The time between two heartbeats of a node.
+    pub node_heartbeat: Duration,
+    /// Silence after which a node counts as ended, unless the backplane was lost.
+    pub node_silence: Duration,
     /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
     /// Time that a session waits for its peer's close frame.
@@ -33,6 +37,8 @@ impl Default for Timings {
             retry: Duration::from_millis(500),
             typing: Duration::from_secs(6),
             chat_updates: Duration::from_secs(1),
+            node_heartbeat: Duration::from_secs(2),
+            node_silence: Duration::from_secs(7),
             room_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(1),
             goodbye_grace: Duration::from_millis(300),
