@@ -11,17 +11,21 @@ use crate::support::{
 postgres_scenarios! {
     whatever_lives_crosses_nodes_on_postgresql [
         "cluster.poll_ms" = 60_000, "limits.presence_grace_ms" = 100
-    ],
+    ] on one node "it has its own two nodes",
     whatever_lives_crosses_nodes_over_redis [
         "cluster.poll_ms" = 60_000, "limits.presence_grace_ms" = 100,
         "redis.url" = crate::support::redis::url(),
         "redis.prefix" = crate::support::broker::prefix()
-    ],
-    a_message_of_another_node_needs_no_read ["cluster.poll_ms" = 60_000],
-    a_node_that_starts_later_knows_who_is_online,
-    who_moves_to_another_node_in_time_was_never_away ["limits.presence_grace_ms" = 2_000],
-    a_node_that_ends_hands_its_users_over ["limits.presence_grace_ms" = 2_000],
-    the_users_of_a_node_that_is_lost_are_offline_and_were_seen_last ["limits.presence_grace_ms" = 100],
+    ] on one node "it has its own two nodes",
+    a_message_of_another_node_needs_no_read ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
+    a_node_that_starts_later_knows_who_is_online on one node "it has its own two nodes",
+    who_moves_to_another_node_in_time_was_never_away ["limits.presence_grace_ms" = 2_000]
+        on one node "it has its own two nodes",
+    a_node_that_ends_hands_its_users_over ["limits.presence_grace_ms" = 2_000]
+        on one node "it has its own two nodes",
+    the_users_of_a_node_that_is_lost_are_offline_and_were_seen_last ["limits.presence_grace_ms" = 100]
+        on one node "it has its own two nodes",
 }
 
 /// Waits until both nodes know each other.

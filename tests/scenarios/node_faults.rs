@@ -77,10 +77,11 @@ async fn a_node_that_is_paused_loses_nothing() {
             let desk = Deployment::over(driver).await;
             let load = desk.load().await;
             desk.nodes[0].signal("STOP");
+            load.is_whole(&desk.database, "a node was paused").await;
             // Longer than the others wait for a sign of life.
             tokio::time::sleep(Duration::from_secs(20)).await;
             desk.nodes[0].signal("CONT");
-            load.is_whole(&desk.database, "a node was paused").await;
+            load.is_whole(&desk.database, "it went on").await;
             meet(desk.nodes.iter().map(|process| &**process)).await;
             desk.counted(load, &desk.nodes[0]).await;
         })

@@ -37,6 +37,12 @@ impl Handler<Announce> for ChatServer {
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
         let Announce { chat, members, except } = announce;
+        // Another node's chat may have messages by now: they follow the event, as they do where it was
+        // created. Half of a replay, since more may come meanwhile, and none may be missing.
+        let chat = match chat.last_seq.0 <= self.parts.room.replay / 2 {
+            true => Arc::new(chat.as_created()),
+            false => chat,
+        };
         let created = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::clone(&chat), viewer));
         let (to_admins, to_others) = (created(Role::Admin), created(Role::Customer));
         // Messages since the chat was read follow the event that tells of it.
