@@ -26,7 +26,7 @@ pub use chat_server::{
     PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
     WatchState,
 };
-pub use commit_feed::CommitFeed;
+pub use commit_feed::{CommitFeed, Committed};
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
     Audience, Broadcast, Forward, ForwardResponder, ForwardResult, Integrations, IsHere,

@@ -11,6 +11,8 @@ use crate::protocol::Posted;
 /// News of this node. Losing one costs time alone: logs are polled, and shares have versions.
 #[derive(Debug)]
 pub enum News {
+    /// A chat was created here.
+    Created(ChatId),
     /// A message is in the log.
     Posted(Posted),
     /// A log has grown by a message that nobody here shows.

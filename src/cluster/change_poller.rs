@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::actors::{
-    Announce, ChatServer, ChatUpdated, FilterNew, GetWatchState, Hints, IsAnnounced, UserChanged,
+    Announce, ChatServer, ChatUpdated, Committed, FilterNew, GetWatchState, Hints, IsAnnounced, UserChanged,
     WatchState,
 };
 use crate::db::{Change, Store, StoreError};
@@ -81,8 +81,9 @@ impl ChangePoller {
         })
     }
 
-    /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`.
-    pub async fn run(mut self, mut commits: mpsc::Receiver<Hints>) {
+    /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`, and
+    /// other nodes' new chats are announced.
+    pub async fn run(mut self, mut commits: mpsc::Receiver<Committed>) {
         let mut log_once = LogOnce::default();
         let mut next_poll = Instant::now() + self.every;
         let mut gathered = Vec::new();
@@ -91,10 +92,20 @@ impl ChangePoller {
             tokio::select! {
                 () = sleep_until(next.into()) => {}
                 _ = commits.recv_many(&mut gathered, MOST_GATHERED) => {
-                    let now = Instant::now();
-                    for (chat, _) in gathered.drain(..).flat_map(|Hints(hints)| hints) {
-                        // One that finds no room is found by the poll.
-                        let _ = self.moved.add(chat, now);
+                    let (now, mut created) = (Instant::now(), Vec::new());
+                    for committed in gathered.drain(..) {
+                        match committed {
+                            Committed::Created(chats) => created.extend(chats),
+                            Committed::Grown(Hints(hints)) => {
+                                for (chat, _) in hints {
+                                    // One that finds no room is found by the poll.
+                                    let _ = self.moved.add(chat, now);
+                                }
+                            }
+                        }
+                    }
+                    if let Err(error) = self.announce(created).await {
+                        log::debug!("cannot read new chats, a poll does: {error}");
                     }
                 }
             }
@@ -180,21 +191,28 @@ impl ChangePoller {
                 }
             }
         }
-        // This node has announced its own chats.
-        let unannounced = match self.made.is_empty() {
-            true => Vec::new(),
-            false => self.chat_server.send(FilterNew(self.made.clone())).await.unwrap_or_default(),
-        };
-        if !unannounced.is_empty() {
-            for chat in self.store.chats_by_id(unannounced).await? {
-                let members = self.store.member_ids(chat.id).await?;
-                self.chat_server.do_send(Announce { chat: Arc::new(chat), members, except: None });
-            }
-        }
+        self.announce(self.made.clone()).await?;
         // Only now: a failure before is repeated.
         self.made = made;
         self.seen = ids;
         Ok(read_to)
+    }
+
+    /// Announces new chats, without those of which this node knows: its own.
+    async fn announce(&self, created: Vec<ChatId>) -> Result<(), StoreError> {
+        if created.is_empty() {
+            return Ok(());
+        }
+        let unannounced = self.chat_server.send(FilterNew(created)).await.unwrap_or_default();
+        if unannounced.is_empty() {
+            return Ok(());
+        }
+        for chat in self.store.chats_by_id(unannounced).await? {
+            let members = self.store.member_ids(chat.id).await?;
+            let (chat, except) = (Arc::new(chat), None);
+            self.chat_server.do_send(Announce { chat, members, is_own: false, except });
+        }
+        Ok(())
     }
 
     async fn hint(&mut self, rooms: &[ChatId]) -> Result<(), StoreError> {

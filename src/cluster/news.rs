@@ -28,6 +28,7 @@ async fn publish(nodes: &Nodes, gathered: &[News]) {
     let (mut batch, mut bytes) = (WireNews::default(), 0);
     for news in gathered {
         match news {
+            News::Created(chat) => batch.created.push(*chat),
             News::Posted(posted) => {
                 bytes += posted.weight();
                 batch.posts.push(WirePost::from(posted.message()));

@@ -253,7 +253,9 @@ impl Nodes {
     }
 
     fn hear_news(&self, from: NodeId, news: WireNews<'_>) {
-        let WireNews { posts, grown, live, shares } = news;
+        let WireNews { created, posts, grown, live, shares } = news;
+        // Before the messages in them.
+        self.commits.created(created);
         if self.commits.is_watched() {
             let ends = posts.iter().map(WirePost::end).chain(grown.iter().copied());
             self.commits.committed(Hints(ends.collect()));

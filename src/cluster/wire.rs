@@ -13,6 +13,9 @@ use crate::domain::{
 /// News that were gathered.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct WireNews<'a> {
+    /// Chats that the sender has created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<ChatId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub posts: Vec<WirePost<'a>>,
     /// Logs that have grown, without the messages.
@@ -27,8 +30,9 @@ pub struct WireNews<'a> {
 impl WireNews<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { posts, grown, live, shares } = self;
-        posts.is_empty() && grown.is_empty() && live.is_empty() && shares.is_empty()
+        let Self { created, posts, grown, live, shares } = self;
+        let is_silent = posts.is_empty() && grown.is_empty();
+        created.is_empty() && is_silent && live.is_empty() && shares.is_empty()
     }
 }
 

@@ -162,6 +162,8 @@ pub struct Announce {
     pub chat: Arc<Chat>,
     /// All of them: the chat itself shows a bounded number.
     pub members: Vec<UserId>,
+    /// Created on this node.
+    pub is_own: bool,
     /// The session whose ack carries the chat.
     pub except: Option<SessionId>,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::{Announce, ChatServer, ChatUpdated, FilterNew, IsAnnounced};
+use crate::actors::peer_feed::News;
 use crate::actors::session_handle::SessionHandle;
 use crate::domain::{ChatKind, Role, Roster, SessionId};
 use crate::protocol::{Shared, SharedEvent};
@@ -36,7 +37,10 @@ impl Handler<Announce> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
-        let Announce { chat, members, except } = announce;
+        let Announce { chat, members, is_own, except } = announce;
+        if is_own {
+            self.parts.peers.send(News::Created(chat.id));
+        }
         // Another node's chat may have messages by now: they follow the event, as they do where it was
         // created. Half of a replay, since more may come meanwhile, and none may be missing.
         let chat = match chat.last_seq.0 <= self.parts.room.replay / 2 {
