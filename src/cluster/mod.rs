@@ -3,7 +3,6 @@
 //! Messages between nodes are hints: losing one costs time alone. [`Nodes`] reaches sessions and
 //! users on any node, over a [`Backplane`]; [`ChangePoller`] repairs lost hints.
 
-mod amqp;
 mod backplane;
 mod change_poller;
 mod driver;
@@ -18,7 +17,6 @@ mod redis;
 mod replays;
 mod seal;
 
-pub use amqp::AmqpDriver;
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
 pub use change_poller::ChangePoller;
 pub use hints::{COMMITS, publish_hints};
