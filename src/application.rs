@@ -164,8 +164,7 @@ impl Application {
         let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let poller =
-            ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, timings.chat_updates);
-        let poller = poller.await?;
+            ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, &timings).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             let worker = Arbiter::current();

@@ -16,6 +16,7 @@ mod postgres;
 mod redis;
 mod replays;
 mod seal;
+mod sweep;
 
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
 pub use change_poller::ChangePoller;

@@ -16,6 +16,8 @@ pub struct Timings {
     pub typing: Duration,
     /// The least time between two `chat_updated` of one chat.
     pub chat_updates: Duration,
+    /// Time by which a poll for chats that moved goes back behind what was committed for certain.
+    pub poll_overlap: Duration,
     /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
     /// Time that a session waits for its peer's close frame.
@@ -33,6 +35,7 @@ impl Default for Timings {
             retry: Duration::from_millis(500),
             typing: Duration::from_secs(6),
             chat_updates: Duration::from_secs(1),
+            poll_overlap: Duration::from_secs(2),
             room_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(1),
             goodbye_grace: Duration::from_millis(300),
