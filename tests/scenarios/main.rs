@@ -38,6 +38,7 @@ mod messages;
 mod nodes;
 mod order;
 mod outages;
+mod polling;
 mod pushes;
 mod random_frames;
 mod reading;

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod client;
 mod http;
 mod own_broker;
+mod played_node;
 mod process;
 pub mod raw;
 pub mod redis;
@@ -20,6 +21,7 @@ pub use broker::TestBroker;
 pub use client::TestClient;
 pub use http::Reply;
 pub use own_broker::OwnBroker;
+pub use played_node::{Deafness, PlayedNode, hears_others, notifications};
 pub use process::Process;
 pub use raw::RawClient;
 pub use serde_json::{Value, json};
@@ -67,6 +69,19 @@ macro_rules! bus_scenarios {
     };
 }
 
+/// As [`bus_scenarios`], of what takes several nodes: on PostgreSQL alone.
+macro_rules! bus_node_scenarios {
+    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+        $crate::support::postgres_scenarios! {
+            $($name [
+                "rabbitmq.url" = $crate::support::broker::url(),
+                "rabbitmq.prefix" = $crate::support::broker::prefix()
+                $($(, $key = $value)+)?
+            ]),+
+        }
+    };
+}
+
 /// One test of one scenario on one database.
 macro_rules! scenario {
     ($database:ident $name:ident [$($key:literal = $value:expr),*]) => {
@@ -83,7 +98,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) use {bus_scenarios, postgres_scenarios, scenario, scenarios};
+pub(crate) use {bus_node_scenarios, bus_scenarios, postgres_scenarios, scenario, scenarios};
 
 /// Runs a scenario to its end, or fails it when it takes too long.
 pub async fn run(scenario: impl Future<Output = ()>) {
