@@ -21,8 +21,8 @@ use crate::app::{AppParts, AppState, HandshakeLimits};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
-    self, AmqpDriver, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver,
-    RedisDriver, Seal, publish_news,
+    self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, RedisDriver,
+    Seal, publish_news,
 };
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Stage, Timings};
@@ -180,7 +180,7 @@ impl Application {
         let shown = Arc::clone(&metrics);
         let (poll, poll_metrics) = (settings.cluster.poll(), Arc::clone(&metrics));
         let gauges = Arc::clone(&metrics);
-        let (heartbeat, rabbitmq) = (settings.limits.heartbeat(), settings.rabbitmq.clone());
+        let heartbeat = settings.limits.heartbeat();
         let bus_parts = Arc::clone(&parts);
         let listed = settings.server.allowed_origins.clone();
         let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
@@ -189,8 +189,7 @@ impl Application {
         let settings = Arc::new(settings);
         let worker_server = chat_server.clone();
         let poller =
-            ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, timings.chat_updates);
-        let poller = poller.await?;
+            ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, &timings).await?;
         let mut server = HttpServer::new(move || {
             // Runs once on each worker's thread, before it takes connections: rooms live there too.
             let worker = Arbiter::current();
@@ -229,33 +228,26 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
-        let backplane = match (&redis, &bus, &notifications) {
-            (Some(redis), ..) => redis.describe(),
-            (None, Some(_), _) => "RabbitMQ".to_owned(),
-            (None, None, Some(_)) => "PostgreSQL's notifications".to_owned(),
-            (None, None, None) => "none".to_owned(),
+        let backplane = match (redis, notifications) {
+            (Some(redis), _) => {
+                let name = redis.describe();
+                reading.spawn(redis.run(port));
+                name
+            }
+            (None, Some(notifications)) => {
+                reading.spawn(PostgresDriver::new(notifications, node).run(port));
+                "PostgreSQL's notifications".to_owned()
+            }
+            (None, None) => {
+                reading.spawn(LocalNetwork::default().run(node, port));
+                "none".to_owned()
+            }
         };
         log::info!("backplane: {backplane}, and the database polled every {} ms", poll.as_millis());
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())
         );
-        match (redis, &bus, notifications) {
-            (Some(redis), ..) => {
-                reading.spawn(redis.run(port));
-            }
-            (None, Some(bus), _) => {
-                let settings = Arc::new(rabbitmq);
-                let driver = AmqpDriver::new(bus.broker().clone(), settings, node);
-                bus.arbiter().spawn(driver.run(port));
-            }
-            (None, None, Some(notifications)) => {
-                reading.spawn(PostgresDriver::new(notifications, node).run(port));
-            }
-            (None, None, None) => {
-                reading.spawn(LocalNetwork::default().run(node, port));
-            }
-        }
         if let Some(bus) = &bus {
             bus.start(bus_parts, &nodes);
             reading.spawn(outbox::watch(store, gauges));

@@ -26,7 +26,7 @@
 //!   each event; its [`Relay`](outbox::Relay) keeps the order of each chat and user, retries, and waits
 //!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.
 //! - [`cluster`] publishes messages to other nodes over a [`Backplane`](cluster::Backplane); its drivers
-//!   are in memory, PostgreSQL, Redis and RabbitMQ.
+//!   are in memory, PostgreSQL and Redis.
 //! - [`bus`] (other services, over RabbitMQ: a sink, commands of services, clients' events) and [`http`]
 //!   parse requests for the use cases and render their answers.
 //! - [`application`] builds all of it, and sees all of it.

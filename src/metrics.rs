@@ -187,6 +187,8 @@ metrics! {
     database_reconnects: Counter, "Connections of executors that were made anew";
     panics: Family<Of, Counter>, "Actors and parts that failed by a panic, and go on";
     peer_messages_ignored: Counter, "Messages of other nodes that were not authentic, old or unknown";
+    backplane_connected: Gauge,
+        "Whether this node can hear others: 1 or 0; while 0 their messages are polled for";
     peers: Gauge, "Other nodes that this one hears";
     poll_failures: Counter, "Times the database could not be asked what other nodes did";
     bus_connected: Family<Connected, Gauge>, "Whether this node is connected to the broker: 1 or 0";

@@ -1,4 +1,4 @@
-//! Retries: exponential backoff, and logging of lasting problems.
+//! Retries: exponential backoff, and logging of lasting problems and of outages.
 
 use std::time::Duration;
 
@@ -89,9 +89,79 @@ impl LogOnce {
     }
 }
 
+/// Decides whether an outage of a service is logged: its begin and its end once each, whatever the
+/// attempts meanwhile fail with. One that begins soon after another has ended is logged if it lasts.
+#[derive(Debug, Default)]
+pub struct Outage {
+    is_logged: bool,
+    last_end: Option<Instant>,
+}
+
+impl Outage {
+    /// Records a failure. `true` if the outage must be logged.
+    pub fn is_new(&mut self, now: Instant) -> bool {
+        let may_flap = self.last_end.is_some_and(|end| now.duration_since(end) < QUIET);
+        let is_new = !self.is_logged && !may_flap;
+        self.is_logged |= is_new;
+        is_new
+    }
+
+    /// Records a success. `true` if the end of an outage must be logged.
+    pub fn is_over(&mut self, now: Instant) -> bool {
+        let is_over = std::mem::take(&mut self.is_logged);
+        if is_over {
+            self.last_end = Some(now);
+        }
+        is_over
+    }
+
+    /// Logs a failure as a warning if the outage is new.
+    pub fn warn(&mut self, problem: &str) {
+        if self.is_new(Instant::now()) {
+            log::warn!("{problem}");
+        }
+    }
+
+    /// Records a success, and logs `message` if an outage has ended.
+    pub fn recovered(&mut self, message: &str) {
+        if self.is_over(Instant::now()) {
+            log::info!("{message}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
+        let (mut outage, mut now) = (Outage::default(), Instant::now());
+        assert!(!outage.is_over(now), "nothing has failed");
+        for _ in 0..2 {
+            assert!(outage.is_new(now));
+            for _ in 0..100 {
+                now += Duration::from_secs(1);
+                assert!(!outage.is_new(now), "it lasts");
+            }
+            assert!(outage.is_over(now));
+            assert!(!outage.is_over(now), "logged already");
+            now += QUIET;
+        }
+    }
+
+    #[test]
+    fn a_service_that_flaps_is_logged_now_and_then_and_one_that_stays_away_always() {
+        let (mut outage, mut now) = (Outage::default(), Instant::now());
+        let mut logged = 0;
+        for _ in 0..60 {
+            logged += usize::from(outage.is_new(now)) + usize::from(outage.is_over(now));
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(logged, 12, "two lines in ten seconds");
+        let stays_away = (0..=10).any(|s| outage.is_new(now + Duration::from_secs(s)));
+        assert!(stays_away);
+    }
 
     #[test]
     fn pauses_double_up_to_the_longest() {

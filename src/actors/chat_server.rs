@@ -17,8 +17,8 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, CloseRest, CloseSessions, Connect,
-    Disconnect, FilterNew, GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf, PeerChange,
-    PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch, WatchState,
+    Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf, PeerChange,
+    PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
 };
 
 use self::leaving::Leaving;
@@ -361,12 +361,11 @@ impl Handler<Hints> for ChatServer {
     }
 }
 
-impl Handler<GetWatchState> for ChatServer {
-    type Result = MessageResult<GetWatchState>;
+impl Handler<IsWatched> for ChatServer {
+    type Result = bool;
 
-    fn handle(&mut self, _: GetWatchState, _: &mut Self::Context) -> Self::Result {
-        let rooms = self.hub.rooms().map(|(chat, _)| chat).collect();
-        MessageResult(WatchState { rooms, watched: self.hub.is_watched() })
+    fn handle(&mut self, _: IsWatched, _: &mut Self::Context) -> bool {
+        self.hub.is_watched()
     }
 }
 

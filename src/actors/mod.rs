@@ -22,9 +22,8 @@ mod user_admission;
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
-    Connect, Disconnect, FilterNew, GetWatchState, IsAnnounced, Join, Learn, Leave, OnlineOf,
+    Connect, Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf,
     PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
-    WatchState,
 };
 pub use commit_feed::{CommitFeed, Committed};
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};

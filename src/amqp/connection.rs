@@ -211,23 +211,11 @@ impl Broker {
         }
     }
 
-    /// True if there is a connection now.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.0.connection.borrow().is_some()
-    }
-
     /// True if the broker is connected and takes nothing for now, for want of memory or disk.
     /// Published messages wait.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.0.blocked.load(Ordering::Relaxed)
-    }
-
-    /// Waits until there is a connection.
-    pub async fn connected(&self) {
-        // Its sender lives as long as the broker.
-        let _ = self.0.connection.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Drops an unresponsive connection, so that a new one is made.

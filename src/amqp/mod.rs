@@ -1,4 +1,4 @@
-//! RabbitMQ connections, shared by the cluster and the bus.
+//! RabbitMQ connections.
 
 mod connection;
 

@@ -82,12 +82,6 @@ impl Bus {
         }
     }
 
-    /// The thread of all parts.
-    #[must_use]
-    pub fn arbiter(&self) -> ArbiterHandle {
-        self.arbiter.handle()
-    }
-
     /// Connects, and runs until [`Bus::stop`], with or without the broker.
     pub fn start(&self, app: Arc<AppParts>, nodes: &Nodes) {
         let context = BusContext {

@@ -8,20 +8,23 @@ use actix::prelude::*;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::sweep::{Sweep, before};
 use crate::actors::{
-    Announce, ChatServer, ChatUpdated, Committed, FilterNew, GetWatchState, Hints, IsAnnounced, UserChanged,
-    WatchState,
+    Announce, ChatServer, ChatUpdated, Committed, FilterNew, Hints, IsAnnounced, IsWatched,
+    UserChanged,
 };
-use crate::db::{Change, Store, StoreError};
-use crate::domain::{Chat, ChatId, Gather, Seq, Timestamp};
+use crate::db::{Change, ChatEnd, Place, Store, StoreError};
+use crate::domain::{ChatId, Gather, Seq, Timestamp, Timings};
 use crate::metrics::Metrics;
 use crate::retry::LogOnce;
 
-/// Overlap between polls; longer than any transaction, since commits are not ordered by time.
-const OVERLAP: Duration = Duration::from_secs(10);
-/// Journal entries, and chats with new messages, in one poll.
+/// Time by which a poll of the journal goes back. It has few entries.
+const JOURNAL_OVERLAP: Duration = Duration::from_secs(10);
+/// The age of a chat whose announcement may be on its way, beside the time between polls.
+const YOUNG: Duration = Duration::from_secs(10);
+/// Journal entries, and chats with new messages, in one poll; the next one goes on behind them.
 const MOST: i64 = 100_000;
-/// Chats that wait to be told of; one more is left to the poll.
+/// Chats that wait to be told of; watchers are not told of one more.
 const MOST_MOVED: usize = 100_000;
 /// Transactions whose chats are gathered at once.
 const MOST_GATHERED: usize = 256;
@@ -36,17 +39,19 @@ pub struct ChangePoller {
     chat_server: Addr<ChatServer>,
     metrics: Arc<Metrics>,
     every: Duration,
-    /// The last poll that succeeded, by the database's clock.
-    polled_at: Timestamp,
-    /// Handled journal entries, within the overlap.
+    journal: Sweep,
+    /// Journal entries of the last poll.
     seen: HashSet<i64>,
     /// Chats created since the last poll. The next poll announces them, so that their own node is
     /// first: the creator learns of the chat by an ack.
     made: Vec<ChatId>,
-    /// The end of each room's log at the last poll.
-    heads: HashMap<ChatId, Seq>,
-    /// Ends of logs that were reported to watchers, within the overlap.
+    chats: Sweep,
+    /// Ends of logs at the last poll, of the chats that it has read.
+    ends: HashMap<ChatId, Seq>,
+    /// Ends of logs that were reported to watchers, of the same chats.
     reported: HashMap<ChatId, Seq>,
+    /// Chats of which watchers are told once they are announced.
+    unannounced: Vec<ChatId>,
     /// Chats with commits of which watchers are to be told before the next poll.
     moved: Gather<ChatId>,
     polls: u64,
@@ -62,21 +67,24 @@ impl ChangePoller {
         chat_server: Addr<ChatServer>,
         metrics: Arc<Metrics>,
         every: Duration,
-        chat_updates: Duration,
+        timings: &Timings,
     ) -> Result<Self, StoreError> {
-        let polled_at = store.now().await?;
-        let journal = store.journal(before(polled_at, OVERLAP), MOST).await?;
+        let settled = store.settled().await?;
+        let mut journal = Sweep::new(settled, JOURNAL_OVERLAP);
+        let entries = store.journal(journal.page(settled), MOST).await?;
         Ok(Self {
             store,
             chat_server,
             metrics,
             every,
-            polled_at,
-            seen: journal.into_iter().map(|entry| entry.id).collect(),
+            journal,
+            seen: entries.into_iter().map(|entry| entry.id).collect(),
             made: Vec::new(),
-            heads: HashMap::new(),
+            chats: Sweep::new(settled, timings.poll_overlap),
+            ends: HashMap::new(),
             reported: HashMap::new(),
-            moved: Gather::new(chat_updates, MOST_MOVED),
+            unannounced: Vec::new(),
+            moved: Gather::new(timings.chat_updates, MOST_MOVED),
             polls: 0,
         })
     }
@@ -112,16 +120,17 @@ impl ChangePoller {
             let now = Instant::now();
             let due = self.moved.take(now);
             if !due.is_empty()
-                && let Err(error) = self.tell_moved(due).await
+                && let Err(error) = self.tell_moved(&due).await
             {
-                log::debug!("cannot read moved chats, the next poll does: {error}");
+                log::debug!("cannot read moved chats, and tries again: {error}");
+                self.gather(&due);
             }
             if now < next_poll {
                 continue;
             }
             next_poll = now + self.every;
-            let Ok(interest) = self.chat_server.send(GetWatchState).await else { return };
-            match self.poll(interest).await {
+            let Ok(is_watched) = self.chat_server.send(IsWatched).await else { return };
+            match self.poll(is_watched).await {
                 Ok(()) => log_once.recovered("polls other nodes' changes again"),
                 Err(error) => {
                     log_once.warn(&format!("cannot poll other nodes' changes: {error}"));
@@ -132,10 +141,10 @@ impl ChangePoller {
     }
 
     /// Tells watchers of chats with new messages.
-    async fn tell_moved(&mut self, chats: Vec<ChatId>) -> Result<(), StoreError> {
-        for chat in self.store.chats_by_id(chats).await? {
-            // Another node's new chat is announced by the next poll, and then reported.
-            let is_young = chat.created_at > before(chat.updated_at, OVERLAP);
+    async fn tell_moved(&mut self, chats: &[ChatId]) -> Result<(), StoreError> {
+        for chat in self.store.chats_by_id(chats.to_vec()).await? {
+            // Another node's new chat is announced first, and then reported.
+            let is_young = chat.created_at > before(chat.updated_at, YOUNG + self.every);
             let is_announced =
                 !is_young || self.chat_server.send(IsAnnounced(chat.id)).await.unwrap_or_default();
             let is_news = self.reported.get(&chat.id).is_none_or(|seq| *seq < chat.last_seq);
@@ -147,34 +156,28 @@ impl ChangePoller {
         Ok(())
     }
 
-    async fn poll(&mut self, interest: WatchState) -> Result<(), StoreError> {
-        let now = self.store.now().await?;
-        // After an outage the next poll continues from here.
-        let since = before(self.polled_at, OVERLAP);
+    async fn poll(&mut self, is_watched: bool) -> Result<(), StoreError> {
+        // Before anything is read.
+        let settled = self.store.settled().await?;
         // Before the journal, which then has the creation of every chat in it.
-        let moved = match interest.watched {
-            true => Some(self.store.active_since(since, MOST).await?),
-            false => None,
-        };
-        let read_to = self.read_journal(since).await?;
-        if self.store.is_postgres() {
-            self.hint(&interest.rooms).await?;
-        }
-        self.note_moved(moved, now);
-        // A full poll: the next one begins where this one ended.
-        self.polled_at = read_to.map_or(now, |at| at.after(OVERLAP));
+        let ends = self.store.chat_ends(self.chats.page(settled), MOST).await?;
+        self.read_journal(settled).await?;
+        let last = ends.last().map(ChatEnd::place).filter(|_| is_full(ends.len()));
+        self.tell_ends(ends, is_watched);
+        // Only now: a failure before is repeated.
+        self.chats.handled(last);
         self.polls += 1;
         if self.polls.is_multiple_of(PRUNE_EVERY) {
-            self.store.prune_journal(before(now, JOURNAL_KEPT)).await?;
+            self.store.prune_journal(before(settled, JOURNAL_KEPT)).await?;
         }
         Ok(())
     }
 
-    /// Handles new journal entries. Returns the time of the last one, if there may be more.
-    async fn read_journal(&mut self, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let entries = self.store.journal(since, MOST).await?;
-        let is_full = i64::try_from(entries.len()).is_ok_and(|count| count >= MOST);
-        let read_to = entries.last().map(|entry| entry.at).filter(|_| is_full);
+    /// Handles new journal entries.
+    async fn read_journal(&mut self, settled: Timestamp) -> Result<(), StoreError> {
+        let entries = self.store.journal(self.journal.page(settled), MOST).await?;
+        let last: Option<Place> =
+            entries.last().map(|entry| entry.place()).filter(|_| is_full(entries.len()));
         let ids: HashSet<i64> = entries.iter().map(|entry| entry.id).collect();
         let mut made = Vec::new();
         for entry in entries {
@@ -195,7 +198,8 @@ impl ChangePoller {
         // Only now: a failure before is repeated.
         self.made = made;
         self.seen = ids;
-        Ok(read_to)
+        self.journal.handled(last);
+        Ok(())
     }
 
     /// Announces new chats, without those of which this node knows: its own.
@@ -215,57 +219,48 @@ impl ChangePoller {
         Ok(())
     }
 
-    async fn hint(&mut self, rooms: &[ChatId]) -> Result<(), StoreError> {
-        let known: HashMap<ChatId, Seq> = rooms
-            .iter()
-            .map(|chat| (*chat, self.heads.get(chat).copied().unwrap_or(Seq::ZERO)))
-            .collect();
-        self.heads = known;
-        if self.heads.is_empty() {
-            return Ok(());
+    /// Tells rooms, and watchers, of the ends that are new since the last poll.
+    fn tell_ends(&mut self, ends: Vec<ChatEnd>, is_watched: bool) {
+        let known = std::mem::take(&mut self.ends);
+        self.ends = ends.iter().map(|end| (end.chat, end.seq)).collect();
+        let is_new = |end: &ChatEnd| known.get(&end.chat).copied().unwrap_or(Seq::ZERO) < end.seq;
+        let news: Vec<_> =
+            ends.iter().filter(|end| is_new(end)).map(|end| (end.chat, end.seq)).collect();
+        if !news.is_empty() {
+            self.chat_server.do_send(Hints(news.clone()));
         }
-        let moved =
-            self.store.moved(self.heads.iter().map(|(chat, seq)| (*chat, *seq)).collect()).await?;
-        self.heads.extend(moved.iter().copied());
-        if !moved.is_empty() {
-            self.chat_server.do_send(Hints(moved));
+        if !is_watched {
+            self.moved.clear();
+            self.reported.clear();
+            self.unannounced.clear();
+            return;
         }
-        Ok(())
+        self.reported.retain(|chat, _| self.ends.contains_key(chat));
+        // Those of the last poll were announced by this one.
+        let mut now_announced = std::mem::take(&mut self.unannounced);
+        let made: HashSet<_> = self.made.iter().collect();
+        for (chat, end) in news {
+            if made.contains(&chat) {
+                self.unannounced.push(chat);
+            } else if self.reported.get(&chat).is_none_or(|seq| *seq < end) {
+                now_announced.push(chat);
+            }
+        }
+        self.gather(&now_announced);
     }
 
-    /// Notes the chats with new messages, if there are watchers.
-    fn note_moved(&mut self, moved: Option<Vec<Chat>>, now: Timestamp) {
-        let Some(moved) = moved else {
-            self.moved.clear();
-            return self.reported.clear();
-        };
-        // The first poll has nothing to compare with.
-        let is_first = self.reported.is_empty();
-        let mut reported = HashMap::with_capacity(moved.len() + 1);
-        // Not a chat's entry; it marks that a poll without chats took place.
-        reported.insert(ChatId(0), Seq::ZERO);
-        for chat in moved {
-            // The next poll announces it, and then reports its messages.
-            if self.made.contains(&chat.id) {
-                continue;
-            }
-            let before = self.reported.get(&chat.id).copied();
-            let is_recent = chat.updated_at > self::before(now, self.every.saturating_mul(2));
-            let is_news = match before {
-                Some(seq) => chat.last_seq > seq,
-                None => chat.last_seq > Seq::ZERO && (!is_first || is_recent),
-            };
-            let told = if is_news { before.unwrap_or(Seq::ZERO) } else { chat.last_seq };
-            reported.insert(chat.id, told);
-            if is_news {
-                // One that finds no room is found by the next poll.
-                let _ = self.moved.add(chat.id, Instant::now());
+    /// Notes chats of which watchers are to be told.
+    fn gather(&mut self, chats: &[ChatId]) {
+        let now = Instant::now();
+        for chat in chats {
+            if !self.moved.add(*chat, now) {
+                return log::debug!("watchers are not told of some chats: too many move");
             }
         }
-        self.reported = reported;
     }
 }
 
-fn before(time: Timestamp, span: Duration) -> Timestamp {
-    Timestamp(time.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+/// `true` if a page may not be the last.
+fn is_full(changes: usize) -> bool {
+    i64::try_from(changes).is_ok_and(|changes| changes >= MOST)
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use tokio::sync::mpsc;
 
 use super::backplane::{Event, Port, Publications};
-use crate::retry::{Backoff, LogOnce};
+use crate::retry::{Backoff, Outage};
 
 /// A service between the nodes.
 pub trait Service: Send + Sync {
@@ -36,12 +36,12 @@ pub trait Receiver: Send {
 
 /// Drives a node's backplane over a service, until the last handle to it is dropped.
 pub async fn drive(service: impl Service, mut port: Port) {
-    let (mut backoff, mut log_once) = (Backoff::default(), LogOnce::default());
+    let (mut backoff, mut outage) = (Backoff::default(), Outage::default());
     loop {
         let error = match service.open().await {
             Ok((sender, receiver)) => {
                 backoff.reset();
-                log_once.recovered("other nodes can be reached again");
+                outage.recovered("other nodes can be reached again");
                 match serve(sender, receiver, &mut port).await {
                     Ok(()) => return,
                     Err(error) => error,
@@ -49,7 +49,7 @@ pub async fn drive(service: impl Service, mut port: Port) {
             }
             Err(error) => error,
         };
-        log_once.warn(&format!(
+        outage.warn(&format!(
             "other nodes cannot be reached, and their messages are polled for: {error}"
         ));
         tokio::select! {

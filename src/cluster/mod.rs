@@ -3,7 +3,6 @@
 //! Messages between nodes are hints: losing one costs time alone. [`Nodes`] reaches sessions and
 //! users on any node, over a [`Backplane`]; [`ChangePoller`] repairs lost hints.
 
-mod amqp;
 mod backplane;
 mod change_poller;
 mod driver;
@@ -17,9 +16,9 @@ mod postgres;
 mod redis;
 mod replays;
 mod seal;
+mod sweep;
 mod wire;
 
-pub use amqp::AmqpDriver;
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
 pub use change_poller::ChangePoller;
 pub use local::LocalNetwork;

@@ -173,11 +173,15 @@ impl Nodes {
             tokio::select! {
                 event = events.recv() => match event {
                     Some(Event::Connected) => {
+                        self.metrics.backplane_connected.set(1);
                         self.state().connected(self.here);
                         self.count_peers();
                         heartbeat.reset_immediately();
                     }
-                    Some(Event::Disconnected) => self.state().disconnected(),
+                    Some(Event::Disconnected) => {
+                        self.metrics.backplane_connected.set(0);
+                        self.state().disconnected();
+                    }
                     Some(Event::Message(bytes)) => self.hear(&bytes).await,
                     None => return,
                 },

@@ -221,24 +221,6 @@ impl Store {
         self.listed(rows).await
     }
 
-    /// Chats with activity at `since` or later, the oldest activity first.
-    pub async fn active_since(
-        &self,
-        since: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<Chat>, StoreError> {
-        let rows: Vec<ChatRow> = read!(self, |connection| {
-            let active = chats::table
-                .filter(chats::active_minute.ge(since.minutes()))
-                .filter(chats::updated_at.ge(since))
-                .order((chats::active_minute, chats::updated_at, chats::id))
-                .limit(limit)
-                .select(ChatRow::as_select());
-            run!(active.load(connection))
-        })?;
-        self.completed(rows).await
-    }
-
     /// Creates a group of its creator and the members.
     pub async fn create_group(
         &self,

@@ -1,9 +1,9 @@
-//! Change journal: how nodes learn of each other's changes, with or without a bus.
+//! Changes: how nodes learn what others did, from the journal and from the ends of chats' logs.
 
-use diesel::{ExpressionMethods, QueryDsl};
+use diesel::{BoolExpressionMethods, ExpressionMethods, QueryDsl};
 
 use super::backend::{read, transact};
-use super::schema::journal;
+use super::schema::{chats, journal};
 use super::{Store, StoreError};
 use crate::domain::{ChatId, Seq, Timestamp, UserId};
 
@@ -15,13 +15,49 @@ pub enum Change {
     ChatCreated(ChatId),
 }
 
-/// A change, and its time. It may become visible later than its time says: overlap reads, and
-/// deduplicate by id.
+/// A place in the order of changes: by time, and then by id. A change may become visible later than
+/// its time says ([`Store::settled`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub at: Timestamp,
+    pub id: i64,
+}
+
+/// Before all changes of this time.
+impl From<Timestamp> for Place {
+    fn from(at: Timestamp) -> Self {
+        Self { at, id: 0 }
+    }
+}
+
+/// The end of a chat's log, and the time of the last message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatEnd {
+    pub chat: ChatId,
+    pub seq: Seq,
+    pub at: Timestamp,
+}
+
+impl ChatEnd {
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.at, id: self.chat.0 }
+    }
+}
+
+/// A change that stands in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalEntry {
     pub id: i64,
     pub at: Timestamp,
     pub change: Change,
+}
+
+impl JournalEntry {
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.at, id: self.id }
+    }
 }
 
 const USER_CHANGED: &str = "user_changed";
@@ -43,20 +79,39 @@ impl From<Change> for NewJournalEntry {
 }
 
 impl Store {
-    /// The chats whose last `seq` is above the known one.
-    pub async fn moved(&self, known: Vec<(ChatId, Seq)>) -> Result<Vec<(ChatId, Seq)>, StoreError> {
-        read!(self, |connection| { run!(dialect::moved(connection, &known)) })
+    /// The ends of the chats that moved after a place, the oldest first. The cost grows with the
+    /// chats that moved since the minute of that place, and with no others.
+    pub async fn chat_ends(
+        &self,
+        after: impl Into<Place>,
+        limit: i64,
+    ) -> Result<Vec<ChatEnd>, StoreError> {
+        let Place { at, id } = after.into();
+        let rows: Vec<(ChatId, Seq, Timestamp)> = read!(self, |connection| {
+            // The minutes are indexed.
+            let ends = chats::table
+                .filter(chats::active_minute.ge(at.minutes()))
+                .filter(chats::updated_at.ge(at))
+                .filter(chats::updated_at.gt(at).or(chats::id.gt(ChatId(id))))
+                .order((chats::active_minute, chats::updated_at, chats::id))
+                .limit(limit)
+                .select((chats::id, chats::last_seq, chats::updated_at));
+            run!(ends.load(connection))
+        })?;
+        Ok(rows.into_iter().map(|(chat, seq, at)| ChatEnd { chat, seq, at }).collect())
     }
 
-    /// Entries at `since` or later, by the database's clock, the oldest first.
+    /// Entries after a place, by the database's clock, the oldest first.
     pub async fn journal(
         &self,
-        since: Timestamp,
+        after: impl Into<Place>,
         limit: i64,
     ) -> Result<Vec<JournalEntry>, StoreError> {
+        let Place { at, id } = after.into();
         let rows: Vec<(i64, Timestamp, String, i64)> = read!(self, |connection| {
             let entries = journal::table
-                .filter(journal::at.ge(since))
+                .filter(journal::at.ge(at))
+                .filter(journal::at.gt(at).or(journal::id.gt(id)))
                 .order((journal::at, journal::id))
                 .limit(limit)
                 .select((journal::id, journal::at, journal::kind, journal::subject_id));
@@ -74,9 +129,11 @@ impl Store {
         Ok(rows.into_iter().filter_map(entry).collect())
     }
 
-    /// The database's clock.
-    pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        read!(self, |connection| { run!(dialect::now(connection)) })
+    /// The latest time, by the database's clock, before which all changes are committed: now, or the
+    /// begin of the oldest transaction that writes and has not ended. No span of time would do: a
+    /// COMMIT may wait for a disk or a standby for as long as it takes.
+    pub async fn settled(&self) -> Result<Timestamp, StoreError> {
+        read!(self, |connection| { run!(dialect::settled(connection)) })
     }
 
     /// Deletes entries before a time, and returns their number.

@@ -33,7 +33,7 @@ pub use admission::Admission;
 pub use chats::{ChatPage, GroupResult, Scope};
 pub use config::Config;
 pub use error::StoreError;
-pub use journal::{Change, JournalEntry};
+pub use journal::{Change, ChatEnd, JournalEntry, Place};
 pub use messages::{HistoryPage, Range};
 pub use migrations::{Direction, Migration};
 pub use outbox::{OutboxEntry, OutboxState};

@@ -20,6 +20,8 @@ pub struct Timings {
     pub node_heartbeat: Duration,
     /// Silence after which a node counts as ended, unless the backplane was lost.
     pub node_silence: Duration,
+    /// Time by which a poll for chats that moved goes back behind what was committed for certain.
+    pub poll_overlap: Duration,
     /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
     /// Time that a session waits for its peer's close frame.
@@ -39,6 +41,7 @@ impl Default for Timings {
             chat_updates: Duration::from_secs(1),
             node_heartbeat: Duration::from_secs(2),
             node_silence: Duration::from_secs(7),
+            poll_overlap: Duration::from_secs(2),
             room_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(1),
             goodbye_grace: Duration::from_millis(300),

@@ -23,11 +23,15 @@ struct Status {
     /// Present with a configured broker. Ignored for readiness: the server works without.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<&'static str>,
+    /// Present where there can be other nodes. Ignored for readiness: what it brings is polled for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backplane: Option<&'static str>,
 }
 
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> Answer {
-    Ok(json(StatusCode::OK, &Status { status: "alive", broker: None }, 0)?)
+    let status = Status { status: "alive", broker: None, backplane: None };
+    Ok(json(StatusCode::OK, &status, 0)?)
 }
 
 /// `GET /readyz`: the server is not stopping, and the database answers.
@@ -36,15 +40,15 @@ pub async fn ready(state: web::Data<State>) -> Answer {
     if *state.app.stage().borrow() > Stage::Serving {
         return Err(not_ready("the server is going away").into());
     }
-    let is_connected = |to| state.metrics.connected(to).get() == 1;
+    let (metrics, store) = (&state.metrics, state.app.store());
+    let shown = |is_connected| if is_connected { "connected" } else { "away" };
+    let is_connected = |to| metrics.connected(to).get() == 1;
     let broker = state.settings.rabbitmq.is_on().then(|| {
-        match is_connected(ConnectionUse::Publish) && is_connected(ConnectionUse::Consume) {
-            true => "connected",
-            false => "away",
-        }
+        shown(is_connected(ConnectionUse::Publish) && is_connected(ConnectionUse::Consume))
     });
-    match timeout(PING_TIMEOUT, state.app.store().ping()).await {
-        Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready", broker }, 0)?),
+    let backplane = store.is_postgres().then(|| shown(metrics.backplane_connected.get() == 1));
+    match timeout(PING_TIMEOUT, store.ping()).await {
+        Ok(Ok(())) => Ok(json(StatusCode::OK, &Status { status: "ready", broker, backplane }, 0)?),
         Ok(Err(_)) | Err(_) => Err(not_ready("the database does not answer").into()),
     }
 }

@@ -4,14 +4,19 @@ use lapin::BasicProperties;
 use uuid::Uuid;
 
 use crate::support::broker::Received;
-use crate::support::{Service, TestApp, admin, bus_scenarios, customer, eventually, json};
+use crate::support::{
+    Service, TestApp, admin, bus_node_scenarios, bus_scenarios, customer, eventually, json,
+};
 
 bus_scenarios! {
     an_answer_reaches_the_socket_that_asked_and_no_other
         ["rabbitmq.gateway" = crate::support::routes()],
-    an_answer_reaches_a_socket_of_another_node ["rabbitmq.gateway" = crate::support::routes()],
     several_answers_arrive_in_order ["rabbitmq.gateway" = crate::support::routes()],
     an_answer_to_nobody_keeps_nobody_waiting ["rabbitmq.gateway" = crate::support::routes()],
+}
+
+bus_node_scenarios! {
+    an_answer_reaches_a_socket_of_another_node ["rabbitmq.gateway" = crate::support::routes()],
 }
 
 async fn an_answer_reaches_the_socket_that_asked_and_no_other(app: TestApp) {

@@ -1,26 +1,19 @@
-//! One behaviour for every driver of the backplane: in memory, over PostgreSQL, Redis, and
-//! RabbitMQ.
+//! One behaviour for every driver of the backplane: in memory, over PostgreSQL, and over Redis.
 
-use std::sync::Arc;
-
-use frontdesk::amqp::Broker;
 use frontdesk::cluster::{
-    AmqpDriver, Backplane, Delivery, Event, Limits, LocalNetwork, Port, PostgresDriver,
-    PublishError, RedisDriver, Target,
+    Backplane, Delivery, Event, Limits, LocalNetwork, Port, PostgresDriver, PublishError,
+    RedisDriver, Target,
 };
-use frontdesk::db::{Config, Store};
 use frontdesk::domain::{ChatId, NodeId, SessionId, UserId};
-use frontdesk::metrics::{ConnectionUse, Metrics};
-use frontdesk::settings::{RabbitMq, Redis, Settings};
+use frontdesk::settings::{Redis, Settings};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::support::redis::OwnRedis;
-use crate::support::{DEADLINE, Database, Proxy, broker, eventually, run};
+use crate::support::{DEADLINE, Database, Proxy, broker, eventually, notifications, run};
 
-/// Makes a test of each behaviour for each driver: `name::local`, `name::postgres`,
-/// `name::redis`, `name::amqp`.
+/// Makes a test of each behaviour for each driver: `name::local`, `name::postgres`, `name::redis`.
 macro_rules! behaviours {
     ($($name:ident),+ $(,)?) => {
         $(mod $name {
@@ -39,11 +32,6 @@ macro_rules! behaviours {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn redis() {
                 super::run(super::$name(super::Network::redis(&redis::url()))).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn amqp() {
-                super::run(super::$name(super::Network::amqp())).await;
             }
         })+
     };
@@ -72,7 +60,6 @@ enum Network {
     Local(LocalNetwork),
     Postgres(Database),
     Redis(Redis),
-    Amqp(Arc<RabbitMq>),
 }
 
 /// A node with its driver, which ends when this is dropped.
@@ -83,20 +70,11 @@ struct Member {
     driver: Option<Driver>,
 }
 
-struct Driver(Vec<JoinHandle<()>>);
+struct Driver(JoinHandle<()>);
 
 impl Network {
     fn local() -> Self {
         Self::Local(LocalNetwork::default())
-    }
-
-    fn amqp() -> Self {
-        let environment = [
-            ("FRONTDESK__RABBITMQ__URL".to_owned(), broker::url()),
-            ("FRONTDESK__RABBITMQ__PREFIX".to_owned(), broker::prefix()),
-        ];
-        let settings = Settings::load_from("", environment.into_iter()).expect("settings");
-        Self::Amqp(Arc::new(settings.rabbitmq))
     }
 
     async fn postgres() -> Self {
@@ -127,45 +105,22 @@ impl Network {
 
     async fn drive(&self, node: NodeId, port: Port) -> Driver {
         Driver(match self {
-            Self::Local(network) => vec![tokio::spawn(network.clone().run(node, port))],
+            Self::Local(network) => tokio::spawn(network.clone().run(node, port)),
             Self::Postgres(database) => {
-                let notifications = store(&database.url()).await.notifications();
-                let driver = PostgresDriver::new(notifications.expect("PostgreSQL"), node);
-                vec![tokio::spawn(driver.run(port))]
+                let notifications = notifications(&database.url()).await;
+                tokio::spawn(PostgresDriver::new(notifications, node).run(port))
             }
             Self::Redis(settings) => {
                 let driver = RedisDriver::new(settings, node).expect("settings").expect("a URL");
-                vec![tokio::spawn(driver.run(port))]
-            }
-            Self::Amqp(settings) => {
-                let metrics = Arc::new(Metrics::new());
-                let broker = Broker::new(ConnectionUse::Publish, Arc::clone(settings), metrics);
-                let broker = broker.expect("a URL");
-                let driver = AmqpDriver::new(broker.clone(), Arc::clone(settings), node);
-                let connecting = tokio::spawn(broker.clone().keep_connected());
-                // What is published to a broker that is away is refused.
-                broker.connected().await;
-                vec![connecting, tokio::spawn(driver.run(port))]
+                tokio::spawn(driver.run(port))
             }
         })
     }
 }
 
-async fn store(url: &str) -> Store {
-    let config = Config {
-        url: url.to_owned(),
-        pool_size: 1,
-        acquire_timeout: DEADLINE,
-        ca_file: None,
-        sinks: Vec::new(),
-        create: false,
-    };
-    Store::connect(&config).await.expect("a database")
-}
-
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+        self.0.abort();
     }
 }
 
@@ -384,13 +339,12 @@ async fn while_postgresql_is_away_publications_are_refused_at_once() {
     run(async {
         let database = Database::postgres().await;
         let proxy = Proxy::to(database.server()).await;
-        let notifications =
-            store(&database.url_by_way_of(proxy.address())).await.notifications().expect("some");
+        let notifications = notifications(&database.url_by_way_of(proxy.address())).await;
         let (backplane, mut events, port) = Backplane::new(SMALL);
         let node = NodeId::random();
         let driver = tokio::spawn(PostgresDriver::new(notifications, node).run(port));
         assert_eq!(next(&mut events).await, Event::Connected);
-        let driver = Some(Driver(vec![driver]));
+        let driver = Some(Driver(driver));
         let mut ada = Member { node, backplane, events, driver };
         proxy.down();
         disconnected(&mut ada).await;

@@ -131,6 +131,7 @@ async fn a_session_leaves_a_group_and_its_user_stays(app: TestApp) {
     let mut desktop = app.connect(&customer("kim")).await;
     let mut phone = app.connect(&customer("kim")).await;
     let chat = id(&group(&mut ada, &[&desktop], "Returns").await);
+    desktop.expect("chat_created").await;
     assert_eq!(desktop.ask("leave_chat", json!({"chatIds": [chat]})).await, json!({}));
     ada.say(chat, "who is here?").await;
     phone.hears("who is here?").await;

@@ -9,7 +9,9 @@ use tokio::net::TcpStream;
 
 use crate::retiring::{quick, rooms};
 use crate::support::tokens::now;
-use crate::support::{Node, TestApp, admin, assert_keys, customer, eventually, json, scenarios};
+use crate::support::{
+    Node, TestApp, admin, assert_keys, customer, eventually, hears_others, json, scenarios,
+};
 
 scenarios! {
     a_request_needs_a_good_token,
@@ -210,6 +212,7 @@ async fn an_unknown_path_is_a_problem(app: TestApp) {
 }
 
 async fn a_health_check_may_use_head(app: TestApp) {
+    hears_others(&app, true).await;
     for path in ["/healthz", "/readyz", "/chats", "/users/me"] {
         let ask = async |method| app.send(app.request_of(&admin("ada"), method, path)).await;
         let (head, get) = (ask(Method::HEAD).await, ask(Method::GET).await);

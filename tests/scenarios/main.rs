@@ -39,6 +39,7 @@ mod node_faults;
 mod nodes;
 mod order;
 mod outages;
+mod polling;
 mod pushes;
 mod random_frames;
 mod reading;

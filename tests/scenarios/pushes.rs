@@ -2,15 +2,18 @@
 
 use crate::support::raw::{CLOSE, TEXT};
 use crate::support::{
-    RawClient, TestApp, TestBroker, TestClient, Value, admin, assert_run, bus_scenarios, customer,
-    eventually, json,
+    RawClient, TestApp, TestBroker, TestClient, Value, admin, assert_run, bus_node_scenarios,
+    bus_scenarios, customer, eventually, json,
 };
 
-bus_scenarios! {
+bus_node_scenarios! {
     a_user_hears_a_push_on_whichever_nodes_they_are,
     a_session_hears_a_push_on_whichever_node_it_is,
     a_user_is_online_on_whichever_node_they_are,
     a_node_that_has_stopped_is_asked_no_more,
+}
+
+bus_scenarios! {
     who_does_not_read_pushes_is_put_out_and_delays_nobody ["limits.session_queue_events" = 64],
     a_large_push_counts_by_its_bytes
         ["limits.session_queue_bytes" = 65_536, "limits.session_queue_events" = 100_000],

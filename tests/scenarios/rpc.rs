@@ -1,8 +1,8 @@
 //! Commands of other services.
 
 use crate::support::{
-    TestApp, TestBroker, Value, admin, assert_keys, assert_run, bus_scenarios, customer,
-    eventually, json,
+    TestApp, TestBroker, Value, admin, assert_keys, assert_run, bus_node_scenarios, bus_scenarios,
+    customer, eventually, json,
 };
 
 bus_scenarios! {
@@ -18,6 +18,9 @@ bus_scenarios! {
     a_push_reaches_those_it_is_for_and_nobody_else,
     a_push_of_a_bad_event_is_refused,
     a_bad_request_names_the_path,
+}
+
+bus_node_scenarios! {
     a_request_finds_users_of_every_node,
 }
 

@@ -183,7 +183,7 @@ async fn a_customers_own_chat_is_told_of_among_a_hundred(fixture: Fixture) {
 }
 
 async fn blocks_roles_and_chats_stand_in_the_journal(fixture: Fixture) {
-    let start = fixture.store.now().await.unwrap();
+    let start = fixture.store.settled().await.unwrap();
     let (kim, chat) = fixture.customer("kim").await;
     fixture.store.set_blocked(kim, true).await.unwrap();
     fixture.store.set_blocked(kim, true).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use frontdesk::db::{ChatPage, GroupResult, Mark, Scope};
-use frontdesk::domain::{Chat, ChatId, ChatKind, Role, Seq, Timestamp, UserId};
+use frontdesk::domain::{Chat, ChatId, ChatKind, Role, Seq, UserId};
 
 use crate::contract;
 use crate::fixture::{Fixture, fill, identity, note, raise, write};
@@ -14,7 +14,6 @@ contract! {
     a_list_visits_each_chat_once_while_others_move,
     a_members_list_holds_the_own_chats_alone,
     a_user_stands_to_a_chat_by_membership_and_mark,
-    what_moved_is_found,
     a_large_group_shows_a_hundred_members,
     a_chat_of_a_kind_to_come_is_read,
     a_roster_is_the_same_however_many_ask_at_once,
@@ -158,27 +157,6 @@ async fn a_user_stands_to_a_chat_by_membership_and_mark(fixture: Fixture) {
     assert_eq!((kims[0].member, kims[0].last_seq, kims[0].read_seq), (true, Seq(3), Seq(3)));
     let adas = fixture.store.chat_access(ada, vec![chat]).await.unwrap();
     assert_eq!((adas[0].member, adas[0].last_seq, adas[0].read_seq), (false, Seq(3), Seq(2)));
-}
-
-async fn what_moved_is_found(fixture: Fixture) {
-    let (kim, first) = fixture.customer("kim").await;
-    let (_, second) = fixture.customer("lee").await;
-    let start = fixture.store.now().await.unwrap();
-    let mut writer = fixture.writer().await;
-    fill(&mut writer, first, kim, 2).await;
-
-    let known = vec![(first, Seq(1)), (second, Seq(0)), (ChatId(999), Seq(0))];
-    assert_eq!(fixture.store.moved(known).await.unwrap(), [(first, Seq(2))]);
-    assert!(fixture.store.moved(vec![(first, Seq(2))]).await.unwrap().is_empty());
-    assert!(fixture.store.moved(Vec::new()).await.unwrap().is_empty());
-
-    let active = fixture.store.active_since(start, 10).await.unwrap();
-    assert_eq!(active.iter().map(|chat| chat.id).collect::<Vec<_>>(), [first]);
-    fill(&mut writer, second, kim, 1).await;
-    let active = fixture.store.active_since(Timestamp(0), 10).await.unwrap();
-    assert_eq!(active.iter().map(|chat| chat.id).collect::<Vec<_>>(), [first, second]);
-    assert_eq!(active[1].last_message.as_ref().map(|message| message.seq), Some(Seq(1)));
-    assert_eq!(fixture.store.active_since(Timestamp(0), 1).await.unwrap().len(), 1);
 }
 
 async fn a_large_group_shows_a_hundred_members(fixture: Fixture) {

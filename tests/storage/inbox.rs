@@ -218,7 +218,7 @@ async fn a_block_counts_whatever_tokens_say(fixture: Fixture) {
 }
 
 async fn a_role_and_a_block_stand_in_the_journal(fixture: Fixture) {
-    let start = fixture.store.now().await.unwrap();
+    let start = fixture.store.settled().await.unwrap();
     let (kim, chat) = fixture.customer("kim").await;
     let apply = |news: UserUpdate| {
         let store = fixture.store.clone();

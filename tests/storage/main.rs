@@ -9,6 +9,7 @@
 )]
 
 mod admission;
+mod changes;
 mod chats;
 mod fixture;
 mod inbox;

@@ -247,7 +247,7 @@ async fn users_and_chats_are_told_of_once_when_they_are_made(fixture: Fixture) {
 async fn what_was_told_is_gone_and_the_rest_stays(fixture: Fixture) {
     let (kim, chat) = fixture.customer("kim").await;
     let store = fixture.telling_store().await;
-    let start = store.now().await.unwrap();
+    let start = store.settled().await.unwrap();
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 6).await;
     let all = waiting(&store).await;

@@ -36,8 +36,8 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
     }
     let range = Range { chat_id: chat, after: Seq(0), up_to: Seq(100) };
     store.ranges(vec![range; 3], 100, 262_144).await.unwrap();
-    store.moved(vec![(chat, Seq(0))]).await.unwrap();
-    store.active_since(Timestamp::now(), 100).await.unwrap();
+    store.settled().await.unwrap();
+    store.chat_ends(Timestamp::now(), 100_000).await.unwrap();
     store.journal(Timestamp::now(), 100).await.unwrap();
     let news = UserUpdate {
         event: Some(("crm".to_owned(), format!("{chat} {}", Timestamp::now().0))),

@@ -60,7 +60,7 @@ const ABOVE_THE_USE_CASES: &[&str] = &[
 
 /// Node to node: nothing of other services.
 const CLUSTER: &[&str] =
-    &["domain", "settings", "metrics", "protocol", "db", "actors", "retry", "tls", "amqp"];
+    &["domain", "settings", "metrics", "protocol", "db", "actors", "retry", "tls"];
 
 /// Other services: what a command does may concern sessions of other nodes.
 const BUS: &[&str] = &[
@@ -92,11 +92,7 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         "the crate is deprecated: the day it must go, one transport changes",
     ),
     (&["jsonwebtoken"], &["src/auth"], "what a token proves is decided in one place"),
-    (
-        &["lapin"],
-        &["src/amqp", "src/bus", "src/cluster/amqp"],
-        "the desk runs without a broker, and knows none",
-    ),
+    (&["lapin"], &["src/amqp", "src/bus"], "the desk runs without a broker, and knows none"),
 ];
 
 /// Crates and modules that the domain, which decides, must not use.

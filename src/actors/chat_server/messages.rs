@@ -211,16 +211,10 @@ pub struct FilterNew(pub Vec<ChatId>);
 #[rtype(result = "bool")]
 pub struct IsAnnounced(pub ChatId);
 
-/// Asks what this node has to know of others.
+/// Asks whether any session watches all chats.
 #[derive(Message)]
-#[rtype(result = "WatchState")]
-pub struct GetWatchState;
-
-/// Chats and watchers of this node, for which other nodes' changes matter.
-pub struct WatchState {
-    pub rooms: Vec<ChatId>,
-    pub watched: bool,
-}
+#[rtype(result = "bool")]
+pub struct IsWatched;
 
 /// News of another node.
 #[derive(Message)]

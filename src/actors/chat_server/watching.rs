@@ -58,6 +58,9 @@ impl Handler<Announce> for ChatServer {
             is_member: true,
             members: is_small.then(|| members.as_slice().into()),
         };
+        if is_small {
+            self.show_online_in(chat.id, &members, ctx);
+        }
         let mut told: HashSet<SessionId> = except.into_iter().collect();
         for member in members {
             let sessions: Vec<SessionHandle> =

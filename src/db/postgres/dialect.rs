@@ -7,8 +7,7 @@ use diesel::{ExpressionMethods, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::statements::{
-    ApplyClaims, ChatAccessOf, FindUsers, LockUsers, MembersOf, Moved, Ranges, SetLastSeen,
-    SetSearch,
+    ApplyClaims, ChatAccessOf, FindUsers, LockUsers, MembersOf, Ranges, SetLastSeen, SetSearch,
 };
 use crate::db::Range;
 use crate::db::admission::{Name, StoredClaims};
@@ -16,11 +15,22 @@ use crate::db::journal::NewJournalEntry;
 use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::journal;
 use crate::db::types::UtcTimestamp;
-use crate::domain::{ChatId, Message, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Message, Timestamp, UserId};
 
 /// The database's clock: one for all nodes.
 pub async fn now(connection: &mut AsyncPgConnection) -> QueryResult<Timestamp> {
     diesel::select(sql::<UtcTimestamp>("clock_timestamp()")).get_result(connection).await
+}
+
+/// See `Store::settled`. Transactions of another role are shown to some roles alone.
+pub async fn settled(connection: &mut AsyncPgConnection) -> QueryResult<Timestamp> {
+    // The statement's time, not the clock's: it is before the look at the transactions. A transaction
+    // has its id before it takes the time of a message, since it locks the chat first.
+    let settled = sql::<UtcTimestamp>(
+        "least(statement_timestamp(), (SELECT min(xact_start) FROM pg_stat_activity \
+         WHERE datname = current_database() AND backend_xid IS NOT NULL))",
+    );
+    diesel::select(settled).get_result(connection).await
 }
 
 /// Appends to the journal, at the database's time.
@@ -74,15 +84,6 @@ pub async fn members_of(
     limit: i64,
 ) -> QueryResult<Vec<MemberRow>> {
     MembersOf { chats, limit }.load(connection).await
-}
-
-/// The chats that are beyond the known `seq`.
-pub async fn moved(
-    connection: &mut AsyncPgConnection,
-    known: &[(ChatId, Seq)],
-) -> QueryResult<Vec<(ChatId, Seq)>> {
-    let (ids, seqs): (Vec<_>, Vec<_>) = known.iter().copied().unzip();
-    Moved { ids: &ids, seqs: &seqs }.load(connection).await
 }
 
 /// Messages of each range, at most `limit` and `bytes` of bodies of each.

@@ -244,15 +244,6 @@ statement! {
 }
 
 statement! {
-    /// The chats that are beyond the known `seq`.
-    Moved { ids: &'a [ChatId] => Array<BigInt>, seqs: &'a [Seq] => Array<BigInt> }
-        -> (BigInt, BigInt)
-    "SELECT chats.id, chats.last_seq FROM unnest(?, ?) AS known (id, seq)
-     JOIN chats ON chats.id = known.id
-     WHERE chats.last_seq > known.seq"
-}
-
-statement! {
     /// Applies newer tokens to locked rows.
     ApplyClaims {
         ids: &'a [UserId] => Array<BigInt>,

@@ -1,7 +1,7 @@
 //! Queries that differ between the databases; `postgres::dialect` has the same ones. A statement
 //! costs some microseconds here and no round trip, so they are run in loops.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use diesel::sqlite::SqliteConnection;
 use diesel::{
@@ -16,13 +16,15 @@ use crate::db::rows::{Authors, MemberRow, MessageRow, OwnChatRow, UserRow};
 use crate::db::schema::{chat_members, chats, journal, messages, read_marks, users};
 use crate::domain::{ChatId, ChatKind, Message, Seq, Timestamp, UserId};
 
-/// Ids in one query: SQLite takes 32,766 values at most.
-const CHUNK: usize = 10_000;
-
 /// The clock of the one machine.
 #[expect(clippy::unnecessary_wraps, reason = "the signature is the other dialect's")]
 pub fn now(_: &mut SqliteConnection) -> QueryResult<Timestamp> {
     Ok(Timestamp::now())
+}
+
+/// See `Store::settled`. Its one node tells of its own changes when they are committed.
+pub fn settled(connection: &mut SqliteConnection) -> QueryResult<Timestamp> {
+    now(connection)
 }
 
 /// Appends to the journal.
@@ -119,23 +121,6 @@ pub fn members_of(
         found.extend(rows);
     }
     Ok(found)
-}
-
-/// The chats that are beyond the known `seq`.
-pub fn moved(
-    connection: &mut SqliteConnection,
-    known: &[(ChatId, Seq)],
-) -> QueryResult<Vec<(ChatId, Seq)>> {
-    let mut moved = Vec::new();
-    for known in known.chunks(CHUNK) {
-        let heads: Vec<(ChatId, Seq)> = chats::table
-            .filter(chats::id.eq_any(known.iter().map(|(id, _)| *id)))
-            .select((chats::id, chats::last_seq))
-            .load(connection)?;
-        let known: HashMap<_, _> = known.iter().copied().collect();
-        moved.extend(heads.into_iter().filter(|(id, seq)| known.get(id).is_some_and(|k| seq > k)));
-    }
-    Ok(moved)
 }
 
 /// Messages of each range, at most `limit` and `bytes` of bodies of each.

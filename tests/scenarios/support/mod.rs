@@ -7,6 +7,7 @@ pub mod client;
 pub mod deployment;
 mod http;
 mod own_broker;
+mod played_node;
 mod process;
 pub mod raw;
 pub mod redis;
@@ -22,6 +23,7 @@ pub use broker::TestBroker;
 pub use client::TestClient;
 pub use http::Reply;
 pub use own_broker::OwnBroker;
+pub use played_node::{Deafness, PlayedNode, hears_others, notifications};
 pub use process::Process;
 pub use raw::RawClient;
 pub use serde_json::{Value, json};
@@ -73,6 +75,19 @@ macro_rules! bus_scenarios {
     };
 }
 
+/// As [`bus_scenarios`], of what takes several nodes: on PostgreSQL alone.
+macro_rules! bus_node_scenarios {
+    ($($name:ident $([$($key:literal = $value:expr),+])? $(on one node $why:literal)?),+ $(,)?) => {
+        $crate::support::postgres_scenarios! {
+            $($name [
+                "rabbitmq.url" = $crate::support::broker::url(),
+                "rabbitmq.prefix" = $crate::support::broker::prefix()
+                $($(, $key = $value)+)?
+            ] $(on one node $why)?),+
+        }
+    };
+}
+
 /// One test of one scenario: on one database, or over three nodes.
 macro_rules! scenario {
     (nodes $name:ident [$($key:literal = $value:expr),*]) => {
@@ -103,7 +118,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) use {bus_scenarios, postgres_scenarios, scenario, scenarios};
+pub(crate) use {bus_node_scenarios, bus_scenarios, postgres_scenarios, scenario, scenarios};
 
 /// Runs a scenario to its end, or fails it when it takes too long.
 pub async fn run(scenario: impl Future<Output = ()>) {
