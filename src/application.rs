@@ -56,7 +56,7 @@ pub fn database(settings: &Settings) -> db::Config {
     }
 }
 
-/// What the backplane's driver has for a node.
+/// Events of the backplane's driver for a node.
 pub type Events = mpsc::Receiver<cluster::Event>;
 
 /// A server that is bound, and does not run yet.

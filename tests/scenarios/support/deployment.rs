@@ -28,18 +28,17 @@ pub fn drivers(scenario: &str) -> Vec<Driver> {
         return ALL.to_vec();
     }
     // The hash of the name, so that a new scenario does not change the driver of another. (FNV-1a)
-    let hash = scenario
-        .bytes()
-        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-        });
+    let hash = scenario.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
     // The upper half: the lowest bit is only the parity of the letters.
     vec![ALL[(hash >> 32) as usize % ALL.len()]]
 }
 
 /// Small nodes: three share the test's part of two cores and of PostgreSQL's connections.
 pub fn settings(driver: Driver) -> Vec<(String, String)> {
-    let mut settings = vec![("server.workers", "1".to_owned()), ("database.pool_size", "2".to_owned())];
+    let mut settings =
+        vec![("server.workers", "1".to_owned()), ("database.pool_size", "2".to_owned())];
     if driver == Driver::Redis {
         settings.extend([("redis.url", redis::url()), ("redis.prefix", broker::prefix())]);
     }

@@ -1,4 +1,4 @@
-//! Clients that write all the time and give up never: each keeps what it received, and comes back to
+//! Clients that write all the time and never give up: each keeps what it received, and comes back to
 //! another node as the protocol says.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Until all have everything, at most.
 const WHOLE: Duration = Duration::from_secs(60);
 
-/// What the nodes of [`Load`] are set to.
+/// Settings of the nodes under [`Load`].
 pub const SETTINGS: [(&str, &str); 6] = [
     ("server.workers", "1"),
     ("database.pool_size", "2"),
@@ -52,7 +52,7 @@ enum Phase {
     Stop,
 }
 
-/// Where a client stands.
+/// A client's progress.
 #[derive(Debug, Clone, Default)]
 struct Standing {
     /// The last `seq` of each chat.
@@ -61,7 +61,7 @@ struct Standing {
     is_done: bool,
 }
 
-/// What came of a client.
+/// Everything that a client received.
 #[derive(Debug, Default)]
 struct Kept {
     /// The `clientId` of every message, by chat and `seq`; of an own one its ack's.
@@ -86,7 +86,7 @@ pub struct Load {
     agent: Person,
 }
 
-/// The outcome, as counted.
+/// Faults of delivery.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Count {
     pub lost: usize,
@@ -94,7 +94,7 @@ pub struct Count {
     pub out_of_order: usize,
 }
 
-/// How the clients fared.
+/// The outcome for all clients.
 #[derive(Debug)]
 pub struct Fared {
     pub count: Count,
@@ -174,7 +174,11 @@ impl Load {
                 standing.positions.iter().all(|(chat, at)| *at >= heads[chat])
             });
             let reached = timeout(WHOLE, reached).await.map(|reached| reached.is_ok());
-            assert!(reached == Ok(true), "not at {heads:?} after {WHOLE:?}: {:?}", self.standings());
+            assert!(
+                reached == Ok(true),
+                "not at {heads:?} after {WHOLE:?}: {:?}",
+                self.standings()
+            );
         }
     }
 
@@ -235,7 +239,7 @@ impl Load {
     }
 }
 
-/// How a session has ended.
+/// The end of a session.
 enum End {
     /// With `goodbye`, and the time after which to come back.
     Goodbye(Duration),
