@@ -27,21 +27,22 @@ const RHYTHM: Duration = Duration::from_millis(25);
 /// Messages of a client that wait for their acks.
 const IN_FLIGHT: usize = 4;
 /// Three heartbeats of these nodes: a node that says nothing for so long is taken for dead.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(9);
 /// For the answer of a node to a probe, and to a handshake.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(5);
 /// Pause before the next node is tried.
 const RETRY: Duration = Duration::from_millis(50);
 /// Until all have everything, at most.
 const WHOLE: Duration = Duration::from_secs(60);
 
-/// Settings of the nodes under [`Load`].
-pub const SETTINGS: [(&str, &str); 6] = [
+/// Settings of the nodes under [`Load`]. A slow machine has the time to notice that a node leaves.
+pub const SETTINGS: [(&str, &str); 7] = [
     ("server.workers", "1"),
     ("database.pool_size", "2"),
-    ("limits.heartbeat_ms", "1000"),
+    ("limits.heartbeat_ms", "3000"),
     ("limits.replay", "100000"),
-    ("server.drain_wait_ms", "500"),
+    ("server.shutdown_timeout", "10"),
+    ("server.drain_wait_ms", "2000"),
     ("server.drain_window_ms", "500"),
 ];
 
