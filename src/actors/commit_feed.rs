@@ -1,4 +1,4 @@
-//! Feed of commits: new ends of logs, for sessions that watch, and other nodes' new chats.
+//! Feed of commits: new ends of logs, for sessions that watch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,26 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 use super::db_executor::Hints;
-use crate::domain::ChatId;
-
-/// News that the change poller need not poll for.
-pub enum Committed {
-    Grown(Hints),
-    /// Another node has created chats.
-    Created(Vec<ChatId>),
-}
 
 /// Takes the new ends of logs, where a session of this node watches. What finds the queue full is
 /// dropped: it is found by polling.
 pub struct CommitFeed {
-    poller: mpsc::Sender<Committed>,
+    watchers: mpsc::Sender<Hints>,
     is_watched: AtomicBool,
 }
 
 impl CommitFeed {
     #[must_use]
-    pub fn new(poller: mpsc::Sender<Committed>) -> Arc<Self> {
-        Arc::new(Self { poller, is_watched: AtomicBool::new(false) })
+    pub fn new(watchers: mpsc::Sender<Hints>) -> Arc<Self> {
+        Arc::new(Self { watchers, is_watched: AtomicBool::new(false) })
     }
 
     /// A session watches, or none does.
@@ -40,15 +32,8 @@ impl CommitFeed {
 
     /// This node has committed, or another one.
     pub fn committed(&self, hints: Hints) {
-        if self.is_watched() && self.poller.try_send(Committed::Grown(hints)).is_err() {
+        if self.is_watched() && self.watchers.try_send(hints).is_err() {
             log::debug!("dropped hints: these messages are found by polling");
-        }
-    }
-
-    /// Another node has created chats.
-    pub fn created(&self, chats: Vec<ChatId>) {
-        if !chats.is_empty() && self.poller.try_send(Committed::Created(chats)).is_err() {
-            log::debug!("dropped news of chats: they are found by polling");
         }
     }
 }

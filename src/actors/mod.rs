@@ -25,7 +25,7 @@ pub use chat_server::{
     Connect, Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf,
     PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
 };
-pub use commit_feed::{CommitFeed, Committed};
+pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
 pub use gateway::{
     Audience, Broadcast, Forward, ForwardResponder, ForwardResult, Integrations, IsHere,

@@ -52,6 +52,6 @@ pub(super) async fn announce(
 ) -> Result<(), ApiError> {
     let members = app.store().member_ids(chat.id).await?;
     let chat = Arc::new(chat);
-    app.chat_server().do_send(Announce { chat, members, is_own: true, except });
+    app.chat_server().do_send(Announce { chat, members, except, made_here: true });
     Ok(())
 }

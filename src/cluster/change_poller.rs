@@ -10,8 +10,7 @@ use tokio::time::sleep_until;
 
 use super::sweep::{Sweep, before};
 use crate::actors::{
-    Announce, ChatServer, ChatUpdated, Committed, FilterNew, Hints, IsAnnounced, IsWatched,
-    UserChanged,
+    Announce, ChatServer, ChatUpdated, FilterNew, Hints, IsAnnounced, IsWatched, UserChanged,
 };
 use crate::db::{Change, ChatEnd, Place, Store, StoreError};
 use crate::domain::{ChatId, Gather, Seq, Timestamp, Timings};
@@ -90,30 +89,31 @@ impl ChangePoller {
     }
 
     /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`, and
-    /// other nodes' new chats are announced.
-    pub async fn run(mut self, mut commits: mpsc::Receiver<Committed>) {
+    /// the chats that other nodes have `created` are announced.
+    pub async fn run(
+        mut self,
+        mut commits: mpsc::Receiver<Hints>,
+        mut created: mpsc::Receiver<ChatId>,
+    ) {
         let mut log_once = LogOnce::default();
         let mut next_poll = Instant::now() + self.every;
-        let mut gathered = Vec::new();
+        let (mut gathered, mut new) = (Vec::new(), Vec::new());
         loop {
             let next = self.moved.next_due().map_or(next_poll, |due| next_poll.min(due));
             tokio::select! {
+                // A new chat is announced before watchers are told of its messages.
+                biased;
+                _ = created.recv_many(&mut new, MOST_GATHERED) => {
+                    if let Err(error) = self.announce(std::mem::take(&mut new)).await {
+                        log::debug!("cannot read new chats, the next poll does: {error}");
+                    }
+                }
                 () = sleep_until(next.into()) => {}
                 _ = commits.recv_many(&mut gathered, MOST_GATHERED) => {
-                    let (now, mut created) = (Instant::now(), Vec::new());
-                    for committed in gathered.drain(..) {
-                        match committed {
-                            Committed::Created(chats) => created.extend(chats),
-                            Committed::Grown(Hints(hints)) => {
-                                for (chat, _) in hints {
-                                    // One that finds no room is found by the poll.
-                                    let _ = self.moved.add(chat, now);
-                                }
-                            }
-                        }
-                    }
-                    if let Err(error) = self.announce(created).await {
-                        log::debug!("cannot read new chats, a poll does: {error}");
+                    let now = Instant::now();
+                    for (chat, _) in gathered.drain(..).flat_map(|Hints(hints)| hints) {
+                        // One that finds no room is found by the poll.
+                        let _ = self.moved.add(chat, now);
                     }
                 }
             }
@@ -143,7 +143,7 @@ impl ChangePoller {
     /// Tells watchers of chats with new messages.
     async fn tell_moved(&mut self, chats: &[ChatId]) -> Result<(), StoreError> {
         for chat in self.store.chats_by_id(chats.to_vec()).await? {
-            // Another node's new chat is announced first, and then reported.
+            // Another node's new chat is announced by the next poll, and then reported.
             let is_young = chat.created_at > before(chat.updated_at, YOUNG + self.every);
             let is_announced =
                 !is_young || self.chat_server.send(IsAnnounced(chat.id)).await.unwrap_or_default();
@@ -189,7 +189,8 @@ impl ChangePoller {
                 Change::UserChanged(id) => {
                     if let Some(user) = self.store.user(id).await? {
                         let (role, blocked) = (user.role, user.blocked);
-                        self.chat_server.do_send(UserChanged { user: id, role, blocked });
+                        let changed = UserChanged { user: id, role, blocked, changed_here: false };
+                        self.chat_server.do_send(changed);
                     }
                 }
             }
@@ -202,19 +203,16 @@ impl ChangePoller {
         Ok(())
     }
 
-    /// Announces new chats, without those of which this node knows: its own.
-    async fn announce(&self, created: Vec<ChatId>) -> Result<(), StoreError> {
-        if created.is_empty() {
+    /// Announces chats, except this node's own.
+    async fn announce(&self, chats: Vec<ChatId>) -> Result<(), StoreError> {
+        if chats.is_empty() {
             return Ok(());
         }
-        let unannounced = self.chat_server.send(FilterNew(created)).await.unwrap_or_default();
-        if unannounced.is_empty() {
-            return Ok(());
-        }
+        let unannounced = self.chat_server.send(FilterNew(chats)).await.unwrap_or_default();
         for chat in self.store.chats_by_id(unannounced).await? {
             let members = self.store.member_ids(chat.id).await?;
-            let (chat, except) = (Arc::new(chat), None);
-            self.chat_server.do_send(Announce { chat, members, is_own: false, except });
+            let chat = Arc::new(chat);
+            self.chat_server.do_send(Announce { chat, members, except: None, made_here: false });
         }
         Ok(())
     }

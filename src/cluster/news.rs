@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Nodes;
 use super::backplane::Target;
 use super::message::PeerMessage;
-use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate};
+use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate, WireUser};
 use crate::actors::News;
 
 /// News that wait to be published. Beyond it they are dropped: other nodes poll.
@@ -36,12 +36,15 @@ async fn publish(nodes: &Nodes, gathered: &[News]) {
     let (mut batch, mut bytes) = (WireNews::default(), 0);
     for news in gathered {
         match news {
-            News::Created(chat) => batch.created.push(*chat),
             News::Posted(posted) => {
                 bytes += posted.weight();
                 batch.posts.push(WirePost::from(posted.message()));
             }
             News::Grown(chat, seq) => batch.grown.push((*chat, *seq)),
+            News::ChatCreated(chat) => batch.chats.push(*chat),
+            News::UserChanged { user, role, blocked } => {
+                batch.users.push(WireUser::new(*user, *role, *blocked));
+            }
             News::Live(event) => batch.live.extend(WireLive::new(*event)),
             News::Share(update) => batch.shares.push(WireUpdate::from(update)),
             // Behind the changes that it has in it.

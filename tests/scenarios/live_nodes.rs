@@ -19,7 +19,9 @@ postgres_scenarios! {
     ] on one node "it has its own two nodes",
     a_message_of_another_node_needs_no_read ["cluster.poll_ms" = 60_000]
         on one node "it has its own two nodes",
-    a_chat_of_another_node_is_told_of_at_once ["cluster.poll_ms" = 60_000]
+    new_chats_and_blocks_reach_another_node_at_once ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
+    the_messages_of_another_nodes_new_chat_follow_it ["cluster.poll_ms" = 60_000]
         on one node "it has its own two nodes",
     a_node_that_starts_later_knows_who_is_online on one node "it has its own two nodes",
     who_moves_to_another_node_in_time_was_never_away ["limits.presence_grace_ms" = 2_000]
@@ -127,7 +129,7 @@ async fn a_message_of_another_node_needs_no_read(app: TestApp) {
     }
 }
 
-async fn a_chat_of_another_node_is_told_of_at_once(app: TestApp) {
+async fn the_messages_of_another_nodes_new_chat_follow_it(app: TestApp) {
     let other = app.another_node().await;
     met(&app, &other).await;
     let mut ada = app.connect(&admin("ada")).await;
@@ -147,6 +149,27 @@ async fn a_chat_of_another_node_is_told_of_at_once(app: TestApp) {
     assert_eq!(bob.expect("chat_updated").await["lastSeq"], 1);
     kim.say(chat, "thank you").await;
     ada.hears("thank you").await;
+}
+
+async fn new_chats_and_blocks_reach_another_node_at_once(app: TestApp) {
+    let other = app.another_node().await;
+    met(&app, &other).await;
+    let (agent, person) = (admin("ada"), customer("lee"));
+    let mut watcher = other.connect(&agent).await;
+    watcher.ask("watch_chats", json!({"watch": true})).await;
+    let mut kim = app.connect(&customer("kim")).await;
+    assert_eq!(watcher.expect("chat_created").await["id"], kim.chat());
+    kim.say(kim.chat(), "hello").await;
+    assert_eq!(watcher.expect("chat_updated").await["lastSeq"], 1);
+
+    let mut lee = other.connect(&person).await;
+    watcher.expect("chat_created").await;
+    let mut bob = app.connect(&admin("bob")).await;
+    let group = bob.ask("create_chat", json!({"userIds": [lee.user_id()]})).await;
+    assert_eq!(lee.expect("chat_created").await["id"], group["id"]);
+    let path = format!("/users/{}/block", lee.user_id());
+    app.post(&agent, &path, json!({})).await.is(200);
+    assert_eq!(lee.expect("goodbye").await["reason"], "blocked");
 }
 
 async fn a_node_that_starts_later_knows_who_is_online(app: TestApp) {

@@ -162,10 +162,10 @@ pub struct Announce {
     pub chat: Arc<Chat>,
     /// All of them: the chat itself shows a bounded number.
     pub members: Vec<UserId>,
-    /// Created on this node.
-    pub is_own: bool,
     /// The session whose ack carries the chat.
     pub except: Option<SessionId>,
+    /// This node has made it, and tells the others.
+    pub made_here: bool,
 }
 
 /// A chat moved: those who watch are told.
@@ -185,6 +185,8 @@ pub struct UserChanged {
     pub user: UserId,
     pub role: Role,
     pub blocked: bool,
+    /// This node has changed it, and tells the others.
+    pub changed_here: bool,
 }
 
 /// The node leaves: no session begins, and those that there are end over the window.
@@ -225,6 +227,7 @@ pub struct PeerNews {
     /// Logs that have grown, without the messages.
     pub grown: Vec<(ChatId, Seq)>,
     pub live: Vec<LiveEvent>,
+    pub users: Vec<UserChanged>,
     pub shares: Vec<Update>,
 }
 

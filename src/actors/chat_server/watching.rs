@@ -37,9 +37,9 @@ impl Handler<Announce> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
-        let Announce { chat, members, is_own, except } = announce;
-        if is_own {
-            self.parts.peers.send(News::Created(chat.id));
+        let Announce { chat, members, except, made_here } = announce;
+        if made_here {
+            self.parts.peers.send(News::ChatCreated(chat.id));
         }
         // Another node's chat may have messages by now: they follow the event, as they do where it was
         // created. Half of a replay, since more may come meanwhile, and none may be missing.
