@@ -154,11 +154,12 @@ impl Load {
         self.reach(heads.into_iter().map(|(chat, seq)| (chat, seq + count)).collect()).await;
     }
 
-    /// Waits until everybody has all that is in the log now; prints how long that took.
+    /// Waits until everybody has all that is in the log now, and in each chat what comes next; prints
+    /// how long that took.
     #[expect(clippy::print_stdout, reason = "a figure to be read, not to be asserted")]
     pub async fn is_whole(&self, database: &Database, after: &str) {
         let began = Instant::now();
-        self.reach(self.heads(database).await).await;
+        self.goes_on(database, 1).await;
         println!("{after}: whole after {} ms", began.elapsed().as_millis());
     }
 
