@@ -142,6 +142,12 @@ impl Copies {
         self.users.contains_key(&user)
     }
 
+    /// Users who are online on other nodes.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
     /// Applies an update. The whole share is asked for once, and again with each update that tells
     /// the version alone: the question or the answer may be lost.
     pub fn update(&mut self, node: NodeId, update: Update) -> Updated {
