@@ -57,6 +57,9 @@ pub fn database(settings: &Settings) -> db::Config {
     }
 }
 
+/// Events of the backplane's driver for a node.
+pub type Events = mpsc::Receiver<cluster::Event>;
+
 /// A server that is bound, and does not run yet.
 pub struct Application {
     server: Server,
@@ -113,6 +116,28 @@ impl Application {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_with(settings: Settings, timings: Timings) -> anyhow::Result<Self> {
+        Self::assemble(settings, timings, |events| events).await
+    }
+
+    /// As [`build_with`](Self::build_with), with a function between the backplane's driver and the
+    /// node that drops, doubles or reorders events.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    #[cfg(feature = "faults")]
+    pub async fn build_disturbed(
+        settings: Settings,
+        timings: Timings,
+        disturb: fn(Events) -> Events,
+    ) -> anyhow::Result<Self> {
+        Self::assemble(settings, timings, disturb).await
+    }
+
+    async fn assemble(
+        settings: Settings,
+        timings: Timings,
+        between: fn(Events) -> Events,
+    ) -> anyhow::Result<Self> {
         let database = database(&settings);
         // First, since the secret is beside the database.
         if let Some(warning) = db::check(&database)? {
@@ -231,7 +256,7 @@ impl Application {
             bus.start(bus_parts, &nodes);
             reading.spawn(outbox::watch(store, gauges));
         }
-        reading.spawn(nodes.clone().run(events));
+        reading.spawn(nodes.clone().run(between(events)));
         reading.spawn(publish_news(nodes.clone(), news));
         reading.spawn(poller.run(seen_commits, seen_chats));
         Ok(Self {

@@ -101,17 +101,19 @@ impl ChangePoller {
         loop {
             let next = self.moved.next_due().map_or(next_poll, |due| next_poll.min(due));
             tokio::select! {
+                // A new chat is announced before watchers are told of its messages.
+                biased;
+                _ = created.recv_many(&mut new, MOST_GATHERED) => {
+                    if let Err(error) = self.announce(std::mem::take(&mut new)).await {
+                        log::debug!("cannot read new chats, the next poll does: {error}");
+                    }
+                }
                 () = sleep_until(next.into()) => {}
                 _ = commits.recv_many(&mut gathered, MOST_GATHERED) => {
                     let now = Instant::now();
                     for (chat, _) in gathered.drain(..).flat_map(|Hints(hints)| hints) {
                         // One that finds no room is found by the poll.
                         let _ = self.moved.add(chat, now);
-                    }
-                }
-                _ = created.recv_many(&mut new, MOST_GATHERED) => {
-                    if let Err(error) = self.announce(std::mem::take(&mut new)).await {
-                        log::debug!("cannot read new chats, the next poll does: {error}");
                     }
                 }
             }

@@ -54,6 +54,15 @@ pub struct Chat {
     pub updated_at: Timestamp,
 }
 
+impl Chat {
+    /// The chat without its messages, as it was when it was created.
+    #[must_use]
+    pub fn as_created(&self) -> Self {
+        let (last_seq, last_message) = (Seq::ZERO, None);
+        Self { last_seq, last_message, updated_at: self.created_at, ..self.clone() }
+    }
+}
+
 /// A durable member of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {

@@ -73,6 +73,16 @@ impl Presence {
         (!was_online).then_some(PresenceNews { user, online: true, chats })
     }
 
+    /// A chat shows the user online, wherever they are.
+    pub fn show_in(&mut self, user: UserId, chat: ChatId) {
+        if let Some(leaving) = self.leaving.get_mut(&user)
+            && !leaving.chats.contains(&chat)
+        {
+            leaving.chats.push(chat);
+        }
+        self.copies.show_in(user, chat);
+    }
+
     /// A change that the other nodes are to be told of.
     pub fn record(&mut self, change: Change) {
         self.own.record(change);

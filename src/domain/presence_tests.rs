@@ -55,6 +55,25 @@ fn who_comes_back_on_another_node_was_never_away() {
 }
 
 #[test]
+fn a_chat_that_was_created_while_a_member_was_online_hears_that_they_are_gone() {
+    let node = NodeId::random();
+    let (mut there, mut here) = (Presence::new(GRACE), Presence::new(GRACE));
+    there.came(KIM, vec![ChatId(1)]);
+    let told = here.update(node, there.take_update(), |_| false).expect("in order");
+    assert_eq!(told.news, [news(true, 1)]);
+    let start = Instant::now();
+    there.went(KIM, vec![ChatId(1)], start);
+    // While Kim may still come back.
+    there.show_in(KIM, ChatId(2));
+    here.show_in(KIM, ChatId(2));
+    here.show_in(KIM, ChatId(2));
+    let both = [PresenceNews { user: KIM, online: false, chats: vec![ChatId(1), ChatId(2)] }];
+    assert_eq!(there.expire(start + GRACE), both);
+    let told = here.update(node, there.take_update(), |_| false).expect("in order");
+    assert_eq!(told.news, both);
+}
+
+#[test]
 fn the_users_of_a_node_that_is_gone_are_offline_except_those_who_are_elsewhere() {
     let (node, lee) = (NodeId::random(), UserId(8));
     let (mut there, mut here) = (Presence::new(GRACE), Presence::new(GRACE));

@@ -148,6 +148,15 @@ impl Copies {
         self.users.len()
     }
 
+    /// A chat shows the user online, on whichever nodes they are.
+    pub fn show_in(&mut self, user: UserId, chat: ChatId) {
+        for (_, chats) in self.users.get_mut(&user).into_iter().flatten() {
+            if !chats.contains(&chat) {
+                *chats = chats.iter().copied().chain([chat]).collect();
+            }
+        }
+    }
+
     /// Applies an update. The whole share is asked for once, and again with each update that tells
     /// the version alone: the question or the answer may be lost.
     pub fn update(&mut self, node: NodeId, update: Update) -> Updated {

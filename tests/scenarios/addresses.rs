@@ -6,12 +6,17 @@ use crate::support::{
 };
 
 scenarios! {
-    one_address_cannot_take_all_sockets_without_a_token ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated" = 8],
-    a_socket_without_a_token_gives_its_place_back_however_it_ends ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated_per_address" = 1],
-    an_unauthenticated_socket_of_each_address_is_within_the_nodes_limit ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated" = 2],
-    an_address_that_connects_too_often_is_told_when_to_come_back ["server.trusted_proxies" = "127.0.0.0/8", "limits.connects_per_address" = 1],
+    one_address_cannot_take_all_sockets_without_a_token ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated" = 8]
+        on one node "each node counts its own sockets",
+    a_socket_without_a_token_gives_its_place_back_however_it_ends ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated_per_address" = 1]
+        on one node "each node counts its own sockets",
+    an_unauthenticated_socket_of_each_address_is_within_the_nodes_limit ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated" = 2]
+        on one node "each node counts its own sockets",
+    an_address_that_connects_too_often_is_told_when_to_come_back ["server.trusted_proxies" = "127.0.0.0/8", "limits.connects_per_address" = 1]
+        on one node "each node counts its own connects",
     a_proxy_that_names_nobody_is_not_limited ["server.trusted_proxies" = "127.0.0.1", "limits.connects_per_address" = 1, "limits.unauthenticated_per_address" = 1],
-    a_forged_header_changes_no_address ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated_per_address" = 1],
+    a_forged_header_changes_no_address ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated_per_address" = 1]
+        on one node "each node counts its own sockets",
     a_header_of_an_untrusted_peer_is_ignored ["limits.unauthenticated_per_address" = 1],
 }
 

@@ -21,7 +21,8 @@ scenarios! {
     a_full_outbox_behind_the_token_is_stored_in_its_order ["limits.messages_per_second" = 20, "limits.burst" = 200],
     a_full_outbox_of_an_agent_is_stored_in_its_order ["limits.messages_per_second" = 20, "limits.burst" = 200],
     chats_named_in_the_url_are_resumed_with_a_token_in_a_frame,
-    connections_without_a_token_are_capped ["limits.unauthenticated" = 2],
+    connections_without_a_token_are_capped ["limits.unauthenticated" = 2]
+        on one node "each node counts its own sockets",
     a_fresh_token_of_the_same_user_prolongs_the_session,
     a_session_does_not_change_its_user,
     a_bad_token_does_not_end_a_session,

@@ -2,7 +2,7 @@
 
 use crate::support::tokens::{SECRET, now, sign_with};
 use crate::support::{
-    Person, TestApp, Value, admin, assert_keys, assert_time, customer, json, scenarios,
+    Node, Person, TestApp, Value, admin, assert_keys, assert_time, customer, json, scenarios,
 };
 
 scenarios! {
@@ -224,10 +224,11 @@ async fn a_foreign_origin_is_refused(app: TestApp) {
 }
 
 async fn an_allowed_origin_may_connect(app: TestApp) {
-    let same = format!("http://{}", app.address());
+    let node: &Node = &app;
+    let same = format!("http://{}", node.address());
     for origin in ["https://app.example", "https://b.example", same.as_str()] {
         let token = customer("kim").token();
-        app.connecting().bearer(&token).header("origin", origin).welcomed().await;
+        node.connecting().bearer(&token).header("origin", origin).welcomed().await;
     }
 }
 

@@ -379,10 +379,12 @@ async fn a_request_that_waits_holds_nothing_up_and_only_so_many_wait(app: TestAp
     kim.say(kim.chat(), "while it waits").await;
     lee.ask("send", json!({"from": "lee"})).await;
     let mut asked = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..65 {
         asked.push(service.inbox.next().await);
     }
-    assert_eq!(service.inbox.next().await.body["data"]["from"], "lee");
+    // Lee may be on a node of her own, which is not behind Kim's.
+    let lees = asked.iter().position(|received| received.body["data"]["from"] == "lee");
+    asked.remove(lees.expect("Lee's event"));
     for (n, id) in waiting.iter().enumerate() {
         let mut answer = json!({"response": n, "isDisposed": true});
         if n % 2 == 1 {

@@ -11,11 +11,13 @@ use crate::support::{
 
 bus_scenarios! {
     a_service_that_is_slow_takes_no_place_of_another
-        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_in_flight" = 3],
-    a_user_takes_only_so_many_places ["rabbitmq.gateway" = crate::support::routes()],
+        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_in_flight" = 3]
+        on one node "each node has its own places",
+    a_user_takes_only_so_many_places ["rabbitmq.gateway" = crate::support::routes()]
+        on one node "each node has its own places",
     who_has_gone_takes_no_place
         ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_in_flight" = 3,
-         "rabbitmq.gateway_timeout_ms" = 600_000],
+         "rabbitmq.gateway_timeout_ms" = 600_000] on one node "each node has its own places",
     answers_that_nobody_reads_are_not_kept ["rabbitmq.gateway" = crate::support::routes()],
     a_request_does_not_outlive_its_time_in_the_queue
         ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 1000],

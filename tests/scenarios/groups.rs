@@ -97,8 +97,9 @@ async fn the_members_of_a_new_group_are_in_its_room(app: TestApp) {
 async fn the_maker_hears_of_the_group_on_the_other_devices_alone(app: TestApp) {
     let mut desktop = app.connect(&admin("ada")).await;
     let mut phone = app.connect(&admin("ada")).await;
-    let kim = app.connect(&customer("kim")).await;
     desktop.ask("watch_chats", json!({"watch": true})).await;
+    let kim = app.connect(&customer("kim")).await;
+    assert_eq!(desktop.expect("chat_created").await["id"], kim.chat());
     let chat = group(&mut desktop, &[&kim], "Returns").await;
     assert_eq!(phone.expect("chat_created").await["id"], chat["id"]);
     desktop.has_not_heard("chat_created").await;
@@ -130,6 +131,7 @@ async fn a_session_leaves_a_group_and_its_user_stays(app: TestApp) {
     let mut desktop = app.connect(&customer("kim")).await;
     let mut phone = app.connect(&customer("kim")).await;
     let chat = id(&group(&mut ada, &[&desktop], "Returns").await);
+    desktop.expect("chat_created").await;
     assert_eq!(desktop.ask("leave_chat", json!({"chatIds": [chat]})).await, json!({}));
     ada.say(chat, "who is here?").await;
     phone.hears("who is here?").await;

@@ -19,7 +19,8 @@ scenarios! {
     a_chat_is_made_or_found,
     a_read_mark_is_put,
     a_post_follows_a_room_that_has_retired
-        ["server.workers" = 1, "limits.messages_per_second" = 1_000, "limits.burst" = 1_000],
+        ["server.workers" = 1, "limits.messages_per_second" = 1_000, "limits.burst" = 1_000]
+        on one node "it counts the rooms of a node",
     a_post_reaches_a_chat_whose_room_has_ended ["server.workers" = 1],
     who_am_i,
     users_are_for_admins,
@@ -34,7 +35,7 @@ scenarios! {
     another_origin_may_ask_where_it_is_allowed
         ["server.allowed_origins" = "HTTPS://App.Example:443/"],
     what_a_page_may_not_ask_for_is_a_problem ["server.allowed_origins" = "https://app.example"],
-    a_hang_up_signal_stops_nothing,
+    a_hang_up_signal_stops_nothing on one node "its server is a process of its own",
     it_is_alive_and_ready_and_counted,
 }
 

@@ -5,11 +5,15 @@ use std::collections::HashSet;
 use crate::support::{Process, TestApp, TestClient, admin, all, customer, json, scenarios};
 
 scenarios! {
-    behind_a_balancer_everything_is_served_before_the_end,
-    a_second_signal_ends_at_once,
-    sessions_end_one_after_the_other_and_none_begins,
-    what_was_acked_before_the_goodbye_is_in_the_log,
-    a_node_without_sessions_ends_at_once_with_exit_code_0,
+    behind_a_balancer_everything_is_served_before_the_end
+        on one node "its server is a process of its own",
+    a_second_signal_ends_at_once on one node "its server is a process of its own",
+    sessions_end_one_after_the_other_and_none_begins
+        on one node "its server is a process of its own",
+    what_was_acked_before_the_goodbye_is_in_the_log
+        on one node "its server is a process of its own",
+    a_node_without_sessions_ends_at_once_with_exit_code_0
+        on one node "its server is a process of its own",
 }
 
 /// Longer than any scenario: the next phase does not come by itself.

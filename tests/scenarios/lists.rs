@@ -175,11 +175,15 @@ async fn an_admin_lists_every_chat_latest_first(app: TestApp) {
 
 async fn a_customer_lists_the_own_chats(app: TestApp) {
     let (kims, _) = (chat_of(&app, "kim", 2).await, chat_of(&app, "lee", 1).await);
-    let list = app.list(&customer("kim"), "/chats").await;
+    let mut list = app.list(&customer("kim"), "/chats").await;
     assert_eq!((list.len(), &list[0]["id"]), (1, &json!(kims)));
     assert_eq!(list[0]["members"].as_array().map(Vec::len), Some(1));
     assert!(list[0]["members"][0].get("email").is_none(), "email is for admins");
-    let one = app.get(&customer("kim"), &format!("/chats/{kims}")).await.is(200);
+    let mut one = app.get(&customer("kim"), &format!("/chats/{kims}")).await.is(200);
+    for shown in [&mut one, &mut list[0]] {
+        // Kim has just gone, which one node knows before the other.
+        assert!(shown["online"].take().is_array(), "{shown}");
+    }
     assert_eq!(one, list[0]);
 }
 

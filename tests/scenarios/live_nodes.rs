@@ -11,18 +11,25 @@ use crate::support::{
 postgres_scenarios! {
     whatever_lives_crosses_nodes_on_postgresql [
         "cluster.poll_ms" = 60_000, "limits.presence_grace_ms" = 100
-    ],
+    ] on one node "it has its own two nodes",
     whatever_lives_crosses_nodes_over_redis [
         "cluster.poll_ms" = 60_000, "limits.presence_grace_ms" = 100,
         "redis.url" = crate::support::redis::url(),
         "redis.prefix" = crate::support::broker::prefix()
-    ],
-    a_message_of_another_node_needs_no_read ["cluster.poll_ms" = 60_000],
-    new_chats_and_blocks_reach_another_node_at_once ["cluster.poll_ms" = 60_000],
-    a_node_that_starts_later_knows_who_is_online,
-    who_moves_to_another_node_in_time_was_never_away ["limits.presence_grace_ms" = 2_000],
-    a_node_that_ends_hands_its_users_over ["limits.presence_grace_ms" = 2_000],
-    the_users_of_a_node_that_is_lost_are_offline_and_were_seen_last ["limits.presence_grace_ms" = 100],
+    ] on one node "it has its own two nodes",
+    a_message_of_another_node_needs_no_read ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
+    new_chats_and_blocks_reach_another_node_at_once ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
+    the_messages_of_another_nodes_new_chat_follow_it ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
+    a_node_that_starts_later_knows_who_is_online on one node "it has its own two nodes",
+    who_moves_to_another_node_in_time_was_never_away ["limits.presence_grace_ms" = 2_000]
+        on one node "it has its own two nodes",
+    a_node_that_ends_hands_its_users_over ["limits.presence_grace_ms" = 2_000]
+        on one node "it has its own two nodes",
+    the_users_of_a_node_that_is_lost_are_offline_and_were_seen_last ["limits.presence_grace_ms" = 100]
+        on one node "it has its own two nodes",
 }
 
 /// Waits until both nodes know each other.
@@ -120,6 +127,28 @@ async fn a_message_of_another_node_needs_no_read(app: TestApp) {
     for node in [&*app, &other] {
         assert_eq!(node.metric("frontdesk_holes_repaired_total").await, 0.0);
     }
+}
+
+async fn the_messages_of_another_nodes_new_chat_follow_it(app: TestApp) {
+    let other = app.another_node().await;
+    met(&app, &other).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut kim = other.connect(&customer("kim")).await;
+    let mut bob = other.connect(&admin("bob")).await;
+    bob.ask("watch_chats", json!({"watch": true})).await;
+    let lee = app.connect(&customer("lee")).await;
+    assert_eq!(bob.expect("chat_created").await["id"], lee.chat());
+    let people = json!({"userIds": [kim.user_id()], "title": "Returns"});
+    let group = ada.ask("create_chat", people).await;
+    let chat = group["id"].as_i64().expect("an id");
+    ada.say(chat, "welcome").await;
+    let created = kim.expect("chat_created").await;
+    assert_eq!((&created["id"], &created["lastSeq"]), (&group["id"], &json!(0)));
+    kim.hears("welcome").await;
+    assert_eq!(bob.expect("chat_created").await["id"], chat);
+    assert_eq!(bob.expect("chat_updated").await["lastSeq"], 1);
+    kim.say(chat, "thank you").await;
+    ada.hears("thank you").await;
 }
 
 async fn new_chats_and_blocks_reach_another_node_at_once(app: TestApp) {

@@ -35,6 +35,7 @@ mod lists;
 mod live;
 mod live_nodes;
 mod messages;
+mod node_faults;
 mod nodes;
 mod order;
 mod outages;

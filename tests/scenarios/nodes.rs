@@ -13,22 +13,27 @@ use crate::support::{
 };
 
 postgres_scenarios! {
-    a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one,
-    on_postgresql_alone_a_message_reaches_another_node_at_once ["cluster.poll_ms" = 60_000],
+    a_message_of_somebody_without_the_secret_is_ignored_and_so_is_an_old_one
+        on one node "it plays the other node",
+    on_postgresql_alone_a_message_reaches_another_node_at_once ["cluster.poll_ms" = 60_000]
+        on one node "it has its own two nodes",
     over_redis_a_message_reaches_another_node_at_once [
         // The scenario would be over.
         "cluster.poll_ms" = 60_000,
         "redis.url" = crate::support::redis::url(),
         "redis.prefix" = crate::support::broker::prefix()
-    ],
-    while_no_notification_arrives_messages_reach_other_nodes_by_polling,
+    ] on one node "it has its own two nodes",
+    while_no_notification_arrives_messages_reach_other_nodes_by_polling
+        on one node "it has its own two nodes",
 }
 
 bus_node_scenarios! {
-    answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()],
+    answers_wait_for_a_node_that_comes_back ["rabbitmq.gateway" = crate::support::routes()]
+        on one node "it plays the other node",
     answers_for_a_node_that_is_lost_are_given_up
-        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 500],
-    nobody_is_called_offline_before_all_nodes_are_back,
+        ["rabbitmq.gateway" = crate::support::routes(), "rabbitmq.gateway_timeout_ms" = 500]
+        on one node "it plays the other node",
+    nobody_is_called_offline_before_all_nodes_are_back on one node "it plays the other node",
 }
 
 /// Waits until so many answers are counted, whatever became of them, and no more.

@@ -15,7 +15,7 @@ scenarios! {
 
 postgres_scenarios! {
     on_two_nodes_everybody_sees_one_run,
-    two_processes_see_each_others_messages,
+    two_processes_see_each_others_messages on one node "its servers are processes of their own",
 }
 
 /// Has each of `clients` write `each` messages into `chat`, all in flight at once, and asserts that

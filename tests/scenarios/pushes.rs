@@ -17,7 +17,7 @@ bus_scenarios! {
     who_does_not_read_pushes_is_put_out_and_delays_nobody ["limits.session_queue_events" = 64],
     a_large_push_counts_by_its_bytes
         ["limits.session_queue_bytes" = 65_536, "limits.session_queue_events" = 100_000],
-    services_hear_of_the_first_session_and_of_the_last,
+    services_hear_of_the_first_session_and_of_the_last on one node "each node tells of its own",
     a_welcome_comes_before_any_push,
     who_is_greeted_on_arrival_hears_it,
 }

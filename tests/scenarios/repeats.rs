@@ -17,7 +17,7 @@ scenarios! {
 
 postgres_scenarios! {
     a_message_sent_again_to_another_node_is_the_first_one,
-    what_a_killed_server_acked_is_there,
+    what_a_killed_server_acked_is_there on one node "its server is a process of its own",
 }
 
 /// A message of the customer whose only chat it is.

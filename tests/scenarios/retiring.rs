@@ -9,14 +9,15 @@ use crate::support::{
 use frontdesk::domain::Timings;
 
 scenarios! {
-    an_idle_room_is_retired_and_the_next_message_starts_another,
-    a_room_that_is_entered_again_in_time_stays,
-    a_post_that_reaches_a_retired_room_is_stored,
+    an_idle_room_is_retired_and_the_next_message_starts_another
+        on one node "it counts the rooms of a node",
+    a_room_that_is_entered_again_in_time_stays on one node "it counts the rooms of a node",
+    a_post_that_reaches_a_retired_room_is_stored on one node "it counts the rooms of a node",
     rooms_that_retire_under_fire_lose_nothing,
 }
 
 postgres_scenarios! {
-    a_room_that_cannot_open_in_time_is_unavailable,
+    a_room_that_cannot_open_in_time_is_unavailable on one node "it holds up the executor of a node",
 }
 
 const SHORT: Duration = Duration::from_millis(50);

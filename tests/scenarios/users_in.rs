@@ -20,13 +20,15 @@ bus_scenarios! {
     news_belong_to_the_issuer_that_is_set
         ["rabbitmq.users_queue" = "users", "rabbitmq.users_issuer" = "https://id.example.org"],
     poisoned_news_are_put_aside_and_the_next_are_applied ["rabbitmq.users_queue" = "users"],
-    one_node_applies_and_another_takes_over ["rabbitmq.users_queue" = "users"],
+    one_node_applies_and_another_takes_over ["rabbitmq.users_queue" = "users"]
+        on one node "it counts the nodes that read",
     news_wait_for_a_restart ["rabbitmq.users_queue" = "users"],
     no_other_queue_hears_news_of_users ["rabbitmq.users_queue" = "users"],
     without_a_queue_for_it_nothing_is_heard_of_users,
     one_queue_may_be_for_news_and_for_questions ["rabbitmq.users_queue" = "frontdesk"],
     one_node_at_a_time_reads_a_quorum_queue
-        ["rabbitmq.users_queue" = "users", "rabbitmq.declare" = false],
+        ["rabbitmq.users_queue" = "users", "rabbitmq.declare" = false]
+        on one node "it counts the nodes that read",
 }
 
 postgres_scenarios! {

@@ -43,6 +43,22 @@ impl ChatServer {
         self.tell_share_later(ctx);
     }
 
+    /// A new chat shows its members online from now on: it is told when they are no more.
+    pub(super) fn show_online_in(
+        &mut self,
+        chat: ChatId,
+        members: &[UserId],
+        ctx: &mut Context<Self>,
+    ) {
+        for member in members {
+            if self.hub.has_session(*member) {
+                self.presence.record(Change::Online(*member, vec![chat]));
+            }
+            self.presence.show_in(*member, chat);
+        }
+        self.tell_share_later(ctx);
+    }
+
     /// A user's last session has ended.
     pub(super) fn went(&mut self, user: UserId, chats: Vec<ChatId>, ctx: &mut Context<Self>) {
         self.tell_services(PresenceChanged { user, online: false });

@@ -41,6 +41,12 @@ impl Handler<Announce> for ChatServer {
         if made_here {
             self.parts.peers.send(News::ChatCreated(chat.id));
         }
+        // Another node's chat may have messages by now: they follow the event, as they do where it was
+        // created. Half of a replay, since more may come meanwhile, and none may be missing.
+        let chat = match chat.last_seq.0 <= self.parts.room.replay / 2 {
+            true => Arc::new(chat.as_created()),
+            false => chat,
+        };
         let created = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::clone(&chat), viewer));
         let (to_admins, to_others) = (created(Role::Admin), created(Role::Customer));
         // Messages since the chat was read follow the event that tells of it.
@@ -52,6 +58,9 @@ impl Handler<Announce> for ChatServer {
             is_member: true,
             members: is_small.then(|| members.as_slice().into()),
         };
+        if is_small {
+            self.show_online_in(chat.id, &members, ctx);
+        }
         let mut told: HashSet<SessionId> = except.into_iter().collect();
         for member in members {
             let sessions: Vec<SessionHandle> =

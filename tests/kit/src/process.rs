@@ -28,6 +28,13 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
+        assert!(sent.success(), "no signal {name}");
+    }
+
     /// True if it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

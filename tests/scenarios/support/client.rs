@@ -100,6 +100,11 @@ impl Connecting {
         self
     }
 
+    /// The request of the handshake.
+    pub fn request(self) -> Request {
+        self.request
+    }
+
     /// Makes the connection, or hears why not.
     pub async fn attempt(self) -> Result<(TestClient, Response<Option<Vec<u8>>>), Refusal> {
         let stream = TcpStream::connect(self.address).await.expect("the server listens");

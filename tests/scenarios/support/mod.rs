@@ -4,6 +4,7 @@
 mod app;
 pub mod broker;
 pub mod client;
+pub mod deployment;
 mod http;
 mod own_broker;
 mod played_node;
@@ -11,12 +12,13 @@ mod process;
 pub mod raw;
 pub mod redis;
 pub mod service;
+pub mod steady;
 pub mod tokens;
 
 use std::future::Future;
 use std::time::Duration;
 
-pub use app::{Node, TestApp};
+pub use app::{Node, TestApp, process_settings};
 pub use broker::TestBroker;
 pub use client::TestClient;
 pub use http::Reply;
@@ -35,22 +37,26 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Deadline of a whole scenario.
 const SCENARIO: Duration = Duration::from_secs(120);
 
-/// Makes two tests of each scenario named, `name::sqlite` and `name::postgres`. Behind the name may
-/// stand what the app is to be set to: `name ["limits.replay" = 5]`.
+/// Makes three tests of each scenario named: `name::sqlite`, `name::postgres`, and `name::nodes`, in
+/// which each client is on a random one of three nodes. Behind the name may stand what the app is to
+/// be set to: `name ["limits.replay" = 5]`; and why it is about a single node, without the third
+/// test: `name on one node "restarts it"`.
 macro_rules! scenarios {
-    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+    ($($name:ident $([$($key:literal = $value:expr),+])? $(on one node $why:literal)?),+ $(,)?) => {
         $(mod $name {
             $crate::support::scenario!(sqlite $name [$($($key = $value),+)?]);
             $crate::support::scenario!(postgres $name [$($($key = $value),+)?]);
+            $crate::support::scenario!(nodes $name [$($($key = $value),+)?] $($why)?);
         })+
     };
 }
 
-/// As [`scenarios`], of what only PostgreSQL can show: `name::postgres` alone.
+/// As [`scenarios`], of what only PostgreSQL can show: without `name::sqlite`.
 macro_rules! postgres_scenarios {
-    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+    ($($name:ident $([$($key:literal = $value:expr),+])? $(on one node $why:literal)?),+ $(,)?) => {
         $(mod $name {
             $crate::support::scenario!(postgres $name [$($($key = $value),+)?]);
+            $crate::support::scenario!(nodes $name [$($($key = $value),+)?] $($why)?);
         })+
     };
 }
@@ -58,32 +64,46 @@ macro_rules! postgres_scenarios {
 /// As [`scenarios`], of apps on the RabbitMQ that all scenarios share, each with a prefix of its own.
 /// [`TestApp::broker`] is another service's way to it.
 macro_rules! bus_scenarios {
-    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+    ($($name:ident $([$($key:literal = $value:expr),+])? $(on one node $why:literal)?),+ $(,)?) => {
         $crate::support::scenarios! {
             $($name [
                 "rabbitmq.url" = $crate::support::broker::url(),
                 "rabbitmq.prefix" = $crate::support::broker::prefix()
                 $($(, $key = $value)+)?
-            ]),+
+            ] $(on one node $why)?),+
         }
     };
 }
 
 /// As [`bus_scenarios`], of what takes several nodes: on PostgreSQL alone.
 macro_rules! bus_node_scenarios {
-    ($($name:ident $([$($key:literal = $value:expr),+])?),+ $(,)?) => {
+    ($($name:ident $([$($key:literal = $value:expr),+])? $(on one node $why:literal)?),+ $(,)?) => {
         $crate::support::postgres_scenarios! {
             $($name [
                 "rabbitmq.url" = $crate::support::broker::url(),
                 "rabbitmq.prefix" = $crate::support::broker::prefix()
                 $($(, $key = $value)+)?
-            ]),+
+            ] $(on one node $why)?),+
         }
     };
 }
 
-/// One test of one scenario on one database.
+/// One test of one scenario: on one database, or over three nodes.
 macro_rules! scenario {
+    (nodes $name:ident [$($key:literal = $value:expr),*]) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn nodes() {
+            for driver in $crate::support::deployment::drivers(stringify!($name)) {
+                let settings: &[(&str, String)] = &[$(($key, $value.to_string())),*];
+                $crate::support::run(async {
+                    let app = $crate::support::TestApp::nodes(settings, driver).await;
+                    super::$name(app).await;
+                })
+                .await;
+            }
+        }
+    };
+    (nodes $name:ident [$($key:literal = $value:expr),*] $why:literal) => {};
     ($database:ident $name:ident [$($key:literal = $value:expr),*]) => {
         // Two threads: the proxy must live on while the scenario's end waits for the server's.
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

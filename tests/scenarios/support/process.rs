@@ -1,6 +1,7 @@
 //! The real binary, to be killed.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use tempfile::NamedTempFile;
@@ -14,27 +15,34 @@ pub struct Process {
     node: Node,
     daemon: Daemon,
     log: NamedTempFile,
+    settings: Vec<(String, String)>,
 }
 
 impl Process {
     /// Starts it with `settings`, and waits until it is ready.
-    pub async fn start(settings: &[(&str, String)]) -> Self {
+    pub async fn start(settings: &[(impl AsRef<str>, String)]) -> Self {
+        let settings: Vec<_> =
+            settings.iter().map(|(key, value)| (key.as_ref().to_owned(), value.clone())).collect();
         let address = free_address().expect("a port");
         let log = NamedTempFile::new().expect("a temporary file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
-        command
-            .arg("serve")
-            .env("FRONTDESK__SERVER__BIND", address.to_string())
-            .envs(environment(settings))
-            .current_dir(std::env::temp_dir());
-        let daemon = Daemon::start(&mut command, log.path()).expect("the binary starts");
-        let process = Self { node: Node::elsewhere(address), daemon, log };
+        let daemon = launch(address, &settings, &log);
+        let process = Self { node: Node::elsewhere(address), daemon, log, settings };
+        process.is_ready().await;
+        process
+    }
+
+    /// Starts it again at the same address, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.daemon = launch(self.node.address(), &self.settings, &self.log);
+        self.is_ready().await;
+    }
+
+    async fn is_ready(&self) {
         eventually("the process is ready", || async {
-            let ready = process.node.try_get("/readyz").await?;
+            let ready = self.node.try_get("/readyz").await?;
             (ready.status == 200).then_some(())
         })
         .await;
-        process
     }
 
     /// Its log.
@@ -52,9 +60,7 @@ impl Process {
 
     /// Sends it a signal, by name.
     pub fn signal(&self, name: &str) {
-        let id = self.daemon.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
-        assert!(sent.success(), "no signal {name}");
+        self.daemon.signal(name);
     }
 
     /// Waits until it has ended by itself; its exit code.
@@ -72,6 +78,16 @@ impl Process {
     pub fn kill(&mut self) {
         self.daemon.kill();
     }
+}
+
+fn launch(address: SocketAddr, settings: &[(String, String)], log: &NamedTempFile) -> Daemon {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
+    command
+        .arg("serve")
+        .env("FRONTDESK__SERVER__BIND", address.to_string())
+        .envs(environment(settings))
+        .current_dir(std::env::temp_dir());
+    Daemon::start(&mut command, log.path()).expect("the binary starts")
 }
 
 impl std::ops::Deref for Process {

@@ -57,6 +57,16 @@ impl OwnRedis {
         self.running = None;
     }
 
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        self.running.as_ref().expect("it runs").signal(name);
+    }
+
+    /// Forgets all that is stored.
+    pub async fn flush(&self) {
+        self.ask("FLUSHALL").await;
+    }
+
     /// Starts it again at the same port, and waits until it answers.
     pub async fn restart(&mut self) {
         let mut command = Command::new("redis-server");
