@@ -15,14 +15,14 @@ use tokio::time::timeout;
 
 use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, FlushSeen, Integrations,
-    LastSeen, PageReader, RateSettings, RoomLimits, UserAdmission,
+    LastSeen, PageReader, PeerFeed, RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState, HandshakeLimits};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
-    self, Backplane, COMMITS, ChangePoller, LocalNetwork, Nodes, PostgresDriver, RedisDriver, Seal,
-    publish_hints,
+    self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, RedisDriver,
+    Seal, publish_news,
 };
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Stage, Timings};
@@ -37,6 +37,8 @@ use signals::Signals;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
+/// Commits that wait for those who watch; what more there are is found by polling.
+const MOST_COMMITS: usize = 1_024;
 /// Deadline at the end for writing when users were last seen.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -127,13 +129,11 @@ impl Application {
             false => None,
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
-        let (commits, committed) = mpsc::channel(COMMITS);
         let notifications = store.notifications();
-        // Hints are for other nodes: SQLite has none.
-        let commits = notifications.is_some().then_some(commits);
-        let (watched, seen_commits) = mpsc::channel(COMMITS);
-        let commits = CommitFeed::new(commits, watched);
-        let outside = (bus.as_ref().map(Bus::start_gateway), Arc::clone(&commits));
+        let (watched, seen_commits) = mpsc::channel(MOST_COMMITS);
+        let (commits, (feed, news)) = (CommitFeed::new(watched), mpsc::channel(MOST_NEWS));
+        let feeds = (commits, PeerFeed::new(feed));
+        let outside = (bus.as_ref().map(Bus::start_gateway), feeds.clone());
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
         let (stage, stages) = watch::channel(Stage::Serving);
@@ -145,8 +145,8 @@ impl Application {
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
         let seal = Seal::new(secret.as_ref());
-        let (server, news) = (chat_server.clone(), Arc::clone(&metrics));
-        let nodes = Nodes::new(node, seal, backplane, server, commits, news);
+        let (server, counted) = (chat_server.clone(), Arc::clone(&metrics));
+        let nodes = Nodes::new(node, seal, backplane, server, feeds, counted, &timings);
         let handle = Handle { stop: Arc::new(Notify::new()), chat_server: chat_server.clone() };
 
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
@@ -228,7 +228,7 @@ impl Application {
             reading.spawn(outbox::watch(store, gauges));
         }
         reading.spawn(nodes.clone().run(events));
-        reading.spawn(publish_hints(nodes.clone(), committed));
+        reading.spawn(publish_news(nodes.clone(), news));
         reading.spawn(poller.run(seen_commits));
         Ok(Self {
             server: server.run(),
@@ -317,7 +317,7 @@ fn parts(
     verifier: Verifier,
     (store, metrics): (&Store, &Arc<Metrics>),
     (reading, control): (&ArbiterHandle, &ArbiterHandle),
-    (integrations, commits): (Option<Integrations>, Arc<CommitFeed>),
+    (integrations, feeds): (Option<Integrations>, (Arc<CommitFeed>, Arc<PeerFeed>)),
     stage: watch::Receiver<Stage>,
 ) -> AppParts {
     let (limits, database) = (&settings.limits, &settings.database);
@@ -350,7 +350,8 @@ fn parts(
         presence_grace: limits.presence_grace(),
         last_seen: last_seen.clone().recipient(),
         presence: integrations.as_ref().map(|integrations| integrations.presence.clone()),
-        commits,
+        commits: feeds.0,
+        peers: feeds.1,
     };
     let routes = integrations.as_ref().map(|integrations| Routes {
         by_event: Arc::clone(&integrations.routes),

@@ -64,8 +64,8 @@
 //! 7. Each session sends what follows its own position ([`domain::Streams`]): `receive_message` to
 //!    everybody, the ack to the session that sent it, at the message's place in the stream. The room
 //!    has encoded the message, once for all that speak the same [`protocol::Codec`].
-//! 8. Other nodes get one hint for each transaction, and poll the database for what a hint did not bring
-//!    ([`cluster`]). Other services get events from the [`outbox`], which the transaction wrote.
+//! 8. Other nodes get the message itself, gathered with others, and poll the database for what did not
+//!    reach them ([`cluster`]). Other services get events from the [`outbox`], which the transaction wrote.
 //!
 //! A session is sent a [`protocol::ServerEvent`] of one of four classes: *logged* (a message with a
 //! position: a session that cannot take it is closed, and resumes), *ephemeral* (a state such as typing,
@@ -98,6 +98,7 @@
 //! - **Retire**: an empty room ends.
 //! - **Room**: the live side of a chat on one node.
 //! - **Session**: one connection of one user, hosted by a transport.
+//! - **Share**: a node's part of the live state: its users who are online, and its sessions' views.
 //! - **Sink**: a consumer of outbox events, known by its name.
 //! - **Trusted proxy**: a proxy whose forwarding headers name the client.
 //! - **Use case**: one thing that a user, a service or the system may do.

@@ -55,6 +55,18 @@ impl Connection {
         Sender(self.stream.clone())
     }
 
+    /// Ends the session with a close frame.
+    pub fn close(self) -> Result<()> {
+        let mut frame = Vec::new();
+        frame::push_close(&mut frame);
+        write(&self.stream, &frame)
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) -> Result<()> {
+        Ok(self.stream.set_zero_linger()?)
+    }
+
     /// The next event.
     pub async fn next(&mut self) -> Result<Event<'_>> {
         let text = self.text().await?;

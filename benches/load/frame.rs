@@ -16,6 +16,11 @@ pub fn push_pong(out: &mut Vec<u8>, payload: &[u8]) {
     push_masked(out, FINAL | PONG, payload);
 }
 
+/// Appends a close frame: 1000, done.
+pub fn push_close(out: &mut Vec<u8>) {
+    push_masked(out, FINAL | CLOSE, &1000_u16.to_be_bytes());
+}
+
 /// A whole frame in an [`Inbox`], its payload by place.
 pub enum Frame {
     Text(Range<usize>),

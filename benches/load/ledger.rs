@@ -49,7 +49,7 @@ struct Seat {
 struct Post {
     seat: usize,
     sent: Instant,
-    acked: bool,
+    acked: Option<Instant>,
     logged: bool,
 }
 
@@ -90,7 +90,7 @@ impl Ledger {
         let room = &self.rooms[self.seats[seat].room];
         let number = self.posts.len();
         self.undelivered += room.seats - 1;
-        self.posts.push(Post { seat, sent: Instant::now(), acked: false, logged: false });
+        self.posts.push(Post { seat, sent: Instant::now(), acked: None, logged: false });
         let (chat, text) = (room.chat, text(number));
         frame.clear();
         frame.extend_from_slice(
@@ -109,18 +109,23 @@ impl Ledger {
     pub fn acked(&mut self, seat: usize, ack: &Data, now: Instant) -> Option<Duration> {
         let number = self.see(seat, ack)?;
         let post = &mut self.posts[number];
-        if post.seat != seat || post.acked {
+        if post.seat != seat || post.acked.is_some() {
             self.fault(format!("an ack of m{number} that is not due"));
             return None;
         }
-        post.acked = true;
+        post.acked = Some(now);
         let took = now - post.sent;
         self.rooms[self.seats[seat].room].acked += 1;
         Some(took)
     }
 
-    /// Notes a delivery; says how long it took.
-    pub fn delivered(&mut self, seat: usize, message: &Data, now: Instant) -> Option<Duration> {
+    /// Notes a delivery; says how long it took, and how long after the ack it was.
+    pub fn delivered(
+        &mut self,
+        seat: usize,
+        message: &Data,
+        now: Instant,
+    ) -> Option<(Duration, Duration)> {
         let number = self.see(seat, message)?;
         if self.posts[number].seat == seat {
             self.fault(format!("m{number} was delivered to the session that sent it"));
@@ -130,7 +135,8 @@ impl Ledger {
             self.fault(format!("m{number} arrived as {:?}", message.message));
         }
         self.undelivered = self.undelivered.saturating_sub(1);
-        Some(now - self.posts[number].sent)
+        let Post { sent, acked, .. } = self.posts[number];
+        Some((now - sent, acked.map_or(Duration::ZERO, |acked| now - acked)))
     }
 
     /// Moves a seat's position by one, and holds what stands there against what the others saw
@@ -186,7 +192,7 @@ impl Ledger {
 
     /// To be called once all is quiet: every post acked, every position at its room's end.
     pub fn close(&mut self) {
-        let unacked = self.posts.iter().filter(|post| !post.acked).count();
+        let unacked = self.posts.iter().filter(|post| post.acked.is_none()).count();
         if unacked > 0 {
             self.fault(format!("{unacked} messages were never acked"));
         }

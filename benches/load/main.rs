@@ -35,6 +35,7 @@
 #![expect(clippy::indexing_slicing, reason = "a bench that is wrong may say so by a panic")]
 
 mod bare;
+mod churn;
 mod connection;
 mod database;
 mod setup;
@@ -43,6 +44,7 @@ mod frame;
 mod history;
 mod http;
 mod ledger;
+mod nodes;
 mod options;
 mod outbox;
 mod process;
@@ -78,6 +80,8 @@ struct Bench {
     folder: PathBuf,
     /// A broker that nobody else uses.
     rabbitmq: Option<String>,
+    /// A Redis that nobody else uses.
+    redis: Option<(String, Process)>,
     report: Report,
 }
 
@@ -135,6 +139,7 @@ async fn measure(options: Options) -> Result<bool> {
         program,
         folder: options.folder,
         rabbitmq: options.rabbitmq,
+        redis: options.redis.zip(options.redis_process.map(Process)),
         report: Report::default(),
     };
     for scenario in scenarios {
@@ -146,6 +151,8 @@ async fn measure(options: Options) -> Result<bool> {
             Scenario::History => history::history(&mut bench).await,
             Scenario::Growth => support::growth(&mut bench).await,
             Scenario::Outbox => outbox::outbox(&mut bench).await,
+            Scenario::Churn => churn::churn(&mut bench).await,
+            Scenario::Nodes => nodes::nodes(&mut bench).await,
         };
         // The others are worth having all the same.
         if let Err(error) = done {

@@ -29,6 +29,12 @@ pub struct Options {
     /// The URL of a RabbitMQ that nobody else uses.
     #[arg(long)]
     pub rabbitmq: Option<String>,
+    /// The URL of a Redis that nobody else uses.
+    #[arg(long, requires = "redis_process")]
+    pub redis: Option<String>,
+    /// Its process id.
+    #[arg(long)]
+    pub redis_process: Option<u32>,
     /// Measures on SQLite.
     #[arg(long)]
     pub sqlite: bool,
@@ -72,6 +78,10 @@ pub enum Scenario {
     Growth,
     /// Support again, with other services that are told of each message.
     Outbox,
+    /// 10,000 connects and ends, half of them rude, four times.
+    Churn,
+    /// Support again, with each customer on one node and the admin on another.
+    Nodes,
 }
 
 /// Sizes and lengths of a run.

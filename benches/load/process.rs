@@ -81,12 +81,18 @@ fn ticks(count: u64) -> Duration {
 pub struct Usage {
     pub server: Duration,
     pub database: Duration,
+    pub redis: Duration,
 }
 
 impl Usage {
     /// CPU of the server for each of so many, in µs.
     pub fn server_us(self, count: f64) -> f64 {
         self.server.as_secs_f64() * 1e6 / count
+    }
+
+    /// CPU of Redis for each of so many, in µs.
+    pub fn redis_us(self, count: f64) -> f64 {
+        self.redis.as_secs_f64() * 1e6 / count
     }
 
     /// CPU of the database for each of so many, in µs.
@@ -102,6 +108,7 @@ impl Sub for Usage {
         Self {
             server: self.server - before.server,
             database: self.database.saturating_sub(before.database),
+            redis: self.redis.saturating_sub(before.redis),
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn customers(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| token::customer(&format!("{prefix}-{number}"))).collect()
 }
 
-/// Support chats, each with its customer and an admin who entered it.
+/// Support chats, each with its customer and an admin who entered it, on the far node.
 pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
     let mut heads = Vec::with_capacity(chats);
     let mut sessions = Vec::with_capacity(2 * chats);
@@ -72,7 +72,7 @@ pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
 
 /// An admin's session that has entered a chat.
 async fn enter(target: &Target, token: &str, chat: i64) -> Result<(Connection, Chat)> {
-    let mut admin = connect(target.address, "/ws", token).await?.connection;
+    let mut admin = connect(target.far(), "/ws", token).await?.connection;
     admin.sender().send(
         format!(r#"{{"event":"enter_chat","id":1,"data":{{"chatIds":[{chat}]}}}}"#).as_bytes(),
     )?;

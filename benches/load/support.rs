@@ -1,5 +1,7 @@
 //! Messages through the server: support, group chats, and a database that has grown.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 
 use crate::Bench;
@@ -125,7 +127,7 @@ pub async fn fan_out(bench: &mut Bench) -> Result<()> {
 
 /// Measures, and counts the rows that the database was given a transaction.
 async fn measure(
-    traffic: &Traffic,
+    traffic: &Rc<Traffic>,
     pace: Pace,
     server: &Target,
     bench: &Bench,

@@ -17,11 +17,14 @@ use crate::token;
 /// Deadline of a server's start; a grown database has nothing to migrate.
 const START: Duration = Duration::from_secs(20);
 
-/// A running server. It ends when this is dropped.
+/// A running server, and further nodes on the same database. They end when this is dropped.
 pub struct Target {
     pub address: SocketAddr,
     daemon: Daemon,
     cluster: Option<Cluster>,
+    /// Redis between the nodes.
+    redis: Option<Process>,
+    others: Vec<Target>,
 }
 
 impl Target {
@@ -79,14 +82,32 @@ impl Target {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        Ok(Self { address, daemon, cluster })
+        Ok(Self { address, daemon, cluster, redis: None, others: Vec::new() })
     }
 
-    /// CPU used so far by the server and by the database's own processes.
+    /// Both together, with Redis between them if it is named.
+    pub fn and(mut self, other: Self, redis: Option<Process>) -> Self {
+        self.others.push(other);
+        self.redis = redis;
+        self
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// The node of those who answer: the last one.
+    pub fn far(&self) -> SocketAddr {
+        self.others.last().map_or(self.address, |node| node.address)
+    }
+
+    /// CPU used so far by all nodes, by the database's own processes, and by Redis.
     pub fn usage(&self) -> Result<Usage> {
         Ok(Usage {
-            server: Process(self.daemon.id()).cpu()?,
+            server: self.nodes().map(|node| Process(node.daemon.id()).cpu()).sum::<Result<_>>()?,
             database: self.cluster.map_or(Ok(Duration::ZERO), Cluster::cpu)?,
+            redis: self.redis.map_or(Ok(Duration::ZERO), Process::cpu)?,
         })
     }
 

@@ -1,4 +1,4 @@
-//! A closed loop: so many messages are in flight, and each ack sends the next.
+//! Messages at a pace: so many are in flight, and each ack sends the next, or so many a second.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -27,6 +27,8 @@ pub enum Pace {
     EveryRoom,
     /// So many in flight in all; all sessions take turns.
     InFlight(usize),
+    /// So many a second, whatever is in flight; all sessions take turns.
+    PerSecond(u32),
 }
 
 /// Sessions in their rooms, and everything they said.
@@ -57,6 +59,7 @@ struct State {
 struct Tally {
     acks: Vec<f32>,
     deliveries: Vec<f32>,
+    behind: Vec<f32>,
 }
 
 /// One measured stretch of time.
@@ -68,6 +71,8 @@ pub struct Window {
     pub ack: Latency,
     /// Milliseconds from the send to the arrival at another session.
     pub delivery: Latency,
+    /// Milliseconds from the arrival of the ack to that at another session, 0 where that was first.
+    pub behind: Latency,
     pub usage: Usage,
 }
 
@@ -108,7 +113,12 @@ impl Traffic {
     }
 
     /// Opens the loop, measures some windows, closes it, and waits until all has arrived.
-    pub async fn measure(&self, pace: Pace, target: &Target, plan: &Plan) -> Result<Vec<Window>> {
+    pub async fn measure(
+        self: &Rc<Self>,
+        pace: Pace,
+        target: &Target,
+        plan: &Plan,
+    ) -> Result<Vec<Window>> {
         {
             let mut state = self.state.borrow_mut();
             state.pace = pace;
@@ -119,7 +129,12 @@ impl Traffic {
                     (0..self.rooms.len()).try_for_each(|room| self.post_in(state, room))
                 }
                 Pace::InFlight(count) => (0..count).try_for_each(|_| self.post_next(state)),
+                Pace::PerSecond(_) => Ok(()),
             }?;
+        }
+        if let Pace::PerSecond(rate) = pace {
+            let this = Rc::downgrade(self);
+            self.listeners.borrow_mut().spawn_local(tick(this, rate));
         }
         sleep(plan.warm_up).await;
         let mut windows = Vec::new();
@@ -150,6 +165,7 @@ impl Traffic {
             deliveries: tally.deliveries.len() as f64,
             ack: Latency::of(tally.acks),
             delivery: Latency::of(tally.deliveries),
+            behind: Latency::of(tally.behind),
             usage,
         })
     }
@@ -192,12 +208,14 @@ impl Traffic {
                     match state.pace {
                         Pace::EveryRoom => self.post_in(state, state.ledger.room_of(seat))?,
                         Pace::InFlight(_) => self.post_next(state)?,
+                        Pace::PerSecond(_) => {}
                     }
                 }
             }
             "receive_message" => {
-                if let Some(took) = state.ledger.delivered(seat, &event.data, now) {
+                if let Some((took, behind)) = state.ledger.delivered(seat, &event.data, now) {
                     state.tally.deliveries.push(milliseconds(took));
+                    state.tally.behind.push(milliseconds(behind));
                 }
             }
             "exception" => bail!("{}: {}", event.data.code, event.data.message),
@@ -228,6 +246,25 @@ impl Traffic {
         state.in_flight += 1;
         state.ledger.post(seat, &mut state.frame);
         self.senders[seat].send(&state.frame)
+    }
+}
+
+/// Has sessions post at a rate, until the loop is closed.
+async fn tick(traffic: Weak<Traffic>, rate: u32) {
+    let (start, mut posted) = (Instant::now(), 0.0);
+    loop {
+        sleep(Duration::from_millis(1)).await;
+        let Some(traffic) = traffic.upgrade() else { return };
+        let state = &mut *traffic.state.borrow_mut();
+        if !state.open {
+            return;
+        }
+        while posted < start.elapsed().as_secs_f64() * f64::from(rate) {
+            posted += 1.0;
+            if let Err(error) = traffic.post_next(state) {
+                return state.ledger.fault(format!("cannot post: {error:#}"));
+            }
+        }
     }
 }
 

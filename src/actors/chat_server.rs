@@ -4,6 +4,7 @@
 mod leaving;
 mod messages;
 mod notify;
+mod peers;
 mod presence;
 mod viewers;
 mod watching;
@@ -16,8 +17,8 @@ use actix::prelude::*;
 pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, CloseRest, CloseSessions, Connect,
-    Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf, RoomIs,
-    RoomRequest, Route, UserChanged, View, Watch,
+    Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf, PeerChange,
+    PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
 };
 
 use self::leaving::Leaving;
@@ -27,7 +28,7 @@ use super::room_actor::{
     TellOwnSessions,
 };
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::{ChatId, Hub, Presence, RecentSet, Seq, SessionId, Viewers, access};
+use crate::domain::{Change, ChatId, Hub, Presence, RecentSet, Seq, SessionId, Viewers, access};
 use crate::protocol::{Ending, EphemeralKey, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
 
@@ -42,6 +43,8 @@ pub struct ChatServer {
     presence: Presence,
     /// The timer of the next grace that ends is set.
     is_grace_timed: bool,
+    /// The timer that tells other nodes of changes is set.
+    is_share_timed: bool,
     viewers: Viewers,
     executors: Vec<(Arbiter, Arc<ExecutorLink>)>,
     /// The handles that all rooms share; `Some` once the actor has started.
@@ -64,6 +67,7 @@ impl ChatServer {
             hub: Hub::default(),
             presence,
             is_grace_timed: false,
+            is_share_timed: false,
             viewers: Viewers::default(),
             executors: Vec::new(),
             node: None,
@@ -118,6 +122,7 @@ impl ChatServer {
                 reader: parts.reader.clone(),
                 reports: ctx.address().recipient(),
                 own_sessions: ctx.address().recipient(),
+                peers: Arc::clone(&parts.peers),
                 limits: parts.room,
                 timings: parts.timings,
                 metrics: Arc::clone(&parts.metrics),
@@ -180,11 +185,27 @@ impl ChatServer {
             }
         }
         self.parts.commits.set_watched(self.hub.is_watched());
+        if self.viewers.views(session) {
+            self.presence.record(Change::Views(session, None));
+            self.tell_share_later(ctx);
+        }
         if let Some(chat) = self.viewers.end(session) {
             self.tell_viewers(chat);
         }
         if gone.is_last {
             self.went(gone.user, gone.shown_in, ctx);
+        }
+    }
+}
+
+impl ChatServer {
+    fn tell_own_sessions(&self, TellOwnSessions { event, origin }: TellOwnSessions) {
+        let (key, shared) = (EphemeralKey::from(&event), Shared::new(SharedEvent::Live(event)));
+        for (id, session) in self.hub.sessions_of(event.user) {
+            let is_told = Some(id) != origin && !self.hub.is_in(id, event.chat);
+            if is_told && !session.ephemeral(key, &shared) {
+                self.parts.metrics.live_events_dropped.inc();
+            }
         }
     }
 }
@@ -204,6 +225,7 @@ impl Actor for ChatServer {
             let link = self.start_executor(index, &arbiter.handle(), ctx);
             self.executors.push((arbiter, link));
         }
+        ctx.run_interval(peers::TELL_VERSION, |this, _| this.tell_share());
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -225,7 +247,7 @@ impl Handler<Connect> for ChatServer {
         let is_first = !self.hub.has_session(user);
         let oldest = self.hub.connect(session.id(), user, session.clone(), most);
         if is_first {
-            self.came(user, &chats);
+            self.came(user, &chats, ctx);
         }
         if let Some(oldest) = oldest {
             if let Some(oldest) = self.hub.session(oldest) {
@@ -243,7 +265,7 @@ impl Handler<Join> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Join { session, join, chats }: Join, ctx: &mut Self::Context) {
-        self.came_to(session.user(), &chats);
+        self.came_to(session.user(), &chats, ctx);
         for chat in chats {
             self.join(&session, chat, Purpose::Join(join), ctx);
         }
@@ -300,14 +322,7 @@ impl Handler<TellOwnSessions> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, tell: TellOwnSessions, _: &mut Self::Context) {
-        let TellOwnSessions { event, origin } = tell;
-        let (key, shared) = (EphemeralKey::from(&event), Shared::new(SharedEvent::Live(event)));
-        for (id, session) in self.hub.sessions_of(event.user) {
-            let is_told = Some(id) != origin && !self.hub.is_in(id, event.chat);
-            if is_told && !session.ephemeral(key, &shared) {
-                self.parts.metrics.live_events_dropped.inc();
-            }
-        }
+        self.tell_own_sessions(tell);
     }
 }
 

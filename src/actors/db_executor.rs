@@ -188,9 +188,9 @@ impl DbExecutor {
         }
     }
 
-    /// Hands on the new ends of logs.
+    /// Hands on the new ends of logs, to those who watch.
     fn hint(&self, written: &[Written]) {
-        if !self.commits.is_wanted() {
+        if !self.commits.is_watched() {
             return;
         }
         let ends = written.iter().filter_map(|written| match &written.result {

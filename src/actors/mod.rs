@@ -12,6 +12,7 @@ mod db_executor;
 mod gateway;
 mod last_seen;
 mod page_reader;
+mod peer_feed;
 mod room_actor;
 mod room_directory;
 mod session_handle;
@@ -21,8 +22,8 @@ mod user_admission;
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
-    Connect, Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf, RoomIs,
-    RoomRequest, Route, UserChanged, View, Watch,
+    Connect, Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf,
+    PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
 };
 pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
@@ -32,6 +33,7 @@ pub use gateway::{
 };
 pub use last_seen::{FlushSeen, LastSeen, Seen};
 pub use page_reader::PageReader;
+pub use peer_feed::{News, PeerFeed};
 pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing};
 pub use room_directory::{RoomDirectory, ToRoom};
 pub use session_handle::{SessionHandle, ToSession};

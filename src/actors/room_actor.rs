@@ -10,12 +10,14 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 pub use messages::{
-    Attach, Detach, Hint, MarkRead, Post, Reopen, ReplayPage, Reply, Retire, RoomLimits, RoomNode,
-    RoomParts, RoomReport, RoomState, TellOwnSessions, TellPresence, Typing,
+    Attach, Detach, Hint, MarkRead, Post, PostedElsewhere, Reopen, ReplayPage, Reply, Retire,
+    RoomLimits, RoomNode, RoomParts, RoomReport, RoomState, TellOwnSessions, TellPresence,
+    ToldElsewhere, Typing,
 };
 
 use super::db_executor::{Answers, CloseRoom, Submit};
 use super::page_reader::{PageRead, ReadPage};
+use super::peer_feed::News;
 use super::session_handle::{SessionHandle, ToSession};
 use crate::db::{Mark, Marked, Range, Refusal, Write, WriteId, WriteOp, WriteResult, Written};
 use crate::domain::{
@@ -216,6 +218,7 @@ impl RoomActor {
                 metrics.messages_stored.inc();
                 if matches!(self.state, State::Retired) {
                     // Nobody is here to see it; the next room begins after it, or finds it.
+                    self.parts.node.peers.send(News::Grown(self.parts.chat, seq));
                     reply.send(PostOutcome::Stored(stored));
                     return None;
                 }
@@ -230,7 +233,11 @@ impl RoomActor {
                     client_id: draft.client_id.into_string(),
                     created_at,
                 };
-                Some(Posted::new(message, origin))
+                let posted = Posted::new(message, origin);
+                if self.parts.node.peers.has_peers() {
+                    self.parts.node.peers.send(News::Posted(posted.clone()));
+                }
+                Some(posted)
             }
             other => {
                 match other {
@@ -437,6 +444,20 @@ impl Handler<PageRead> for RoomActor {
             }
         }
         self.linger(ctx);
+    }
+}
+
+impl Handler<PostedElsewhere> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, PostedElsewhere(posts): PostedElsewhere, ctx: &mut Self::Context) {
+        match &mut self.state {
+            State::Opening { hint, .. } => {
+                *hint = posts.iter().map(Posted::seq).fold(*hint, Seq::max);
+            }
+            State::Open(_) => self.step(|room| room.stored_elsewhere(posts), ctx),
+            State::Retired => {}
+        }
     }
 }
 

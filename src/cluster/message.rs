@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 
 use super::replays::Numbers;
 use super::seal::Seal;
+use super::wire::{WireNews, WirePart};
 use crate::actors::Audience;
-use crate::domain::{ChatId, NodeId, Seq, SessionId, Timestamp, UserId};
+use crate::domain::{NodeId, SessionId, Timestamp, UserId};
 use crate::protocol::{ApiError, Frame};
 
 /// A message of one node to another, or to all.
@@ -27,8 +28,12 @@ pub enum PeerMessage<'a> {
     Find { find: u64, user: UserId },
     /// The answer to `Find`.
     Found { find: u64, here: bool },
-    /// New ends of chats' logs, after commits.
-    Hints(Vec<(ChatId, Seq)>),
+    /// Messages, live states, and changes of the sender's share.
+    News(WireNews<'a>),
+    /// A part of the sender's whole share.
+    Share(WirePart<'a>),
+    /// Asks the receiver for its whole share.
+    AskShare,
 }
 
 /// An [`Audience`] on the wire.

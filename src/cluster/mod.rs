@@ -6,9 +6,9 @@
 mod backplane;
 mod change_poller;
 mod driver;
-mod hints;
 mod local;
 mod message;
+mod news;
 mod nodes;
 mod payload;
 mod peers;
@@ -17,11 +17,12 @@ mod redis;
 mod replays;
 mod seal;
 mod sweep;
+mod wire;
 
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
 pub use change_poller::ChangePoller;
-pub use hints::{COMMITS, publish_hints};
 pub use local::LocalNetwork;
+pub use news::{MOST_NEWS, publish_news};
 pub use nodes::Nodes;
 pub use postgres::PostgresDriver;
 pub use redis::RedisDriver;

@@ -15,14 +15,16 @@ use super::message::{Codec, PeerMessage, Received, Unread};
 use super::peers::Peers;
 use super::replays::{Age, Replays};
 use super::seal::Seal;
-use crate::actors::{Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere};
-use crate::domain::{NodeId, Timestamp, UserId};
+use super::wire::{WireLive, WireNews, WirePost, WireUpdate};
+use crate::actors::{
+    Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere, PeerChange, PeerFeed, PeerNews,
+    PeerShare,
+};
+use crate::domain::{ChatId, NodeId, Timestamp, Timings, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
-use crate::protocol::{ApiError, Code, Frame};
+use crate::protocol::{ApiError, Code, Frame, Posted};
 use crate::retry::LogOnce;
 
-/// The time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Deadline of other nodes for the search of a user.
 const FIND_TIMEOUT: Duration = Duration::from_millis(500);
 /// Searches in flight; one more is `unavailable`.
@@ -38,6 +40,7 @@ pub struct Nodes {
     backplane: Backplane,
     chat_server: Addr<ChatServer>,
     commits: Arc<CommitFeed>,
+    feed: Arc<PeerFeed>,
     metrics: Arc<Metrics>,
     state: Arc<Mutex<State>>,
 }
@@ -50,6 +53,8 @@ struct State {
     ignored: LogOnce,
     searches: HashMap<u64, Search>,
     last_search: u64,
+    heartbeat: Duration,
+    last_heartbeat: Instant,
 }
 
 /// A search for a user.
@@ -76,19 +81,22 @@ impl Nodes {
         seal: Seal,
         backplane: Backplane,
         chat_server: Addr<ChatServer>,
-        commits: Arc<CommitFeed>,
+        (commits, feed): (Arc<CommitFeed>, Arc<PeerFeed>),
         metrics: Arc<Metrics>,
+        timings: &Timings,
     ) -> Self {
         let state = State {
             is_connected: false,
-            peers: Peers::new(Instant::now()),
+            peers: Peers::new(Instant::now(), timings.node_silence),
             replays: Replays::default(),
             ignored: LogOnce::default(),
             searches: HashMap::new(),
             last_search: 0,
+            heartbeat: timings.node_heartbeat,
+            last_heartbeat: Instant::now(),
         };
         let (codec, state) = (Arc::new(Codec::new(here, seal)), Arc::new(Mutex::new(state)));
-        Self { here, codec, backplane, chat_server, commits, metrics, state }
+        Self { here, codec, backplane, chat_server, commits, feed, metrics, state }
     }
 
     /// Sends a frame to sessions, on any node. Frames for one session, sent one after the other,
@@ -142,14 +150,10 @@ impl Nodes {
         }
     }
 
-    /// Sends the chats' last `seq` to other nodes.
-    pub(super) async fn hint(&self, Hints(hints): Hints) {
-        if hints.is_empty() || !self.state().may_have_peers() {
-            return;
-        }
-        let message = self.message(PeerMessage::Hints(hints));
-        if let Err(error) = self.backplane.publish(Target::All, message).await {
-            log::debug!("cannot publish hints, other nodes poll: {error}");
+    /// Sends news to other nodes, and waits until they are on their way.
+    pub(super) async fn publish(&self, target: Target, news: PeerMessage<'_>) {
+        if let Err(error) = self.backplane.publish(target, self.message(news)).await {
+            log::debug!("cannot publish news, other nodes poll: {error}");
         }
     }
 
@@ -163,7 +167,7 @@ impl Nodes {
 
     /// Handles the backplane's events, until its driver ends.
     pub async fn run(self, mut events: mpsc::Receiver<Event>) {
-        let mut heartbeat = interval(HEARTBEAT);
+        let mut heartbeat = interval(self.state().heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -171,6 +175,7 @@ impl Nodes {
                     Some(Event::Connected) => {
                         self.metrics.backplane_connected.set(1);
                         self.state().connected(self.here);
+                        self.count_peers();
                         heartbeat.reset_immediately();
                     }
                     Some(Event::Disconnected) => {
@@ -181,10 +186,7 @@ impl Nodes {
                     None => return,
                 },
                 _ = heartbeat.tick() => {
-                    if self.state().heartbeat() {
-                        self.send(Target::All, PeerMessage::Here);
-                    }
-                    self.count_peers();
+                    self.heartbeat();
                 }
             }
         }
@@ -213,19 +215,22 @@ impl Nodes {
             log::debug!("ignored {from}: too many nodes");
             return;
         };
-        if is_new {
-            self.count_peers();
-        }
         if is_new && !matches!(message, PeerMessage::Gone) {
+            self.count_peers();
             // So it learns of this node before the next heartbeat.
             self.send(Target::Node(from), PeerMessage::Here);
+            self.change(PeerChange::Came);
         }
         match message {
             PeerMessage::Here => {}
             PeerMessage::Gone => {
-                let mut state = self.state();
-                state.peers.forget(from);
-                state.answered_no(|_| true, from);
+                {
+                    let mut state = self.state();
+                    state.peers.forget(from);
+                    state.answered_no(|_| true, from);
+                }
+                self.count_peers();
+                self.change(PeerChange::Left(from));
             }
             PeerMessage::Tell { to, frame } => {
                 let Some(audience) = to.audience() else { return };
@@ -245,19 +250,68 @@ impl Nodes {
             PeerMessage::Found { find, here: false } => {
                 self.state().answered_no(|id| id == find, from);
             }
-            PeerMessage::Hints(hints) => {
-                let hints = Hints(hints);
-                self.commits.heard(&hints);
-                if self.chat_server.try_send(hints).is_err() {
-                    log::debug!("dropped hints of another node: ChatServer is full");
-                }
-            }
+            PeerMessage::News(news) => self.hear_news(from, news),
+            PeerMessage::Share(part) => self.pass(PeerShare { from, part: part.part() }),
+            PeerMessage::AskShare => self.change(PeerChange::Asks(from)),
+        }
+    }
+
+    fn hear_news(&self, from: NodeId, news: WireNews<'_>) {
+        let WireNews { posts, grown, live, shares } = news;
+        if self.commits.is_watched() {
+            let ends = posts.iter().map(WirePost::end).chain(grown.iter().copied());
+            self.commits.committed(Hints(ends.collect()));
+        }
+        let mut by_chat: HashMap<ChatId, Vec<Posted>> = HashMap::new();
+        for message in posts.into_iter().filter_map(WirePost::message) {
+            let posts = by_chat.entry(message.chat_id).or_default();
+            posts.push(Posted::new(message, None));
+        }
+        self.pass(PeerNews {
+            from,
+            posts: by_chat.into_iter().collect(),
+            grown,
+            live: live.into_iter().map(WireLive::event).collect(),
+            shares: shares.into_iter().map(WireUpdate::update).collect(),
+        });
+    }
+
+    fn heartbeat(&self) {
+        let (is_connected, lost) = self.state().beat();
+        if is_connected {
+            self.send(Target::All, PeerMessage::Here);
+        }
+        for (node, last_heard) in lost {
+            log::warn!("node {node} is silent, and counts as ended");
+            self.change(PeerChange::Lost { node, last_heard });
+        }
+        self.count_peers();
+    }
+
+    fn change(&self, change: PeerChange) {
+        // Bounded: one for each node that comes or goes, and two for its heartbeats.
+        self.chat_server.do_send(change);
+    }
+
+    /// Passes a message on to ChatServer. Dropping one costs time alone: logs are polled, and shares
+    /// have versions.
+    fn pass<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        ChatServer: Handler<M>,
+    {
+        if self.chat_server.try_send(message).is_err() {
+            log::debug!("dropped news of another node: ChatServer is full");
         }
     }
 
     fn count_peers(&self) {
-        let peers = self.state().peers.count();
+        let (peers, may_have_peers) = {
+            let state = self.state();
+            (state.peers.count(), state.may_have_peers())
+        };
         self.metrics.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
+        self.feed.set_has_peers(may_have_peers);
     }
 
     fn ignore(&self, what: &str) {
@@ -335,12 +389,21 @@ impl State {
         self.searches.clear();
     }
 
-    /// `true` if other nodes can hear a heartbeat.
-    fn heartbeat(&mut self) -> bool {
-        if self.is_connected {
-            self.peers.forget_silent(Instant::now());
+    /// `true` if other nodes can hear a heartbeat, and the nodes that are silent, with the times of
+    /// their last messages.
+    fn beat(&mut self) -> (bool, Vec<(NodeId, Timestamp)>) {
+        let now = Instant::now();
+        // A node that was stopped for a while has heard nobody in that time.
+        if now.duration_since(self.last_heartbeat) > 2 * self.heartbeat {
+            self.peers.listen(now);
         }
-        self.is_connected
+        self.last_heartbeat = now;
+        if !self.is_connected {
+            return (false, Vec::new());
+        }
+        let lost = self.peers.forget_silent(now).into_iter();
+        let lost = lost.map(|(node, silence)| (node, Timestamp::now().before(silence))).collect();
+        (true, lost)
     }
 
     fn may_have_peers(&self) -> bool {

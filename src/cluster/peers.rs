@@ -7,8 +7,6 @@ use tokio::time::Instant;
 
 use crate::domain::NodeId;
 
-/// Silence after which a node counts as ended, unless the connection was lost.
-const SILENT: Duration = Duration::from_secs(7);
 /// Deadline of peers for a first heartbeat.
 const ANSWER: Duration = Duration::from_millis(500);
 /// The most peers that are remembered.
@@ -21,12 +19,14 @@ pub struct Peers {
     last_seen: HashMap<NodeId, Instant>,
     /// The start of the present connection.
     since: Instant,
+    /// Silence after which a node counts as ended, unless the connection was lost.
+    silence: Duration,
 }
 
 impl Peers {
     #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self { last_seen: HashMap::new(), since: now }
+    pub fn new(now: Instant, silence: Duration) -> Self {
+        Self { last_seen: HashMap::new(), since: now, silence }
     }
 
     /// The connection begins. Known peers get time to return.
@@ -67,9 +67,14 @@ impl Peers {
         self.last_seen.remove(&node);
     }
 
-    pub fn forget_silent(&mut self, now: Instant) {
-        let since = self.since;
-        self.last_seen.retain(|_, last_seen| now.duration_since(since.max(*last_seen)) < SILENT);
+    /// Removes the silent peers, and returns them with the time since their last messages.
+    pub fn forget_silent(&mut self, now: Instant) -> Vec<(NodeId, Duration)> {
+        let (since, silence) = (self.since, self.silence);
+        let is_silent = |_: &NodeId, last_seen: &mut Instant| {
+            now.duration_since(since.max(*last_seen)) >= silence
+        };
+        let silent = self.last_seen.extract_if(is_silent);
+        silent.map(|(node, last_seen)| (node, now.duration_since(last_seen))).collect()
     }
 }
 
@@ -77,27 +82,29 @@ impl Peers {
 mod tests {
     use super::*;
 
+    const SILENCE: Duration = Duration::from_secs(7);
+
     #[test]
     fn who_was_known_has_time_to_come_back() {
         let (node, start) = (NodeId::random(), Instant::now());
-        let mut peers = Peers::new(start);
+        let mut peers = Peers::new(start, SILENCE);
         assert_eq!(peers.hear(node, start), Some(true));
         assert_eq!(peers.hear(node, start), Some(false));
         // The broker was away for a while.
-        let back = start + 10 * SILENT;
+        let back = start + 10 * SILENCE;
         peers.listen(back);
         peers.forget_silent(back);
         assert_eq!(peers.all().collect::<Vec<_>>(), [(node, false)], "not last_seen yet");
         peers.hear(node, back);
         assert_eq!(peers.all().collect::<Vec<_>>(), [(node, true)]);
-        peers.forget_silent(back + SILENT);
+        peers.forget_silent(back + SILENCE);
         assert!(!peers.knows(node), "silent for too long");
     }
 
     #[test]
     fn those_who_can_hear_are_given_a_moment() {
         let start = Instant::now();
-        let mut peers = Peers::new(start);
+        let mut peers = Peers::new(start, SILENCE);
         assert!(peers.may_be_more(start));
         assert!(!peers.may_be_more(start + 2 * ANSWER));
         peers.listen(start + 2 * ANSWER);
@@ -107,7 +114,7 @@ mod tests {
     #[test]
     fn no_more_are_remembered_than_a_deployment_has() {
         let now = Instant::now();
-        let mut peers = Peers::new(now);
+        let mut peers = Peers::new(now, SILENCE);
         let known = NodeId::random();
         peers.hear(known, now);
         for _ in 0..2 * MAX_PEERS {

@@ -46,7 +46,7 @@ impl Numbers {
 impl Replays {
     /// Records a message.
     pub fn record(&mut self, from: NodeId, number: i64, now: Timestamp) -> Age {
-        let oldest = before(now);
+        let oldest = now.before(OLDEST).0;
         if number < oldest {
             return Age::Old;
         }
@@ -69,10 +69,6 @@ impl Replays {
         numbers.insert(at, number);
         Age::New
     }
-}
-
-fn before(now: Timestamp) -> i64 {
-    now.0.saturating_sub(i64::try_from(OLDEST.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -198,6 +198,19 @@ impl<S, R> Hub<S, R> {
         ids.iter().filter_map(|id| Some((*id, self.session(*id)?)))
     }
 
+    /// The users with a session, and the chats that show their presence.
+    pub fn shown(&self) -> impl Iterator<Item = (UserId, Vec<ChatId>)> {
+        self.users.iter().map(|(user, ids)| {
+            let sessions = ids.iter().filter_map(|id| self.sessions.get(id));
+            let chats = sessions.flat_map(|session| session.chats.iter().chain(&session.left));
+            let shown = chats.filter(|(_, shows_presence)| *shows_presence);
+            let mut shown: Vec<ChatId> = shown.map(|(chat, _)| *chat).collect();
+            shown.sort_unstable();
+            shown.dedup();
+            (*user, shown)
+        })
+    }
+
     /// The sessions in a chat's room.
     pub fn sessions_in(&self, chat: ChatId) -> impl Iterator<Item = (SessionId, &S)> {
         let ids = self.rooms.get(&chat).map(|room| room.sessions.as_slice()).unwrap_or_default();

@@ -22,6 +22,7 @@ mod recent_set;
 mod idle;
 mod leaving;
 mod live;
+mod share;
 mod presence;
 mod viewers;
 mod timings;
@@ -41,11 +42,12 @@ pub use message::{
     TextError,
 };
 pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
-pub use presence::Presence;
+pub use presence::{Applied, Presence, PresenceNews};
 pub use rate_limit::{RateLimit, SharedRateLimit};
 pub use recent_set::RecentSet;
 pub use room::{Room, Sequenced, Step};
 pub use route::{Route, RouteKind, RouteRole};
+pub use share::{Change, SharePart, Update};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
 pub use timings::Timings;

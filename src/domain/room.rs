@@ -2,6 +2,9 @@
 
 use super::Seq;
 
+/// Messages of other nodes that are held above a gap.
+const MOST_HELD: usize = 256;
+
 /// A value with a `seq`.
 pub trait Sequenced {
     fn seq(&self) -> Seq;
@@ -18,16 +21,18 @@ pub enum Step<M> {
 
 /// Orders a chat's messages by `seq` without a gap, in whatever order they become known.
 ///
-/// Messages become known in three ways: this node stored them, a hint says that another node did,
-/// or they were read from the database. They are delivered as 1, 2, 3 … from the room's first.
+/// Messages become known in four ways: this node stored them, another node stored and sent them, a
+/// hint says that it stored some, or they were read from the database. They are delivered as 1, 2, 3 … from the room's first.
 #[derive(Debug)]
 pub struct Room<M> {
     /// The last delivered one.
     head: Seq,
     /// The last known one.
     end: Seq,
-    /// Stored here, above a gap, ascending.
+    /// Messages above a gap, ascending.
     held: Vec<M>,
+    /// The last one that this node stored.
+    own: Seq,
     /// Posts without an answer of the storage. While there are any, a gap at the end is theirs.
     in_flight: usize,
     /// A read is in flight.
@@ -38,7 +43,7 @@ impl<M: Sequenced> Room<M> {
     /// A room that begins after `head`.
     #[must_use]
     pub fn new(head: Seq) -> Self {
-        Self { head, end: head, held: Vec::new(), in_flight: 0, reading: false }
+        Self { head, end: head, held: Vec::new(), own: head, in_flight: 0, reading: false }
     }
 
     /// The last delivered one.
@@ -69,7 +74,21 @@ impl<M: Sequenced> Room<M> {
         self.in_flight = self.in_flight.saturating_sub(answered);
         for message in news {
             self.end = self.end.max(message.seq());
+            self.own = self.own.max(message.seq());
             self.held.push(message);
+        }
+        self.held.sort_by_key(M::seq);
+        self.advance()
+    }
+
+    /// Another node has stored these.
+    pub fn stored_elsewhere(&mut self, messages: Vec<M>) -> Vec<Step<M>> {
+        for message in messages {
+            self.end = self.end.max(message.seq());
+            // One too many is read again.
+            if self.held.len() < MOST_HELD {
+                self.held.push(message);
+            }
         }
         self.held.sort_by_key(M::seq);
         self.advance()
@@ -124,7 +143,11 @@ impl<M: Sequenced> Room<M> {
             steps.push(Step::Deliver(ready));
         }
         if !self.reading {
+            // Own messages become known in their order, so a gap below one is another node's. Any other
+            // gap may be that of a post in flight.
+            let is_foreign = self.own > self.head || self.in_flight == 0;
             let up_to = match self.held.first() {
+                _ if !is_foreign => None,
                 Some(first) => Some(Seq(first.seq().0 - 1)),
                 None if self.end > self.head && self.in_flight == 0 => Some(self.end),
                 None => None,

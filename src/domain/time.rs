@@ -48,6 +48,12 @@ impl Timestamp {
         Some(Self(local.0 - offset * 60_000_000)).filter(|time| time.0 >= 0)
     }
 
+    /// The time that was so long ago.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// This time plus `duration`, at most the last that can be shown.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

@@ -48,6 +48,18 @@ impl Viewers {
         is_gone.then_some(chat)
     }
 
+    #[must_use]
+    pub fn views(&self, session: SessionId) -> bool {
+        self.chats.contains_key(&session)
+    }
+
+    /// Every session that views a chat.
+    pub fn all(&self) -> impl Iterator<Item = (SessionId, ChatId, Arc<Author>)> {
+        self.sessions.iter().flat_map(|(chat, sessions)| {
+            sessions.iter().map(|(session, user)| (*session, *chat, Arc::clone(user)))
+        })
+    }
+
     /// The users who view a chat, by id.
     #[must_use]
     pub fn of(&self, chat: ChatId) -> Vec<Arc<Author>> {

@@ -33,6 +33,7 @@ mod keys;
 mod leaving;
 mod lists;
 mod live;
+mod live_nodes;
 mod messages;
 mod nodes;
 mod order;

@@ -11,11 +11,16 @@ use crate::actors::db_executor::BatchLimits;
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::last_seen::Seen;
 use crate::actors::page_reader::PageReader;
+use crate::actors::peer_feed::PeerFeed;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits, Typing};
 use crate::actors::session_handle::SessionHandle;
 use crate::db::Store;
-use crate::domain::{Author, Chat, ChatId, Role, SessionId, Timings, UserId};
+use crate::domain::{
+    Author, Chat, ChatId, LiveEvent, NodeId, Role, Seq, SessionId, SharePart, Timestamp, Timings,
+    Update, UserId,
+};
 use crate::metrics::Metrics;
+use crate::protocol::Posted;
 use crate::session::{JoinChat, MarkOutcome, PostOutcome};
 
 /// Configuration of ChatServer.
@@ -37,6 +42,7 @@ pub struct ChatServerParts {
     /// The receiver of users' arrivals at this node and their departures.
     pub presence: Option<Recipient<PresenceChanged>>,
     pub commits: Arc<CommitFeed>,
+    pub peers: Arc<PeerFeed>,
 }
 
 /// A session begins, in the rooms of these chats. Each room answers the session.
@@ -207,6 +213,42 @@ pub struct IsAnnounced(pub ChatId);
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct IsWatched;
+
+/// News of another node.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PeerNews {
+    pub from: NodeId,
+    pub posts: Vec<(ChatId, Vec<Posted>)>,
+    /// Logs that have grown, without the messages.
+    pub grown: Vec<(ChatId, Seq)>,
+    pub live: Vec<LiveEvent>,
+    pub shares: Vec<Update>,
+}
+
+/// A part of another node's whole share.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PeerShare {
+    pub from: NodeId,
+    pub part: SharePart,
+}
+
+/// Another node is new, has missed something, or is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum PeerChange {
+    Came,
+    /// It asks for this node's whole share.
+    Asks(NodeId),
+    /// It has said that it ends.
+    Left(NodeId),
+    /// Nothing was heard of it for too long.
+    Lost {
+        node: NodeId,
+        last_heard: Timestamp,
+    },
+}
 
 /// A worker thread that rooms may run on.
 #[derive(Message)]

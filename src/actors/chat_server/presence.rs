@@ -8,12 +8,12 @@ use super::{ChatServer, OnlineOf};
 use crate::actors::gateway::PresenceChanged;
 use crate::actors::last_seen::Seen;
 use crate::actors::room_actor::TellPresence;
-use crate::domain::{ChatId, Timestamp, UserId};
+use crate::domain::{Change, ChatId, PresenceNews, Timestamp, UserId};
 use crate::session::JoinChat;
 
 impl ChatServer {
     pub(super) fn is_online(&self, user: UserId) -> bool {
-        self.hub.has_session(user) || self.presence.is_leaving(user)
+        self.hub.has_session(user) || self.presence.is_online(user)
     }
 
     /// Those who are online, in the same order.
@@ -22,18 +22,25 @@ impl ChatServer {
     }
 
     /// A user's first session begins, in these chats.
-    pub(super) fn came(&mut self, user: UserId, chats: &[JoinChat]) {
+    pub(super) fn came(&mut self, user: UserId, chats: &[JoinChat], ctx: &mut Context<Self>) {
         self.tell_services(PresenceChanged { user, online: true });
-        if self.presence.came(user) {
-            self.tell_rooms(user, true, shown(chats));
+        if let Some(news) = self.presence.came(user, shown(chats).collect()) {
+            self.tell_presence(news);
         }
+        self.tell_share_later(ctx);
     }
 
     /// A user who is online enters further chats: those who are there were not told before.
-    pub(super) fn came_to(&mut self, user: UserId, chats: &[JoinChat]) {
+    pub(super) fn came_to(&mut self, user: UserId, chats: &[JoinChat], ctx: &mut Context<Self>) {
         let is_new =
             |chat: &ChatId| self.hub.sessions_in(*chat).all(|(_, session)| session.user() != user);
-        self.tell_rooms(user, true, shown(chats).filter(is_new));
+        let chats: Vec<ChatId> = shown(chats).filter(is_new).collect();
+        if chats.is_empty() {
+            return;
+        }
+        self.presence.record(Change::Online(user, chats.clone()));
+        self.tell_presence(PresenceNews { user, online: true, chats });
+        self.tell_share_later(ctx);
     }
 
     /// A user's last session has ended.
@@ -50,15 +57,16 @@ impl ChatServer {
         self.is_grace_timed = true;
         ctx.run_later(end.saturating_duration_since(Instant::now()), |this, ctx| {
             this.is_grace_timed = false;
-            for (user, chats) in this.presence.expire(Instant::now()) {
-                this.tell_rooms(user, false, chats.into_iter());
+            for news in this.presence.expire(Instant::now()) {
+                this.tell_presence(news);
             }
             this.end_graces_later(ctx);
+            this.tell_share_later(ctx);
         });
     }
 
     /// Tells the rooms in which there are others.
-    fn tell_rooms(&self, user: UserId, online: bool, chats: impl Iterator<Item = ChatId>) {
+    pub(super) fn tell_presence(&self, PresenceNews { user, online, chats }: PresenceNews) {
         for chat in chats {
             let is_seen = self.hub.sessions_in(chat).any(|(_, session)| session.user() != user);
             if let Some(room) = self.hub.room(chat).filter(|_| is_seen) {

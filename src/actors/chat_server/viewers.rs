@@ -1,10 +1,12 @@
 //! Viewers: which admins have a chat on their screens, told to admins alone.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 
 use super::{ChatServer, View};
 use crate::actors::session_handle::SessionHandle;
-use crate::domain::{ChatId, access};
+use crate::domain::{Change, ChatId, access};
 use crate::protocol::{EphemeralKey, Shared, SharedEvent};
 
 impl ChatServer {
@@ -35,9 +37,12 @@ impl ChatServer {
 impl Handler<View> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, View { session, chat, viewer }: View, _: &mut Self::Context) {
+    fn handle(&mut self, View { session, chat, viewer }: View, ctx: &mut Self::Context) {
         // A session that has ended meanwhile views nothing.
         let Some(handle) = self.hub.session(session).cloned() else { return };
+        let view = chat.map(|chat| (chat, Arc::clone(&viewer)));
+        self.presence.record(Change::Views(session, view));
+        self.tell_share_later(ctx);
         let changed = self.viewers.view(session, viewer, chat);
         for chat in &changed {
             self.tell_viewers(*chat);

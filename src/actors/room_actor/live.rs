@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
-use super::{RoomActor, State, TellOwnSessions, TellPresence, Typing};
+use super::{RoomActor, State, TellOwnSessions, TellPresence, ToldElsewhere, Typing};
+use crate::actors::peer_feed::News;
 use crate::db::{Marked, Refusal};
 use crate::domain::{LiveEvent, LiveState, SessionId, UserId};
 use crate::protocol::{EphemeralKey, Shared, SharedEvent};
@@ -22,6 +23,26 @@ impl RoomActor {
         }
     }
 
+    /// A user types, or has read.
+    fn changed(&mut self, event: &LiveEvent, origin: Option<SessionId>) {
+        let LiveEvent { user, state, .. } = *event;
+        let live = self.live.get_or_insert_default();
+        let is_news = match state {
+            LiveState::Typing(typing) => {
+                let end = Instant::now() + self.parts.node.timings.typing;
+                live.typists.set(user, typing, end)
+            }
+            LiveState::Read(seq) => {
+                live.reads.raised(user, seq);
+                true
+            }
+            LiveState::Online(_) => true,
+        };
+        if is_news {
+            self.tell_others(user, state, origin);
+        }
+    }
+
     /// A read mark is written.
     pub(super) fn marked(
         &mut self,
@@ -30,10 +51,9 @@ impl RoomActor {
         origin: Option<SessionId>,
     ) {
         let Ok(Marked { read_seq, is_raised: true, .. }) = marked else { return };
-        self.live.get_or_insert_default().reads.raised(user, read_seq);
-        let state = LiveState::Read(read_seq);
-        self.tell_others(user, state, origin);
-        let event = LiveEvent { chat: self.parts.chat, user, state };
+        let event = LiveEvent { chat: self.parts.chat, user, state: LiveState::Read(read_seq) };
+        self.changed(&event, origin);
+        self.parts.node.peers.send(News::Live(event));
         // Bounded: one for each mark that the room had accepted.
         self.parts.node.own_sessions.do_send(TellOwnSessions { event, origin });
     }
@@ -58,13 +78,22 @@ impl Handler<Typing> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, Typing { user, typing }: Typing, ctx: &mut Self::Context) {
-        let end = Instant::now() + self.parts.node.timings.typing;
-        if self.live.get_or_insert_default().typists.set(user, typing, end) {
-            self.tell_others(user, LiveState::Typing(typing), None);
-        }
+        let state = LiveState::Typing(typing);
+        let event = LiveEvent { chat: self.parts.chat, user, state };
+        self.changed(&event, None);
+        self.parts.node.peers.send(News::Live(event));
         self.end_typing_later(ctx);
         // It may have been started for this.
         self.linger(ctx);
+    }
+}
+
+impl Handler<ToldElsewhere> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, ToldElsewhere(event): ToldElsewhere, ctx: &mut Self::Context) {
+        self.changed(&event, None);
+        self.end_typing_later(ctx);
     }
 }
 

@@ -7,12 +7,13 @@ use tokio::sync::oneshot;
 
 use crate::actors::db_executor::ExecutorLink;
 use crate::actors::page_reader::PageReader;
+use crate::actors::peer_feed::PeerFeed;
 use crate::actors::session_handle::{SessionHandle, ToSession};
 use crate::domain::{
     Author, ChatId, Draft, LiveEvent, Origin, PostResult, Seq, SessionId, Timings, UserId,
 };
 use crate::metrics::Metrics;
-use crate::protocol::ApiError;
+use crate::protocol::{ApiError, Posted};
 use crate::session::{MarkOutcome, Outcome, PostOutcome, Purpose};
 
 /// Configuration of a room.
@@ -30,6 +31,7 @@ pub struct RoomNode {
     pub reports: Recipient<RoomReport>,
     /// ChatServer, for sessions that are not in the room.
     pub own_sessions: Recipient<TellOwnSessions>,
+    pub peers: Arc<PeerFeed>,
     pub limits: RoomLimits,
     pub timings: Timings,
     pub metrics: Arc<Metrics>,
@@ -112,6 +114,16 @@ pub struct ReplayPage {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Hint(pub Seq);
+
+/// Messages that another node has stored, in their order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PostedElsewhere(pub Vec<Posted>);
+
+/// A live state, of a user of another node.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ToldElsewhere(pub LiveEvent);
 
 /// The executor died; this one takes its place.
 #[derive(Message)]

@@ -1,0 +1,61 @@
+//! News of this node for the others. What comes during a publication goes into the next one.
+
+use tokio::sync::mpsc;
+
+use super::Nodes;
+use super::backplane::Target;
+use super::message::PeerMessage;
+use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate};
+use crate::actors::News;
+
+/// News that wait to be published. Beyond it they are dropped: other nodes poll.
+pub const MOST_NEWS: usize = 8_192;
+/// News that are gathered at once.
+const GATHERED: usize = 1_024;
+/// Bytes of messages in one publication, roughly: one more begins the next.
+const MOST_BYTES: usize = 128 * 1024;
+
+/// Publishes news, until the last sender is dropped.
+pub async fn publish_news(nodes: Nodes, mut news: mpsc::Receiver<News>) {
+    let mut gathered = Vec::new();
+    while news.recv_many(&mut gathered, GATHERED).await > 0 {
+        publish(&nodes, &gathered).await;
+        gathered.clear();
+    }
+}
+
+async fn publish(nodes: &Nodes, gathered: &[News]) {
+    let (mut batch, mut bytes) = (WireNews::default(), 0);
+    for news in gathered {
+        match news {
+            News::Posted(posted) => {
+                bytes += posted.weight();
+                batch.posts.push(WirePost::from(posted.message()));
+            }
+            News::Grown(chat, seq) => batch.grown.push((*chat, *seq)),
+            News::Live(event) => batch.live.extend(WireLive::new(*event)),
+            News::Share(update) => batch.shares.push(WireUpdate::from(update)),
+            // Behind the changes that it has in it.
+            News::WholeShare(to, parts) => {
+                send(nodes, &mut batch).await;
+                for part in parts {
+                    let part = PeerMessage::Share(WirePart::from(part));
+                    nodes.publish(Target::Node(*to), part).await;
+                }
+            }
+            News::AskShare(of) => nodes.publish(Target::Node(*of), PeerMessage::AskShare).await,
+        }
+        if bytes > MOST_BYTES {
+            send(nodes, &mut batch).await;
+            bytes = 0;
+        }
+    }
+    send(nodes, &mut batch).await;
+}
+
+async fn send(nodes: &Nodes, batch: &mut WireNews<'_>) {
+    let batch = std::mem::take(batch);
+    if !batch.is_empty() {
+        nodes.publish(Target::All, PeerMessage::News(batch)).await;
+    }
+}
