@@ -21,8 +21,8 @@ use crate::app::{AppParts, AppState, HandshakeLimits};
 use crate::auth::{Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
-    self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, RedisDriver,
-    Seal, publish_news,
+    self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, Receivers,
+    RedisDriver, Seal, publish_news,
 };
 use crate::db::{self, Direction, Store};
 use crate::domain::{NodeId, Stage, Timings};
@@ -37,7 +37,8 @@ use signals::Signals;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
-/// Commits that wait for those who watch; what more there are is found by polling.
+/// Commits, and chats of other nodes, that wait for those who watch; what more there are is found by
+/// polling.
 const MOST_COMMITS: usize = 1_024;
 /// Deadline at the end for writing when users were last seen.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -133,6 +134,7 @@ impl Application {
         let (watched, seen_commits) = mpsc::channel(MOST_COMMITS);
         let (commits, (feed, news)) = (CommitFeed::new(watched), mpsc::channel(MOST_NEWS));
         let feeds = (commits, PeerFeed::new(feed));
+        let (made, seen_chats) = mpsc::channel(MOST_COMMITS);
         let outside = (bus.as_ref().map(Bus::start_gateway), feeds.clone());
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
@@ -145,8 +147,10 @@ impl Application {
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
         let seal = Seal::new(secret.as_ref());
-        let (server, counted) = (chat_server.clone(), Arc::clone(&metrics));
-        let nodes = Nodes::new(node, seal, backplane, server, feeds, counted, &timings);
+        let (commits, feed) = feeds;
+        let receivers =
+            Receivers { chat_server: chat_server.clone(), commits, feed, created: made };
+        let nodes = Nodes::new(node, seal, backplane, receivers, Arc::clone(&metrics), &timings);
         let handle = Handle { stop: Arc::new(Notify::new()), chat_server: chat_server.clone() };
 
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
@@ -229,7 +233,7 @@ impl Application {
         }
         reading.spawn(nodes.clone().run(events));
         reading.spawn(publish_news(nodes.clone(), news));
-        reading.spawn(poller.run(seen_commits));
+        reading.spawn(poller.run(seen_commits, seen_chats));
         Ok(Self {
             server: server.run(),
             port: address.port(),

@@ -1,4 +1,6 @@
-//! Two nodes on one PostgreSQL, beside one: each customer is on the first, the admin on the second.
+//! Two nodes on one PostgreSQL: each customer is on the first, the admin on the second. Beside it one
+//! node, and for the cost of the messages between them two nodes without any, each with half of the
+//! chats.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +12,13 @@ use crate::database::{Database, Engine};
 use crate::ledger::Verdict;
 use crate::process::Process;
 use crate::report::{Measure, Section, figures};
-use crate::setup;
+use crate::setup::{self, Spread};
 use crate::support::{MESSAGES, STEADY, verify};
 use crate::target::Target;
 use crate::traffic::{Pace, Window};
 
+/// Nobody listens on the discard port of this machine.
+const NOWHERE: &str = "redis://127.0.0.1:9";
 /// Deadline of two nodes that hear each other.
 const MET: Duration = Duration::from_secs(15);
 
@@ -33,29 +37,37 @@ const BETWEEN: [Measure<Window>; 3] = [
 /// The nodes of a run.
 enum Nodes<'a> {
     One,
+    /// Two that cannot reach each other; each chat is on one of them.
+    Apart,
     OnPostgres,
     OverRedis(&'a str, Process),
 }
 
-/// Support at three paces: on one node, on two that meet on PostgreSQL, and on two over Redis.
+/// Support at three paces: on one node, on two apart, on two that meet on PostgreSQL, and on two over
+/// Redis.
 pub async fn nodes(bench: &mut Bench) -> Result<()> {
     for engine in bench.engines.clone() {
         // SQLite is for one node.
         let Engine::Postgres { .. } = engine else { continue };
         let redis = bench.redis.clone().context("needs --redis, the URL of a Redis")?;
-        let one = run(bench, &engine, "nodes_one", Nodes::One).await?;
+        let (one, _) = run(bench, &engine, "nodes_one", Nodes::One).await?;
+        let (apart, _) = run(bench, &engine, "nodes_apart", Nodes::Apart).await?;
         for (name, title, nodes) in [
             ("nodes_postgres", "two nodes on PostgreSQL", Nodes::OnPostgres),
             ("nodes_redis", "two nodes over Redis", Nodes::OverRedis(&redis.0, redis.1)),
         ] {
             let (two, verified) = run(bench, &engine, name, nodes).await?;
-            for (((pace, _), two), one) in PACES.iter().zip(&two).zip(&one.0) {
-                let mut rows = figures(&MESSAGES, two, one);
-                rows.extend(figures(&BETWEEN, two, one));
+            for (at, ((pace, kind), two)) in PACES.iter().zip(&two).enumerate() {
+                let (beside, other) = match kind {
+                    Pace::PerSecond(_) => ("one node", &one[at]),
+                    _ => ("apart", &apart[at]),
+                };
+                let mut rows = figures(&MESSAGES, two, other);
+                rows.extend(figures(&BETWEEN, two, other));
                 bench.report.add(Section {
                     title: format!("{title}, {pace}"),
                     database: engine.name().into(),
-                    beside: "one node",
+                    beside,
                     figures: rows,
                     verified: verified.clone(),
                 });
@@ -73,8 +85,12 @@ async fn run(
     nodes: Nodes<'_>,
 ) -> Result<(Vec<Vec<Window>>, Verdict)> {
     let database = engine.fresh(name).await?;
+    let spread = match nodes {
+        Nodes::Apart => Spread::ByChat,
+        _ => Spread::ByRole,
+    };
     let target = start(bench, &database, nodes).await?;
-    let traffic = setup::support(&target, bench.plan.chats).await?;
+    let traffic = setup::support_on(&target, bench.plan.chats, spread).await?;
     let mut windows = Vec::new();
     for (_, pace) in PACES {
         windows.push(traffic.measure(pace, &target, &bench.plan).await?);
@@ -85,11 +101,18 @@ async fn run(
 async fn start(bench: &Bench, database: &Database, nodes: Nodes<'_>) -> Result<Target> {
     let (settings, redis) = match nodes {
         Nodes::One => return bench.server(database).await,
+        Nodes::Apart => (vec![("FRONTDESK__REDIS__URL", NOWHERE)], None),
         Nodes::OnPostgres => (Vec::new(), None),
         Nodes::OverRedis(url, process) => (vec![("FRONTDESK__REDIS__URL", url)], Some(process)),
     };
     let start = || Target::server_with(&bench.program, database, bench.folder(), &settings);
-    let target = start().await?.and(start().await?, redis);
+    let (target, is_apart) = (
+        start().await?.and(start().await?, redis),
+        settings.contains(&("FRONTDESK__REDIS__URL", NOWHERE)),
+    );
+    if is_apart {
+        return Ok(target);
+    }
     let began = Instant::now();
     for node in target.nodes() {
         while node.metric("peers").await? < 1.0 {

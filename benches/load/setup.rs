@@ -54,15 +54,34 @@ pub fn customers(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| token::customer(&format!("{prefix}-{number}"))).collect()
 }
 
-/// Support chats, each with its customer and an admin who entered it, on the far node.
+/// The nodes of customers and admins, where there are several.
+#[derive(Clone, Copy)]
+pub enum Spread {
+    /// Customers on the first, admins on the last.
+    ByRole,
+    /// Both on one, the chats in turn on each.
+    ByChat,
+}
+
+/// Support chats, each with its customer and an admin who entered it.
 pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
+    support_on(target, chats, Spread::ByRole).await
+}
+
+/// The same on several nodes.
+pub async fn support_on(target: &Target, chats: usize, spread: Spread) -> Result<Rc<Traffic>> {
+    let nodes: Vec<SocketAddr> = target.nodes().map(|node| node.address).collect();
     let mut heads = Vec::with_capacity(chats);
     let mut sessions = Vec::with_capacity(2 * chats);
     for (room, token) in customers("customer", chats).iter().enumerate() {
-        let customer = connect(target.address, "/ws", token).await?;
+        let (near, far) = match spread {
+            Spread::ByRole => (nodes[0], nodes[nodes.len() - 1]),
+            Spread::ByChat => (nodes[room % nodes.len()], nodes[room % nodes.len()]),
+        };
+        let customer = connect(near, "/ws", token).await?;
         let chat = customer.chats.first().context("a customer without a chat")?.id;
         let (admin, head) =
-            enter(target, &token::admin(&format!("admin-{}", room % ADMINS)), chat).await?;
+            enter(far, &token::admin(&format!("admin-{}", room % ADMINS)), chat).await?;
         heads.push(head);
         sessions.push((room, customer.connection));
         sessions.push((room, admin));
@@ -71,8 +90,8 @@ pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
 }
 
 /// An admin's session that has entered a chat.
-async fn enter(target: &Target, token: &str, chat: i64) -> Result<(Connection, Chat)> {
-    let mut admin = connect(target.far(), "/ws", token).await?.connection;
+async fn enter(node: SocketAddr, token: &str, chat: i64) -> Result<(Connection, Chat)> {
+    let mut admin = connect(node, "/ws", token).await?.connection;
     admin.sender().send(
         format!(r#"{{"event":"enter_chat","id":1,"data":{{"chatIds":[{chat}]}}}}"#).as_bytes(),
     )?;

@@ -97,11 +97,6 @@ impl Target {
         std::iter::once(self).chain(&self.others)
     }
 
-    /// The node of those who answer: the last one.
-    pub fn far(&self) -> SocketAddr {
-        self.others.last().map_or(self.address, |node| node.address)
-    }
-
     /// CPU used so far by all nodes, by the database's own processes, and by Redis.
     pub fn usage(&self) -> Result<Usage> {
         Ok(Usage {

@@ -23,6 +23,7 @@ pub use messages::{
 
 use self::leaving::Leaving;
 use super::db_executor::{DbExecutor, ExecutorDied, ExecutorLink, Hints, WritePermits};
+use super::peer_feed::News;
 use super::room_actor::{
     Attach, Detach, Hint, Reopen, Retire, RoomActor, RoomNode, RoomParts, RoomReport, RoomState,
     TellOwnSessions,
@@ -330,6 +331,10 @@ impl Handler<UserChanged> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, changed: UserChanged, _: &mut Self::Context) {
+        if changed.changed_here {
+            let UserChanged { user, role, blocked, .. } = changed;
+            self.parts.peers.send(News::UserChanged { user, role, blocked });
+        }
         for (_, session) in self.hub.sessions_of(changed.user) {
             if changed.blocked {
                 session.close(Ending::Blocked);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
-use crate::domain::{ChatId, LiveEvent, NodeId, Seq, SharePart, Update};
+use crate::domain::{ChatId, LiveEvent, NodeId, Role, Seq, SharePart, Update, UserId};
 use crate::protocol::Posted;
 
 /// News of this node. Losing one costs time alone: logs are polled, and shares have versions.
@@ -15,6 +15,10 @@ pub enum News {
     Posted(Posted),
     /// A log has grown by a message that nobody here shows.
     Grown(ChatId, Seq),
+    /// A chat was made.
+    ChatCreated(ChatId),
+    /// A user was blocked or unblocked, or has another role.
+    UserChanged { user: UserId, role: Role, blocked: bool },
     /// Typing, or a read mark.
     Live(LiveEvent),
     /// Changes of this node's share, or its version alone.

@@ -100,7 +100,7 @@ async fn admit_with(
     if let Some(chat) = admission.created_chat {
         // Bounded: one for each new customer.
         let (chat, members) = (Arc::new(chat), vec![user.id()]);
-        app.chat_server().do_send(Announce { chat, members, except: None });
+        app.chat_server().do_send(Announce { chat, members, except: None, made_here: true });
     }
     Ok((Caller { user, profile, chats: admission.chats, rate }, rosters))
 }

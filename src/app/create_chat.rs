@@ -51,6 +51,7 @@ pub(super) async fn announce(
     except: Option<SessionId>,
 ) -> Result<(), ApiError> {
     let members = app.store().member_ids(chat.id).await?;
-    app.chat_server().do_send(Announce { chat: Arc::new(chat), members, except });
+    let chat = Arc::new(chat);
+    app.chat_server().do_send(Announce { chat, members, except, made_here: true });
     Ok(())
 }

@@ -84,7 +84,7 @@ impl<'a> UserManager<'a> {
         let user = self.0.store().set_blocked(id, blocked).await?;
         let user = user.ok_or_else(|| ApiError::user_not_found(id))?;
         let (role, blocked) = (user.role, user.blocked);
-        self.0.chat_server().do_send(UserChanged { user: id, role, blocked });
+        self.0.chat_server().do_send(UserChanged { user: id, role, blocked, changed_here: true });
         Ok(user)
     }
 }

@@ -88,11 +88,16 @@ impl ChangePoller {
         })
     }
 
-    /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`.
-    pub async fn run(mut self, mut commits: mpsc::Receiver<Hints>) {
+    /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`, and
+    /// the chats that other nodes have `created` are announced.
+    pub async fn run(
+        mut self,
+        mut commits: mpsc::Receiver<Hints>,
+        mut created: mpsc::Receiver<ChatId>,
+    ) {
         let mut log_once = LogOnce::default();
         let mut next_poll = Instant::now() + self.every;
-        let mut gathered = Vec::new();
+        let (mut gathered, mut new) = (Vec::new(), Vec::new());
         loop {
             let next = self.moved.next_due().map_or(next_poll, |due| next_poll.min(due));
             tokio::select! {
@@ -102,6 +107,11 @@ impl ChangePoller {
                     for (chat, _) in gathered.drain(..).flat_map(|Hints(hints)| hints) {
                         // One that finds no room is found by the poll.
                         let _ = self.moved.add(chat, now);
+                    }
+                }
+                _ = created.recv_many(&mut new, MOST_GATHERED) => {
+                    if let Err(error) = self.announce(std::mem::take(&mut new)).await {
+                        log::debug!("cannot read new chats, the next poll does: {error}");
                     }
                 }
             }
@@ -177,26 +187,31 @@ impl ChangePoller {
                 Change::UserChanged(id) => {
                     if let Some(user) = self.store.user(id).await? {
                         let (role, blocked) = (user.role, user.blocked);
-                        self.chat_server.do_send(UserChanged { user: id, role, blocked });
+                        let changed = UserChanged { user: id, role, blocked, changed_here: false };
+                        self.chat_server.do_send(changed);
                     }
                 }
             }
         }
-        // This node has announced its own chats.
-        let unannounced = match self.made.is_empty() {
-            true => Vec::new(),
-            false => self.chat_server.send(FilterNew(self.made.clone())).await.unwrap_or_default(),
-        };
-        if !unannounced.is_empty() {
-            for chat in self.store.chats_by_id(unannounced).await? {
-                let members = self.store.member_ids(chat.id).await?;
-                self.chat_server.do_send(Announce { chat: Arc::new(chat), members, except: None });
-            }
-        }
+        self.announce(self.made.clone()).await?;
         // Only now: a failure before is repeated.
         self.made = made;
         self.seen = ids;
         self.journal.handled(last);
+        Ok(())
+    }
+
+    /// Announces chats, except this node's own.
+    async fn announce(&self, chats: Vec<ChatId>) -> Result<(), StoreError> {
+        if chats.is_empty() {
+            return Ok(());
+        }
+        let unannounced = self.chat_server.send(FilterNew(chats)).await.unwrap_or_default();
+        for chat in self.store.chats_by_id(unannounced).await? {
+            let members = self.store.member_ids(chat.id).await?;
+            let chat = Arc::new(chat);
+            self.chat_server.do_send(Announce { chat, members, except: None, made_here: false });
+        }
         Ok(())
     }
 

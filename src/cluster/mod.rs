@@ -23,7 +23,7 @@ pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Targ
 pub use change_poller::ChangePoller;
 pub use local::LocalNetwork;
 pub use news::{MOST_NEWS, publish_news};
-pub use nodes::Nodes;
+pub use nodes::{Nodes, Receivers};
 pub use postgres::PostgresDriver;
 pub use redis::RedisDriver;
 pub use seal::Seal;

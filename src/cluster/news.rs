@@ -1,15 +1,21 @@
-//! News of this node for the others. What comes during a publication goes into the next one.
+//! News of this node for the others. The first goes out at once; what comes soon after it goes out
+//! together, since a publication costs more than a message in it.
+
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::Nodes;
 use super::backplane::Target;
 use super::message::PeerMessage;
-use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate};
+use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate, WireUser};
 use crate::actors::News;
 
 /// News that wait to be published. Beyond it they are dropped: other nodes poll.
 pub const MOST_NEWS: usize = 8_192;
+/// The least time between the beginnings of two publications.
+const PACE: Duration = Duration::from_millis(4);
 /// News that are gathered at once.
 const GATHERED: usize = 1_024;
 /// Bytes of messages in one publication, roughly: one more begins the next.
@@ -19,8 +25,10 @@ const MOST_BYTES: usize = 128 * 1024;
 pub async fn publish_news(nodes: Nodes, mut news: mpsc::Receiver<News>) {
     let mut gathered = Vec::new();
     while news.recv_many(&mut gathered, GATHERED).await > 0 {
+        let next = Instant::now() + PACE;
         publish(&nodes, &gathered).await;
         gathered.clear();
+        sleep_until(next).await;
     }
 }
 
@@ -33,6 +41,10 @@ async fn publish(nodes: &Nodes, gathered: &[News]) {
                 batch.posts.push(WirePost::from(posted.message()));
             }
             News::Grown(chat, seq) => batch.grown.push((*chat, *seq)),
+            News::ChatCreated(chat) => batch.chats.push(*chat),
+            News::UserChanged { user, role, blocked } => {
+                batch.users.push(WireUser::new(*user, *role, *blocked));
+            }
             News::Live(event) => batch.live.extend(WireLive::new(*event)),
             News::Share(update) => batch.shares.push(WireUpdate::from(update)),
             // Behind the changes that it has in it.

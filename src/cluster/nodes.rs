@@ -15,12 +15,12 @@ use super::message::{Codec, PeerMessage, Received, Unread};
 use super::peers::Peers;
 use super::replays::{Age, Replays};
 use super::seal::Seal;
-use super::wire::{WireLive, WireNews, WirePost, WireUpdate};
+use super::wire::{WireLive, WireNews, WirePost, WireUpdate, WireUser};
 use crate::actors::{
     Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere, PeerChange, PeerFeed, PeerNews,
-    PeerShare,
+    PeerShare, UserChanged,
 };
-use crate::domain::{ChatId, NodeId, Timestamp, Timings, UserId};
+use crate::domain::{ChatId, NodeId, Role, Timestamp, Timings, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
 use crate::protocol::{ApiError, Code, Frame, Posted};
 use crate::retry::LogOnce;
@@ -38,11 +38,20 @@ pub struct Nodes {
     here: NodeId,
     codec: Arc<Codec>,
     backplane: Backplane,
-    chat_server: Addr<ChatServer>,
-    commits: Arc<CommitFeed>,
-    feed: Arc<PeerFeed>,
+    receivers: Receivers,
     metrics: Arc<Metrics>,
     state: Arc<Mutex<State>>,
+}
+
+/// The receivers of what other nodes tell.
+#[derive(Clone)]
+pub struct Receivers {
+    pub chat_server: Addr<ChatServer>,
+    pub commits: Arc<CommitFeed>,
+    /// Told whether there are other nodes.
+    pub feed: Arc<PeerFeed>,
+    /// Chats that other nodes have made.
+    pub created: mpsc::Sender<ChatId>,
 }
 
 struct State {
@@ -80,8 +89,7 @@ impl Nodes {
         here: NodeId,
         seal: Seal,
         backplane: Backplane,
-        chat_server: Addr<ChatServer>,
-        (commits, feed): (Arc<CommitFeed>, Arc<PeerFeed>),
+        receivers: Receivers,
         metrics: Arc<Metrics>,
         timings: &Timings,
     ) -> Self {
@@ -96,7 +104,7 @@ impl Nodes {
             last_heartbeat: Instant::now(),
         };
         let (codec, state) = (Arc::new(Codec::new(here, seal)), Arc::new(Mutex::new(state)));
-        Self { here, codec, backplane, chat_server, commits, feed, metrics, state }
+        Self { here, codec, backplane, receivers, metrics, state }
     }
 
     /// Sends a frame to sessions, on any node. Frames for one session, sent one after the other,
@@ -136,7 +144,7 @@ impl Nodes {
     /// `unavailable` if the user is not on this node, and others cannot be asked: all of them, or
     /// one that has not returned since the connection was lost.
     pub async fn is_online(&self, user: UserId) -> Result<bool, ApiError> {
-        let here = self.chat_server.send(IsHere(user)).await;
+        let here = self.receivers.chat_server.send(IsHere(user)).await;
         if here.map_err(|_| ApiError::unavailable())? {
             return Ok(true);
         }
@@ -239,7 +247,7 @@ impl Nodes {
                 }
             }
             PeerMessage::Find { find, user } => {
-                let here = self.chat_server.send(IsHere(user)).await.unwrap_or(false);
+                let here = self.receivers.chat_server.send(IsHere(user)).await.unwrap_or(false);
                 self.send(Target::Node(from), PeerMessage::Found { find, here });
             }
             PeerMessage::Found { find, here: true } => {
@@ -257,10 +265,15 @@ impl Nodes {
     }
 
     fn hear_news(&self, from: NodeId, news: WireNews<'_>) {
-        let WireNews { posts, grown, live, shares } = news;
-        if self.commits.is_watched() {
+        let WireNews { posts, grown, live, chats, users, shares } = news;
+        for chat in chats {
+            if self.receivers.created.try_send(chat).is_err() {
+                log::debug!("dropped a new chat of another node: it is found by the poll");
+            }
+        }
+        if self.receivers.commits.is_watched() {
             let ends = posts.iter().map(WirePost::end).chain(grown.iter().copied());
-            self.commits.committed(Hints(ends.collect()));
+            self.receivers.commits.committed(Hints(ends.collect()));
         }
         let mut by_chat: HashMap<ChatId, Vec<Posted>> = HashMap::new();
         for message in posts.into_iter().filter_map(WirePost::message) {
@@ -271,6 +284,7 @@ impl Nodes {
             from,
             posts: by_chat.into_iter().collect(),
             grown,
+            users: users.into_iter().filter_map(WireUser::changed).map(user_changed).collect(),
             live: live.into_iter().map(WireLive::event).collect(),
             shares: shares.into_iter().map(WireUpdate::update).collect(),
         });
@@ -290,7 +304,7 @@ impl Nodes {
 
     fn change(&self, change: PeerChange) {
         // Bounded: one for each node that comes or goes, and two for its heartbeats.
-        self.chat_server.do_send(change);
+        self.receivers.chat_server.do_send(change);
     }
 
     /// Passes a message on to ChatServer. Dropping one costs time alone: logs are polled, and shares
@@ -300,7 +314,7 @@ impl Nodes {
         M: Message<Result = ()> + Send + 'static,
         ChatServer: Handler<M>,
     {
-        if self.chat_server.try_send(message).is_err() {
+        if self.receivers.chat_server.try_send(message).is_err() {
             log::debug!("dropped news of another node: ChatServer is full");
         }
     }
@@ -311,7 +325,7 @@ impl Nodes {
             (state.peers.count(), state.may_have_peers())
         };
         self.metrics.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
-        self.feed.set_has_peers(may_have_peers);
+        self.receivers.feed.set_has_peers(may_have_peers);
     }
 
     fn ignore(&self, what: &str) {
@@ -320,7 +334,7 @@ impl Nodes {
     }
 
     async fn tell_here(&self, audience: Audience, frame: Frame) -> Result<(), ApiError> {
-        let told = self.chat_server.send(Broadcast { audience, frame }).await;
+        let told = self.receivers.chat_server.send(Broadcast { audience, frame }).await;
         let told = told.map_err(|_| ApiError::unavailable())?;
         if let Audience::Session(session) = audience {
             self.metrics.gateway_answer(match told {
@@ -427,6 +441,10 @@ impl State {
         });
         over.for_each(|(_, search)| search.conclude(false));
     }
+}
+
+fn user_changed((user, role, blocked): (UserId, Role, bool)) -> UserChanged {
+    UserChanged { user, role, blocked, changed_here: false }
 }
 
 impl Search {

@@ -20,6 +20,11 @@ pub struct WireNews<'a> {
     pub grown: Vec<(ChatId, Seq)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<WireLive>,
+    /// New chats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chats: Vec<ChatId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<WireUser<'a>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<WireUpdate<'a>>,
 }
@@ -27,8 +32,9 @@ pub struct WireNews<'a> {
 impl WireNews<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { posts, grown, live, shares } = self;
-        posts.is_empty() && grown.is_empty() && live.is_empty() && shares.is_empty()
+        let Self { posts, grown, live, chats, users, shares } = self;
+        let is_dull = live.is_empty() && chats.is_empty() && users.is_empty() && shares.is_empty();
+        posts.is_empty() && grown.is_empty() && is_dull
     }
 }
 
@@ -56,6 +62,10 @@ pub enum WireLive {
     Typing(ChatId, UserId, bool),
     Read(ChatId, UserId, Seq),
 }
+
+/// A user who has changed: id, role, and `true` for one who is blocked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WireUser<'a>(UserId, Cow<'a, str>, bool);
 
 /// An [`Update`]: the version, and the changes that lead to it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -148,6 +158,22 @@ impl WireLive {
             }
             Self::Read(chat, user, seq) => LiveEvent { chat, user, state: LiveState::Read(seq) },
         }
+    }
+}
+
+impl WireUser<'static> {
+    #[must_use]
+    pub fn new(user: UserId, role: Role, blocked: bool) -> Self {
+        Self(user, role.as_str().into(), blocked)
+    }
+}
+
+impl WireUser<'_> {
+    /// `None` for a role of another version.
+    #[must_use]
+    pub fn changed(self) -> Option<(UserId, Role, bool)> {
+        let Self(user, role, blocked) = self;
+        Some((user, Role::parse_any(&role)?, blocked))
     }
 }
 

@@ -16,12 +16,12 @@ pub struct Timings {
     pub typing: Duration,
     /// The least time between two `chat_updated` of one chat.
     pub chat_updates: Duration,
-    /// Time by which a poll for chats that moved goes back behind what was committed for certain.
-    pub poll_overlap: Duration,
     /// The time between two heartbeats of a node.
     pub node_heartbeat: Duration,
     /// Silence after which a node counts as ended, unless the backplane was lost.
     pub node_silence: Duration,
+    /// Time by which a poll for chats that moved goes back behind what was committed for certain.
+    pub poll_overlap: Duration,
     /// Time that a session waits for the rooms that it joins.
     pub room_timeout: Duration,
     /// Time that a session waits for its peer's close frame.
@@ -39,9 +39,9 @@ impl Default for Timings {
             retry: Duration::from_millis(500),
             typing: Duration::from_secs(6),
             chat_updates: Duration::from_secs(1),
-            poll_overlap: Duration::from_secs(2),
             node_heartbeat: Duration::from_secs(2),
             node_silence: Duration::from_secs(7),
+            poll_overlap: Duration::from_secs(2),
             room_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(1),
             goodbye_grace: Duration::from_millis(300),

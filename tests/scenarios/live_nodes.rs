@@ -18,6 +18,7 @@ postgres_scenarios! {
         "redis.prefix" = crate::support::broker::prefix()
     ],
     a_message_of_another_node_needs_no_read ["cluster.poll_ms" = 60_000],
+    new_chats_and_blocks_reach_another_node_at_once ["cluster.poll_ms" = 60_000],
     a_node_that_starts_later_knows_who_is_online,
     who_moves_to_another_node_in_time_was_never_away ["limits.presence_grace_ms" = 2_000],
     a_node_that_ends_hands_its_users_over ["limits.presence_grace_ms" = 2_000],
@@ -119,6 +120,27 @@ async fn a_message_of_another_node_needs_no_read(app: TestApp) {
     for node in [&*app, &other] {
         assert_eq!(node.metric("frontdesk_holes_repaired_total").await, 0.0);
     }
+}
+
+async fn new_chats_and_blocks_reach_another_node_at_once(app: TestApp) {
+    let other = app.another_node().await;
+    met(&app, &other).await;
+    let (agent, person) = (admin("ada"), customer("lee"));
+    let mut watcher = other.connect(&agent).await;
+    watcher.ask("watch_chats", json!({"watch": true})).await;
+    let mut kim = app.connect(&customer("kim")).await;
+    assert_eq!(watcher.expect("chat_created").await["id"], kim.chat());
+    kim.say(kim.chat(), "hello").await;
+    assert_eq!(watcher.expect("chat_updated").await["lastSeq"], 1);
+
+    let mut lee = other.connect(&person).await;
+    watcher.expect("chat_created").await;
+    let mut bob = app.connect(&admin("bob")).await;
+    let group = bob.ask("create_chat", json!({"userIds": [lee.user_id()]})).await;
+    assert_eq!(lee.expect("chat_created").await["id"], group["id"]);
+    let path = format!("/users/{}/block", lee.user_id());
+    app.post(&agent, &path, json!({})).await.is(200);
+    assert_eq!(lee.expect("goodbye").await["reason"], "blocked");
 }
 
 async fn a_node_that_starts_later_knows_who_is_online(app: TestApp) {

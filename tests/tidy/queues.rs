@@ -37,11 +37,15 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("Submit", 1, "each has a permit of the executor, or is a room's question for its end"),
     ("ToSession", 1, "one of a session at its end"),
     ("ChatUpdated", 1, "one for each chat and look at the database"),
-    ("UserChanged", 2, "one for each user that an admin, a service or another node changed"),
+    ("UserChanged", 1, "one for each user that an admin changed"),
     ("View", 1, "one for each `view_chat`, which are metered"),
     ("Watch", 1, "one for each `watch_chats`, which are metered"),
     ("change", 1, "one for each node that comes or goes, or has missed something"),
-    ("changed", 1, "one for each user that a service tells of, one after the other"),
+    (
+        "changed",
+        2,
+        "one for each user that a service tells of, one after the other, or another node",
+    ),
     (
         "message",
         1,

@@ -164,6 +164,8 @@ pub struct Announce {
     pub members: Vec<UserId>,
     /// The session whose ack carries the chat.
     pub except: Option<SessionId>,
+    /// This node has made it, and tells the others.
+    pub made_here: bool,
 }
 
 /// A chat moved: those who watch are told.
@@ -183,6 +185,8 @@ pub struct UserChanged {
     pub user: UserId,
     pub role: Role,
     pub blocked: bool,
+    /// This node has changed it, and tells the others.
+    pub changed_here: bool,
 }
 
 /// The node leaves: no session begins, and those that there are end over the window.
@@ -223,6 +227,7 @@ pub struct PeerNews {
     /// Logs that have grown, without the messages.
     pub grown: Vec<(ChatId, Seq)>,
     pub live: Vec<LiveEvent>,
+    pub users: Vec<UserChanged>,
     pub shares: Vec<Update>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::{Announce, ChatServer, ChatUpdated, FilterNew, IsAnnounced};
+use crate::actors::peer_feed::News;
 use crate::actors::session_handle::SessionHandle;
 use crate::domain::{ChatKind, Role, Roster, SessionId};
 use crate::protocol::{Shared, SharedEvent};
@@ -36,7 +37,10 @@ impl Handler<Announce> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
-        let Announce { chat, members, except } = announce;
+        let Announce { chat, members, except, made_here } = announce;
+        if made_here {
+            self.parts.peers.send(News::ChatCreated(chat.id));
+        }
         let created = |viewer| Shared::new(SharedEvent::ChatCreated(Arc::clone(&chat), viewer));
         let (to_admins, to_others) = (created(Role::Admin), created(Role::Customer));
         // Messages since the chat was read follow the event that tells of it.

@@ -190,7 +190,8 @@ pub async fn apply(context: &BusContext, news: UserUpdate) -> Result<(), StoreEr
         UpdateOutcome::Unchanged => context.metrics.user_event(UserOutcome::Unchanged),
         UpdateOutcome::Changed(user) => {
             context.metrics.user_event(UserOutcome::Applied);
-            let changed = UserChanged { user: user.id, role: user.role, blocked: user.blocked };
+            let (role, blocked) = (user.role, user.blocked);
+            let changed = UserChanged { user: user.id, role, blocked, changed_here: true };
             // Bounded: updates are applied one after the other.
             context.app.chat_server().do_send(changed);
         }
