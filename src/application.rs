@@ -158,7 +158,7 @@ impl Application {
         let notifications = store.notifications();
         let (watched, seen_commits) = mpsc::channel(MOST_COMMITS);
         let (commits, (feed, news)) = (CommitFeed::new(watched), mpsc::channel(MOST_NEWS));
-        let feeds = (commits, PeerFeed::new(feed));
+        let feeds = (commits, PeerFeed::new(feed, Arc::clone(&metrics)));
         let (made, seen_chats) = mpsc::channel(MOST_COMMITS);
         let outside = (bus.as_ref().map(Bus::start_gateway), feeds.clone());
         let (reader, server) = (reading.handle(), control.handle());

@@ -190,6 +190,9 @@ metrics! {
     backplane_connected: Gauge,
         "Whether this node can hear others: 1 or 0; while 0 their messages are polled for";
     peers: Gauge, "Other nodes that this one hears";
+    peer_users: Gauge, "Users who are online on other nodes, as far as this one has been told";
+    peer_news_dropped: Counter,
+        "Messages, live states and shares that other nodes were not told of: too many waited";
     poll_failures: Counter, "Times the database could not be asked what other nodes did";
     bus_connected: Family<Connected, Gauge>, "Whether this node is connected to the broker: 1 or 0";
     bus_dead_lettered: Counter,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 use crate::domain::{ChatId, LiveEvent, NodeId, Role, Seq, SharePart, Update, UserId};
+use crate::metrics::Metrics;
 use crate::protocol::Posted;
 
 /// News of this node. Losing one costs time alone: logs are polled, and shares have versions.
@@ -33,12 +34,13 @@ pub enum News {
 pub struct PeerFeed {
     news: mpsc::Sender<News>,
     has_peers: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 impl PeerFeed {
     #[must_use]
-    pub fn new(news: mpsc::Sender<News>) -> Arc<Self> {
-        Arc::new(Self { news, has_peers: AtomicBool::new(false) })
+    pub fn new(news: mpsc::Sender<News>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { news, has_peers: AtomicBool::new(false), metrics })
     }
 
     /// Other nodes can be reached, or cannot.
@@ -51,9 +53,10 @@ impl PeerFeed {
         self.has_peers.load(Ordering::Relaxed)
     }
 
+    /// Hands news on, where there are other nodes.
     pub fn send(&self, news: News) {
         if self.has_peers() && self.news.try_send(news).is_err() {
-            log::debug!("dropped news for other nodes: too many wait");
+            self.metrics.peer_news_dropped.inc();
         }
     }
 }

@@ -58,6 +58,12 @@ impl Presence {
         self.leaving.contains_key(&user) || self.copies.has(user)
     }
 
+    /// Users who are online on other nodes.
+    #[must_use]
+    pub fn elsewhere(&self) -> usize {
+        self.copies.users()
+    }
+
     /// A user's first session on this node begins, in these chats. Returns news if the user was
     /// offline.
     pub fn came(&mut self, user: UserId, chats: Vec<ChatId>) -> Option<PresenceNews> {

@@ -142,6 +142,12 @@ impl Copies {
         self.users.contains_key(&user)
     }
 
+    /// Users who are online on other nodes.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
     /// A chat shows the user online, on whichever nodes they are.
     pub fn show_in(&mut self, user: UserId, chat: ChatId) {
         for (_, chats) in self.users.get_mut(&user).into_iter().flatten() {

@@ -47,6 +47,8 @@ impl ChatServer {
 
     fn apply(&mut self, applied: Applied) {
         let Applied { news, views } = applied;
+        let elsewhere = i64::try_from(self.presence.elsewhere()).unwrap_or(i64::MAX);
+        self.parts.metrics.peer_users.set(elsewhere);
         for news in news {
             self.tell_presence(news);
         }
