@@ -37,7 +37,7 @@ use signals::Signals;
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
-/// Commits, and chats of other nodes, that wait for those who watch; what more there are is found by
+/// Commits that wait for those who watch, and changes of other nodes; what more there are is found by
 /// polling.
 const MOST_COMMITS: usize = 1_024;
 /// Deadline at the end for writing when users were last seen.
@@ -159,7 +159,7 @@ impl Application {
         let (watched, seen_commits) = mpsc::channel(MOST_COMMITS);
         let (commits, (feed, news)) = (CommitFeed::new(watched), mpsc::channel(MOST_NEWS));
         let feeds = (commits, PeerFeed::new(feed, Arc::clone(&metrics)));
-        let (made, seen_chats) = mpsc::channel(MOST_COMMITS);
+        let (changes, heard) = mpsc::channel(MOST_COMMITS);
         let outside = (bus.as_ref().map(Bus::start_gateway), feeds.clone());
         let (reader, server) = (reading.handle(), control.handle());
         let arbiters = (&reader, &server);
@@ -173,8 +173,7 @@ impl Application {
         let node = parts.node;
         let seal = Seal::new(secret.as_ref());
         let (commits, feed) = feeds;
-        let receivers =
-            Receivers { chat_server: chat_server.clone(), commits, feed, created: made };
+        let receivers = Receivers { chat_server: chat_server.clone(), commits, feed, changes };
         let nodes = Nodes::new(node, seal, backplane, receivers, Arc::clone(&metrics), &timings);
         let handle = Handle { stop: Arc::new(Notify::new()), chat_server: chat_server.clone() };
 
@@ -258,7 +257,7 @@ impl Application {
         }
         reading.spawn(nodes.clone().run(between(events)));
         reading.spawn(publish_news(nodes.clone(), news));
-        reading.spawn(poller.run(seen_commits, seen_chats));
+        reading.spawn(poller.run(seen_commits, heard));
         Ok(Self {
             server: server.run(),
             port: address.port(),

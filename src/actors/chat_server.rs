@@ -332,8 +332,7 @@ impl Handler<UserChanged> for ChatServer {
 
     fn handle(&mut self, changed: UserChanged, _: &mut Self::Context) {
         if changed.changed_here {
-            let UserChanged { user, role, blocked, .. } = changed;
-            self.parts.peers.send(News::UserChanged { user, role, blocked });
+            self.parts.peers.send(News::UserChanged(changed.user));
         }
         for (_, session) in self.hub.sessions_of(changed.user) {
             if changed.blocked {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
-use crate::domain::{ChatId, LiveEvent, NodeId, Role, Seq, SharePart, Update, UserId};
+use crate::domain::{ChatId, LiveEvent, NodeId, Seq, SharePart, Update, UserId};
 use crate::metrics::Metrics;
 use crate::protocol::Posted;
 
@@ -19,7 +19,7 @@ pub enum News {
     /// A chat was made.
     ChatCreated(ChatId),
     /// A user was blocked or unblocked, or has another role.
-    UserChanged { user: UserId, role: Role, blocked: bool },
+    UserChanged(UserId),
     /// Typing, or a read mark.
     Live(LiveEvent),
     /// Changes of this node's share, or its version alone.

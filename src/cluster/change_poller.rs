@@ -13,7 +13,7 @@ use crate::actors::{
     Announce, ChatServer, ChatUpdated, FilterNew, Hints, IsAnnounced, IsWatched, UserChanged,
 };
 use crate::db::{Change, ChatEnd, Place, Store, StoreError};
-use crate::domain::{ChatId, Gather, Seq, Timestamp, Timings};
+use crate::domain::{ChatId, Gather, Seq, Timestamp, Timings, UserId};
 use crate::metrics::Metrics;
 use crate::retry::LogOnce;
 
@@ -89,23 +89,23 @@ impl ChangePoller {
     }
 
     /// Polls until ChatServer is gone. Between polls, watchers are told of the chats in `commits`, and
-    /// the chats that other nodes have `created` are announced.
+    /// the `changes` that other nodes tell of are handled.
     pub async fn run(
         mut self,
         mut commits: mpsc::Receiver<Hints>,
-        mut created: mpsc::Receiver<ChatId>,
+        mut changes: mpsc::Receiver<Change>,
     ) {
         let mut log_once = LogOnce::default();
         let mut next_poll = Instant::now() + self.every;
-        let (mut gathered, mut new) = (Vec::new(), Vec::new());
+        let (mut gathered, mut told) = (Vec::new(), Vec::new());
         loop {
             let next = self.moved.next_due().map_or(next_poll, |due| next_poll.min(due));
             tokio::select! {
                 // A new chat is announced before watchers are told of its messages.
                 biased;
-                _ = created.recv_many(&mut new, MOST_GATHERED) => {
-                    if let Err(error) = self.announce(std::mem::take(&mut new)).await {
-                        log::debug!("cannot read new chats, the next poll does: {error}");
+                _ = changes.recv_many(&mut told, MOST_GATHERED) => {
+                    if let Err(error) = self.changed(told.drain(..)).await {
+                        log::debug!("cannot read what changed, the next poll does: {error}");
                     }
                 }
                 () = sleep_until(next.into()) => {}
@@ -186,13 +186,7 @@ impl ChangePoller {
             }
             match entry.change {
                 Change::ChatCreated(chat) => made.push(chat),
-                Change::UserChanged(id) => {
-                    if let Some(user) = self.store.user(id).await? {
-                        let (role, blocked) = (user.role, user.blocked);
-                        let changed = UserChanged { user: id, role, blocked, changed_here: false };
-                        self.chat_server.do_send(changed);
-                    }
-                }
+                Change::UserChanged(user) => self.user_changed(user).await?,
             }
         }
         self.announce(self.made.clone()).await?;
@@ -200,6 +194,27 @@ impl ChangePoller {
         self.made = made;
         self.seen = ids;
         self.journal.handled(last);
+        Ok(())
+    }
+
+    /// Handles changes that another node tells of.
+    async fn changed(&self, changes: impl Iterator<Item = Change>) -> Result<(), StoreError> {
+        let mut made = Vec::new();
+        for change in changes {
+            match change {
+                Change::ChatCreated(chat) => made.push(chat),
+                Change::UserChanged(user) => self.user_changed(user).await?,
+            }
+        }
+        self.announce(made).await
+    }
+
+    async fn user_changed(&self, id: UserId) -> Result<(), StoreError> {
+        if let Some(user) = self.store.user(id).await? {
+            let (role, blocked) = (user.role, user.blocked);
+            let changed = UserChanged { user: id, role, blocked, changed_here: false };
+            self.chat_server.do_send(changed);
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Nodes;
 use super::backplane::Target;
 use super::message::PeerMessage;
-use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate, WireUser};
+use super::wire::{WireLive, WireNews, WirePart, WirePost, WireUpdate};
 use crate::actors::News;
 
 /// News that wait to be published. Beyond it they are dropped: other nodes poll.
@@ -42,9 +42,7 @@ async fn publish(nodes: &Nodes, gathered: &[News]) {
             }
             News::Grown(chat, seq) => batch.grown.push((*chat, *seq)),
             News::ChatCreated(chat) => batch.chats.push(*chat),
-            News::UserChanged { user, role, blocked } => {
-                batch.users.push(WireUser::new(*user, *role, *blocked));
-            }
+            News::UserChanged(user) => batch.users.push(*user),
             News::Live(event) => batch.live.extend(WireLive::new(*event)),
             News::Share(update) => batch.shares.push(WireUpdate::from(update)),
             // Behind the changes that it has in it.

@@ -15,12 +15,13 @@ use super::message::{Codec, PeerMessage, Received, Unread};
 use super::peers::Peers;
 use super::replays::{Age, Replays};
 use super::seal::Seal;
-use super::wire::{WireLive, WireNews, WirePost, WireUpdate, WireUser};
+use super::wire::{WireLive, WireNews, WirePost, WireUpdate};
 use crate::actors::{
     Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere, PeerChange, PeerFeed, PeerNews,
-    PeerShare, UserChanged,
+    PeerShare,
 };
-use crate::domain::{ChatId, NodeId, Role, Timestamp, Timings, UserId};
+use crate::db::Change;
+use crate::domain::{ChatId, NodeId, Timestamp, Timings, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
 use crate::protocol::{ApiError, Code, Frame, Posted};
 use crate::retry::LogOnce;
@@ -50,8 +51,8 @@ pub struct Receivers {
     pub commits: Arc<CommitFeed>,
     /// Told whether there are other nodes.
     pub feed: Arc<PeerFeed>,
-    /// Chats that other nodes have made.
-    pub created: mpsc::Sender<ChatId>,
+    /// Changes that other nodes have written to the journal.
+    pub changes: mpsc::Sender<Change>,
 }
 
 struct State {
@@ -266,9 +267,10 @@ impl Nodes {
 
     fn hear_news(&self, from: NodeId, news: WireNews<'_>) {
         let WireNews { posts, grown, live, chats, users, shares } = news;
-        for chat in chats {
-            if self.receivers.created.try_send(chat).is_err() {
-                log::debug!("dropped a new chat of another node: it is found by the poll");
+        let chats = chats.into_iter().map(Change::ChatCreated);
+        for change in chats.chain(users.into_iter().map(Change::UserChanged)) {
+            if self.receivers.changes.try_send(change).is_err() {
+                log::debug!("dropped a change of another node: it is found by the poll");
             }
         }
         if self.receivers.commits.is_watched() {
@@ -284,7 +286,6 @@ impl Nodes {
             from,
             posts: by_chat.into_iter().collect(),
             grown,
-            users: users.into_iter().filter_map(WireUser::changed).map(user_changed).collect(),
             live: live.into_iter().map(WireLive::event).collect(),
             shares: shares.into_iter().map(WireUpdate::update).collect(),
         });
@@ -441,10 +442,6 @@ impl State {
         });
         over.for_each(|(_, search)| search.conclude(false));
     }
-}
-
-fn user_changed((user, role, blocked): (UserId, Role, bool)) -> UserChanged {
-    UserChanged { user, role, blocked, changed_here: false }
 }
 
 impl Search {

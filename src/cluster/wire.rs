@@ -20,11 +20,11 @@ pub struct WireNews<'a> {
     pub grown: Vec<(ChatId, Seq)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<WireLive>,
-    /// New chats.
+    /// New chats, and users who have changed: the database has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chats: Vec<ChatId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub users: Vec<WireUser<'a>>,
+    pub users: Vec<UserId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<WireUpdate<'a>>,
 }
@@ -62,10 +62,6 @@ pub enum WireLive {
     Typing(ChatId, UserId, bool),
     Read(ChatId, UserId, Seq),
 }
-
-/// A user who has changed: id, role, and `true` for one who is blocked.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct WireUser<'a>(UserId, Cow<'a, str>, bool);
 
 /// An [`Update`]: the version, and the changes that lead to it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -158,22 +154,6 @@ impl WireLive {
             }
             Self::Read(chat, user, seq) => LiveEvent { chat, user, state: LiveState::Read(seq) },
         }
-    }
-}
-
-impl WireUser<'static> {
-    #[must_use]
-    pub fn new(user: UserId, role: Role, blocked: bool) -> Self {
-        Self(user, role.as_str().into(), blocked)
-    }
-}
-
-impl WireUser<'_> {
-    /// `None` for a role of another version.
-    #[must_use]
-    pub fn changed(self) -> Option<(UserId, Role, bool)> {
-        let Self(user, role, blocked) = self;
-        Some((user, Role::parse_any(&role)?, blocked))
     }
 }
 

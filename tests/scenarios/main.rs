@@ -43,6 +43,7 @@ mod polling;
 mod pushes;
 mod random_frames;
 mod reading;
+mod recount;
 mod repeats;
 mod resuming;
 mod retiring;

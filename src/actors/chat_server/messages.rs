@@ -227,7 +227,6 @@ pub struct PeerNews {
     /// Logs that have grown, without the messages.
     pub grown: Vec<(ChatId, Seq)>,
     pub live: Vec<LiveEvent>,
-    pub users: Vec<UserChanged>,
     pub shares: Vec<Update>,
 }
 

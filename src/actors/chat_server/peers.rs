@@ -72,8 +72,8 @@ impl ChatServer {
 impl Handler<PeerNews> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, news: PeerNews, ctx: &mut Self::Context) {
-        let PeerNews { from, posts, grown, live, users, shares } = news;
+    fn handle(&mut self, news: PeerNews, _: &mut Self::Context) {
+        let PeerNews { from, posts, grown, live, shares } = news;
         // Bounded: one for each room that a message of another node is about.
         for (chat, posts) in posts {
             if let Some(room) = self.hub.room(chat) {
@@ -92,9 +92,6 @@ impl Handler<PeerNews> for ChatServer {
             if matches!(event.state, LiveState::Read(_)) {
                 self.tell_own_sessions(TellOwnSessions { event, origin: None });
             }
-        }
-        for changed in users {
-            self.handle(changed, ctx);
         }
         for share in shares {
             let hub = &self.hub;

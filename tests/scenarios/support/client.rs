@@ -312,6 +312,12 @@ impl TestClient {
         self.take(event, |frame| frame.event == event).await.data
     }
 
+    /// Everything that came before the answer to a ping, by the events' names.
+    pub async fn heard(&mut self) -> Vec<(String, Value)> {
+        self.ask("ping", json!({})).await;
+        self.waiting.drain(..).map(|frame| (frame.event, frame.data)).collect()
+    }
+
     /// The next message, which must be `text`.
     pub async fn hears(&mut self, text: &str) -> Value {
         let message = self.expect("receive_message").await;

@@ -67,7 +67,7 @@ impl Draw {
             |_| uuid::Uuid::new_v4().as_u64_pair().0,
             |seed| seed.parse().unwrap_or_else(|e| panic!("{SEED} is no number: {e}")),
         );
-        println!("three nodes, {what:?}; to repeat: {SEED}={seed}");
+        println!("{what:?}; to repeat: {SEED}={seed}");
         Self(AtomicU64::new(seed))
     }
 

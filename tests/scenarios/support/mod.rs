@@ -21,6 +21,7 @@ use std::time::Duration;
 pub use app::{Node, TestApp, process_settings};
 pub use broker::TestBroker;
 pub use client::TestClient;
+pub use deployment::Draw;
 pub use http::Reply;
 pub use own_broker::OwnBroker;
 pub use played_node::{Deafness, PlayedNode, hears_others, notifications};
