@@ -221,7 +221,7 @@ impl Nodes {
             Age::Old => return self.ignore("an old message (are all nodes' clocks right?)"),
         }
         let Some(is_new) = self.state().peers.hear(from, Instant::now()) else {
-            log::debug!("ignored {from}: too many nodes");
+            log::debug!("ignored {from}: it has ended, or nodes are too many");
             return;
         };
         if is_new && !matches!(message, PeerMessage::Gone) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::NodeId;
+use crate::domain::{NodeId, RecentSet};
 
 /// Deadline of peers for a first heartbeat.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -17,6 +17,8 @@ const MAX_PEERS: usize = 1_024;
 pub struct Peers {
     /// The last heartbeat or message of each.
     last_seen: HashMap<NodeId, Instant>,
+    /// Nodes that have said that they end. Their ids do not come back.
+    ended: RecentSet<NodeId>,
     /// The start of the present connection.
     since: Instant,
     /// Silence after which a node counts as ended, unless the connection was lost.
@@ -26,7 +28,7 @@ pub struct Peers {
 impl Peers {
     #[must_use]
     pub fn new(now: Instant, silence: Duration) -> Self {
-        Self { last_seen: HashMap::new(), since: now, silence }
+        Self { last_seen: HashMap::new(), ended: RecentSet::new(MAX_PEERS), since: now, silence }
     }
 
     /// The connection begins. Known peers get time to return.
@@ -34,9 +36,11 @@ impl Peers {
         self.since = now;
     }
 
-    /// Records a message of a peer. `true` for a new one; `None`, and ignored, beyond the limit.
+    /// Records a message of a peer. `true` for a new one; `None`, and ignored, beyond the limit, and
+    /// of one that has ended: what it said before may arrive later.
     pub fn hear(&mut self, node: NodeId, now: Instant) -> Option<bool> {
-        if self.last_seen.len() >= MAX_PEERS && !self.knows(node) {
+        let is_refused = self.last_seen.len() >= MAX_PEERS && !self.knows(node);
+        if is_refused || self.ended.contains(&node) {
             return None;
         }
         Some(self.last_seen.insert(node, now).is_none())
@@ -63,8 +67,10 @@ impl Peers {
         now.duration_since(self.since) <= ANSWER
     }
 
+    /// Removes a peer that ends.
     pub fn forget(&mut self, node: NodeId) {
         self.last_seen.remove(&node);
+        self.ended.insert(node);
     }
 
     /// Removes the silent peers, and returns them with the time since their last messages.
@@ -90,7 +96,7 @@ mod tests {
         let mut peers = Peers::new(start, SILENCE);
         assert_eq!(peers.hear(node, start), Some(true));
         assert_eq!(peers.hear(node, start), Some(false));
-        // The broker was away for a while.
+        // The backplane was away for a while.
         let back = start + 10 * SILENCE;
         peers.listen(back);
         peers.forget_silent(back);
@@ -99,6 +105,16 @@ mod tests {
         assert_eq!(peers.all().collect::<Vec<_>>(), [(node, true)]);
         peers.forget_silent(back + SILENCE);
         assert!(!peers.knows(node), "silent for too long");
+    }
+
+    #[test]
+    fn a_late_message_does_not_bring_back_a_node_that_has_ended() {
+        let (node, now) = (NodeId::random(), Instant::now());
+        let mut peers = Peers::new(now, SILENCE);
+        peers.hear(node, now);
+        peers.forget(node);
+        assert_eq!(peers.hear(node, now), None);
+        assert!(!peers.knows(node));
     }
 
     #[test]

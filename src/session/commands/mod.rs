@@ -63,7 +63,8 @@ impl<R: Clone> Session<R> {
         }
     }
 
-    /// Asks for the access to a chat whose room the session is not in, and goes on with `visit`.
+    /// Goes on with `visit`. For a chat whose room the session does not know, the access is asked for
+    /// first.
     fn visit(
         &mut self,
         chat: ChatId,
@@ -71,12 +72,30 @@ impl<R: Clone> Session<R> {
         visit: Visit,
         turn: &mut Turn<'_, R>,
     ) {
+        if self.live().is_some_and(|live| live.rooms.contains(chat)) {
+            return self.visited(chat, request, visit, turn);
+        }
         let verb = match visit {
             Visit::Post(_) => access::may_post,
             Visit::Mark(_) | Visit::View => access::may_read,
             Visit::Typing(_) => access::may_post,
         };
         self.ask(Ask::Access(chat, verb), Waiting::Visit { chat, request, visit }, turn);
+    }
+
+    fn visited(
+        &mut self,
+        chat: ChatId,
+        request: Option<RequestId>,
+        visit: Visit,
+        turn: &mut Turn<'_, R>,
+    ) {
+        match visit {
+            Visit::Post(message) => send_message::post(self, chat, message, request, turn),
+            Visit::Mark(seq) => read_message::mark(self, chat, seq, request, turn),
+            Visit::Typing(typing) => typing::tell(self, chat, typing, request, turn),
+            Visit::View => view_chat::view(self, Some(chat), request, turn),
+        }
     }
 
     /// A use case has answered.
@@ -118,14 +137,7 @@ impl<R: Clone> Session<R> {
                 if let Some(session) = self.live() {
                     session.rooms.visited(chat, &session.streams);
                 }
-                match visit {
-                    Visit::Post(message) => {
-                        send_message::post(self, chat, message, request, turn);
-                    }
-                    Visit::Mark(seq) => read_message::mark(self, chat, seq, request, turn),
-                    Visit::Typing(typing) => typing::tell(self, chat, typing, request, turn),
-                    Visit::View => view_chat::view(self, Some(chat), request, turn),
-                }
+                self.visited(chat, request, visit, turn);
             }
             (Some(Waiting::Visit { request, visit, .. }), Err(exception)) => {
                 let name = match visit {

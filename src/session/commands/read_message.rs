@@ -36,13 +36,7 @@ impl ReadMessage {
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) -> Result<(), ApiError> {
-        let Self { chat, seq } = self;
-        let Some(live) = session.live() else { return Ok(()) };
-        if live.rooms.contains(chat) {
-            mark(session, chat, seq, request, turn);
-        } else {
-            session.visit(chat, request, Visit::Mark(seq), turn);
-        }
+        session.visit(self.chat, request, Visit::Mark(self.seq), turn);
         Ok(())
     }
 }

@@ -35,11 +35,7 @@ impl SendMessage {
             .chat
             .or_else(|| live.own.map(|own| own.chat_id))
             .ok_or_else(|| ApiError::bad_request("data.chatId", "is missing"))?;
-        if live.rooms.contains(chat) {
-            post(session, chat, self.message, request, turn);
-        } else {
-            session.visit(chat, request, Visit::Post(self.message), turn);
-        }
+        session.visit(chat, request, Visit::Post(self.message), turn);
         Ok(())
     }
 }

@@ -29,13 +29,7 @@ impl Typing {
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) -> Result<(), ApiError> {
-        let Self { chat_id: chat, typing } = self;
-        let Some(live) = session.live() else { return Ok(()) };
-        if live.rooms.contains(chat) {
-            tell(session, chat, typing, request, turn);
-        } else {
-            session.visit(chat, request, Visit::Typing(typing), turn);
-        }
+        session.visit(self.chat_id, request, Visit::Typing(self.typing), turn);
         Ok(())
     }
 }

@@ -35,10 +35,8 @@ impl ViewChat {
             return Err(ApiError::forbidden("only admins say what they view"));
         }
         match self.chat_id {
-            Some(chat) if !live.rooms.contains(chat) => {
-                session.visit(chat, request, Visit::View, turn);
-            }
-            chat => view(session, chat, request, turn),
+            Some(chat) => session.visit(chat, request, Visit::View, turn),
+            None => view(session, None, request, turn),
         }
         Ok(())
     }
