@@ -14,18 +14,18 @@ scenarios! {
 /// Steps of a history.
 const STEPS: usize = 80;
 
-/// A user of the history, and what is so of them.
+/// A user of the history.
 struct Somebody {
     person: Person,
     id: i64,
     is_admin: bool,
     sessions: Vec<TestClient>,
-    /// What each of the sessions views.
+    /// The chat that each of the sessions views.
     views: Vec<Option<i64>>,
     read: BTreeMap<i64, i64>,
 }
 
-/// A session that stays, and what it was told.
+/// A session that stays, with all that it was told.
 struct Observer {
     client: TestClient,
     online: BTreeMap<i64, BTreeSet<i64>>,
@@ -51,7 +51,7 @@ impl Observer {
         }
     }
 
-    /// Takes in what it was told so far.
+    /// Takes in all that came so far.
     async fn hear(&mut self) {
         for (event, data) in self.client.heard().await {
             let Some(chat) = data["chatId"].as_i64() else { continue };
