@@ -1,6 +1,6 @@
-//! Two nodes on one PostgreSQL: each customer is on the first, the admin on the second. Beside it one
-//! node, and for the cost of the messages between them two nodes without any, each with half of the
-//! chats.
+//! Two nodes on one PostgreSQL: the customer of a chat writes on one, the admin listens on the other.
+//! Beside it one node, and for the cost of the messages between them two nodes without any, where both
+//! are on one.
 
 use std::time::{Duration, Instant};
 
@@ -86,11 +86,12 @@ async fn run(
 ) -> Result<(Vec<Vec<Window>>, Verdict)> {
     let database = engine.fresh(name).await?;
     let spread = match nodes {
+        Nodes::One => Spread::First,
         Nodes::Apart => Spread::ByChat,
-        _ => Spread::ByRole,
+        Nodes::OnPostgres | Nodes::OverRedis(..) => Spread::Crossed,
     };
     let target = start(bench, &database, nodes).await?;
-    let traffic = setup::support_on(&target, bench.plan.chats, spread).await?;
+    let traffic = setup::questions(&target, bench.plan.chats, spread).await?;
     let mut windows = Vec::new();
     for (_, pace) in PACES {
         windows.push(traffic.measure(pace, &target, &bench.plan).await?);

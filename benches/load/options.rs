@@ -80,7 +80,7 @@ pub enum Scenario {
     Outbox,
     /// 10,000 connects and ends, half of them rude, four times.
     Churn,
-    /// Support again, with each customer on one node and the admin on another.
+    /// Support again, with each customer on one node and the listening admin on another.
     Nodes,
 }
 

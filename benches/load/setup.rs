@@ -57,27 +57,43 @@ pub fn customers(prefix: &str, count: usize) -> Vec<String> {
 /// The nodes of customers and admins, where there are several.
 #[derive(Clone, Copy)]
 pub enum Spread {
-    /// Customers on the first, admins on the last.
-    ByRole,
-    /// Both on one, the chats in turn on each.
+    /// All on the first.
+    First,
+    /// The admin of a chat is not on the customer's, who are in turn on each.
+    Crossed,
+    /// The admin is where the customer is.
     ByChat,
 }
 
 /// Support chats, each with its customer and an admin who entered it.
 pub async fn support(target: &Target, chats: usize) -> Result<Rc<Traffic>> {
-    support_on(target, chats, Spread::ByRole).await
+    let (heads, sessions) = sessions(target, chats, Spread::First).await?;
+    Ok(Traffic::start(&heads, sessions))
 }
 
-/// The same on several nodes.
-pub async fn support_on(target: &Target, chats: usize, spread: Spread) -> Result<Rc<Traffic>> {
+/// The same, in which customers write and admins listen.
+pub async fn questions(target: &Target, chats: usize, spread: Spread) -> Result<Rc<Traffic>> {
+    let (heads, sessions) = sessions(target, chats, spread).await?;
+    let customers = (0..sessions.len()).step_by(2).collect();
+    Ok(Traffic::with_writers(&heads, sessions, customers))
+}
+
+/// For each chat its head, the customer's session and then the admin's.
+async fn sessions(
+    target: &Target,
+    chats: usize,
+    spread: Spread,
+) -> Result<(Vec<Chat>, Vec<(usize, Connection)>)> {
     let nodes: Vec<SocketAddr> = target.nodes().map(|node| node.address).collect();
     let mut heads = Vec::with_capacity(chats);
     let mut sessions = Vec::with_capacity(2 * chats);
     for (room, token) in customers("customer", chats).iter().enumerate() {
         let (near, far) = match spread {
-            Spread::ByRole => (nodes[0], nodes[nodes.len() - 1]),
-            Spread::ByChat => (nodes[room % nodes.len()], nodes[room % nodes.len()]),
+            Spread::First => (0, 0),
+            Spread::Crossed => (room, room + 1),
+            Spread::ByChat => (room, room),
         };
+        let (near, far) = (nodes[near % nodes.len()], nodes[far % nodes.len()]);
         let customer = connect(near, "/ws", token).await?;
         let chat = customer.chats.first().context("a customer without a chat")?.id;
         let (admin, head) =
@@ -86,7 +102,7 @@ pub async fn support_on(target: &Target, chats: usize, spread: Spread) -> Result
         sessions.push((room, customer.connection));
         sessions.push((room, admin));
     }
-    Ok(Traffic::start(&heads, sessions))
+    Ok((heads, sessions))
 }
 
 /// An admin's session that has entered a chat.

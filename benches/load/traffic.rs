@@ -25,15 +25,17 @@ const SILENCE: Duration = Duration::from_millis(200);
 pub enum Pace {
     /// One message in flight in each room, its sessions taking turns.
     EveryRoom,
-    /// So many in flight in all; all sessions take turns.
+    /// So many in flight in all; all writers take turns.
     InFlight(usize),
-    /// So many a second, whatever is in flight; all sessions take turns.
+    /// So many a second, whatever is in flight; all writers take turns.
     PerSecond(u32),
 }
 
 /// Sessions in their rooms, and everything they said.
 pub struct Traffic {
     senders: Vec<Sender>,
+    /// The seats that write, where rooms have no turns of their own.
+    writers: Vec<usize>,
     /// The seats of each room.
     rooms: Vec<Vec<usize>>,
     state: RefCell<State>,
@@ -85,12 +87,23 @@ pub struct Latency {
 impl Traffic {
     /// Takes the sessions over; each is said to be in the room of that index.
     pub fn start(chats: &[Chat], sessions: Vec<(usize, Connection)>) -> Rc<Self> {
+        let writers = (0..sessions.len()).collect();
+        Self::with_writers(chats, sessions, writers)
+    }
+
+    /// The same, in which the other seats only listen.
+    pub fn with_writers(
+        chats: &[Chat],
+        sessions: Vec<(usize, Connection)>,
+        writers: Vec<usize>,
+    ) -> Rc<Self> {
         let mut rooms = vec![Vec::new(); chats.len()];
         for (seat, (room, _)) in sessions.iter().enumerate() {
             rooms[*room].push(seat);
         }
         let traffic = Rc::new(Self {
             senders: sessions.iter().map(|(_, connection)| connection.sender()).collect(),
+            writers,
             state: RefCell::new(State {
                 ledger: Ledger::new(chats, sessions.iter().map(|(room, _)| *room)),
                 pace: Pace::EveryRoom,
@@ -235,11 +248,11 @@ impl Traffic {
         self.post(state, seats[turn])
     }
 
-    /// Has the next of all sessions post.
+    /// Has the next of all writers post.
     fn post_next(&self, state: &mut State) -> Result<()> {
         let turn = state.turn;
-        state.turn = (turn + 1) % self.senders.len();
-        self.post(state, turn)
+        state.turn = (turn + 1) % self.writers.len();
+        self.post(state, self.writers[turn])
     }
 
     fn post(&self, state: &mut State, seat: usize) -> Result<()> {

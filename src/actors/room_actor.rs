@@ -6,6 +6,7 @@ mod messages;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 
@@ -30,6 +31,10 @@ use crate::session::{Attached, MarkOutcome, PostOutcome};
 
 /// Messages that wait in a room's mailbox; one more is `unavailable` to its author.
 const MAILBOX: usize = 1024;
+
+/// Time in which a message of another node may arrive that is missing before a later one: news are
+/// gathered for 4 ms, and a read costs more than they do.
+const ON_THE_WAY: Duration = Duration::from_millis(15);
 
 /// A write that the executor has not answered.
 enum InFlight {
@@ -155,11 +160,10 @@ impl RoomActor {
         for step in steps {
             match step {
                 Step::Deliver(messages) => self.deliver(messages),
-                Step::Read { after, up_to } => {
-                    self.parts.node.metrics.holes_repaired.inc();
-                    self.reads.entry((after, up_to)).or_default().room = true;
-                    self.read(after, up_to, ctx);
+                Step::Read { up_to, .. } if self.parts.node.peers.has_peers() => {
+                    ctx.run_later(ON_THE_WAY, move |this, ctx| this.read_if_missing(up_to, ctx));
                 }
+                Step::Read { after, up_to } => self.read_missing(after, up_to, ctx),
             }
         }
         // What was read from the log before its own answer came has been delivered as another's.
@@ -201,6 +205,23 @@ impl RoomActor {
                 reply.send(PostOutcome::Stored(stored));
             }
         }
+    }
+
+    /// Reads what another node has stored, unless it has come meanwhile.
+    fn read_if_missing(&mut self, up_to: Seq, ctx: &mut Context<Self>) {
+        let State::Open(room) = &mut self.state else { return };
+        let head = room.head();
+        if head < up_to {
+            return self.read_missing(head, up_to, ctx);
+        }
+        room.read_dropped();
+        self.step(|room| room.hinted(Seq::ZERO), ctx);
+    }
+
+    fn read_missing(&mut self, after: Seq, up_to: Seq, ctx: &Context<Self>) {
+        self.parts.node.metrics.holes_repaired.inc();
+        self.reads.entry((after, up_to)).or_default().room = true;
+        self.read(after, up_to, ctx);
     }
 
     fn read(&self, after: Seq, up_to: Seq, ctx: &Context<Self>) {
@@ -436,7 +457,7 @@ impl Handler<PageRead> for RoomActor {
                 Some(posted) => self.step(|room| room.read(posted), ctx),
                 None => {
                     if let State::Open(room) = &mut self.state {
-                        room.read_failed();
+                        room.read_dropped();
                     }
                     let retry = self.parts.node.timings.retry;
                     ctx.run_later(retry, |this, ctx| this.step(|room| room.hinted(Seq::ZERO), ctx));

@@ -121,8 +121,8 @@ impl<M: Sequenced> Room<M> {
         self.advance()
     }
 
-    /// The requested read failed; [`Room::hinted`] requests it again.
-    pub fn read_failed(&mut self) {
+    /// The requested read failed, or is needed no more; [`Room::hinted`] requests what is missing.
+    pub fn read_dropped(&mut self) {
         self.reading = false;
     }
 

@@ -61,7 +61,7 @@ fn a_refused_post_leaves_nothing_behind() {
 fn a_failed_read_is_asked_for_again() {
     let mut room = Room::<i64>::new(Seq(4));
     assert_eq!(room.hinted(Seq(6)), [read(4, 6)]);
-    room.read_failed();
+    room.read_dropped();
     assert_eq!(room.hinted(Seq(4)), [read(4, 6)]);
 }
 
@@ -180,7 +180,7 @@ proptest! {
                 Act::AnswerRead { at_most, fails } => {
                     if let Some((after, up_to)) = asked.take() {
                         if fails {
-                            room.read_failed();
+                            room.read_dropped();
                         } else {
                             let page = (after + 1..=up_to).take(at_most).collect();
                             take(room.read(page), &mut asked);
