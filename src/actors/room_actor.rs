@@ -33,8 +33,8 @@ use crate::session::{Attached, MarkOutcome, PostOutcome};
 const MAILBOX: usize = 1024;
 
 /// Time in which a message of another node may arrive that is missing before a later one: news are
-/// gathered for 4 ms, and a read costs more than they do.
-const ON_THE_WAY: Duration = Duration::from_millis(15);
+/// gathered for up to 12 ms, and a read costs more than they do.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
 
 /// A write that the executor has not answered.
 enum InFlight {

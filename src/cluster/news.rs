@@ -16,6 +16,10 @@ use crate::actors::News;
 pub const MOST_NEWS: usize = 8_192;
 /// The least time between the beginnings of two publications.
 const PACE: Duration = Duration::from_millis(4);
+/// The same after one of so many news as a busy node has: what it costs besides counts for less of them
+/// then.
+const BUSY_PACE: Duration = Duration::from_millis(12);
+const BUSY: usize = 16;
 /// News that are gathered at once.
 const GATHERED: usize = 1_024;
 /// Bytes of messages in one publication, roughly: one more begins the next.
@@ -25,7 +29,8 @@ const MOST_BYTES: usize = 128 * 1024;
 pub async fn publish_news(nodes: Nodes, mut news: mpsc::Receiver<News>) {
     let mut gathered = Vec::new();
     while news.recv_many(&mut gathered, GATHERED).await > 0 {
-        let next = Instant::now() + PACE;
+        let pace = if gathered.len() < BUSY { PACE } else { BUSY_PACE };
+        let next = Instant::now() + pace;
         publish(&nodes, &gathered).await;
         gathered.clear();
         sleep_until(next).await;
