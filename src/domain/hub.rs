@@ -78,7 +78,7 @@ impl<S, R> Hub<S, R> {
     ) -> Option<SessionId> {
         let sessions = self.users.entry(user).or_default();
         // In order of arrival.
-        sessions.push(id);
+        push(sessions, id);
         let oldest = sessions.first().copied().filter(|_| sessions.len() > most.max(1));
         self.sessions.insert(id, Session { handle, user, chats: Vec::new(), left: Vec::new() });
         oldest
@@ -120,9 +120,9 @@ impl<S, R> Hub<S, R> {
             return false;
         };
         if !session.is_in(chat) {
-            session.chats.push((chat, shows_presence));
+            push(&mut session.chats, (chat, shows_presence));
             session.left.retain(|(other, _)| *other != chat);
-            room.sessions.push(id);
+            push(&mut room.sessions, id);
         }
         true
     }
@@ -265,6 +265,12 @@ impl<S, R> Hub<S, R> {
     pub fn rooms(&self) -> impl Iterator<Item = (ChatId, &R)> {
         self.rooms.iter().map(|(chat, room)| (*chat, &room.handle))
     }
+}
+
+/// Most lists have one entry, and there are many lists.
+fn push<T>(list: &mut Vec<T>, entry: T) {
+    list.reserve_exact(usize::from(list.is_empty()));
+    list.push(entry);
 }
 
 #[cfg(test)]
