@@ -246,7 +246,8 @@ impl Application {
                 "none".to_owned()
             }
         };
-        log::info!("backplane: {backplane}, and the database polled every {} ms", poll.as_millis());
+        let every = poll.as_millis();
+        log::info!("node {node}; backplane: {backplane}, and the database polled every {every} ms");
         log::info!(
             "broker: {}",
             bus.as_ref().map_or("none".to_owned(), |bus| bus.broker().describe())

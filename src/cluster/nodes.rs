@@ -225,6 +225,7 @@ impl Nodes {
             return;
         };
         if is_new && !matches!(message, PeerMessage::Gone) {
+            log::info!("node {from} is there");
             self.count_peers();
             // So it learns of this node before the next heartbeat.
             self.send(Target::Node(from), PeerMessage::Here);
@@ -238,6 +239,7 @@ impl Nodes {
                     state.peers.forget(from);
                     state.answered_no(|_| true, from);
                 }
+                log::info!("node {from} has ended");
                 self.count_peers();
                 self.change(PeerChange::Left(from));
             }
