@@ -216,6 +216,8 @@ impl RoomActor {
         }
         room.read_dropped();
         self.step(|room| room.hinted(Seq::ZERO), ctx);
+        // It was not empty meanwhile.
+        self.linger(ctx);
     }
 
     fn read_missing(&mut self, after: Seq, up_to: Seq, ctx: &Context<Self>) {

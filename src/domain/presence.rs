@@ -40,6 +40,9 @@ pub struct PresenceNews {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     pub news: Vec<PresenceNews>,
+    /// Users who were online before, for chats that were not told of it: a chat may be newer here than
+    /// what is known of its members.
+    pub shown: Vec<PresenceNews>,
     /// Sessions of other nodes, and the chats that they view now.
     pub views: Vec<(SessionId, Option<Viewed>)>,
 }
@@ -174,6 +177,10 @@ impl Presence {
             let (user, online, chats) = match effect {
                 Effect::Came(user, chats) => (user, true, chats),
                 Effect::Went(user, chats) => (user, false, chats),
+                Effect::Shown(user, chats) => {
+                    applied.shown.push(PresenceNews { user, online: true, chats });
+                    continue;
+                }
                 Effect::Views(session, view) => {
                     applied.views.push((session, view));
                     continue;

@@ -105,6 +105,17 @@ fn a_node_that_missed_changes_asks_for_the_whole_share_once() {
     assert_eq!(here.update(node, there.take_update(), |_| false), Some(Applied::default()));
 }
 
+#[test]
+fn a_chat_that_is_made_before_a_member_is_known_hears_that_the_member_is_online() {
+    let node = NodeId::random();
+    let (mut there, mut here) = (Presence::new(GRACE), Presence::new(GRACE));
+    there.came(KIM, vec![ChatId(1)]);
+    here.update(node, there.take_update(), |_| false);
+    there.record(Change::Online(KIM, vec![ChatId(1), ChatId(2)]));
+    let told = here.update(node, there.take_update(), |_| false).expect("in order");
+    assert_eq!((told.news, told.shown), (vec![], vec![news(true, 2)]));
+}
+
 /// A message between two nodes.
 #[derive(Debug, Clone)]
 enum Said {

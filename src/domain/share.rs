@@ -91,6 +91,8 @@ impl OwnShare {
 pub enum Effect {
     /// A user without other nodes is online there, in these chats.
     Came(UserId, Vec<ChatId>),
+    /// A user of other nodes is shown online in further chats.
+    Shown(UserId, Vec<ChatId>),
     /// A user is with none of the other nodes any more. The chats showed them online.
     Went(UserId, Vec<ChatId>),
     Views(SessionId, Option<Viewed>),
@@ -244,18 +246,21 @@ impl Copies {
 
     fn came(&mut self, node: NodeId, user: UserId, chats: Vec<ChatId>) -> Option<Effect> {
         let places = self.users.entry(user).or_default();
-        let is_first = places.is_empty();
+        if places.is_empty() {
+            places.push((node, chats.clone().into()));
+            return Some(Effect::Came(user, chats));
+        }
+        let is_new = |chat: &ChatId| places.iter().all(|(_, known)| !known.contains(chat));
+        let new: Vec<ChatId> = chats.iter().copied().filter(is_new).collect();
         match places.iter_mut().find(|(other, _)| *other == node) {
             Some((_, known)) => {
-                let mut all = std::mem::take(known).into_vec();
-                all.extend(
-                    chats.iter().filter(|chat| !all.contains(chat)).copied().collect::<Vec<_>>(),
-                );
-                *known = all.into();
+                let further: Vec<ChatId> =
+                    chats.into_iter().filter(|chat| !known.contains(chat)).collect();
+                *known = known.iter().copied().chain(further).collect();
             }
-            None => places.push((node, chats.clone().into())),
+            None => places.push((node, chats.into())),
         }
-        is_first.then_some(Effect::Came(user, chats))
+        (!new.is_empty()).then_some(Effect::Shown(user, new))
     }
 
     fn went(&mut self, node: NodeId, user: UserId) -> Option<Effect> {

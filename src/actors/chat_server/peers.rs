@@ -46,10 +46,10 @@ impl ChatServer {
     }
 
     fn apply(&mut self, applied: Applied) {
-        let Applied { news, views } = applied;
+        let Applied { news, shown, views } = applied;
         let elsewhere = i64::try_from(self.presence.elsewhere()).unwrap_or(i64::MAX);
         self.parts.metrics.peer_users.set(elsewhere);
-        for news in news {
+        for news in news.into_iter().chain(shown) {
             self.tell_presence(news);
         }
         for (session, view) in views {
