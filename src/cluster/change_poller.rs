@@ -129,8 +129,10 @@ impl ChangePoller {
                 continue;
             }
             next_poll = now + self.every;
-            let Ok(is_watched) = self.chat_server.send(IsWatched).await else { return };
-            match self.poll(is_watched).await {
+            if !self.chat_server.connected() {
+                return;
+            }
+            match self.poll().await {
                 Ok(()) => log_once.recovered("polls other nodes' changes again"),
                 Err(error) => {
                     log_once.warn(&format!("cannot poll other nodes' changes: {error}"));
@@ -156,13 +158,15 @@ impl ChangePoller {
         Ok(())
     }
 
-    async fn poll(&mut self, is_watched: bool) -> Result<(), StoreError> {
+    async fn poll(&mut self) -> Result<(), StoreError> {
         // Before anything is read.
         let settled = self.store.settled().await?;
         // Before the journal, which then has the creation of every chat in it.
         let ends = self.store.chat_ends(self.chats.page(settled), MOST).await?;
         self.read_journal(settled).await?;
         let last = ends.last().map(ChatEnd::place).filter(|_| is_full(ends.len()));
+        // After everything is read: who watches from now on reads it too.
+        let is_watched = self.chat_server.send(IsWatched).await.unwrap_or_default();
         self.tell_ends(ends, is_watched);
         // Only now: a failure before is repeated.
         self.chats.handled(last);

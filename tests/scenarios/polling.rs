@@ -12,6 +12,8 @@ use crate::support::{
 
 postgres_scenarios! {
     a_message_is_found_whose_commit_took_long ["cluster.poll_ms" = 20],
+    who_watches_while_a_poll_is_under_way_hears_of_what_it_finds ["cluster.poll_ms" = 20]
+        on one node "it holds up the poll of one",
     what_was_written_during_an_outage_is_found ["cluster.poll_ms" = 20],
 }
 
@@ -46,6 +48,25 @@ async fn a_message_is_found_whose_commit_took_long(app: TestApp) {
     }
     slow.batch_execute("COMMIT").await.expect("a commit");
     kim.hears("slow").await;
+}
+
+async fn who_watches_while_a_poll_is_under_way_hears_of_what_it_finds(app: TestApp) {
+    let app = app.with_timings(exact()).await;
+    let kim = app.connect(&customer("kim")).await;
+    let mut ada = app.connect(&admin("ada")).await;
+    let (slow, sql) = (app.database().connect().await, app.database().connect().await);
+    slow.batch_execute("BEGIN; LOCK TABLE chats").await.expect("a lock");
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock'";
+    eventually("a poll waits", || async {
+        let waiting = sql.query(waits, &[]).await.expect("who waits");
+        (!waiting.is_empty()).then_some(())
+    })
+    .await;
+    ada.ask("watch_chats", json!({"watch": true})).await;
+    write(&slow, &kim, 1, "found").await;
+    slow.batch_execute("COMMIT").await.expect("a commit");
+    assert_eq!(ada.expect("chat_updated").await["lastSeq"], 1);
 }
 
 /// Waits until so many more polls have failed.
