@@ -161,6 +161,12 @@ impl Streams {
         self.fetching.take_if(|(fetching, _)| *fetching == chat).is_some()
     }
 
+    /// The live stream follows, or will once the replay is through.
+    #[must_use]
+    pub fn goes_live(&self, chat: ChatId) -> bool {
+        self.chats.get(&chat).is_some_and(|stream| !stream.truncated)
+    }
+
     #[must_use]
     pub fn contains(&self, chat: ChatId) -> bool {
         self.chats.contains_key(&chat)

@@ -44,7 +44,17 @@ impl<R: Clone> Session<R> {
                 let named = resume.iter().find(|entry| entry.chat_id == access.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
                 let resumed = named.is_some();
-                JoiningRoom { number, access, roster, after, was_in: false, resumed, state: None }
+                let (was_in, was_live) = (false, false);
+                JoiningRoom {
+                    number,
+                    access,
+                    roster,
+                    after,
+                    was_in,
+                    was_live,
+                    resumed,
+                    state: None,
+                }
             })
             .collect();
         let chats = rooms.iter().map(JoiningRoom::join).collect();
@@ -73,7 +83,18 @@ impl<R: Clone> Session<R> {
                 let named = entries.iter().find(|entry| entry.chat_id == access.chat_id);
                 let after = named.and_then(|entry| entry.after_seq);
                 let was_in = session.streams.contains(access.chat_id);
-                JoiningRoom { number, access, roster, after, was_in, resumed: true, state: None }
+                let was_live = session.streams.goes_live(access.chat_id);
+                let resumed = true;
+                JoiningRoom {
+                    number,
+                    access,
+                    roster,
+                    after,
+                    was_in,
+                    was_live,
+                    resumed,
+                    state: None,
+                }
             })
             .collect();
         self.join(Joining { number, answer: JoinAnswer::Enter { request }, rooms }, turn);
@@ -95,8 +116,10 @@ impl<R: Clone> Session<R> {
             reads: Vec::new(),
         });
         // What was written since the chat was read follows the ack.
-        let (after, was_in, resumed) = (Some(access.last_seq), false, false);
-        let room = JoiningRoom { number, access, roster, after, was_in, resumed, state: None };
+        let after = Some(access.last_seq);
+        let (was_in, was_live, resumed) = (false, false, false);
+        let room =
+            JoiningRoom { number, access, roster, after, was_in, was_live, resumed, state: None };
         let answer = JoinAnswer::Create { request, created };
         self.join(Joining { number, answer, rooms: vec![room] }, turn);
     }
@@ -172,11 +195,11 @@ impl<R: Clone> Session<R> {
                 let waiting = session.unanswered(chat).filter(|waiting| waiting.number == join);
                 let Some(waiting) = waiting else {
                     // A late answer: the session stays where it was before.
-                    if session.streams.contains(chat) && replay.truncated {
-                        // The room keeps it no longer.
-                        session.streams.enter(chat, head, &replay);
-                        session.streams.release(chat);
-                    } else if session.streams.contains(chat) {
+                    if replay.truncated && session.streams.goes_live(chat) {
+                        // The room keeps it no longer, and the client takes the chat to be live.
+                        return self.end(Ending::NotReady, turn);
+                    }
+                    if !replay.truncated && session.streams.contains(chat) {
                         session.rooms.joined(chat, room);
                         session.streams.hinted(chat, head);
                     }
@@ -291,10 +314,15 @@ impl<R: Clone> Session<R> {
             session.streams.release(room.access.chat_id);
         }
         let chats: Vec<ChatId> = leaves.iter().map(|room| room.access.chat_id).collect();
+        let has_stopped = stays.iter().any(JoiningRoom::has_stopped);
         for chat in &chats {
             self.forget(*chat, turn);
         }
         turn.act(Action::Leave(chats));
+        if has_stopped {
+            // The client is not told which of its chats go on; it comes back and resumes all.
+            return self.end(Ending::NotReady, turn);
+        }
         if let Some(session) = self.live() {
             session.send_deferred(turn);
         }
@@ -313,6 +341,9 @@ impl<R: Clone> Session<R> {
         }
         if let JoinAnswer::Enter { request } = joining.answer {
             turn.refuse(request, Some(enter_chat::NAME), ApiError::unavailable());
+        }
+        if joining.rooms.iter().any(JoiningRoom::has_stopped) {
+            return self.end(Ending::NotReady, turn);
         }
         session.send_deferred(turn);
     }

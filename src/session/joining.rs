@@ -33,6 +33,8 @@ pub struct JoiningRoom {
     pub after: Option<Seq>,
     /// The session was in the room before, and stays in it if this join fails.
     pub was_in: bool,
+    /// The client had the chat's live messages before.
+    pub was_live: bool,
     /// The client named a position, and is told what is replayed.
     pub resumed: bool,
     /// The room's answer.
@@ -40,6 +42,14 @@ pub struct JoiningRoom {
 }
 
 impl JoiningRoom {
+    /// The join ended the chat's live messages, since the client is too far behind the position that it
+    /// named. The client knows that by the answer alone.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        let replay = self.state.as_ref().and_then(|state| state.replay.as_ref());
+        self.was_live && replay.is_some_and(|replay| replay.truncated)
+    }
+
     /// The join, as ChatServer is asked for it.
     #[must_use]
     pub fn join(&self) -> JoinChat {

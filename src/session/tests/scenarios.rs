@@ -191,6 +191,52 @@ fn a_room_that_does_not_answer_in_time_is_given_up() {
     assert!(world.holds_nothing(ada));
 }
 
+/// An admin who is live in a chat of 30 messages, 20 of which are replayed at once, enters it at the
+/// beginning, and another one with it.
+fn entering_far_behind(world: &mut World) -> (usize, [ChatId; 2]) {
+    let (long, other) = (world.chat(1, &[8]), world.chat(2, &[]));
+    for _ in 0..30 {
+        world.other_posts(long, 0);
+    }
+    let ada = world.welcomed(8, json!([]));
+    let chats = json!([entry(long, 0), { "chatId": other.0 }]);
+    world.say(ada, &json!({ "event": "enter_chat", "id": "e", "data": { "chats": chats } }));
+    assert!(world.frame(ada) && world.answer(ada));
+    (ada, [long, other])
+}
+
+#[test]
+fn a_session_ends_whose_live_chat_stopped_behind_a_refused_join() {
+    let mut world = World::new();
+    let (ada, [long, _]) = entering_far_behind(&mut world);
+    assert!(world.work(long) && world.message(ada));
+    while world.timer(ada) {}
+    assert_eq!(world.sessions[ada].answers("e")[0]["data"]["code"], "unavailable");
+    assert_eq!(world.sessions[ada].ended, Some(Ending::NotReady));
+    assert!(world.holds_nothing(ada));
+}
+
+#[test]
+fn a_session_ends_whose_live_chat_stops_by_a_late_answer() {
+    let mut world = World::new();
+    let (ada, [long, _]) = entering_far_behind(&mut world);
+    while world.timer(ada) {}
+    assert_eq!(world.sessions[ada].answers("e")[0]["data"]["code"], "unavailable");
+    assert_eq!(world.sessions[ada].ended, None);
+    assert!(world.work(long) && world.message(ada));
+    assert_eq!(world.sessions[ada].ended, Some(Ending::NotReady));
+}
+
+#[test]
+fn a_session_ends_whose_live_chat_stopped_and_whose_replay_fails() {
+    let mut world = World::new();
+    let (ada, _) = entering_far_behind(&mut world);
+    world.database_is_away = true;
+    world.settle();
+    assert_eq!(world.sessions[ada].answers("e")[0]["data"]["code"], "unavailable");
+    assert_eq!(world.sessions[ada].ended, Some(Ending::NotReady));
+}
+
 #[test]
 fn each_ending_says_goodbye_and_closes_once() {
     for (ending, reason) in [
