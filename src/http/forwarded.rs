@@ -296,7 +296,7 @@ mod tests {
                 x_forwarded_for.iter().map(Vec::as_slice),
                 forwarded.iter().map(Vec::as_slice),
             );
-            let text: Vec<_> = [x_forwarded_for, forwarded].concat().concat();
+            let text: Vec<_> = [x_forwarded_for, forwarded].concat().join(&b',');
             let listed = listed(&text);
             match found {
                 ClientHop::Peer(address) => prop_assert!(address == peer && !is_trusted(peer)),
