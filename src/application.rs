@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::outbox;
 use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
-use crate::transport::ws::SessionClock;
+use crate::transport::SessionClock;
 use leaving::Plan;
 use signals::Signals;
 

@@ -36,7 +36,7 @@ pub use page_reader::PageReader;
 pub use peer_feed::{News, PeerFeed};
 pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing};
 pub use room_directory::{RoomDirectory, ToRoom};
-pub use session_handle::{SessionHandle, ToSession};
+pub use session_handle::{SessionHandle, Slot, ToSession, Told};
 pub use user_admission::{AdmitUser, AdmittedUser, RateSettings, UserAdmission, UserRate};
 
 /// Makes an actor panic, so that a test sees what that costs.

@@ -180,9 +180,12 @@ impl RoomActor {
                 posted.origin().is_some_and(|origin| origin.session == session.id())
             };
             // Here, where the message was just made: for sessions on other threads its texts would
-            // first have to come from this core's cache.
-            if !self.sessions.iter().all(is_origin) {
-                drop(posted.frame(Codec::V1));
+            // first have to come from this core's cache. In no wire format that nobody needs.
+            for codec in Codec::ALL {
+                let needs = |session| SessionHandle::codec(session) == codec && !is_origin(session);
+                if self.sessions.iter().any(needs) {
+                    drop(posted.frame(codec));
+                }
             }
         }
         let mut delivered = 0;

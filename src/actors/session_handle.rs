@@ -6,14 +6,21 @@ use actix::prelude::*;
 
 use super::room_actor::RoomActor;
 use crate::domain::{ChatId, Role, SessionId, UserId};
-use crate::protocol::{Control, Ending, EphemeralKey, Posted, ServerEvent, Shared};
+use crate::protocol::{Codec, Control, Ending, EphemeralKey, Posted, ServerEvent, Shared};
 use crate::session::{self, Budget};
 
 /// A message to a session, with rooms as they are addressed here.
 pub type ToSession = session::ToSession<Addr<RoomActor>>;
 
-impl Message for ToSession {
-    type Result = ();
+/// The number of a session within its host, never used twice there.
+pub type Slot = u32;
+
+/// A message to one of the sessions that an actor hosts.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Told {
+    pub slot: Slot,
+    pub message: ToSession,
 }
 
 /// Reaches a session. Cheap to clone; all clones share one place in its mailbox.
@@ -24,20 +31,23 @@ struct Parts {
     id: SessionId,
     user: UserId,
     role: Role,
-    to: Recipient<ToSession>,
+    to: Recipient<Told>,
+    slot: Slot,
+    codec: Codec,
     budget: Arc<Budget>,
 }
 
 impl SessionHandle {
-    /// A handle of the user's session that `to` hosts.
+    /// A handle of the user's session that `to` hosts in `slot`, and that speaks `codec`.
     #[must_use]
     pub fn new(
         id: SessionId,
         (user, role): (UserId, Role),
-        to: Recipient<ToSession>,
+        (to, slot): (Recipient<Told>, Slot),
+        codec: Codec,
         budget: Arc<Budget>,
     ) -> Self {
-        Self(Arc::new(Parts { id, user, role, to, budget }))
+        Self(Arc::new(Parts { id, user, role, to, slot, codec, budget }))
     }
 
     #[must_use]
@@ -56,6 +66,12 @@ impl SessionHandle {
         self.0.role
     }
 
+    /// The wire format of its frames.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.0.codec
+    }
+
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.0.budget
@@ -68,7 +84,7 @@ impl SessionHandle {
         let permit = self.0.budget.take(messages.len(), weight);
         let is_sent = permit.is_some_and(|permit| {
             let messages = Arc::clone(messages);
-            self.0.to.try_send(ToSession::Deliver { chat, messages, permit }).is_ok()
+            self.try_send(ToSession::Deliver { chat, messages, permit })
         });
         self.or_close(is_sent)
     }
@@ -76,10 +92,10 @@ impl SessionHandle {
     /// Sends a control event. `false` where the session cannot take it: it is closed.
     #[must_use]
     pub fn control(&self, event: &Arc<Shared>) -> bool {
-        let permit = self.0.budget.take(1, event.weight());
+        let permit = self.0.budget.take(1, event.weight(self.0.codec));
         let is_sent = permit.is_some_and(|permit| {
             let event = ServerEvent::Control(Control::Shared(Arc::clone(event)));
-            self.0.to.try_send(ToSession::Event(event, permit)).is_ok()
+            self.try_send(ToSession::Event(event, permit))
         });
         self.or_close(is_sent)
     }
@@ -87,26 +103,30 @@ impl SessionHandle {
     /// Sends an ephemeral event. `false` where the session has no room for it: it is dropped.
     #[must_use]
     pub fn ephemeral(&self, key: EphemeralKey, event: &Arc<Shared>) -> bool {
-        self.0.budget.take_ephemeral(event.weight()).is_some_and(|permit| {
+        self.0.budget.take_ephemeral(event.weight(self.0.codec)).is_some_and(|permit| {
             let event = ServerEvent::Ephemeral(key, Arc::clone(event));
-            self.0.to.try_send(ToSession::Event(event, permit)).is_ok()
+            self.try_send(ToSession::Event(event, permit))
         })
     }
 
     /// Sends what the session is owed once: an answer, or a fact that its sender is bounded in.
     pub fn send(&self, message: ToSession) {
-        self.0.to.do_send(message);
+        self.0.to.do_send(Told { slot: self.0.slot, message });
     }
 
     /// Ends the session.
     pub fn close(&self, ending: Ending) {
-        self.0.to.do_send(ToSession::Close(ending));
+        self.send(ToSession::Close(ending));
     }
 
     /// Makes the session's host panic.
     #[cfg(feature = "faults")]
     pub fn crash(&self) {
         self.send(ToSession::Crash);
+    }
+
+    fn try_send(&self, message: ToSession) -> bool {
+        self.0.to.try_send(Told { slot: self.0.slot, message }).is_ok()
     }
 
     fn or_close(&self, is_sent: bool) -> bool {

@@ -40,7 +40,7 @@ use crate::app::AppState;
 use crate::metrics::Metrics;
 use crate::protocol::{ApiError, Code, Order};
 use crate::settings::Settings;
-use crate::transport::ws::SessionClock;
+use crate::transport::SessionClock;
 use body::Body;
 use connection::drain;
 use cors::{cors, refuse_in_form};

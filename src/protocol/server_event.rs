@@ -24,10 +24,15 @@ pub type Frame = ByteString;
 pub enum Codec {
     /// `frontdesk.v1.json`: `{"event", "id", "data"}`.
     V1,
+    /// What a packet of Socket.IO has behind its header: `["event", data]` of an event, and of an ack
+    /// `[data]`.
+    SocketIo,
 }
 
-/// Number of codecs.
-const CODECS: usize = 1;
+impl Codec {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::V1, Self::SocketIo];
+}
 
 /// An event for a session.
 #[derive(Debug, Clone)]
@@ -115,7 +120,7 @@ pub const SERVER_EVENTS: [&str; 12] = [
 
 /// One encoding per codec, made when it is first needed.
 #[derive(Debug, Default)]
-struct Encoded([OnceLock<Frame>; CODECS]);
+struct Encoded([OnceLock<Frame>; Codec::ALL.len()]);
 
 impl Encoded {
     fn get(&self, codec: Codec, encode: impl FnOnce() -> Frame) -> Frame {
@@ -167,7 +172,7 @@ impl Posted {
     #[must_use]
     pub fn frame(&self, codec: Codec) -> Frame {
         let PostedParts { message, encoded, .. } = &*self.0;
-        encoded.get(codec, || encode("receive_message", None, MessageView::from(message)))
+        encoded.get(codec, || encode(codec, "receive_message", None, MessageView::from(message)))
     }
 
     /// Bytes that the message takes while it waits for a session, roughly.
@@ -224,25 +229,27 @@ impl Shared {
         }
     }
 
-    /// Bytes that the event takes while it waits for a session.
+    /// Bytes that the event takes while it waits for a session that speaks `codec`.
     #[must_use]
-    pub fn weight(&self) -> usize {
-        self.frame(Codec::V1).len()
+    pub fn weight(&self, codec: Codec) -> usize {
+        self.frame(codec).len()
     }
 
     fn frame(&self, codec: Codec) -> Frame {
         self.encoded.get(codec, || match &self.event {
             SharedEvent::ChatCreated(chat, viewer) => {
-                encode("chat_created", None, ChatView::new(chat, *viewer))
+                encode(codec, "chat_created", None, ChatView::new(chat, *viewer))
             }
             SharedEvent::ChatUpdated(chat) => {
-                encode("chat_updated", None, ChatView::new(chat, Role::Admin))
+                encode(codec, "chat_updated", None, ChatView::new(chat, Role::Admin))
             }
-            SharedEvent::Live(event) => encode(live_name(event.state), None, LiveView::from(event)),
+            SharedEvent::Live(event) => {
+                encode(codec, live_name(event.state), None, LiveView::from(event))
+            }
             SharedEvent::Viewers(chat, users) => {
-                encode("viewers", None, ViewersView::new(*chat, users))
+                encode(codec, "viewers", None, ViewersView::new(*chat, users))
             }
-            SharedEvent::Push(Push { event, data }) => encode(event, None, data),
+            SharedEvent::Push(Push { event, data }) => encode(codec, event, None, data),
         })
     }
 }
@@ -278,13 +285,13 @@ impl ServerEvent {
             Self::Ephemeral(_, shared) | Self::Control(Control::Shared(shared)) => {
                 shared.frame(codec)
             }
-            Self::Answer(Answer::Ack(id, data)) => encode("ack", Some(id), data),
+            Self::Answer(Answer::Ack(id, data)) => ack(codec, id, data),
             Self::Answer(Answer::Refusal { id, event, exception }) => {
-                refusal(id.as_ref(), event.as_deref(), exception)
+                refusal(codec, id.as_ref(), event.as_deref(), exception)
             }
-            Self::Control(Control::Welcome(welcome)) => encode("welcome", None, welcome),
+            Self::Control(Control::Welcome(welcome)) => encode(codec, "welcome", None, welcome),
             Self::Control(Control::Goodbye { reason, retry_after_ms }) => {
-                goodbye(reason, *retry_after_ms)
+                goodbye(codec, reason, *retry_after_ms)
             }
         }
     }
@@ -313,7 +320,7 @@ impl Serialize for AckData {
 /// The frame of another service's event, by its own name; `data` is passed through.
 #[must_use]
 pub fn pushed(event: &str, data: Option<&RawValue>) -> Frame {
-    encode(event, None, data)
+    encode(Codec::V1, event, None, data)
 }
 
 /// The frame of another service's answer to a session's event; the fields of `data` are passed
@@ -326,7 +333,12 @@ pub fn recv(data: &super::Fields<'_>) -> Frame {
 /// The longest name of an event that an exception repeats, in characters; a longer one is cut off.
 const EVENT_CHARS: usize = 64;
 
-fn refusal(id: Option<&RequestId>, event: Option<&str>, exception: &ApiError) -> Frame {
+fn refusal(
+    codec: Codec,
+    id: Option<&RequestId>,
+    event: Option<&str>,
+    exception: &ApiError,
+) -> Frame {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire<'a> {
@@ -351,20 +363,27 @@ fn refusal(id: Option<&RequestId>, event: Option<&str>, exception: &ApiError) ->
         last_seq: exception.last_seq,
         retry_after_ms: exception.retry_after_ms,
     };
-    encode("exception", id, wire)
+    encode(codec, "exception", id, wire)
 }
 
-fn goodbye(reason: &'static str, retry_after_ms: u64) -> Frame {
+fn goodbye(codec: Codec, reason: &'static str, retry_after_ms: u64) -> Frame {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire {
         reason: &'static str,
         retry_after_ms: u64,
     }
-    encode("goodbye", None, Wire { reason, retry_after_ms })
+    encode(codec, "goodbye", None, Wire { reason, retry_after_ms })
 }
 
-fn encode(event: &str, id: Option<&RequestId>, data: impl Serialize) -> Frame {
+fn ack(codec: Codec, id: &RequestId, data: &AckData) -> Frame {
+    match codec {
+        Codec::V1 => encode(codec, "ack", Some(id), data),
+        Codec::SocketIo => text("ack", &[data]),
+    }
+}
+
+fn encode(codec: Codec, event: &str, id: Option<&RequestId>, data: impl Serialize) -> Frame {
     #[derive(Serialize)]
     struct Envelope<'a, T> {
         event: &'a str,
@@ -372,9 +391,17 @@ fn encode(event: &str, id: Option<&RequestId>, data: impl Serialize) -> Frame {
         id: Option<&'a RequestId>,
         data: T,
     }
+    match codec {
+        Codec::V1 => text(event, &Envelope { event, id, data }),
+        // The id of a request is in the header of its ack.
+        Codec::SocketIo => text(event, &(event, data)),
+    }
+}
+
+fn text(event: &str, value: &impl Serialize) -> Frame {
     // A message's frame is its text and about 200 bytes; most texts are short.
     let mut text = Vec::with_capacity(384);
-    match serde_json::to_writer(&mut text, &Envelope { event, id, data }) {
+    match serde_json::to_writer(&mut text, value) {
         // serde_json writes UTF-8 alone, so this copies nothing and cannot fail.
         Ok(()) => ByteString::try_from(text).unwrap_or_default(),
         Err(error) => {

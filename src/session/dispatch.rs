@@ -27,7 +27,8 @@ impl<R: Clone> Session<R> {
         let mut turn = Turn { clock, actions: Vec::new() };
         if !self.is_ended() {
             match input {
-                Input::Text(text) => self.text(text, &mut turn),
+                Input::Text(text) => self.request(Envelope::parse(text), &mut turn),
+                Input::Request(request) => self.request(request, &mut turn),
                 Input::Unreadable(problem) => {
                     let exception = ApiError::new(Code::BadRequest, problem);
                     self.reject(None, None, exception, &mut turn);
@@ -43,9 +44,8 @@ impl<R: Clone> Session<R> {
         turn.actions
     }
 
-    /// A text frame.
-    fn text(&mut self, text: &str, turn: &mut Turn<'_, R>) {
-        match Envelope::parse(text) {
+    fn request(&mut self, request: Result<Envelope<'_>, Box<Rejected>>, turn: &mut Turn<'_, R>) {
+        match request {
             Ok(envelope) if matches!(self.phase, Phase::Unauthenticated { .. }) => {
                 self.first_frame(&envelope, turn);
             }

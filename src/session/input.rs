@@ -10,12 +10,16 @@ use crate::auth::AuthenticatedUser;
 use crate::domain::{
     ChatAccess, ChatEntry, ChatId, Draft, PostResult, Replay, Role, Seq, ShownChat, UserId,
 };
-use crate::protocol::{ApiError, Ending, Entry, MarkView, Posted, ServerEvent, Shared};
+use crate::protocol::{
+    ApiError, Ending, Entry, Envelope, MarkView, Posted, Rejected, ServerEvent, Shared,
+};
 
 /// One input of a session.
 pub enum Input<'a, R> {
     /// A frame's text.
     Text(&'a str),
+    /// A request, of a wire format that is not the envelope.
+    Request(Result<Envelope<'a>, Box<Rejected>>),
     /// A frame that is not text; the reason is for the client.
     Unreadable(&'static str),
     FromServer(ToSession<R>),

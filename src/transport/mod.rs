@@ -1,3 +1,9 @@
 //! Transports: each hosts [`Session`](crate::session::Session)s on its kind of connection.
 
+mod clock;
+mod host;
+mod liveness;
+mod websocket;
 pub mod ws;
+
+pub use clock::SessionClock;

@@ -2,11 +2,6 @@
 //!
 //! This folder alone knows `actix_web_actors`.
 
-mod clock;
-mod frames;
-mod liveness;
-mod perform;
-mod reading;
 mod unwritten;
 mod upgrade;
 
@@ -14,33 +9,30 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use actix_web_actors::ws;
+use actix_web_actors::ws::{CloseReason, WebsocketContext};
 
-pub use self::clock::SessionClock;
-use self::clock::Tick;
-use self::frames::{Fragments, Incoming};
-use self::liveness::{Liveness, Progress};
-use self::reading::Reading;
 use self::unwritten::Unwritten;
 pub use self::upgrade::{Handshake, SUBPROTOCOL, start};
-use crate::actors::{RoomActor, SessionHandle, ToSession};
-use crate::app::{AppState, HandshakePermit};
+use super::clock::{SessionClock, Tick};
+use super::host::{self, Host, Hosted};
+use super::liveness::{Liveness, Progress};
+use super::websocket::{Fragments, Incoming, Reading};
+use crate::actors::{RoomActor, Slot, Told};
+use crate::app::HandshakePermit;
 use crate::domain::Timestamp;
-use crate::metrics::Part;
-use crate::protocol::Ending;
-use crate::session::{Admitted, Answered, Input, Session};
+use crate::protocol::{Codec, Ending, ServerEvent};
+use crate::session::{Admitted, Answered, Input, Permit};
+
+/// The slot of the one session.
+const ONLY: Slot = 0;
 
 /// A session on a WebSocket.
 pub struct WsSession {
-    session: Session<Addr<RoomActor>>,
-    app: AppState,
-    /// Reaches this actor; there once its user is known.
-    handle: Option<SessionHandle>,
+    hosted: Hosted,
     /// The user of an upgrade request with a token, until the actor starts.
     admitted: Option<Box<Admitted>>,
     /// A place among the connections without a token.
     permit: Option<HandshakePermit>,
-    /// The timer of the session's deadline.
-    deadline: Option<SpawnHandle>,
     clock: Rc<SessionClock>,
     /// Its key in the clock; there once the actor has started.
     clock_key: Option<usize>,
@@ -51,31 +43,65 @@ pub struct WsSession {
 }
 
 impl WsSession {
-    /// Hands the session an input, and carries out what it asks for.
-    fn input(&mut self, input: Input<'_, Addr<RoomActor>>, ctx: &mut ws::WebsocketContext<Self>) {
-        let actions = self.session.handle(input, &Timestamp::now);
-        for action in actions {
-            self.perform(action, ctx);
-        }
-        self.reading.set_open(self.session.accepts_frames());
+    fn input(&mut self, input: Input<'_, Addr<RoomActor>>, ctx: &mut WebsocketContext<Self>) {
+        host::input(self, ONLY, input, ctx);
+    }
+}
+
+impl Host for WsSession {
+    const CODEC: Codec = Codec::V1;
+
+    fn hosted(&mut self, _: Slot) -> Option<&mut Hosted> {
+        Some(&mut self.hosted)
     }
 
-    fn answered(&mut self, answer: Answered, ctx: &mut ws::WebsocketContext<Self>) {
-        self.input(Input::Answered(answer), ctx);
+    fn write(&mut self, _: Slot, event: ServerEvent, ctx: &mut Self::Context) {
+        ctx.text(event.frame(Codec::V1));
+    }
+
+    fn hold(&mut self, _: Slot, permit: Permit) {
+        self.unwritten.hold(permit);
+    }
+
+    fn authenticating(&mut self, _: Slot) {
+        self.permit = None;
+    }
+
+    fn tick_at(&mut self, _: Slot, end: Timestamp) {
+        if let Some(key) = self.clock_key {
+            self.clock.set_end(key, end);
+        }
+    }
+
+    /// The connection ends once the peer has answered the close frame; until then, and not for long,
+    /// what still comes is dropped. (Ended at once, with bytes unread, it would be reset, and the peer
+    /// might never see the frame.)
+    fn close(&mut self, _: Slot, ending: Ending, ctx: &mut Self::Context) {
+        self.permit = None;
+        match ending.close() {
+            Some((code, _)) => {
+                ctx.close(Some(CloseReason { code: code.into(), description: None }));
+                self.reading.discard();
+                ctx.run_later(self.hosted.app().timings().close_timeout, |_, ctx| ctx.stop());
+            }
+            None => ctx.stop(),
+        }
+    }
+
+    fn taken(&mut self, _: &mut Self::Context) {
+        self.reading.set_open(self.hosted.session().accepts_frames());
     }
 }
 
 impl Actor for WsSession {
-    type Context = ws::WebsocketContext<Self>;
+    type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(self.app.limits().session_queue_events);
-        self.clock_key = Some(self.clock.add(ctx.address()));
-        for action in self.session.start() {
-            self.perform(action, ctx);
-        }
+        ctx.set_mailbox_capacity(self.hosted.app().limits().session_queue_events);
+        self.clock_key = Some(self.clock.add(ctx.address().recipient()));
+        host::start(self, ONLY, ctx);
         if let Some(admitted) = self.admitted.take() {
-            self.answered(Answered::Authenticated(Ok(admitted)), ctx);
+            self.input(Input::Answered(Answered::Authenticated(Ok(admitted))), ctx);
         }
     }
 }
@@ -85,24 +111,12 @@ impl Drop for WsSession {
         if let Some(key) = self.clock_key {
             self.clock.remove(key);
         }
-        let metrics = self.app.metrics();
-        let ending = if std::thread::panicking() {
-            metrics.panicked(Part::Session);
-            log::error!("session {} panicked", self.session.id());
-            Ending::Panicked
-        } else {
-            Ending::Gone
-        };
-        metrics.sessions.dec();
-        if !self.session.is_ended() {
-            self.forget(ending);
-        }
     }
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
     fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
-        if self.session.is_ended() {
+        if self.hosted.session().is_ended() {
             return;
         }
         self.liveness.heard();
@@ -136,12 +150,12 @@ impl Handler<Tick> for WsSession {
         if let Some(key) = self.clock_key {
             self.clock.taken(key);
         }
-        if self.session.is_ended() {
+        if self.hosted.session().is_ended() {
             return;
         }
         if is_heartbeat {
             let progress = Progress {
-                reads: self.session.accepts_frames(),
+                reads: self.hosted.session().accepts_frames(),
                 frame: self.reading.unfinished(),
                 message: self.fragments.unfinished(),
             };
@@ -154,10 +168,10 @@ impl Handler<Tick> for WsSession {
     }
 }
 
-impl Handler<ToSession> for WsSession {
+impl Handler<Told> for WsSession {
     type Result = ();
 
-    fn handle(&mut self, message: ToSession, ctx: &mut Self::Context) {
+    fn handle(&mut self, Told { message, .. }: Told, ctx: &mut Self::Context) {
         self.input(Input::FromServer(message), ctx);
     }
 }

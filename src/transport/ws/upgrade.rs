@@ -12,15 +12,15 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::WsSession;
-use super::clock::SessionClock;
-use super::frames::Fragments;
-use super::liveness::Liveness;
-use super::reading::{FrameReader, Reading};
 use super::unwritten::{Body, Unwritten};
 use crate::app::{AppState, HandshakePermit};
 use crate::domain::SessionId;
 use crate::protocol::Entry;
 use crate::session::{Admitted, Session};
+use crate::transport::clock::SessionClock;
+use crate::transport::host::Hosted;
+use crate::transport::liveness::Liveness;
+use crate::transport::websocket::{Fragments, FrameReader, Reading};
 
 /// The subprotocol that is selected where it is offered.
 pub const SUBPROTOCOL: &str = "frontdesk.v1.json";
@@ -46,7 +46,6 @@ pub fn start(
     client: Option<IpAddr>,
 ) -> Result<HttpResponse, HandshakeError> {
     let mut response = handshake_with_protocols(request, &[SUBPROTOCOL])?;
-    app.metrics().sessions.inc();
     let most = app.limits().frame_bytes;
     let (id, config) = (SessionId::on_node(app.node()), Arc::clone(app.sessions()));
     if let Some(client) = client {
@@ -64,12 +63,9 @@ pub fn start(
     let unwritten = Rc::new(Unwritten::default());
     let payload = FrameReader::new(payload, Rc::clone(&reading), most);
     let actor = WsSession {
-        session,
-        app,
-        handle: None,
+        hosted: Hosted::new(session, app),
         admitted,
         permit,
-        deadline: None,
         clock,
         clock_key: None,
         liveness: Liveness::default(),

@@ -8,7 +8,6 @@ use actix::prelude::*;
 use slab::Slab;
 use tokio::time::{Instant, interval};
 
-use super::WsSession;
 use crate::domain::Timestamp;
 
 /// The longest pause between two looks at the sessions: an end comes that much late at most.
@@ -31,7 +30,7 @@ pub struct SessionClock {
 }
 
 struct Entry {
-    session: Addr<WsSession>,
+    session: Recipient<Tick>,
     next_heartbeat: Instant,
     end: Timestamp,
     /// It was reminded, and has not taken it: a peer that does not read stops its session, too.
@@ -57,7 +56,7 @@ impl SessionClock {
     }
 
     /// Adds a session; its key.
-    pub fn add(&self, session: Addr<WsSession>) -> usize {
+    pub fn add(&self, session: Recipient<Tick>) -> usize {
         let next_heartbeat = Instant::now() + self.heartbeat;
         let entry = Entry { session, next_heartbeat, end: Timestamp(i64::MAX), is_reminded: false };
         self.sessions.borrow_mut().insert(entry)

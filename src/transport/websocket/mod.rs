@@ -1,0 +1,7 @@
+//! WebSocket frames, read within limits (RFC 6455), whatever the messages hold.
+
+mod frames;
+mod reading;
+
+pub use self::frames::{Fragments, Incoming};
+pub use self::reading::{FrameReader, Reading};
