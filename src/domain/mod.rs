@@ -10,6 +10,7 @@ mod message;
 mod outbox_event;
 mod user_update;
 mod event_names;
+mod names;
 mod flood;
 pub mod access;
 mod room;
@@ -29,7 +30,7 @@ mod timings;
 
 pub use chat::{Chat, ChatAccess, ChatEntry, ChatKind, Member, Roster, ShownChat};
 pub use created::Created;
-pub use event_names::PROTOCOL_EVENTS;
+pub use event_names::{COMMANDS, PROTOCOL_EVENTS, SOCKETIO_EVENTS};
 pub use flood::FloodGuard;
 pub use gather::Gather;
 pub use hub::{Disconnected, Hub};
@@ -41,6 +42,7 @@ pub use message::{
     Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
     TextError,
 };
+pub use names::{NameIn, NameOut};
 pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
 pub use presence::{Applied, Presence, PresenceNews};
 pub use rate_limit::{RateLimit, SharedRateLimit};

@@ -42,6 +42,11 @@ impl<'a> Fields<'a> {
         taken.last().map(|field| field.value)
     }
 
+    /// Each field: its name, the name as it was written, with its quotes, and its value.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a str, &'a RawValue)> {
+        self.0.iter().map(|field| (&*field.name, field.written.get(), field.value))
+    }
+
     /// A field's last value, and whether the name is repeated.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<(&'a RawValue, bool)> {

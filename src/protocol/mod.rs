@@ -4,15 +4,18 @@ mod body;
 mod code;
 mod cursor;
 mod ending;
+pub mod engine_io;
 mod entry;
 mod envelope;
 mod lenient;
 mod list;
 mod object;
 mod fields;
+mod names;
 mod new_user;
 mod read;
 mod server_event;
+pub mod socket_io;
 mod view;
 
 pub(crate) use body::client_id_refused;
@@ -25,6 +28,7 @@ pub use envelope::{Envelope, Rejected, RequestId};
 pub use fields::{Fields, NoFields};
 pub use lenient::{Number, Text};
 pub use list::{Cursor, LIMIT_MAX, Order, Page, PageQuery, PageRequest};
+pub use names::{Names, Translated, Used};
 pub use new_user::{NewUser, storable};
 pub use read::parse_data;
 pub use server_event::{

@@ -24,8 +24,7 @@ pub type Frame = ByteString;
 pub enum Codec {
     /// `frontdesk.v1.json`: `{"event", "id", "data"}`.
     V1,
-    /// What a packet of Socket.IO has behind its header: `["event", data]` of an event, and of an ack
-    /// `[data]`.
+    /// The rest of a packet of Socket.IO behind its header: `["event", data]`, and of an ack the `data`.
     SocketIo,
 }
 
@@ -379,7 +378,7 @@ fn goodbye(codec: Codec, reason: &'static str, retry_after_ms: u64) -> Frame {
 fn ack(codec: Codec, id: &RequestId, data: &AckData) -> Frame {
     match codec {
         Codec::V1 => encode(codec, "ack", Some(id), data),
-        Codec::SocketIo => text("ack", &[data]),
+        Codec::SocketIo => text("ack", data),
     }
 }
 

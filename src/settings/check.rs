@@ -18,6 +18,9 @@ const EVENT_CHARS: usize = 64;
 /// The longest name of a queue.
 const QUEUE_BYTES: usize = 200;
 
+/// The longest name of a node.
+const NODE_NAME: usize = 32;
+
 /// A number's key, its value, and its range.
 pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
 
@@ -93,6 +96,8 @@ impl Settings {
         self.check_server(&mut problems);
         self.check_database(&mut problems);
         self.check_auth(&mut problems);
+        self.check_cluster(&mut problems);
+        self.check_socketio(&mut problems);
         self.check_redis(&mut problems);
         self.check_rabbitmq(&mut problems);
         problems
@@ -132,6 +137,7 @@ impl Settings {
                 *origin = normal;
             }
         }
+        self.socketio.normalize();
     }
 
     fn check_database(&self, problems: &mut Vec<String>) {
@@ -179,6 +185,18 @@ impl Settings {
                 "auth.issuer is `frontdesk`, which is reserved for the built-in accounts.".into(),
             ),
             _ => {}
+        }
+    }
+
+    fn check_cluster(&self, problems: &mut Vec<String>) {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if let Some(name) = &self.cluster.node_name
+            && (name.is_empty() || name.len() > NODE_NAME || !name.chars().all(is_plain))
+        {
+            problems.push(format!(
+                "cluster.node_name is `{name}`; it must have 1 to {NODE_NAME} letters, digits, `-` or \
+                 `_`."
+            ));
         }
     }
 
@@ -346,7 +364,7 @@ impl Settings {
     /// All numbers.
     #[rustfmt::skip]
     pub(super) fn ranges(&self) -> Vec<Range> {
-        let Self { server, database, limits, cluster, rabbitmq, .. } = self;
+        let Self { server, database, limits, socketio, cluster, rabbitmq, .. } = self;
         let mut ranges = vec![
             ("server.workers", server.workers as u64, 0..=1024),
             ("server.shutdown_timeout", server.shutdown_timeout, 1..=3600),
@@ -377,6 +395,8 @@ impl Settings {
             ("limits.session_queue_bytes", limits.session_queue_bytes as u64, 1024..=1_073_741_824),
             ("limits.room_posts", limits.room_posts as u64, 1..=1_000_000),
             ("limits.commands_in_flight", limits.commands_in_flight as u64, 1..=100_000),
+            ("socketio.ping_timeout_ms", socketio.ping_timeout_ms, 10..=3_600_000),
+            ("socketio.upgrade_timeout_ms", socketio.upgrade_timeout_ms, 10..=600_000),
             ("cluster.poll_ms", cluster.poll_ms, 10..=60_000),
             ("rabbitmq.heartbeat_seconds", rabbitmq.heartbeat_seconds.into(), 1..=3600),
             ("rabbitmq.reconnect_ms", rabbitmq.reconnect_ms, 10..=600_000),

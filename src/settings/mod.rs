@@ -11,6 +11,7 @@ mod origin;
 mod rabbitmq;
 mod redis;
 mod secret;
+mod socketio;
 #[cfg(test)]
 mod tests;
 
@@ -19,13 +20,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::domain::{Route, RouteKind, RouteRole};
+pub use crate::domain::{NameIn, NameOut, Route, RouteKind, RouteRole};
 pub use database_url::{Backend, DatabaseUrl};
 pub use load::SettingsError;
 pub use network::Network;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use secret::Secret;
+pub use socketio::{Refusals, SocketIo};
 
 pub use crate::domain::OWN_ISSUER;
 
@@ -42,6 +44,7 @@ pub struct Settings {
     pub database: Database,
     pub auth: Auth,
     pub limits: Limits,
+    pub socketio: SocketIo,
     pub cluster: Cluster,
     pub redis: Redis,
     pub rabbitmq: RabbitMq,
@@ -240,6 +243,8 @@ impl Limits {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
+    /// The node's name for load balancers; missing, it is the node's random id.
+    pub node_name: Option<String>,
     pub poll_ms: u64,
 }
 

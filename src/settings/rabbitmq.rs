@@ -1,12 +1,9 @@
 //! Settings of RabbitMQ.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::{Secret, load};
 use crate::domain::Route;
@@ -48,7 +45,7 @@ pub struct RabbitMq {
     /// Messages taken from a queue and not yet acknowledged.
     pub prefetch: u16,
     /// Routes of clients' events to other services.
-    #[serde(deserialize_with = "routes")]
+    #[serde(deserialize_with = "load::tables")]
     pub gateway: Vec<Route>,
     /// Empty: none.
     pub gateway_queue: String,
@@ -101,30 +98,4 @@ impl RabbitMq {
     pub fn gateway_timeout(&self) -> Duration {
         Duration::from_millis(self.gateway_timeout_ms)
     }
-}
-
-/// Routes: an array of tables in a file, or the text of a JSON array in the environment.
-fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Route>, D::Error> {
-    struct Routes;
-
-    impl<'de> Visitor<'de> for Routes {
-        type Value = Vec<Route>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array of tables, or the text of a JSON array of objects")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            if text.trim().is_empty() {
-                return Ok(Vec::new());
-            }
-            serde_json::from_str(text).map_err(E::custom)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-            Vec::deserialize(SeqAccessDeserializer::new(items))
-        }
-    }
-
-    deserializer.deserialize_any(Routes)
 }

@@ -374,3 +374,106 @@ fn what_could_not_work_with_a_broker_is_refused_and_quotes_no_password() {
         assert!(!said.contains("hidden"), "{said}");
     }
 }
+
+#[test]
+fn other_names_come_from_a_file_or_as_json_and_keep_their_case() {
+    let toml = r#"
+        [[socketio.names_in]]
+        event = "joinRoom"
+        is = "enter_chat"
+        fields = { chatIds = "roomNames" }
+        bare = "chatIds"
+        answer = "joinedRoom"
+
+        [[socketio.names_out]]
+        of = "receive_message"
+        as = "newMessage"
+        fields = { senderName = "author.nickname" }
+        after = ["joinRoom"]
+    "#;
+    let names_in = r#"[{"event":"joinRoom","is":"enter_chat","fields":{"chatIds":"roomNames"},
+        "bare":"chatIds","answer":"joinedRoom"}]"#;
+    let names_out = r#"[{"of":"receive_message","as":"newMessage","after":["joinRoom"],
+        "fields":{"senderName":"author.nickname"}}]"#;
+    let from_file = load(toml, &[]).unwrap();
+    let env = [
+        ("FRONTDESK__SOCKETIO__NAMES_IN", names_in),
+        ("FRONTDESK__SOCKETIO__NAMES_OUT", names_out),
+    ];
+    let from_environment = load("", &env).unwrap().socketio;
+    assert_eq!(from_file.socketio.names_in, from_environment.names_in);
+    assert_eq!(from_file.socketio.names_out, from_environment.names_out);
+    assert_eq!(from_file.socketio.names_in[0].fields["chatIds"], "roomNames");
+    assert_eq!(from_file.socketio.names_out[0].fields["senderName"], "author.nickname");
+    let shown = toml::to_string(&from_file).unwrap();
+    assert_eq!(load(&shown, &[]).unwrap().socketio.names_in, from_environment.names_in, "{shown}");
+}
+
+#[test]
+fn socketio_is_on_and_is_off_without_a_namespace() {
+    let socketio = defaults().socketio;
+    assert!(socketio.is_on() && socketio.names_in.is_empty() && socketio.names_out.is_empty());
+    assert_eq!(socketio.namespaces, ["/", "/chats", "/main"]);
+    assert_eq!((&*socketio.path, socketio.errors), ("/socket.io/", Refusals::Both));
+    let env = [("FRONTDESK__SOCKETIO__NAMESPACES", "")];
+    assert!(!load("", &env).unwrap().socketio.is_on());
+    let shorter = load("socketio = { path = '/live', errors = 'event' }", &[]).unwrap().socketio;
+    assert_eq!((&*shorter.path, shorter.errors), ("/live/", Refusals::Event));
+}
+
+#[test]
+fn a_name_that_could_not_work_is_refused() {
+    let name_in = |rest: &str| format!("socketio.names_in = [{{ event = 'say', {rest} }}]");
+    let name_out = |rest: &str| format!("socketio.names_out = [{{ as = 'said', {rest} }}]");
+    let after = |count: usize| {
+        let events: Vec<_> = (0..count).map(|number| format!("'e{number}'")).collect();
+        name_out(&format!("of = 'welcome', after = [{}]", events.join(",")))
+    };
+    load(&after(64), &[]).unwrap();
+    load(&name_out("of = 'typing', bare = 'a.b'"), &[]).unwrap();
+    for (toml, says) in [
+        ("socketio.path = ''".to_owned(), "socketio.path is ``"),
+        ("socketio.path = '/'".to_owned(), "socketio.path is `/`"),
+        ("socketio.path = 'socket.io'".to_owned(), "socketio.path is"),
+        ("socketio.path = '/a//b/'".to_owned(), "socketio.path is"),
+        ("socketio.path = '/{a}/'".to_owned(), "socketio.path is"),
+        ("socketio.errors = 'ack'".to_owned(), "`ack` is neither both nor event"),
+        ("socketio.namespaces = ['chats']".to_owned(), "has `chats`"),
+        ("socketio.namespaces = ['/a,b']".to_owned(), "has `/a,b`"),
+        ("socketio.namespaces = ['/a', '/a']".to_owned(), "`/a` is there twice"),
+        ("socketio.ping_timeout_ms = 0".to_owned(), "socketio.ping_timeout_ms is 0"),
+        ("socketio.upgrade_timeout_ms = 0".to_owned(), "socketio.upgrade_timeout_ms is 0"),
+        (name_in("is = 'say'"), "`say` is `say`, which is none of authenticate, create_chat"),
+        (name_in("is = 'receive_message'"), "`say` is `receive_message`"),
+        (name_in("is = 'ping', to = 'x'"), "`to`"),
+        (name_in("is = 'ping', answer = ''"), "an event has 1 to 64"),
+        (name_in("is = 'ping', answer = 'disconnect'"), "`disconnect` is Socket.IO's own"),
+        (name_in("is = 'ping', answer_fields = { a = 'b' }"), "answer_fields, but no answer"),
+        (name_in("is = 'ping', bare = ''"), "a field of `say`"),
+        (name_in("is = 'ping', fields = { a = '' }"), "a field of `say`"),
+        (name_in("is = 'ping', fields = { a = 'c', b = 'c' }"), "the field `c` of `say`"),
+        (
+            "socketio.names_in = [{ event = 'a', is = 'ping' }, { event = 'a', is = 'ping' }]"
+                .to_owned(),
+            "`a` is there twice",
+        ),
+        (
+            format!(
+                "{}\nrabbitmq.gateway = [{{ event = 'say', queue = 'api', pattern = 'x' }}]",
+                name_in("is = 'ping'")
+            ),
+            "`say` is in rabbitmq.gateway, too",
+        ),
+        (name_out("of = 'said'"), "`said` is no event of the server"),
+        (name_out("of = 'send_message'"), "`send_message` is no event of the server"),
+        (name_out("of = 'ack'"), "`ack` is no event of the server"),
+        (name_out("of = 'typing', bare = 'a', fields = { b = 'c' }"), "has bare and fields"),
+        (name_out("of = 'typing', bare = 'a..b'"), "a field of `said`"),
+        (name_out("of = 'typing', after = ['']"), "an event has 1 to 64"),
+        ("socketio.names_out = [{ of = 'typing', as = 'connect' }]".to_owned(), "`connect` is"),
+        (after(65), "names 65 events in all; 64 are allowed"),
+    ] {
+        let said = refused(&toml, &[]);
+        assert!(said.contains(says), "{toml}: {said}");
+    }
+}

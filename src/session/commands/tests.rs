@@ -118,10 +118,13 @@ fn at_most_a_hundred_chats_are_named_at_once() {
 
 #[test]
 fn names_of_the_protocol_are_reserved_and_documented() {
-    use crate::domain::PROTOCOL_EVENTS;
+    use crate::domain::{COMMANDS, PROTOCOL_EVENTS};
     use crate::protocol::SERVER_EVENTS;
 
-    let mut names = [NAMES, &SERVER_EVENTS].concat();
+    let mut names = NAMES.to_vec();
+    names.sort_unstable();
+    assert_eq!(names, COMMANDS);
+    names.extend(SERVER_EVENTS);
     names.sort_unstable();
     // Both sides say `typing`.
     names.dedup();
