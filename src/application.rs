@@ -32,6 +32,7 @@ use crate::outbox;
 use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 use crate::transport::SessionClock;
+use crate::transport::socketio::{Directory, SocketIoConfig};
 use leaving::Plan;
 use signals::Signals;
 
@@ -190,6 +191,12 @@ impl Application {
         let proxies = settings.server.trusted_proxies.clone();
         let addresses = Arc::new(http::ClientAddresses::new(proxies));
         let settings = Arc::new(settings);
+        let front = settings.socketio.is_on().then(|| {
+            let config = Arc::new(SocketIoConfig::new(&settings, node));
+            let directory =
+                Directory::start_in_arbiter(&control.handle(), |_| Directory::default());
+            web::Data::new(http::SocketIo { config, directory })
+        });
         let worker_server = chat_server.clone();
         let poller =
             ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, &timings).await?;
@@ -205,7 +212,7 @@ impl Application {
                 addresses: Arc::clone(&addresses),
             });
             worker_server.do_send(AddWorker(worker));
-            App::new().configure(http::configure(state))
+            App::new().configure(http::configure(state, front.clone()))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
@@ -217,6 +224,9 @@ impl Application {
                 log::warn!("cannot set TCP keepalive, so dead peers stay: {error}");
             }
         })
+        // A client that goes away while it waits ends its request: what would be its answer is not
+        // lost with it.
+        .h1_allow_half_closed(false)
         // A connection ends as soon as its last answer is written: a client that waits for the end
         // of a closed WebSocket does not wait longer. The rest of a refused request's body is read
         // before its answer (`http::connection::drain`).

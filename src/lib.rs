@@ -21,7 +21,8 @@
 //!   retires rooms; a [`SessionHandle`](actors::SessionHandle) is the one way to send to a session.
 //! - [`app`] has the use cases, a file each: every access is checked there, whoever asks (a session by
 //!   an [`Ask`](session::Ask), a handler of HTTP, a service).
-//! - [`transport`] hosts sessions on WebSockets (and alone knows `actix_web_actors`).
+//! - [`transport`] hosts sessions on WebSockets, and for Socket.IO clients, who poll or come by a
+//!   WebSocket, one in each namespace of an [`IoConnection`](transport::socketio::IoConnection).
 //! - [`outbox`] delivers events to sinks: a [`Sink`](outbox::Sink) takes a batch and says what became of
 //!   each event; its [`Relay`](outbox::Relay) keeps the order of each chat and user, retries, and waits
 //!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.
@@ -79,7 +80,7 @@
 //!   which are given back when the bytes are written; a session without budget is closed, and resumes.
 //! - **Call**: a request to a room, which is answered once.
 //! - **Chat**: the durable conversation; its **log** holds messages by `seq`.
-//! - **Codec**: one wire format of frames; today `frontdesk.v1.json`.
+//! - **Codec**: one wire format of frames: `frontdesk.v1.json`, and that of Socket.IO's packets.
 //! - **Command**: a client's event that the server acts on.
 //! - **Customer**, **admin**: the roles of users; an admin is a support agent.
 //! - **Draft**: a message on its way into the log.
@@ -91,13 +92,15 @@
 //! - **Join**: a session asks to be in rooms.
 //! - **Journal**: the table of changes of users and chats that nodes poll.
 //! - **Member**: a user who belongs to a chat, durably; an admin may read every chat without.
+//! - **Namespace**: a name for the server that a Socket.IO client connects to, a session each.
 //! - **Node**: one process of a deployment.
 //! - **Outbox event**: news for other services that waits in the database.
+//! - **Packet**: a message of Engine.IO, or of Socket.IO in it.
 //! - **Position**: the last `seq` of a chat that a session has sent.
 //! - **Replay**: missed messages, sent in pages.
 //! - **Retire**: an empty room ends.
 //! - **Room**: the live side of a chat on one node.
-//! - **Session**: one connection of one user, hosted by a transport.
+//! - **Session**: one connection of one user, hosted by a transport; over Socket.IO one namespace of it.
 //! - **Share**: a node's part of the live state: its users who are online, and its sessions' views.
 //! - **Sink**: a consumer of outbox events, known by its name.
 //! - **Trusted proxy**: a proxy whose forwarding headers name the client.

@@ -45,6 +45,18 @@ pub struct Refused {
     pub reason: ConnectLimit,
 }
 
+/// The transport of a Socket.IO connection: `polling` or `websocket`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Over {
+    pub transport: &'static str,
+}
+
+/// The code of a refusal of Engine.IO.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct IoRefused {
+    pub code: u32,
+}
+
 /// The use of a connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ConnectionUse {
@@ -159,7 +171,11 @@ macro_rules! metrics {
 }
 
 metrics! {
-    sessions: Gauge, "WebSocket sessions now open";
+    sessions: Gauge, "Sessions now open";
+    socketio_connections: Family<Over, Gauge>,
+        "Socket.IO connections now open, by transport; their sessions are among the sessions";
+    socketio_upgrades: Counter, "Socket.IO connections that went from polling to a WebSocket";
+    socketio_refused: Family<IoRefused, Counter>, "Requests of Socket.IO clients refused, by code";
     unauthenticated: Gauge, "Open sockets that have shown no token yet";
     leaving: Gauge, "Whether this node is leaving: 1 from the signal to stop on, before it 0";
     connects_refused: Family<Refused, Counter>,
@@ -236,6 +252,9 @@ impl Metrics {
         ] {
             drop(metrics.connects_refused.get_or_create(&Refused { reason }));
         }
+        for transport in ["polling", "websocket"] {
+            drop(metrics.socketio_connections(transport));
+        }
         metrics
     }
 
@@ -263,6 +282,17 @@ impl Metrics {
     /// Counts a connection refused before its upgrade.
     pub fn connect_refused(&self, reason: ConnectLimit) {
         self.connects_refused.get_or_create(&Refused { reason }).inc();
+    }
+
+    /// The Socket.IO connections on a transport.
+    #[must_use]
+    pub fn socketio_connections(&self, transport: &'static str) -> Gauge {
+        self.socketio_connections.get_or_create_owned(&Over { transport })
+    }
+
+    /// Counts a refused request of a Socket.IO client.
+    pub fn socketio_refused(&self, code: u8) {
+        self.socketio_refused.get_or_create(&IoRefused { code: code.into() }).inc();
     }
 
     /// Counts a session's end.

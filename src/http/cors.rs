@@ -34,6 +34,14 @@ pub fn cors(origins: Arc<Origins>) -> Cors {
         .max_age(MAX_AGE)
 }
 
+/// The same for clients that ask for credentials, as Socket.IO's often do; none are used. Never where
+/// all origins are allowed.
+pub fn with_credentials(origins: Arc<Origins>) -> Cors {
+    let lists_all = origins.lists_all();
+    let cors = cors(origins);
+    if lists_all { cors } else { cors.supports_credentials() }
+}
+
 /// Converts the refusals of [`cors()`], which are plain text, to problem details.
 ///
 /// # Errors

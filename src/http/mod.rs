@@ -13,6 +13,7 @@ mod ops;
 mod origins;
 mod problem;
 mod query;
+mod socketio;
 mod upgrade;
 mod users;
 mod ws;
@@ -35,6 +36,7 @@ pub use client_address::ClientAddresses;
 pub use connection::watch_peer;
 pub use origins::Origins;
 pub use problem::Problem;
+pub use socketio::SocketIo;
 
 use crate::app::AppState;
 use crate::metrics::Metrics;
@@ -65,8 +67,14 @@ type Answer = Result<HttpResponse, Problem>;
 ///
 /// An upgrade has only `cors()` around it: the connection of a session keeps the memory of all
 /// middleware around its handler.
-pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
+pub fn configure(
+    state: web::Data<State>,
+    front: Option<web::Data<SocketIo>>,
+) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {
+        if let Some(front) = front {
+            socketio_routes(&state, front, routes);
+        }
         let origins = Arc::clone(&state.origins);
         let upgrades = guard::All(guard::Get())
             .and(guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE)));
@@ -97,6 +105,31 @@ pub fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                     .wrap(from_fn(end_kept)),
             );
     }
+}
+
+/// The routes of Socket.IO clients. Its path is served whole, with the last slash and without.
+fn socketio_routes(
+    state: &web::Data<State>,
+    front: web::Data<SocketIo>,
+    routes: &mut ServiceConfig,
+) {
+    let path = state.settings.socketio.path.clone();
+    let paths = || [path.clone(), path.trim_end_matches('/').to_owned()];
+    let script = format!("{path}{{script:socket\\.io.*}}");
+    let is_upgrade =
+        guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE));
+    let cors = || cors::with_credentials(Arc::clone(&state.origins));
+    routes.app_data(front).service(
+        web::resource(paths()).guard(is_upgrade).route(web::to(socketio::serve)).wrap(cors()),
+    );
+    routes.service(web::resource(script).route(web::to(problem::no_script)));
+    routes.service(
+        web::resource(paths())
+            .route(web::to(socketio::serve))
+            .wrap(cors())
+            .wrap(from_fn(drain))
+            .wrap(from_fn(end_kept)),
+    );
 }
 
 /// The middleware by which a node that leaves ends its kept connections, each with an answer.

@@ -27,6 +27,12 @@ impl Origins {
         Self { listed, refused: array::from_fn(|_| OnceLock::new()), metrics }
     }
 
+    /// True if the pages of all origins are allowed.
+    #[must_use]
+    pub fn lists_all(&self) -> bool {
+        self.listed.iter().any(|listed| listed == "*")
+    }
+
     /// Admits pages of the server's own host, and of listed origins. Clients other than browsers
     /// send no `Origin`, and are admitted.
     #[must_use]

@@ -79,9 +79,17 @@ impl ResponseError for Problem {
 
 /// The answer to an unknown path.
 pub async fn no_route() -> HttpResponse {
+    not_found("there is nothing under this path")
+}
+
+/// The answer to a page that takes the script of Socket.IO's client from the server.
+pub async fn no_script() -> HttpResponse {
+    not_found("the client is not served here: take socket.io-client from npm, or from a CDN")
+}
+
+fn not_found(detail: &str) -> HttpResponse {
     let status = StatusCode::NOT_FOUND;
-    let details = Details::new(status, "not_found", "there is nothing under this path");
-    finish(HttpResponse::build(status), &details)
+    finish(HttpResponse::build(status), &Details::new(status, "not_found", detail))
 }
 
 /// The answer to a known path with another method.

@@ -18,8 +18,30 @@ const KEY_BYTES: usize = 16;
 /// # Errors
 /// 426 for no upgrade and for another version, 400 for anything else, by the header's name.
 pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
-    let refused =
-        |header: &str, problem: &str| Problem::from(ApiError::bad_request(header, problem));
+    check_handshake(request)?;
+    let mut offered = subprotocols(request).peekable();
+    if offered.peek().is_some() && !offered.any(|protocol| protocol == SUBPROTOCOL) {
+        let problem =
+            format!("must name {SUBPROTOCOL}, which is what is spoken here, or be left out");
+        return Err(refused("Sec-WebSocket-Protocol", &problem));
+    }
+    Ok(())
+}
+
+/// The subprotocols that a client offers.
+pub fn subprotocols(request: &HttpRequest) -> impl Iterator<Item = &str> {
+    items(request, header::SEC_WEBSOCKET_PROTOCOL)
+}
+
+fn refused(header: &str, problem: &str) -> Problem {
+    Problem::from(ApiError::bad_request(header, problem))
+}
+
+/// Accepts RFC 6455's opening handshake, whatever its subprotocol.
+///
+/// # Errors
+/// As [`check_upgrade`].
+pub fn check_handshake(request: &HttpRequest) -> Result<(), Problem> {
     let required = |header: &str, problem: &str| {
         let exception = ApiError::bad_request(header, problem);
         Problem::with_status(StatusCode::UPGRADE_REQUIRED, exception)
@@ -40,12 +62,6 @@ pub fn check_upgrade(request: &HttpRequest) -> Result<(), Problem> {
     let key = key.and_then(|key| STANDARD.decode(key).ok());
     if key.is_none_or(|key| key.len() != KEY_BYTES) {
         return Err(refused("Sec-WebSocket-Key", "must be 16 bytes in base64"));
-    }
-    let mut offered = items(request, header::SEC_WEBSOCKET_PROTOCOL).peekable();
-    if offered.peek().is_some() && !offered.any(|protocol| protocol == SUBPROTOCOL) {
-        let problem =
-            format!("must name {SUBPROTOCOL}, which is what is spoken here, or be left out");
-        return Err(refused("Sec-WebSocket-Protocol", &problem));
     }
     Ok(())
 }

@@ -63,6 +63,8 @@ pub struct Hosted {
     handle: Option<SessionHandle>,
     /// The timer of the session's deadline.
     deadline: Option<SpawnHandle>,
+    /// ChatServer was told that it has ended.
+    is_forgotten: bool,
 }
 
 impl Hosted {
@@ -70,7 +72,7 @@ impl Hosted {
     #[must_use]
     pub fn new(session: Session<Addr<RoomActor>>, app: AppState) -> Self {
         app.metrics().sessions.inc();
-        Self { session, app, handle: None, deadline: None }
+        Self { session, app, handle: None, deadline: None, is_forgotten: false }
     }
 
     #[must_use]
@@ -83,7 +85,11 @@ impl Hosted {
         &self.app
     }
 
-    fn forget(&self, ending: Ending) {
+    /// Counts the session's end, and has ChatServer forget it. Once: a second time is ignored.
+    pub fn forget(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.is_forgotten, true) {
+            return;
+        }
         self.app.metrics().ended(ending.label());
         // Bounded: one of each session. A session that never connected is not known, which does no harm.
         self.app.chat_server().do_send(Disconnect(self.session.id()));
@@ -101,9 +107,7 @@ impl Drop for Hosted {
             Ending::Gone
         };
         metrics.sessions.dec();
-        if !self.session.is_ended() {
-            self.forget(ending);
-        }
+        self.forget(ending);
     }
 }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod host;
 mod liveness;
+pub mod socketio;
 mod websocket;
 pub mod ws;
 

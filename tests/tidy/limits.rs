@@ -48,7 +48,7 @@ fn differences(text: &str, settings: &Table) -> Vec<Finding> {
             Some(_) => {}
         }
     }
-    for section in ["limits", "database", "rabbitmq"] {
+    for section in ["limits", "database", "socketio", "rabbitmq"] {
         let keys = settings.get(section).and_then(Value::as_table).into_iter().flatten();
         let bounds = keys.filter(|(_, value)| value.is_integer());
         for key in bounds.map(|(key, _)| format!("{section}.{key}")) {

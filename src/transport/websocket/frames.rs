@@ -12,7 +12,8 @@ use crate::protocol::Ending;
 /// A message from the client.
 pub enum Incoming {
     Text(ByteString),
-    Binary,
+    /// Bytes of it; nothing is done with them.
+    Binary(usize),
     Ping(Bytes),
     Close(Option<CloseReason>),
     /// A pong, or a part of a message.
@@ -80,7 +81,7 @@ impl Fragments {
     pub fn take(&mut self, message: Result<Message, ProtocolError>) -> Result<Incoming, Broken> {
         Ok(match message? {
             Message::Text(text) => Incoming::Text(text),
-            Message::Binary(_) => Incoming::Binary,
+            Message::Binary(bytes) => Incoming::Binary(bytes.len()),
             Message::Ping(payload) => Incoming::Ping(payload),
             Message::Pong(_) | Message::Nop => Incoming::Nothing,
             Message::Close(reason) => Incoming::Close(reason),
@@ -119,7 +120,7 @@ impl Fragments {
             Some(Parts { is_text: true, bytes }) => {
                 ByteString::try_from(bytes.freeze()).map(Incoming::Text).map_err(|_| Broken::Utf8)
             }
-            Some(Parts { is_text: false, .. }) => Ok(Incoming::Binary),
+            Some(Parts { is_text: false, bytes }) => Ok(Incoming::Binary(bytes.len())),
             None => Ok(Incoming::Nothing),
         }
     }

@@ -109,6 +109,11 @@ impl<S> FrameReader<S> {
         }
     }
 
+    /// The codec has decoded all that was handed on, and asks for more.
+    pub fn decoded(&mut self) {
+        self.passed = false;
+    }
+
     /// The next bytes to hand on of what was read; `None` where more must be read first.
     ///
     /// # Errors

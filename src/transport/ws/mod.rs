@@ -122,7 +122,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for WsSession {
         self.liveness.heard();
         match self.fragments.take(message) {
             Ok(Incoming::Text(text)) => self.input(Input::Text(&text), ctx),
-            Ok(Incoming::Binary) => {
+            Ok(Incoming::Binary(_)) => {
                 let problem = "a binary frame: the envelope is a text frame";
                 self.input(Input::Unreadable(problem), ctx);
             }

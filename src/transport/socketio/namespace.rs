@@ -1,0 +1,239 @@
+//! A session in a namespace: what it sends as packets, and how it ends.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::config::SocketIoConfig;
+use crate::actors::Slot;
+use crate::domain::{SOCKETIO_EVENTS, Timestamp};
+use crate::protocol::socket_io::{self, Namespace};
+use crate::protocol::{
+    Answer, ApiError, Code, Codec, Control, Ending, RequestId, Return, ServerEvent, Used,
+};
+use crate::transport::host::Hosted;
+
+/// A session in a namespace.
+pub struct InNamespace {
+    pub slot: Slot,
+    pub namespace: Namespace,
+    pub hosted: Hosted,
+    /// The time at which the session wants to be reminded.
+    pub tick_at: Timestamp,
+    phase: Phase,
+    /// The client's own names: there once it has used one.
+    own_names: Option<Box<OwnNames>>,
+}
+
+/// A session's use of the client's own names of events.
+#[derive(Default)]
+struct OwnNames {
+    used: Used,
+    /// Commands that the client knows by its own names. Bounded: each waits for its answer.
+    commands: Vec<OwnCommand>,
+    /// The number of the last one.
+    last: u64,
+}
+
+struct OwnCommand {
+    /// The id by which the session answers.
+    id: RequestId,
+    /// The client's.
+    ack: Option<RequestId>,
+    /// The event as the client sent it.
+    sent: Box<str>,
+    /// An event for the client once the command is done.
+    answer: Option<(Arc<str>, Box<RawValue>)>,
+}
+
+enum Phase {
+    /// CONNECT is not answered; the refusal of its token, once it is there.
+    Connecting {
+        refused: Option<Box<ApiError>>,
+    },
+    Connected,
+}
+
+/// Consequence of a session's end for its connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Consequence {
+    /// It goes on, behind a packet for its client.
+    Stays(Option<ByteString>),
+    /// It ends once its other sessions have ended, each in its own time.
+    Leaves,
+    /// It ends, and its client comes back.
+    Ends,
+    /// It ends behind a packet for its client, which does not come back.
+    EndsForGood(ByteString),
+}
+
+impl InNamespace {
+    /// A session whose CONNECT is being answered.
+    #[must_use]
+    pub fn new(slot: Slot, namespace: Namespace, hosted: Hosted) -> Self {
+        let phase = Phase::Connecting { refused: None };
+        Self { slot, namespace, hosted, tick_at: Timestamp(i64::MAX), phase, own_names: None }
+    }
+
+    /// CONNECT has been answered.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected)
+    }
+
+    /// Notes that the client has sent an event of those after which others have its own names.
+    pub fn note(&mut self, used: Used) {
+        if used != Used::default() {
+            self.own_names.get_or_insert_default().used.add(used);
+        }
+    }
+
+    /// Notes a command that the client knows by its own name, and perhaps expects an event for; the id
+    /// for the command.
+    pub fn promise(
+        &mut self,
+        ack: Option<RequestId>,
+        sent: &str,
+        answer: Option<(Arc<str>, Box<RawValue>)>,
+    ) -> RequestId {
+        let own = self.own_names.get_or_insert_default();
+        own.last += 1;
+        let id = RequestId::Text(own.last.to_string().into());
+        own.commands.push(OwnCommand { id: id.clone(), ack, sent: sent.into(), answer });
+        id
+    }
+
+    fn promised(&mut self, id: &RequestId) -> Option<OwnCommand> {
+        let commands = &mut self.own_names.as_mut()?.commands;
+        let at = commands.iter().position(|command| command.id == *id)?;
+        Some(commands.swap_remove(at))
+    }
+
+    /// The packets of an event, at most two of them.
+    pub fn packets(
+        &mut self,
+        mut event: ServerEvent,
+        config: &SocketIoConfig,
+    ) -> [Option<ByteString>; 2] {
+        if let Phase::Connecting { refused } = &mut self.phase {
+            match event {
+                ServerEvent::Control(Control::Welcome(_)) => {
+                    self.phase = Phase::Connected;
+                    let sid = self.hosted.session().id().to_string();
+                    let connected = socket_io::connected(&self.namespace, &sid);
+                    let welcome = socket_io::event(&self.namespace, &event.frame(Codec::SocketIo));
+                    return [Some(connected), Some(welcome)];
+                }
+                ServerEvent::Answer(Answer::Refusal { exception, .. }) => {
+                    *refused = Some(exception);
+                }
+                // The answer to CONNECT says it.
+                _ => {}
+            }
+            return [None, None];
+        }
+        let own = match &event {
+            ServerEvent::Answer(Answer::Ack(id, _) | Answer::Refusal { id: Some(id), .. }) => {
+                self.promised(id)
+            }
+            _ => None,
+        };
+        let (own_id, own_answer) = match own {
+            Some(OwnCommand { ack, sent, answer, .. }) => {
+                if let ServerEvent::Answer(Answer::Refusal { event, .. }) = &mut event {
+                    *event = Some(sent);
+                }
+                (Some(ack), answer)
+            }
+            None => (None, None),
+        };
+        let id = match (own_id, &event) {
+            (Some(own_id), _) => own_id,
+            (None, ServerEvent::Answer(Answer::Ack(id, _))) => Some(id.clone()),
+            (None, ServerEvent::Answer(Answer::Refusal { id, .. })) => id.clone(),
+            (None, _) => None,
+        };
+        let ack = |data: &str| match id {
+            Some(RequestId::Number(id)) => Some(socket_io::ack(&self.namespace, id, data)),
+            _ => None,
+        };
+        let frame = event.frame(Codec::SocketIo);
+        match &event {
+            ServerEvent::Answer(Answer::Ack(..)) => {
+                let own = own_answer.map(|(event, data)| {
+                    let body = format!("[{},{}]", Value::from(&*event), data.get());
+                    socket_io::event(&self.namespace, &body)
+                });
+                [ack(&frame), own]
+            }
+            ServerEvent::Answer(Answer::Refusal { .. }) => {
+                let data = split(&frame).map(|(_, data)| data).filter(|_| config.acks_refusals);
+                [Some(socket_io::event(&self.namespace, &frame)), data.and_then(ack)]
+            }
+            ServerEvent::Control(Control::Shared(_)) if is_reserved(&frame) => {
+                log::debug!("an event with a name of the client library's own is not sent");
+                [None, None]
+            }
+            _ => [Some(self.event(&frame, config)), None],
+        }
+    }
+
+    /// The packet of an event with this body, by the client's own name if it has one.
+    fn event(&self, body: &str, config: &SocketIoConfig) -> ByteString {
+        let used = self.own_names.as_ref().map(|own| own.used).unwrap_or_default();
+        let own = split(body).filter(|_| !config.names.is_empty());
+        match own.and_then(|(event, data)| config.names.give(used, event, data)) {
+            Some((name, data)) => {
+                let body = format!("[{},{data}]", Value::from(name));
+                socket_io::event(&self.namespace, &body)
+            }
+            None => socket_io::event(&self.namespace, body),
+        }
+    }
+
+    /// Consequence of the session's end for its connection. A client comes back by itself
+    /// behind a closed transport, and only behind that.
+    #[must_use]
+    pub fn ended(self, ending: Ending) -> Consequence {
+        let disconnect = socket_io::disconnect(&self.namespace);
+        match (self.phase, ending.close()) {
+            (_, Some((_, Return::Later))) => Consequence::Leaves,
+            (Phase::Connecting { refused: Some(refused) }, _)
+                if !matches!(refused.code, Code::Unavailable | Code::Internal) =>
+            {
+                Consequence::Stays(Some(connect_error(self.namespace.name(), &refused)))
+            }
+            // The client has left the namespace, and knows.
+            (_, None) => Consequence::Stays(None),
+            (Phase::Connecting { .. }, _) => Consequence::Ends,
+            (Phase::Connected, Some((_, Return::ByUser))) => Consequence::Stays(Some(disconnect)),
+            (Phase::Connected, Some((_, Return::Never))) => Consequence::EndsForGood(disconnect),
+            (Phase::Connected, Some(_)) => Consequence::Ends,
+        }
+    }
+}
+
+/// The refusal of a CONNECT: `data` is what an `exception` has.
+#[must_use]
+pub fn connect_error(namespace: &str, refused: &ApiError) -> ByteString {
+    let exception = ServerEvent::Answer(Answer::Refusal {
+        id: None,
+        event: None,
+        exception: Box::new(refused.clone()),
+    });
+    let exception = exception.frame(Codec::SocketIo);
+    let data = split(&exception).map(|(_, data)| data);
+    socket_io::connect_error(namespace, &refused.message, data)
+}
+
+/// A service's event with a name that clients refuse: they would close the connection.
+fn is_reserved(body: &str) -> bool {
+    split(body).is_some_and(|(name, _)| SOCKETIO_EVENTS.contains(&name))
+}
+
+/// The name and the data in the body of an event. Only a service's event has a quote in its name.
+fn split(body: &str) -> Option<(&str, &str)> {
+    body.strip_prefix("[\"")?.strip_suffix(']')?.split_once("\",")
+}
