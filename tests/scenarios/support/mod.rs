@@ -12,6 +12,7 @@ mod process;
 pub mod raw;
 pub mod redis;
 pub mod service;
+pub mod socketio;
 pub mod steady;
 pub mod tokens;
 
@@ -29,6 +30,7 @@ pub use process::Process;
 pub use raw::RawClient;
 pub use serde_json::{Value, json};
 pub use service::{Service, routes};
+pub use socketio::{IoClient, Via};
 pub use testkit::{Cut, Database, Proxy};
 pub use tokens::{Person, admin, customer};
 

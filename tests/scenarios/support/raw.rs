@@ -1,5 +1,7 @@
 //! A client that writes whatever bytes it likes.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -77,9 +79,7 @@ impl RawClient {
     /// Connects with the smallest receive buffer there is, and reads only the handshake: the
     /// server's writes soon have nowhere to go.
     pub async fn slow(node: &Node, token: &str) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(4096).expect("a socket");
-        Self::upgrade_on(socket, node, Some(token)).await
+        Self::slowly_asking(node.address(), &upgrade(node.address(), "/ws", Some(token))).await
     }
 
     /// Connects and upgrades, and reads nothing of what follows.
@@ -93,10 +93,27 @@ impl RawClient {
     }
 
     async fn upgrade_on(socket: TcpSocket, node: &Node, token: Option<&str>) -> Self {
-        let stream = socket.connect(node.address()).await.expect("the server listens");
+        let request = upgrade(node.address(), "/ws", token);
+        Self::asking_on(socket, node.address(), &request).await
+    }
+
+    /// Connects, and upgrades by a request of one's own.
+    pub async fn asking(address: SocketAddr, request: &str) -> Self {
+        Self::asking_on(TcpSocket::new_v4().expect("a socket"), address, request).await
+    }
+
+    /// The same with the smallest receive buffer there is.
+    pub async fn slowly_asking(address: SocketAddr, request: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a socket");
+        Self::asking_on(socket, address, request).await
+    }
+
+    async fn asking_on(socket: TcpSocket, address: SocketAddr, request: &str) -> Self {
+        let stream = socket.connect(address).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
         let mut client = Self { stream, unread: Vec::new() };
-        client.write(upgrade(node.address(), "/ws", token)).await;
+        client.write(request).await;
         let head = loop {
             if let Some(end) = client.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break client.unread.drain(..end + 4).collect::<Vec<u8>>();
