@@ -17,6 +17,8 @@ use bytestring::ByteString;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::transport::{CONNECTED, OPEN, Transport};
+
 /// Faults that a bare room makes up, so that the harness can be seen to find them.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -55,6 +57,7 @@ pub async fn serve(bind: SocketAddr) -> Result<()> {
             .app_data(rooms.clone())
             .app_data(history.clone())
             .route("/ws", web::get().to(upgrade))
+            .route("/socket.io/", web::get().to(upgrade))
             .route("/page", web::get().to(page))
             .route("/readyz", web::get().to(async || "ready"))
     });
@@ -69,12 +72,15 @@ async fn upgrade(
     payload: Payload,
 ) -> actix_web::Result<HttpResponse> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let transport = if request.path() == "/ws" { Transport::Ws } else { Transport::Socketio };
     let room = seat.room.map(|number| {
         let mut rooms = rooms.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        rooms.entry(number).or_insert_with(|| Room::new(number, seat.fault).start()).clone()
+        let room = || Room::new(number, transport, seat.fault).start();
+        rooms.entry(number).or_insert_with(room).clone()
     });
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    ws::start(Session { id, room, backlog: seat.backlog.unwrap_or(0) }, &request, payload)
+    let backlog = seat.backlog.unwrap_or(0);
+    ws::start(Session { id, transport, room, backlog }, &request, payload)
 }
 
 /// A page of history, of the usual size, from nowhere.
@@ -97,6 +103,7 @@ impl Page {
 
 struct Session {
     id: usize,
+    transport: Transport,
     room: Option<Addr<Room>>,
     backlog: u32,
 }
@@ -107,18 +114,26 @@ impl Message for Text {
     type Result = ();
 }
 
+impl Session {
+    /// Lets the client in.
+    fn begin(&self, ctx: &mut ws::WebsocketContext<Self>) {
+        match &self.room {
+            Some(room) => room.do_send(Join { id: self.id, session: ctx.address() }),
+            None => ctx.text(welcome(self.transport, 1, 1, 0)),
+        }
+        for seq in 1..=u64::from(self.backlog) {
+            ctx.text(received(self.transport, 1, seq, &body(seq)));
+        }
+    }
+}
+
 impl Actor for Session {
     type Context = ws::WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match &self.room {
-            Some(room) => room.do_send(Join { id: self.id, session: ctx.address() }),
-            None => ctx.text(
-                r#"{"event":"welcome","data":{"user":{"id":1},"chats":[{"id":1,"lastSeq":0}]}}"#,
-            ),
-        }
-        for seq in 1..=u64::from(self.backlog) {
-            ctx.text(received(1, seq, &body(seq)));
+        match self.transport {
+            Transport::Ws => self.begin(ctx),
+            _ => ctx.text(OPEN),
         }
     }
 
@@ -132,6 +147,10 @@ impl Actor for Session {
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Session {
     fn handle(&mut self, frame: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
         match (frame, &self.room) {
+            (Ok(ws::Message::Text(text)), _) if text.starts_with("40") => {
+                ctx.text(CONNECTED);
+                self.begin(ctx);
+            }
             (Ok(ws::Message::Text(text)), Some(room)) => room.do_send(Said { id: self.id, text }),
             (Ok(ws::Message::Ping(payload)), _) => ctx.pong(&payload),
             (Ok(ws::Message::Close(_)) | Err(_), _) => ctx.stop(),
@@ -150,6 +169,7 @@ impl Handler<Text> for Session {
 
 struct Room {
     number: u32,
+    transport: Transport,
     seq: u64,
     sessions: Vec<(usize, Addr<Session>)>,
     fault: Option<Fault>,
@@ -184,8 +204,8 @@ impl Message for Said {
 }
 
 impl Room {
-    fn new(number: u32, fault: Option<Fault>) -> Self {
-        Self { number, seq: 0, sessions: Vec::new(), fault, held: None }
+    fn new(number: u32, transport: Transport, fault: Option<Fault>) -> Self {
+        Self { number, transport, seq: 0, sessions: Vec::new(), fault, held: None }
     }
 
     /// Delivers to one session, in the way of a faulty server.
@@ -207,14 +227,7 @@ impl Handler<Join> for Room {
     type Result = ();
 
     fn handle(&mut self, Join { id, session }: Join, _: &mut Self::Context) {
-        let welcome = format!(
-            concat!(
-                r#"{{"event":"welcome","data":{{"user":{{"id":{}}},"#,
-                r#""chats":[{{"id":{},"lastSeq":{}}}]}}}}"#
-            ),
-            id, self.number, self.seq
-        );
-        session.do_send(Text(welcome.into()));
+        session.do_send(Text(welcome(self.transport, id, self.number, self.seq).into()));
         self.sessions.push((id, session));
     }
 }
@@ -231,24 +244,17 @@ impl Handler<Said> for Room {
     type Result = ();
 
     fn handle(&mut self, Said { id, text }: Said, _: &mut Self::Context) {
-        // The client's frames are `{"event":…,"id":"…","data":{"chatId":…,BODY}}`: taken apart by
-        // place, not parsed.
-        let Some((id_field, body)) = text
-            .split_once(r#""id":"#)
-            .and_then(|(_, rest)| rest.split_once(r#","data":{"#))
-            .and_then(|(id, data)| Some((id, data.split_once(',')?.1.strip_suffix("}}")?)))
-        else {
-            return;
-        };
+        let Some((request, body)) = self.transport.said(&text) else { return };
         self.seq += 1;
-        let ack = ByteString::from(format!(
+        let data = format_args!(
             concat!(
-                r#"{{"event":"ack","id":{2},"data":{{"id":{0},"chatId":{1},"seq":{0},"clientId":{2},"#,
-                r#""createdAt":"2026-01-01T00:00:00.000Z","duplicate":false}}}}"#
+                r#"{{"id":{0},"chatId":{1},"seq":{0},"clientId":"m{2}","#,
+                r#""createdAt":"2026-01-01T00:00:00.000Z","duplicate":false}}"#
             ),
-            self.seq, self.number, id_field
-        ));
-        let delivery = ByteString::from(received(self.number, self.seq, body));
+            self.seq, self.number, request
+        );
+        let ack = ByteString::from(self.transport.ack(request, data));
+        let delivery = ByteString::from(received(self.transport, self.number, self.seq, body));
         let held = self.held.take();
         for index in 0..self.sessions.len() {
             let (other, session) = self.sessions[index].clone();
@@ -269,8 +275,13 @@ impl Handler<Said> for Room {
     }
 }
 
-fn received(room: u32, seq: u64, body: &str) -> String {
-    format!(r#"{{"event":"receive_message","data":{}}}"#, message(room, seq, body))
+fn welcome(transport: Transport, user: usize, room: u32, seq: u64) -> String {
+    let data = format!(r#"{{"user":{{"id":{user}}},"chats":[{{"id":{room},"lastSeq":{seq}}}]}}"#);
+    transport.told("welcome", &data)
+}
+
+fn received(transport: Transport, room: u32, seq: u64, body: &str) -> String {
+    transport.told("receive_message", &message(room, seq, body))
 }
 
 /// A message as the contract has it, around the fields that its author chose.

@@ -10,6 +10,7 @@ use crate::ledger::Verdict;
 use crate::report::{Figure, Section};
 use crate::setup;
 use crate::target::Target;
+use crate::transport::Visit;
 
 /// Connects of a round.
 const ROUND: usize = 10_000;
@@ -27,11 +28,11 @@ pub async fn churn(bench: &mut Bench) -> Result<()> {
     for engine in bench.engines.clone() {
         let database = engine.fresh("churn").await?;
         let server = bench.server(&database).await?;
-        let tokens = setup::customers("churn", ROUND);
-        let first = round(&server, &tokens).await?;
+        let visits = setup::customers("churn", ROUND);
+        let first = round(&server, &visits).await?;
         let mut later = Vec::new();
         for _ in 0..ROUNDS {
-            later.push(round(&server, &tokens).await?);
+            later.push(round(&server, &visits).await?);
         }
         let growth = later.iter().fold(0.0_f64, |most, memory| most.max(memory / first - 1.0));
         let mib = later.iter().map(|memory| memory / 1024.0).collect();
@@ -50,12 +51,12 @@ pub async fn churn(bench: &mut Bench) -> Result<()> {
 }
 
 /// All connect once, some at a time. Returns the memory afterwards, in KiB.
-async fn round(server: &Target, tokens: &[String]) -> Result<f64> {
-    for tokens in tokens.chunks(TOGETHER) {
-        let sessions = setup::connect_all(server.address, "/ws", tokens).await?;
+async fn round(server: &Target, visits: &[Visit]) -> Result<f64> {
+    for visits in visits.chunks(TOGETHER) {
+        let sessions = setup::connect_all(server.door, visits).await?;
         for (at, session) in sessions.into_iter().enumerate() {
             match at % 2 {
-                0 => session.connection.close()?,
+                0 => session.connection.close().await?,
                 _ => session.connection.reset()?,
             }
         }

@@ -1,76 +1,101 @@
-//! A WebSocket client as cheap as it can be had: it shares two cores with what it measures.
+//! A session's connection, whatever carries it.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use testkit::websocket::upgrade;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::event::{self, Event};
-use crate::frame::{self, Frame, Inbox};
+use crate::event::Event;
+use crate::long_poll::{LongPoll, Outbox};
+use crate::transport::{CLOSE, Door, Kind, LEAVE, PONG, Transport, Visit};
+use crate::websocket::{WebSocket, Writer};
 
 /// Deadline for one awaited frame.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The reading half of a session.
 pub struct Connection {
-    stream: Rc<TcpStream>,
-    inbox: Inbox,
+    transport: Transport,
+    reader: Reader,
+}
+
+enum Reader {
+    WebSocket(WebSocket),
+    LongPoll(Box<LongPoll>),
 }
 
 /// The writing half; any task may hold it.
 #[derive(Clone)]
-pub struct Sender(Rc<TcpStream>);
+pub struct Sender {
+    transport: Transport,
+    half: Half,
+}
+
+#[derive(Clone)]
+enum Half {
+    WebSocket(Writer),
+    LongPoll(Rc<Outbox>),
+}
 
 impl Connection {
-    /// Upgrades at `path` with a bearer token, and waits for no more than the server's consent.
-    pub async fn open(address: SocketAddr, path: &str, token: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.context("cannot connect")?;
-        stream.set_nodelay(true)?;
-        write(&stream, upgrade(address, path, Some(token)).as_bytes())?;
-
-        let mut head = Vec::with_capacity(2048);
-        let end = loop {
-            timeout(PATIENCE, read(&stream, &mut head))
-                .await
-                .context("no answer to an upgrade")??;
-            if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
+    /// Connects and shows the token.
+    pub async fn open(door: Door, visit: &Visit) -> Result<Self> {
+        let Door { address, transport } = door;
+        let path = transport.path(visit);
+        let reader = match transport {
+            Transport::Ws => {
+                Reader::WebSocket(WebSocket::open(address, &path, Some(&visit.token)).await?)
             }
+            Transport::Socketio => Reader::WebSocket(WebSocket::open(address, &path, None).await?),
+            Transport::Polling => Reader::LongPoll(Box::new(LongPoll::open(address, &path).await?)),
         };
-        ensure!(
-            head.starts_with(b"HTTP/1.1 101"),
-            "no upgrade: {}",
-            String::from_utf8_lossy(&head)
-        );
-        Ok(Self { stream: Rc::new(stream), inbox: Inbox::with(&head[end..]) })
+        let mut connection = Self { transport, reader };
+        if let Some(hello) = transport.hello(visit) {
+            // A client waits for the server's first packet.
+            timeout(PATIENCE, connection.any_text()).await.context("no first packet")??;
+            connection.sender().send(&hello)?;
+        }
+        Ok(connection)
     }
 
     /// The half to write with.
     pub fn sender(&self) -> Sender {
-        Sender(self.stream.clone())
+        let half = match &self.reader {
+            Reader::WebSocket(socket) => Half::WebSocket(socket.writer()),
+            Reader::LongPoll(poll) => Half::LongPoll(poll.outbox()),
+        };
+        Sender { transport: self.transport, half }
     }
 
-    /// Ends the session with a close frame.
-    pub fn close(self) -> Result<()> {
-        let mut frame = Vec::new();
-        frame::push_close(&mut frame);
-        write(&self.stream, &frame)
+    /// Ends the session as a client does that has finished.
+    pub async fn close(self) -> Result<()> {
+        let sender = self.sender();
+        if self.transport != Transport::Ws {
+            sender.send(LEAVE)?;
+        }
+        match self.reader {
+            Reader::WebSocket(socket) => socket.close(),
+            Reader::LongPoll(mut poll) => {
+                sender.send(CLOSE)?;
+                poll.flush().await
+            }
+        }
     }
 
     /// Ends the connection with a reset.
     pub fn reset(self) -> Result<()> {
-        Ok(self.stream.set_zero_linger()?)
+        match self.reader {
+            Reader::WebSocket(socket) => socket.reset(),
+            Reader::LongPoll(poll) => poll.reset(),
+        }
     }
 
     /// The next event.
     pub async fn next(&mut self) -> Result<Event<'_>> {
         let text = self.text().await?;
-        event::parse(self.inbox.payload(text))
+        self.event(text)
     }
 
     /// The next event of this name, past whatever comes before it; an exception is an error.
@@ -79,60 +104,68 @@ impl Connection {
             let text = timeout(PATIENCE, self.text())
                 .await
                 .with_context(|| format!("{name} never came"))??;
-            let event: Event = event::parse(self.inbox.payload(text.clone()))?;
+            let event = self.event(text.clone())?;
             ensure!(event.event != "exception", "{}: {}", event.data.code, event.data.message);
             if event.event == name {
                 // Read again, since a borrow that leaves a loop on one path only is more than the
                 // compiler follows.
-                return event::parse(self.inbox.payload(text));
+                return self.event(text);
             }
         }
     }
 
-    /// Range of the next text frame's payload. Pings are answered on the way.
+    fn event(&self, text: Range<usize>) -> Result<Event<'_>> {
+        self.transport.event(self.payload(text))
+    }
+
+    /// Range of the next text that is an event. Pings are answered on the way.
     async fn text(&mut self) -> Result<Range<usize>> {
         loop {
-            match self.inbox.next()? {
-                Some(Frame::Text(payload)) => return Ok(payload),
-                Some(Frame::Ping(payload)) => {
-                    let mut pong = Vec::new();
-                    frame::push_pong(&mut pong, self.inbox.payload(payload));
-                    write(&self.stream, &pong)?;
+            let text = self.any_text().await?;
+            match self.transport.kind(self.payload(text.clone())) {
+                Kind::Event => return Ok(text),
+                Kind::Ping => self.sender().send(PONG)?,
+                Kind::Other => {}
+                Kind::End => {
+                    bail!("the server said {}", String::from_utf8_lossy(self.payload(text)))
                 }
-                Some(Frame::Pong) => {}
-                Some(Frame::Close(code)) => bail!("the server closed a session with {code}"),
-                None => read(&self.stream, self.inbox.space()).await?,
             }
+        }
+    }
+
+    async fn any_text(&mut self) -> Result<Range<usize>> {
+        match &mut self.reader {
+            Reader::WebSocket(socket) => socket.text().await,
+            Reader::LongPoll(poll) => poll.text().await,
+        }
+    }
+
+    fn payload(&self, place: Range<usize>) -> &[u8] {
+        match &self.reader {
+            Reader::WebSocket(socket) => socket.payload(place),
+            Reader::LongPoll(poll) => poll.payload(place),
         }
     }
 }
 
 impl Sender {
-    /// Sends one text frame.
-    pub fn send(&self, text: &[u8]) -> Result<()> {
-        let mut frame = Vec::with_capacity(text.len() + 14);
-        frame::push_text(&mut frame, text);
-        write(&self.0, &frame)
+    /// Sends a request that wants an ack.
+    pub fn request(&self, event: &str, id: usize, data: &str) -> Result<()> {
+        self.send(&self.transport.request(event, id, data))
     }
-}
 
-/// Writes at once or not at all: what is in flight is bounded far below a socket's buffer, so a
-/// socket that does not take it has stopped being read.
-fn write(stream: &TcpStream, bytes: &[u8]) -> Result<()> {
-    let written = stream.try_write(bytes).context("the server has stopped reading")?;
-    ensure!(written == bytes.len(), "the server has stopped reading");
-    Ok(())
-}
+    /// The transport of the session.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
 
-/// Waits for bytes and appends them.
-async fn read(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<()> {
-    loop {
-        stream.readable().await?;
-        match stream.try_read_buf(bytes) {
-            Ok(0) => bail!("the server hung up"),
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
+    fn send(&self, text: &str) -> Result<()> {
+        match &self.half {
+            Half::WebSocket(writer) => writer.send(text),
+            Half::LongPoll(outbox) => {
+                outbox.push(text);
+                Ok(())
+            }
         }
     }
 }

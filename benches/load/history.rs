@@ -15,6 +15,7 @@ use crate::stats::percentile;
 use crate::straight;
 use crate::target::Target;
 use crate::token;
+use crate::transport::Visit;
 
 /// Messages a page.
 const LIMIT: usize = 50;
@@ -56,7 +57,7 @@ pub async fn history(bench: &mut Bench) -> Result<()> {
     let pages = total / LIMIT;
     let mut bare = Vec::new();
     {
-        let peer = Target::bare(bench.folder()).await?;
+        let peer = bench.bare().await?;
         for _ in 0..bench.plan.runs {
             bare.push(read(&peer, |_| Way::Stay("/page".into()), pages).await?);
         }
@@ -66,7 +67,7 @@ pub async fn history(bench: &mut Bench) -> Result<()> {
         let chat = {
             let server = bench.server(&database).await?;
             let customer =
-                setup::connect(server.address, "/ws", &token::customer("talker")).await?;
+                setup::connect(server.door, &Visit::of(token::customer("talker"))).await?;
             customer.chats.first().context("a customer without a chat")?.id
         };
         database.grow(total).await?;
@@ -111,7 +112,7 @@ async fn read(target: &Target, way: impl Fn(usize) -> Way, pages: usize) -> Resu
     let token = token::admin("reader");
     let mut readers = Vec::new();
     for reader in 0..READERS {
-        readers.push((Http::connect(target.address, &token).await?, way(reader)));
+        readers.push((Http::connect(target.door.address, &token).await?, way(reader)));
     }
     let (before, start) = (target.usage()?, Instant::now());
     let share = pages / READERS;

@@ -1,4 +1,4 @@
-//! A keep-alive HTTP client for pages of history.
+//! A keep-alive HTTP client for pages of history and for long polling.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,39 +8,68 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Deadline of an answer.
+/// Deadline of an answer; a long poll is answered by a heartbeat at the latest.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One connection, one request at a time.
 pub struct Http {
     stream: TcpStream,
     address: SocketAddr,
-    token: String,
+    /// The header of that name, if requests have one.
+    authorization: String,
+    is_asked: bool,
     answer: Vec<u8>,
 }
 
 impl Http {
-    /// Connects; every request carries the token.
+    /// Connects; every request carries the token, unless it is empty.
     pub async fn connect(address: SocketAddr, token: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, address, token: token.to_owned(), answer: Vec::new() })
+        let authorization = match token {
+            "" => String::new(),
+            _ => format!("Authorization: Bearer {token}\r\n"),
+        };
+        let stream = connect(address).await?;
+        Ok(Self { stream, address, authorization, is_asked: false, answer: Vec::new() })
     }
 
     /// The body of a 200.
     pub async fn get(&mut self, path: &str) -> Result<&[u8]> {
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
-            self.address, self.token
-        );
-        self.stream.write_all(request.as_bytes()).await?;
+        self.ask("GET", path, b"").await?;
+        self.answer().await.with_context(|| path.to_owned())
+    }
 
+    /// Sends a request. A connection that the server ended while nothing was asked is made anew.
+    pub async fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Result<()> {
+        if self.has_ended() {
+            self.stream = connect(self.address).await?;
+        }
+        let Self { address, authorization, .. } = self;
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}");
+        if !body.is_empty() {
+            let length = body.len();
+            request += "Content-Type: text/plain;charset=UTF-8\r\n";
+            request += &format!("Content-Length: {length}\r\n");
+        }
+        request += "\r\n";
+        let mut request = request.into_bytes();
+        request.extend_from_slice(body);
+        self.is_asked = true;
         self.answer.clear();
+        Ok(self.stream.write_all(&request).await?)
+    }
+
+    /// True until the request is answered.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
+    /// The body of the answer, which is a 200. Whoever gives up waiting may come back for it.
+    pub async fn answer(&mut self) -> Result<&[u8]> {
         let body = loop {
-            self.fill().await?;
             if let Some(at) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
+            self.fill().await?;
         };
         let head = String::from_utf8_lossy(&self.answer[..body]).to_lowercase();
         let length: usize = head
@@ -52,13 +81,23 @@ impl Http {
         while self.answer.len() < body + length {
             self.fill().await?;
         }
+        self.is_asked = false;
         let content = &self.answer[body..body + length];
-        ensure!(
-            head.starts_with("http/1.1 200"),
-            "{path}: {head}{}",
-            String::from_utf8_lossy(content)
-        );
+        ensure!(head.starts_with("http/1.1 200"), "{head}{}", String::from_utf8_lossy(content));
         Ok(content)
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) -> Result<()> {
+        Ok(self.stream.set_zero_linger()?)
+    }
+
+    /// Between requests nothing comes but an end.
+    fn has_ended(&self) -> bool {
+        match self.stream.try_read(&mut [0]) {
+            Ok(_) => true,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
     }
 
     async fn fill(&mut self) -> Result<()> {
@@ -69,4 +108,10 @@ impl Http {
         ensure!(read > 0, "the server hung up");
         Ok(())
     }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await.context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

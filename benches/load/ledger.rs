@@ -85,24 +85,15 @@ impl Ledger {
         Self { rooms, seats, posts: Vec::new(), undelivered: 0, faults: Vec::new(), fault_count: 0 }
     }
 
-    /// Notes that a seat posts now; writes the frame to be sent.
-    pub fn post(&mut self, seat: usize, frame: &mut Vec<u8>) {
+    /// Notes that a seat posts now. Returns the message's number and its data.
+    pub fn post(&mut self, seat: usize) -> (usize, String) {
         let room = &self.rooms[self.seats[seat].room];
         let number = self.posts.len();
         self.undelivered += room.seats - 1;
         self.posts.push(Post { seat, sent: Instant::now(), acked: None, logged: false });
         let (chat, text) = (room.chat, text(number));
-        frame.clear();
-        frame.extend_from_slice(
-            format!(
-                concat!(
-                    r#"{{"event":"send_message","id":"m{0}","data":{{"#,
-                    r#""chatId":{1},"clientId":"m{0}","message":"{2}"}}}}"#
-                ),
-                number, chat, text
-            )
-            .as_bytes(),
-        );
+        let data = format!(r#"{{"chatId":{chat},"clientId":"m{number}","message":"{text}"}}"#);
+        (number, data)
     }
 
     /// Notes an ack; says how long it took.

@@ -15,12 +15,15 @@
 //! - **Memory** is `VmRSS` of the server.
 //! - Everything runs a few times; medians are shown, and all runs are in the JSON.
 //!
+//! Sessions are on `/ws`, or with `--transport` on Socket.IO over a WebSocket, with the same work at
+//! the same cost for the client, or on Socket.IO over long polling. The report names the transport.
+//!
 //! Client, server and database share the machine. On two cores throughput says as much of the
 //! client as of the server; CPU a message is the figure to compare.
 //!
 //! # The floors
 //! - The **bare peer** ([`bare`]): the same sockets, the same crate and the same frames, and
-//!   nothing behind them.
+//!   nothing behind them. It has no long polling: there it is a WebSocket's, with the same packets.
 //! - **Straight** ([`straight`]): the same rows, in transactions of as many rows as the server's
 //!   had, straight into the database that the server left behind.
 //!
@@ -35,6 +38,7 @@
 #![expect(clippy::indexing_slicing, reason = "a bench that is wrong may say so by a panic")]
 
 mod bare;
+mod beside;
 mod churn;
 mod connection;
 mod database;
@@ -44,6 +48,7 @@ mod frame;
 mod history;
 mod http;
 mod ledger;
+mod long_poll;
 mod nodes;
 mod options;
 mod outbox;
@@ -58,8 +63,10 @@ mod support;
 mod target;
 mod token;
 mod traffic;
+mod transport;
+mod websocket;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -71,6 +78,7 @@ use crate::options::{Mode, Options, Plan, Scenario};
 use crate::process::{Cluster, Process};
 use crate::report::Report;
 use crate::target::Target;
+use crate::transport::Transport;
 
 /// A run of the harness.
 struct Bench {
@@ -140,7 +148,7 @@ async fn measure(options: Options) -> Result<bool> {
         folder: options.folder,
         rabbitmq: options.rabbitmq,
         redis: options.redis.zip(options.redis_process.map(Process)),
-        report: Report::default(),
+        report: Report::over(options.transport),
     };
     for scenario in scenarios {
         let done = match scenario {
@@ -153,6 +161,7 @@ async fn measure(options: Options) -> Result<bool> {
             Scenario::Outbox => outbox::outbox(&mut bench).await,
             Scenario::Churn => churn::churn(&mut bench).await,
             Scenario::Nodes => nodes::nodes(&mut bench).await,
+            Scenario::Polling => beside::polling(&mut bench).await,
         };
         // The others are worth having all the same.
         if let Err(error) = done {
@@ -168,10 +177,20 @@ async fn measure(options: Options) -> Result<bool> {
 impl Bench {
     /// Starts the server on a database.
     async fn server(&self, database: &Database) -> Result<Target> {
-        Target::server(&self.program, database, &self.folder).await
+        self.server_with(database, &[]).await
     }
 
-    fn folder(&self) -> &Path {
-        &self.folder
+    /// The same, with further settings, as the environment names them.
+    async fn server_with(&self, database: &Database, settings: &[(&str, &str)]) -> Result<Target> {
+        Target::server(&self.program, database, &self.folder, settings, self.transport()).await
+    }
+
+    /// Starts the bare peer.
+    async fn bare(&self) -> Result<Target> {
+        Target::bare(&self.folder, self.transport()).await
+    }
+
+    fn transport(&self) -> Transport {
+        self.report.transport
     }
 }

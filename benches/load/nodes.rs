@@ -109,7 +109,7 @@ async fn start(bench: &Bench, database: &Database, nodes: Nodes<'_>) -> Result<T
         Nodes::OnPostgres => (Vec::new(), None),
         Nodes::OverRedis(url, process) => (vec![("FRONTDESK__REDIS__URL", url)], Some(process)),
     };
-    let start = || Target::server_with(&bench.program, database, bench.folder(), &settings);
+    let start = || bench.server_with(database, &settings);
     let (target, is_apart) = (
         start().await?.and(start().await?, redis),
         settings.contains(&("FRONTDESK__REDIS__URL", NOWHERE)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::straight;
+use crate::transport::Transport;
 
 /// Measures the server beside its floors, and verifies while it measures. `scripts/bench` calls it.
 #[derive(Parser)]
@@ -14,6 +15,9 @@ use crate::straight;
 pub struct Options {
     /// Measurements to run; all of them by default.
     pub scenarios: Vec<Scenario>,
+    /// The transport of all sessions.
+    #[arg(long, value_enum, default_value_t)]
+    pub transport: Transport,
     /// Fewer and shorter runs: enough to see that all works, not to quote.
     #[arg(long)]
     pub quick: bool,
@@ -82,6 +86,8 @@ pub enum Scenario {
     Churn,
     /// Support again, with each customer on one node and the listening admin on another.
     Nodes,
+    /// 500 chats of four, at a fixed pace: all on one transport, then half of each on long polling.
+    Polling,
 }
 
 /// Sizes and lengths of a run.

@@ -15,7 +15,6 @@ use crate::process::Usage;
 use crate::report::{Figure, Section, figures};
 use crate::setup;
 use crate::support::{MESSAGES, STEADY, verify};
-use crate::target::Target;
 use crate::traffic::Window;
 
 /// Nobody listens on the discard port of this machine.
@@ -82,7 +81,7 @@ fn whole(name: &'static str, run: &Run, off: &Run, us: fn(Usage, f64) -> f64) ->
 
 async fn run(bench: &Bench, engine: &Engine, name: &str, settings: &[(&str, &str)]) -> Result<Run> {
     let database = engine.fresh(name).await?;
-    let server = Target::server_with(&bench.program, &database, bench.folder(), settings).await?;
+    let server = bench.server_with(&database, settings).await?;
     let traffic = setup::support(&server, bench.plan.chats).await?;
     let (before, stored) = (server.usage()?, server.metric("messages_stored_total").await?);
     let windows = traffic.measure(STEADY, &server, &bench.plan).await?;

@@ -8,10 +8,12 @@ use serde::Serialize;
 
 use crate::ledger::Verdict;
 use crate::stats::median;
+use crate::transport::Transport;
 
 /// Everything that was measured.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 pub struct Report {
+    pub transport: Transport,
     sections: Vec<Section>,
     /// Scenarios that came to no end.
     failures: Vec<String>,
@@ -100,9 +102,14 @@ impl Section {
 }
 
 impl Report {
+    /// Nothing is measured yet; sessions are on this transport.
+    pub fn over(transport: Transport) -> Self {
+        Self { transport, sections: Vec::new(), failures: Vec::new() }
+    }
+
     /// Prints a section as soon as it is there, and keeps it.
     pub fn add(&mut self, section: Section) {
-        println!("{section}");
+        println!("{}", Table { section: &section, transport: self.transport });
         self.sections.push(section);
     }
 
@@ -130,20 +137,26 @@ impl Report {
     }
 }
 
-impl fmt::Display for Section {
+/// A section to read.
+struct Table<'a> {
+    section: &'a Section,
+    transport: Transport,
+}
+
+impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { title, database, beside, figures, verified } = self;
+        let Section { title, database, beside, figures, verified } = self.section;
         writeln!(
             f,
-            "{:<46}{:>12}{beside:>12}{:>9}",
-            format!("{title} · {database}"),
+            "{:<54}{:>12}{beside:>12}{:>9}",
+            format!("{title} · {database} · {}", self.transport),
             "measured",
             "ratio"
         )?;
         for figure in figures {
             writeln!(
                 f,
-                "  {:<28}{:<16}{:>12}{:>12}{:>9}",
+                "  {:<36}{:<16}{:>12}{:>12}{:>9}",
                 figure.name,
                 figure.unit,
                 shown(figure.measured),

@@ -1,6 +1,5 @@
 //! Everybody comes back at once, and each has missed something.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -15,6 +14,7 @@ use crate::report::{DATABASE, Measure, Section, figures};
 use crate::setup;
 use crate::target::Target;
 use crate::token;
+use crate::transport::{Door, Visit};
 
 /// Messages that each session has missed.
 const MISSED: i64 = 20;
@@ -51,25 +51,27 @@ const MEASURES: [Measure<Return>; 4] = [
 pub async fn resume(bench: &mut Bench) -> Result<()> {
     let count = bench.plan.connections;
     let floor = {
-        let bare = Target::bare(bench.folder()).await?;
-        let visits = vec![(format!("/ws?backlog={MISSED}"), String::new()); count];
+        let bare = bench.bare().await?;
+        let visit = Visit { query: format!("backlog={MISSED}"), ..Visit::default() };
+        let visits = vec![visit; count];
         returns(&bare, &visits, bench.plan.runs).await?.0
     };
     for engine in bench.engines.clone() {
         let database = engine.fresh("resume").await?;
         let server = bench.server(&database).await?;
-        let tokens = setup::customers("sleeper", count);
-        let sessions = setup::connect_all(server.address, "/ws", &tokens).await?;
+        let mut visits = setup::customers("sleeper", count);
+        let sessions = setup::connect_all(server.door, &visits).await?;
         let chats: Vec<i64> = sessions
             .iter()
             .map(|session| Ok(session.chats.first().context("a customer without a chat")?.id))
             .collect::<Result<_>>()?;
         drop(sessions);
         sleep(SETTLE).await;
-        write(server.address, &chats).await?;
+        write(server.door, &chats).await?;
 
-        let visits: Vec<(String, String)> =
-            chats.iter().map(|chat| format!("/ws?resume={chat}:0")).zip(tokens).collect();
+        for (visit, chat) in visits.iter_mut().zip(chats) {
+            visit.missed = Some(chat);
+        }
         let (returns, verified) = returns(&server, &visits, bench.plan.runs).await?;
         bench.report.add(Section {
             title: format!("resume, {count} sessions of {MISSED} each"),
@@ -84,22 +86,18 @@ pub async fn resume(bench: &mut Bench) -> Result<()> {
 
 /// Writes `m1`, `m2` … into each chat: always the same admin in one chat, so that they stay in
 /// order.
-async fn write(address: SocketAddr, chats: &[i64]) -> Result<()> {
+async fn write(door: Door, chats: &[i64]) -> Result<()> {
     let writers = (0..WRITERS).map(|writer| async move {
-        let token = token::admin(&format!("writer-{writer}"));
-        let mut admin = setup::connect(address, "/ws", &token).await?.connection;
+        let visit = Visit::of(token::admin(&format!("writer-{writer}")));
+        let mut admin = setup::connect(door, &visit).await?.connection;
         let sender = admin.sender();
         let mut outstanding = 0;
         for number in 1..=MISSED {
             for chat in chats.iter().skip(writer).step_by(WRITERS) {
-                let frame = format!(
-                    concat!(
-                        r#"{{"event":"send_message","id":1,"data":{{"#,
-                        r#""chatId":{0},"clientId":"m{1}","message":"m{1} was missed"}}}}"#
-                    ),
-                    chat, number
+                let data = format!(
+                    r#"{{"chatId":{chat},"clientId":"m{number}","message":"m{number} was missed"}}"#
                 );
-                sender.send(frame.as_bytes())?;
+                sender.request("send_message", 1, &data)?;
                 outstanding += 1;
                 if outstanding == OUTSTANDING {
                     admin.wait_for("ack").await?;
@@ -116,18 +114,14 @@ async fn write(address: SocketAddr, chats: &[i64]) -> Result<()> {
     Ok(())
 }
 
-async fn returns(
-    target: &Target,
-    visits: &[(String, String)],
-    runs: usize,
-) -> Result<(Vec<Return>, Verdict)> {
+async fn returns(target: &Target, visits: &[Visit], runs: usize) -> Result<(Vec<Return>, Verdict)> {
     let messages = visits.len() as f64 * MISSED as f64;
     let (mut returns, mut verdict) = (Vec::new(), Verdict::default());
     for _ in 0..runs {
-        let door = Semaphore::new(HANDSHAKES);
+        let places = Semaphore::new(HANDSHAKES);
         let (before, start) = (target.usage()?, Instant::now());
         let sessions: Vec<(Connection, Vec<String>)> = stream::iter(visits)
-            .map(|(path, token)| come_back(target.address, path, token, &door))
+            .map(|visit| come_back(target.door, visit, &places))
             .buffer_unordered(visits.len())
             .try_collect()
             .await?;
@@ -151,25 +145,27 @@ async fn returns(
 
 /// Connects and reads until the last of the missed messages; says what was not as it must be.
 async fn come_back(
-    address: SocketAddr,
-    path: &str,
-    token: &str,
-    door: &Semaphore,
+    door: Door,
+    visit: &Visit,
+    places: &Semaphore,
 ) -> Result<(Connection, Vec<String>)> {
     let mut connection = {
-        let _place = door.acquire().await?;
-        setup::connect(address, path, token).await?.connection
+        let _place = places.acquire().await?;
+        setup::connect(door, visit).await?.connection
     };
     let mut faults = Vec::new();
     for due in 1..=MISSED {
         let message = connection
             .wait_for("receive_message")
             .await
-            .with_context(|| format!("{path}, {due} of {MISSED}"))?
+            .with_context(|| format!("chat {:?}, {due} of {MISSED}", visit.missed))?
             .data;
         let seq = message.seq.unwrap_or(0);
         if seq != due || message.client_id != format!("m{due}") {
-            faults.push(format!("{path}: {seq} ({}) came where {due} was due", message.client_id));
+            faults.push(format!(
+                "chat {:?}: {seq} ({}) came where {due} was due",
+                visit.missed, message.client_id
+            ));
         }
     }
     Ok((connection, faults))

@@ -1,6 +1,5 @@
 //! Opens the sessions that scenarios begin with.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
@@ -13,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::target::Target;
 use crate::token;
 use crate::traffic::Traffic;
+use crate::transport::{Door, Visit};
 
 /// Handshakes in flight while thousands connect; below what a listener's backlog holds.
 const HANDSHAKES: usize = 256;
@@ -29,29 +29,22 @@ pub struct Welcomed {
 }
 
 /// Connects and waits for the `welcome`.
-pub async fn connect(address: SocketAddr, path: &str, token: &str) -> Result<Welcomed> {
-    let mut connection = Connection::open(address, path, token).await?;
+pub async fn connect(door: Door, visit: &Visit) -> Result<Welcomed> {
+    let mut connection = Connection::open(door, visit).await?;
     let welcome = connection.wait_for("welcome").await?.data;
     let (user, chats) = (welcome.user.context("a welcome without a user")?.id, welcome.chats);
     Ok(Welcomed { connection, user, chats })
 }
 
-/// Connects with all these tokens as fast as it goes, in their order.
-pub async fn connect_all(
-    address: SocketAddr,
-    path: &str,
-    tokens: &[String],
-) -> Result<Vec<Welcomed>> {
-    stream::iter(tokens)
-        .map(|token| connect(address, path, token))
-        .buffered(HANDSHAKES)
-        .try_collect()
-        .await
+/// Connects all of these as fast as it goes, in their order.
+pub async fn connect_all(door: Door, visits: &[Visit]) -> Result<Vec<Welcomed>> {
+    stream::iter(visits).map(|visit| connect(door, visit)).buffered(HANDSHAKES).try_collect().await
 }
 
-/// Tokens of customers that nobody else has the names of.
-pub fn customers(prefix: &str, count: usize) -> Vec<String> {
-    (0..count).map(|number| token::customer(&format!("{prefix}-{number}"))).collect()
+/// Customers that nobody else has the names of.
+pub fn customers(prefix: &str, count: usize) -> Vec<Visit> {
+    let customer = |number| Visit::of(token::customer(&format!("{prefix}-{number}")));
+    (0..count).map(customer).collect()
 }
 
 /// The nodes of customers and admins, where there are several.
@@ -84,20 +77,19 @@ async fn sessions(
     chats: usize,
     spread: Spread,
 ) -> Result<(Vec<Chat>, Vec<(usize, Connection)>)> {
-    let nodes: Vec<SocketAddr> = target.nodes().map(|node| node.address).collect();
+    let nodes: Vec<Door> = target.nodes().map(|node| node.door).collect();
     let mut heads = Vec::with_capacity(chats);
     let mut sessions = Vec::with_capacity(2 * chats);
-    for (room, token) in customers("customer", chats).iter().enumerate() {
+    for (room, visit) in customers("customer", chats).iter().enumerate() {
         let (near, far) = match spread {
             Spread::First => (0, 0),
             Spread::Crossed => (room, room + 1),
             Spread::ByChat => (room, room),
         };
         let (near, far) = (nodes[near % nodes.len()], nodes[far % nodes.len()]);
-        let customer = connect(near, "/ws", token).await?;
+        let customer = connect(near, visit).await?;
         let chat = customer.chats.first().context("a customer without a chat")?.id;
-        let (admin, head) =
-            enter(far, &token::admin(&format!("admin-{}", room % ADMINS)), chat).await?;
+        let (admin, head) = enter(far, room, chat).await?;
         heads.push(head);
         sessions.push((room, customer.connection));
         sessions.push((room, admin));
@@ -105,12 +97,11 @@ async fn sessions(
     Ok((heads, sessions))
 }
 
-/// An admin's session that has entered a chat.
-async fn enter(node: SocketAddr, token: &str, chat: i64) -> Result<(Connection, Chat)> {
-    let mut admin = connect(node, "/ws", token).await?.connection;
-    admin.sender().send(
-        format!(r#"{{"event":"enter_chat","id":1,"data":{{"chatIds":[{chat}]}}}}"#).as_bytes(),
-    )?;
+/// A session of one of the admins that has entered a chat.
+pub async fn enter(door: Door, admin: usize, chat: i64) -> Result<(Connection, Chat)> {
+    let visit = Visit::of(token::admin(&format!("admin-{}", admin % ADMINS)));
+    let mut admin = connect(door, &visit).await?.connection;
+    admin.sender().request("enter_chat", 1, &format!(r#"{{"chatIds":[{chat}]}}"#))?;
     let head =
         *admin.wait_for("ack").await?.data.chats.first().context("an ack without the chat")?;
     Ok((admin, head))
@@ -118,14 +109,12 @@ async fn enter(node: SocketAddr, token: &str, chat: i64) -> Result<(Connection, 
 
 /// A group chat of so many sessions, each another user's; the last one is the admin's who made it.
 pub async fn group(target: &Target, size: usize) -> Result<Rc<Traffic>> {
-    let customers = connect_all(target.address, "/ws", &customers("member", size - 1)).await?;
-    let mut admin = connect(target.address, "/ws", &token::admin("admin")).await?.connection;
+    let customers = connect_all(target.door, &customers("member", size - 1)).await?;
+    let mut admin = connect(target.door, &Visit::of(token::admin("admin"))).await?.connection;
     let users: Vec<String> = customers.iter().map(|customer| customer.user.to_string()).collect();
-    let create = format!(
-        r#"{{"event":"create_chat","id":1,"data":{{"userIds":[{}],"title":"a group of {size}"}}}}"#,
-        users.join(",")
-    );
-    admin.sender().send(create.as_bytes())?;
+    let members = users.join(",");
+    let data = format!(r#"{{"userIds":[{members}],"title":"a group of {size}"}}"#);
+    admin.sender().request("create_chat", 1, &data)?;
     let chat = admin.wait_for("ack").await?.data.id.context("an ack without the chat")?;
     let mut sessions = Vec::with_capacity(size);
     for mut customer in customers {
@@ -136,7 +125,7 @@ pub async fn group(target: &Target, size: usize) -> Result<Rc<Traffic>> {
     Ok(Traffic::start(&[Chat { id: chat, last_seq: 0 }], sessions))
 }
 
-/// Rooms of so many sessions at the bare peer; `query` goes into the path.
+/// Rooms of so many sessions at the bare peer; `query` is for the peer.
 pub async fn bare_rooms(
     target: &Target,
     rooms: usize,
@@ -146,8 +135,8 @@ pub async fn bare_rooms(
     let mut heads = Vec::with_capacity(rooms);
     let mut sessions = Vec::with_capacity(rooms * size);
     for room in 0..rooms {
-        let path = format!("/ws?room={}{query}", room + 1);
-        for session in connect_all(target.address, &path, &vec![String::new(); size]).await? {
+        let visit = Visit { query: format!("room={}{query}", room + 1), ..Visit::default() };
+        for session in connect_all(target.door, &vec![visit; size]).await? {
             heads.truncate(room);
             heads.extend(session.chats);
             sessions.push((room, session.connection));
@@ -159,7 +148,7 @@ pub async fn bare_rooms(
 /// Reads all that was written since the ledger began, page by page, and holds it against the
 /// ledger.
 pub async fn compare_history(target: &Target, ledger: &mut Ledger) -> Result<()> {
-    let mut http = Http::connect(target.address, &token::admin("auditor")).await?;
+    let mut http = Http::connect(target.door.address, &token::admin("auditor")).await?;
     for (room, chat) in ledger.chats().into_iter().enumerate() {
         let mut stored: Vec<(i64, String)> = Vec::new();
         let mut next = Some(format!(

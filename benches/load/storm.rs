@@ -10,6 +10,7 @@ use crate::ledger::Verdict;
 use crate::report::{DATABASE, Measure, Section, figures};
 use crate::setup;
 use crate::target::Target;
+use crate::transport::Visit;
 
 /// Until a server has noticed who left, and its memory is what it keeps.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ const MEMORY: [Measure<Storm>; 1] =
 
 /// New users, and the same ones again.
 pub async fn storm(bench: &mut Bench) -> Result<()> {
-    let (bare, _) = storms(&Target::bare(bench.folder()).await?, bench).await?;
+    let (bare, _) = storms(&bench.bare().await?, bench).await?;
     for engine in bench.engines.clone() {
         let database = engine.fresh("storm").await?;
         let (new, known) = storms(&bench.server(&database).await?, bench).await?;
@@ -61,18 +62,18 @@ pub async fn storm(bench: &mut Bench) -> Result<()> {
 async fn storms(target: &Target, bench: &Bench) -> Result<(Vec<Storm>, Vec<Storm>)> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for run in 0..bench.plan.runs {
-        let tokens = setup::customers(&format!("storm-{run}"), bench.plan.connections);
-        new.push(rage(target, &tokens).await?);
-        known.push(rage(target, &tokens).await?);
+        let visits = setup::customers(&format!("storm-{run}"), bench.plan.connections);
+        new.push(rage(target, &visits).await?);
+        known.push(rage(target, &visits).await?);
     }
     Ok((new, known))
 }
 
 /// All connect, stay for a moment, and go.
-async fn rage(target: &Target, tokens: &[String]) -> Result<Storm> {
-    let count = tokens.len() as f64;
+async fn rage(target: &Target, visits: &[Visit]) -> Result<Storm> {
+    let count = visits.len() as f64;
     let (memory, before, start) = (target.resident()?, target.usage()?, Instant::now());
-    let sessions = setup::connect_all(target.address, "/ws", tokens).await?;
+    let sessions = setup::connect_all(target.door, visits).await?;
     let (usage, seconds) = (target.usage()? - before, start.elapsed().as_secs_f64());
     sleep(SETTLE).await;
     let memory = (target.resident()? - memory) / count;

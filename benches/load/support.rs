@@ -22,7 +22,7 @@ const STEADY_TITLE: &str = "support, 64 in flight";
 /// 1,000 chats of a customer and an admin, at two paces.
 pub async fn support(bench: &mut Bench) -> Result<()> {
     let (bare_busy, bare_steady) = {
-        let bare = Target::bare(bench.folder()).await?;
+        let bare = bench.bare().await?;
         let traffic = setup::bare_rooms(&bare, bench.plan.chats, 2, "").await?;
         (
             traffic.measure(BUSY, &bare, &bench.plan).await?,
@@ -102,7 +102,7 @@ pub async fn growth(bench: &mut Bench) -> Result<()> {
 pub async fn fan_out(bench: &mut Bench) -> Result<()> {
     for size in bench.plan.groups {
         let floor = {
-            let bare = Target::bare(bench.folder()).await?;
+            let bare = bench.bare().await?;
             setup::bare_rooms(&bare, 1, size, "").await?.measure(CROWD, &bare, &bench.plan).await?
         };
         for engine in bench.engines.clone() {

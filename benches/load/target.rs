@@ -13,13 +13,15 @@ use crate::database::Database;
 use crate::http::Http;
 use crate::process::{Cluster, Process, Usage};
 use crate::token;
+use crate::transport::{Door, Transport};
 
 /// Deadline of a server's start; a grown database has nothing to migrate.
 const START: Duration = Duration::from_secs(20);
 
 /// A running server, and further nodes on the same database. They end when this is dropped.
 pub struct Target {
-    pub address: SocketAddr,
+    /// Its address, and what its sessions speak.
+    pub door: Door,
     daemon: Daemon,
     cluster: Option<Cluster>,
     /// Redis between the nodes.
@@ -28,17 +30,14 @@ pub struct Target {
 }
 
 impl Target {
-    /// The server on this database, with limits that are out of the way.
-    pub async fn server(program: &Path, database: &Database, folder: &Path) -> Result<Self> {
-        Self::server_with(program, database, folder, &[]).await
-    }
-
-    /// The same, with further settings, as the environment names them.
-    pub async fn server_with(
+    /// The server on this database, with limits that are out of the way, and with further settings
+    /// as the environment names them.
+    pub async fn server(
         program: &Path,
         database: &Database,
         folder: &Path,
         settings: &[(&str, &str)],
+        transport: Transport,
     ) -> Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(program);
@@ -52,26 +51,32 @@ impl Target {
             .env("FRONTDESK__LIMITS__BURST", "1000000")
             .env("FRONTDESK__LIMITS__SESSIONS_PER_USER", "10000")
             .envs(settings.iter().copied());
-        Self::start(command, address, database.cluster(), &folder.join("server.log")).await
+        let door = Door { address, transport };
+        Self::start(command, door, database.cluster(), &folder.join("server.log")).await
     }
 
-    /// The bare peer: this program in another mode.
-    pub async fn bare(folder: &Path) -> Result<Self> {
+    /// The bare peer: this program in another mode. It speaks over WebSockets alone.
+    pub async fn bare(folder: &Path, transport: Transport) -> Result<Self> {
+        let transport = match transport {
+            Transport::Polling => Transport::Socketio,
+            other => other,
+        };
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare").arg(address.to_string());
-        Self::start(command, address, None, &folder.join("bare.log")).await
+        let door = Door { address, transport };
+        Self::start(command, door, None, &folder.join("bare.log")).await
     }
 
     async fn start(
         mut command: Command,
-        address: SocketAddr,
+        door: Door,
         cluster: Option<Cluster>,
         log: &Path,
     ) -> Result<Self> {
         let mut daemon = Daemon::start(&mut command, log)?;
         let started = std::time::Instant::now();
-        while !is_ready(address).await {
+        while !is_ready(door.address).await {
             if daemon.has_ended() || started.elapsed() > START {
                 let said = std::fs::read_to_string(log).unwrap_or_default();
                 let tail: Vec<&str> = said.lines().rev().take(20).collect();
@@ -82,7 +87,7 @@ impl Target {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        Ok(Self { address, daemon, cluster, redis: None, others: Vec::new() })
+        Ok(Self { door, daemon, cluster, redis: None, others: Vec::new() })
     }
 
     /// Both together, with Redis between them if it is named.
@@ -120,7 +125,7 @@ impl Target {
     }
 
     async fn metrics(&self) -> Result<String> {
-        let mut http = Http::connect(self.address, "").await?;
+        let mut http = Http::connect(self.door.address, "").await?;
         Ok(String::from_utf8_lossy(http.get("/metrics").await?).into_owned())
     }
 

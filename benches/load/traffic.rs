@@ -16,6 +16,7 @@ use crate::options::Plan;
 use crate::process::Usage;
 use crate::stats;
 use crate::target::Target;
+use crate::transport::Transport;
 
 /// Time in which surplus messages may arrive.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -53,12 +54,20 @@ struct State {
     turns: Vec<usize>,
     turn: usize,
     tally: Tally,
-    frame: Vec<u8>,
+    /// The transport of the sessions that are measured; others are beside them.
+    transport: Transport,
 }
 
-/// Arrivals since the window opened; latencies in milliseconds.
+/// Arrivals since the window opened.
 #[derive(Default)]
 struct Tally {
+    measured: Samples,
+    beside: Samples,
+}
+
+/// Latencies in milliseconds.
+#[derive(Default)]
+struct Samples {
     acks: Vec<f32>,
     deliveries: Vec<f32>,
     behind: Vec<f32>,
@@ -75,6 +84,9 @@ pub struct Window {
     pub delivery: Latency,
     /// Milliseconds from the arrival of the ack to that at another session, 0 where that was first.
     pub behind: Latency,
+    /// The first two of sessions on another transport than the measured ones.
+    pub ack_beside: Latency,
+    pub delivery_beside: Latency,
     pub usage: Usage,
 }
 
@@ -112,7 +124,7 @@ impl Traffic {
                 turns: vec![0; rooms.len()],
                 turn: 0,
                 tally: Tally::default(),
-                frame: Vec::new(),
+                transport: Transport::default(),
             }),
             rooms,
             changed: Notify::new(),
@@ -135,6 +147,7 @@ impl Traffic {
         {
             let mut state = self.state.borrow_mut();
             state.pace = pace;
+            state.transport = target.door.transport;
             state.open = true;
             let state = &mut *state;
             match pace {
@@ -168,17 +181,19 @@ impl Traffic {
         let (before, start) = (target.usage()?, Instant::now());
         sleep(length).await;
         let (usage, seconds) = (target.usage()? - before, start.elapsed().as_secs_f64());
-        let tally = std::mem::take(&mut self.state.borrow_mut().tally);
-        if tally.acks.is_empty() {
+        let Tally { measured, beside } = std::mem::take(&mut self.state.borrow_mut().tally);
+        if measured.acks.is_empty() {
             bail!("nothing was acked: {}", self.state.borrow().ledger.verdict().faults.join("; "));
         }
         Ok(Window {
             seconds,
-            messages: tally.acks.len() as f64,
-            deliveries: tally.deliveries.len() as f64,
-            ack: Latency::of(tally.acks),
-            delivery: Latency::of(tally.deliveries),
-            behind: Latency::of(tally.behind),
+            messages: (measured.acks.len() + beside.acks.len()) as f64,
+            deliveries: (measured.deliveries.len() + beside.deliveries.len()) as f64,
+            ack: Latency::of(measured.acks),
+            delivery: Latency::of(measured.deliveries),
+            behind: Latency::of(measured.behind),
+            ack_beside: Latency::of(beside.acks),
+            delivery_beside: Latency::of(beside.deliveries),
             usage,
         })
     }
@@ -211,10 +226,15 @@ impl Traffic {
     fn hear(&self, seat: usize, event: &Event) -> Result<()> {
         let now = Instant::now();
         let state = &mut *self.state.borrow_mut();
+        let samples = if self.senders[seat].transport() == state.transport {
+            &mut state.tally.measured
+        } else {
+            &mut state.tally.beside
+        };
         match event.event {
             "ack" => {
                 if let Some(took) = state.ledger.acked(seat, &event.data, now) {
-                    state.tally.acks.push(milliseconds(took));
+                    samples.acks.push(milliseconds(took));
                 }
                 state.in_flight = state.in_flight.saturating_sub(1);
                 if state.open {
@@ -227,8 +247,8 @@ impl Traffic {
             }
             "receive_message" => {
                 if let Some((took, behind)) = state.ledger.delivered(seat, &event.data, now) {
-                    state.tally.deliveries.push(milliseconds(took));
-                    state.tally.behind.push(milliseconds(behind));
+                    samples.deliveries.push(milliseconds(took));
+                    samples.behind.push(milliseconds(behind));
                 }
             }
             "exception" => bail!("{}: {}", event.data.code, event.data.message),
@@ -257,8 +277,8 @@ impl Traffic {
 
     fn post(&self, state: &mut State, seat: usize) -> Result<()> {
         state.in_flight += 1;
-        state.ledger.post(seat, &mut state.frame);
-        self.senders[seat].send(&state.frame)
+        let (number, data) = state.ledger.post(seat);
+        self.senders[seat].request("send_message", number, &data)
     }
 }
 
