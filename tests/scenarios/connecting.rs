@@ -2,7 +2,8 @@
 
 use crate::support::tokens::{SECRET, now, sign_with};
 use crate::support::{
-    Node, Person, TestApp, Value, admin, assert_keys, assert_time, customer, json, scenarios,
+    Node, Person, TestApp, Value, WELCOME, admin, assert_keys, assert_time, customer, json,
+    scenarios,
 };
 
 scenarios! {
@@ -28,19 +29,7 @@ scenarios! {
 async fn a_session_begins_with_welcome(app: TestApp) {
     let kim = app.connect(&customer("kim")).await;
     let welcome = &kim.welcome;
-    assert_keys(
-        welcome,
-        &[
-            "sessionId",
-            "protocol",
-            "user",
-            "chats",
-            "serverTime",
-            "heartbeatMs",
-            "tokenExpiresAt",
-            "limits",
-        ],
-    );
+    assert_keys(welcome, &WELCOME);
     assert!(welcome["sessionId"].as_str().is_some_and(|id| !id.is_empty()));
     assert_eq!(welcome["protocol"], 1);
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use tokio::time::timeout;
 
+use crate::support::random::Random;
 use crate::support::raw::{CLOSE, CONTINUATION, PING, TEXT, frame};
 use crate::support::{
     DEADLINE, RawClient, TestApp, Value, admin, assert_run, customer, json, scenarios,
@@ -13,30 +14,6 @@ scenarios! {
 }
 
 const FRAMES: usize = 10_000;
-
-/// Reproducible: the same seed, the same frames. (xorshift64*)
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 33) as usize % bound
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        (0..self.below(most + 1)).map(|_| self.next() as u8).collect()
-    }
-}
 
 /// A good frame, to be spoiled.
 fn event(random: &mut Random, chat: i64) -> String {
@@ -146,7 +123,7 @@ async fn random_events_harm_nobody(app: TestApp) {
         if names.is_empty() || random.below(4) == 0 {
             envelope["data"] = value(&mut random, 3);
         } else {
-            let name = random.pick(&names).clone();
+            let name = random.pick(&names);
             fields.insert(name, value(&mut random, 3));
         }
         kim.send_text(envelope.to_string()).await;

@@ -4,7 +4,7 @@ use crate::support::client::assert_exception;
 use crate::support::socketio::packet::CONNECT;
 use crate::support::tokens::now;
 use crate::support::{
-    IoClient, TestApp, Via, admin, assert_keys, assert_run, customer, json, scenarios,
+    IoClient, TestApp, Via, WELCOME, admin, assert_keys, assert_run, customer, json, scenarios,
 };
 
 scenarios! {
@@ -196,19 +196,7 @@ async fn welcome_is_the_first_event(app: TestApp) {
         let second = kim.next().await;
         let welcome = second.event("welcome").unwrap_or_else(|| panic!("not first: {second:?}"));
         assert_eq!(welcome["sessionId"], first.data["sid"]);
-        assert_keys(
-            welcome,
-            &[
-                "sessionId",
-                "protocol",
-                "user",
-                "chats",
-                "serverTime",
-                "heartbeatMs",
-                "tokenExpiresAt",
-                "limits",
-            ],
-        );
+        assert_keys(welcome, &WELCOME);
     }
 }
 

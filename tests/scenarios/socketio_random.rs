@@ -1,5 +1,6 @@
 //! Thousands of requests and frames that no client would send: each harms its own connection alone.
 
+use crate::support::random::Random;
 use crate::support::raw::{BINARY, CONTINUATION, TEXT, frame};
 use crate::support::socketio::{Line, UPGRADE};
 use crate::support::{
@@ -14,30 +15,6 @@ scenarios! {
 }
 
 const CASES: usize = 600;
-
-/// Reproducible: the same seed, the same bytes. (xorshift64*)
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 33) as usize % bound
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        (0..self.below(most + 1)).map(|_| self.next() as u8).collect()
-    }
-}
 
 /// Pieces of packets, good ones and bad ones.
 const PIECES: &str = "0 1 2 3 4 5 6 40 41 42 43 44 45 46 b - 1- 10- 11- / /chats, /main, /chats , \

@@ -9,6 +9,7 @@ mod http;
 mod own_broker;
 mod played_node;
 mod process;
+pub mod random;
 pub mod raw;
 pub mod redis;
 pub mod service;
@@ -33,6 +34,18 @@ pub use service::{Service, routes};
 pub use socketio::{IoClient, Via};
 pub use testkit::{Cut, Database, Proxy};
 pub use tokens::{Person, admin, customer};
+
+/// Fields of `welcome`.
+pub const WELCOME: [&str; 8] = [
+    "sessionId",
+    "protocol",
+    "user",
+    "chats",
+    "serverTime",
+    "heartbeatMs",
+    "tokenExpiresAt",
+    "limits",
+];
 
 /// Deadline of everything that is awaited.
 pub const DEADLINE: Duration = Duration::from_secs(10);
