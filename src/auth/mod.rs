@@ -14,7 +14,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use claims::{Claims, TokenError};
-pub use tokens::{Signer, Verifier};
+pub use tokens::{Signer, Verifier, bearer};
 pub use user::{AdmitError, AuthenticatedUser};
 
 use crate::settings::SettingsError;

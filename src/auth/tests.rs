@@ -424,3 +424,13 @@ fn the_configured_secret_comes_first_and_a_public_key_needs_none() {
     assert_eq!(load("").unwrap().expose().len(), 64);
     assert!(dir.path().join("desk.db.secret").exists());
 }
+
+#[test]
+fn a_token_follows_its_scheme_in_any_case() {
+    for header in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
+        assert_eq!(bearer(header), Some("a.b.c"), "{header}");
+    }
+    for header in ["", "Bearer", "Bearer ", "Basic a.b.c", "a.b.c", "Bearera.b.c"] {
+        assert_eq!(bearer(header), None, "{header}");
+    }
+}

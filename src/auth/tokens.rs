@@ -19,6 +19,14 @@ use crate::settings::{Algorithm, Auth, Limits, Secret};
 /// The longest accepted token, in bytes.
 const TOKEN_BYTES: usize = 8192;
 
+/// The token in the value of an `Authorization` header.
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
 /// Verifies the host application's tokens, with one key and one algorithm.
 pub struct Verifier {
     key: DecodingKey,

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{Problem, state};
 use crate::app::{Actor, AppState, Caller, authenticate};
-use crate::auth::Claims;
+use crate::auth::{Claims, bearer};
 use crate::domain::Role;
 use crate::protocol::{ApiError, Code};
 
@@ -61,25 +61,4 @@ pub fn claims(request: &HttpRequest, app: &AppState) -> Result<Option<Claims>, A
         ApiError::new(Code::Unauthenticated, "the Authorization header must be: Bearer <token>")
     })?;
     authenticate::verify(app, token).map(Some)
-}
-
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_follows_its_scheme_in_any_case() {
-        for header in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
-            assert_eq!(bearer(header), Some("a.b.c"), "{header}");
-        }
-        for header in ["", "Bearer", "Bearer ", "Basic a.b.c", "a.b.c", "Bearera.b.c"] {
-            assert_eq!(bearer(header), None, "{header}");
-        }
-    }
 }

@@ -38,25 +38,8 @@ impl<R: Clone> Session<R> {
         let mut session = Box::new(Authenticated::new(user, &chats, limit));
         session.joins = 1;
         let number = session.joins;
-        let rooms: Vec<JoiningRoom> = chats
-            .into_iter()
-            .map(|ChatEntry { access, roster }| {
-                let named = resume.iter().find(|entry| entry.chat_id == access.chat_id);
-                let after = named.and_then(|entry| entry.after_seq);
-                let resumed = named.is_some();
-                let (was_in, was_live) = (false, false);
-                JoiningRoom {
-                    number,
-                    access,
-                    roster,
-                    after,
-                    was_in,
-                    was_live,
-                    resumed,
-                    state: None,
-                }
-            })
-            .collect();
+        let rooms: Vec<JoiningRoom> =
+            chats.into_iter().map(|entry| JoiningRoom::new(number, entry, &resume)).collect();
         let chats = rooms.iter().map(JoiningRoom::join).collect();
         let answer = JoinAnswer::Welcome { request };
         session.joining = Some(Box::new(Joining { number, answer, rooms }));
@@ -79,22 +62,11 @@ impl<R: Clone> Session<R> {
         let number = session.joins;
         let rooms = chats
             .into_iter()
-            .map(|ChatEntry { access, roster }| {
-                let named = entries.iter().find(|entry| entry.chat_id == access.chat_id);
-                let after = named.and_then(|entry| entry.after_seq);
-                let was_in = session.streams.contains(access.chat_id);
-                let was_live = session.streams.goes_live(access.chat_id);
-                let resumed = true;
-                JoiningRoom {
-                    number,
-                    access,
-                    roster,
-                    after,
-                    was_in,
-                    was_live,
-                    resumed,
-                    state: None,
-                }
+            .map(|entry| {
+                let chat = entry.access.chat_id;
+                let was_in = session.streams.contains(chat);
+                let was_live = session.streams.goes_live(chat);
+                JoiningRoom { was_in, was_live, ..JoiningRoom::new(number, entry, entries) }
             })
             .collect();
         self.join(Joining { number, answer: JoinAnswer::Enter { request }, rooms }, turn);
@@ -117,9 +89,8 @@ impl<R: Clone> Session<R> {
         });
         // What was written since the chat was read follows the ack.
         let after = Some(access.last_seq);
-        let (was_in, was_live, resumed) = (false, false, false);
-        let room =
-            JoiningRoom { number, access, roster, after, was_in, was_live, resumed, state: None };
+        let room = JoiningRoom::new(number, ChatEntry { access, roster }, &[]);
+        let room = JoiningRoom { after, ..room };
         let answer = JoinAnswer::Create { request, created };
         self.join(Joining { number, answer, rooms: vec![room] }, turn);
     }

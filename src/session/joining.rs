@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::input::JoinChat;
-use crate::domain::{ChatAccess, ChatId, LiveEvent, LiveState, Roster, Seq, ShownChat, UserId};
-use crate::protocol::{ChatState, RequestId};
+use crate::domain::{
+    ChatAccess, ChatEntry, ChatId, LiveEvent, LiveState, Roster, Seq, ShownChat, UserId,
+};
+use crate::protocol::{ChatState, Entry, RequestId};
 
 /// Rooms that are being joined, and the answer that waits for them.
 pub struct Joining {
@@ -42,6 +44,22 @@ pub struct JoiningRoom {
 }
 
 impl JoiningRoom {
+    /// A room that the session is not in, for a join with this number that names positions.
+    #[must_use]
+    pub fn new(number: u64, ChatEntry { access, roster }: ChatEntry, named: &[Entry]) -> Self {
+        let named = named.iter().find(|entry| entry.chat_id == access.chat_id);
+        Self {
+            number,
+            access,
+            roster,
+            after: named.and_then(|entry| entry.after_seq),
+            was_in: false,
+            was_live: false,
+            resumed: named.is_some(),
+            state: None,
+        }
+    }
+
     /// The join ended the chat's live messages, since the client is too far behind the position that it
     /// named. The client knows that by the answer alone.
     #[must_use]

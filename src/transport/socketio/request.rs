@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::auth::bearer;
 use crate::protocol::{ApiError, Code, Envelope, Rejected, RequestId};
 
 /// The data of an event without arguments.
@@ -80,13 +81,6 @@ pub fn credentials(
         auth.token = Some(&token);
     }
     to_raw_value(&auth).map(Credentials).map_err(unreadable)
-}
-
-/// The token behind its scheme.
-fn bearer(text: &str) -> Option<&str> {
-    let (scheme, token) = text.trim().split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]
