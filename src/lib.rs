@@ -22,7 +22,7 @@
 //! - [`app`] has the use cases, a file each: every access is checked there, whoever asks (a session by
 //!   an [`Ask`](session::Ask), a handler of HTTP, a service).
 //! - [`transport`] hosts sessions on WebSockets, and for Socket.IO clients, who poll or come by a
-//!   WebSocket, one in each namespace of an [`IoConnection`](transport::socketio::IoConnection).
+//!   WebSocket, one in each namespace of an [`SocketIoConnection`](transport::socketio::SocketIoConnection).
 //! - [`outbox`] delivers events to sinks: a [`Sink`](outbox::Sink) takes a batch and says what became of
 //!   each event; its [`Relay`](outbox::Relay) keeps the order of each chat and user, retries, and waits
 //!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.

@@ -53,7 +53,7 @@ pub struct Over {
 
 /// The code of a refusal of Engine.IO.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct IoRefused {
+pub struct SocketIoRefused {
     pub code: u32,
 }
 
@@ -175,7 +175,7 @@ metrics! {
     socketio_connections: Family<Over, Gauge>,
         "Socket.IO connections now open, by transport; their sessions are among the sessions";
     socketio_upgrades: Counter, "Socket.IO connections that went from polling to a WebSocket";
-    socketio_refused: Family<IoRefused, Counter>, "Requests of Socket.IO clients refused, by code";
+    socketio_refused: Family<SocketIoRefused, Counter>, "Requests of Socket.IO clients refused, by code";
     unauthenticated: Gauge, "Open sockets that have shown no token yet";
     leaving: Gauge, "Whether this node is leaving: 1 from the signal to stop on, before it 0";
     connects_refused: Family<Refused, Counter>,
@@ -292,7 +292,7 @@ impl Metrics {
 
     /// Counts a refused request of a Socket.IO client.
     pub fn socketio_refused(&self, code: u8) {
-        self.socketio_refused.get_or_create(&IoRefused { code: code.into() }).inc();
+        self.socketio_refused.get_or_create(&SocketIoRefused { code: code.into() }).inc();
     }
 
     /// Counts a session's end.

@@ -84,7 +84,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One WebSocket connection; unique over the deployment, so that an answer finds it from any node.
+/// One session; unique over the deployment, so that an answer finds it from any node.
 /// It begins with its node's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub Uuid);

@@ -19,8 +19,8 @@ use super::upgrade::{check_handshake, subprotocols};
 use crate::app::HandshakePermit;
 use crate::protocol::engine_io::Refusal;
 use crate::transport::socketio::{
-    Add, Directory, Find, IoConnection, IoParts, POST, Packets, Poll, PollBody, Posting, Received,
-    Sid, SocketEnds, SocketIoConfig, Upgrade, Waiting, new_sid,
+    Add, ConnectionParts, Directory, Find, POST, Packets, Poll, PollBody, Posting, Received, Sid,
+    SocketEnds, SocketIoConfig, SocketIoConnection, Upgrade, Waiting, new_sid,
 };
 
 /// The Socket.IO front of a node.
@@ -110,7 +110,8 @@ pub async fn serve(
     })
 }
 
-/// Reads what a request asks for, in the order in which Engine.IO's own server does.
+/// Reads what a request asks for. Its refusals come in the order of Engine.IO's own server: the transport,
+/// the version, the origin, the method; what is wrong with a known session follows once that is found.
 fn ask(request: &HttpRequest, state: &State) -> Result<Asked, Refused> {
     let query = Query::from_request(request).map_err(|_| Refusal::BadRequest)?;
     let text = |name| query.text(name).map_err(|_| Refusal::BadRequest);
@@ -120,7 +121,9 @@ fn ask(request: &HttpRequest, state: &State) -> Result<Asked, Refused> {
         _ => return Err(Refusal::TransportUnknown.into()),
     };
     if text("EIO")? != Some("4") {
-        log::debug!("a Socket.IO client speaks another version: 3 and later are served");
+        log::debug!(
+            "a client of Socket.IO 2 or older is refused: socket.io-client 3 and 4 are served"
+        );
         return Err(Refusal::UnsupportedProtocolVersion.into());
     }
     if !state.origins.allow(request) {
@@ -150,7 +153,7 @@ fn check_transport(request: &HttpRequest, is_websocket: bool) -> Result<(), Refu
     if fits { Ok(()) } else { Err(Refusal::BadRequest.into()) }
 }
 
-async fn find(front: &SocketIo, sid: String) -> Result<Addr<IoConnection>, Refused> {
+async fn find(front: &SocketIo, sid: String) -> Result<Addr<SocketIoConnection>, Refused> {
     let found = front.directory.send(Find(sid)).await.ok().flatten();
     found.ok_or(Refusal::SessionUnknown.into())
 }
@@ -160,7 +163,7 @@ fn admit(
     request: &HttpRequest,
     state: &State,
     front: &SocketIo,
-) -> Result<(IoParts, HandshakePermit, Sid), Refused> {
+) -> Result<(ConnectionParts, HandshakePermit, Sid), Refused> {
     let full = |_| Refused::unavailable("too many connections, try again");
     if !state.app.takes_sessions() {
         return Err(Refused::unavailable("the server is going away, try again"));
@@ -169,7 +172,7 @@ fn admit(
     let handshakes = state.app.handshakes();
     handshakes.connect(client).map_err(full)?;
     let permit = handshakes.permit(client).map_err(full)?;
-    let parts = IoParts {
+    let parts = ConnectionParts {
         app: state.app.clone(),
         config: Arc::clone(&front.config),
         clock: Rc::clone(&state.clock),
@@ -187,13 +190,17 @@ async fn begin(
 ) -> Result<HttpResponse, Refused> {
     let (parts, permit, sid) = admit(request, state, front)?;
     let open = front.config.open(&sid, &["websocket"]);
-    let connection = IoConnection::polling(parts, permit, &sid);
+    let connection = SocketIoConnection::polling(parts, permit, &sid);
     add(front, sid, connection).await?;
     Ok(answer(StatusCode::OK).content_type("text/plain; charset=UTF-8").body(open))
 }
 
 /// Adds a connection to the directory, before its client can ask for it.
-async fn add(front: &SocketIo, sid: Sid, connection: Addr<IoConnection>) -> Result<(), Refused> {
+async fn add(
+    front: &SocketIo,
+    sid: Sid,
+    connection: Addr<SocketIoConnection>,
+) -> Result<(), Refused> {
     let added = front.directory.send(Add(sid, connection)).await;
     added.map_err(|_| Refused::unavailable("the server is going away, try again"))
 }
@@ -205,7 +212,7 @@ async fn begin_on_a_socket(
     front: &SocketIo,
 ) -> Result<HttpResponse, Refused> {
     let (parts, permit, sid) = admit(request, state, front)?;
-    let (connection, ends) = IoConnection::on_a_socket(parts, permit, &sid);
+    let (connection, ends) = SocketIoConnection::on_a_socket(parts, permit, &sid);
     add(front, sid, connection.clone()).await?;
     Ok(switch(request, payload, state, front, connection, ends))
 }
@@ -229,7 +236,7 @@ fn switch(
     payload: web::Payload,
     state: &State,
     front: &SocketIo,
-    connection: Addr<IoConnection>,
+    connection: Addr<SocketIoConnection>,
     ends: SocketEnds,
 ) -> HttpResponse {
     let close_timeout = state.app.timings().close_timeout;
@@ -250,7 +257,7 @@ fn switch(
 /// A GET, which waits until there is something for the client.
 async fn poll(
     request: &HttpRequest,
-    connection: Addr<IoConnection>,
+    connection: Addr<SocketIoConnection>,
 ) -> Result<HttpResponse, Refused> {
     let (reply, answered) = oneshot::channel();
     let waiting = Waiting::for_packets(connection.clone().recipient());
@@ -270,7 +277,7 @@ async fn post(
     payload: web::Payload,
     state: &State,
     front: &SocketIo,
-    connection: Addr<IoConnection>,
+    connection: Addr<SocketIoConnection>,
 ) -> Result<HttpResponse, Refused> {
     let posting = Posting { authorization: authorization(request) };
     let begun = connection.send(posting).await.unwrap_or(Err(Refusal::SessionUnknown));

@@ -26,8 +26,8 @@ use crate::transport::clock::{SessionClock, Tick};
 use crate::transport::host::{self, Host, Hosted, fetch_page};
 
 /// A connection of a client, by one transport after the other.
-pub struct IoConnection {
-    pub(super) parts: IoParts,
+pub struct SocketIoConnection {
+    pub(super) parts: ConnectionParts,
     pub(super) sid: Sid,
     pub(super) clock_key: Option<usize>,
     /// A place among the connections that are in no namespace.
@@ -57,11 +57,11 @@ pub struct IoConnection {
 }
 
 /// Parts of a connection.
-pub struct IoParts {
+pub struct ConnectionParts {
     pub app: AppState,
     pub config: Arc<SocketIoConfig>,
     pub clock: Rc<SessionClock>,
-    /// The directory of connections that poll.
+    /// The directory, which has this connection until its end.
     pub directory: Recipient<Remove>,
     /// The `Authorization` of the handshake.
     pub authorization: Option<String>,
@@ -79,17 +79,17 @@ pub enum State {
     Ended,
 }
 
-impl IoConnection {
+impl SocketIoConnection {
     /// Starts a connection that polls.
     #[must_use]
-    pub fn polling(parts: IoParts, permit: HandshakePermit, sid: &Sid) -> Addr<Self> {
+    pub fn polling(parts: ConnectionParts, permit: HandshakePermit, sid: &Sid) -> Addr<Self> {
         Self::new(parts, permit, sid, Transport::Polling(Polling::default())).start()
     }
 
     /// Starts a connection on a WebSocket, whose first packet is in it.
     #[must_use]
     pub fn on_a_socket(
-        parts: IoParts,
+        parts: ConnectionParts,
         permit: HandshakePermit,
         sid: &Sid,
     ) -> (Addr<Self>, SocketEnds) {
@@ -97,12 +97,17 @@ impl IoConnection {
         let open = parts.config.open(sid, &[]);
         let mut connection = Self::new(parts, permit, sid, Transport::WebSocket(socket));
         connection.last_socket = 1;
-        // The first one fits.
+        // It fits, since nothing waits.
         let _ = connection.outbox.push(open.into());
         (connection.start(), ends)
     }
 
-    fn new(parts: IoParts, permit: HandshakePermit, sid: &Sid, transport: Transport) -> Self {
+    fn new(
+        parts: ConnectionParts,
+        permit: HandshakePermit,
+        sid: &Sid,
+        transport: Transport,
+    ) -> Self {
         let limits = parts.app.limits();
         let outbox = Outbox::new(limits.session_queue_events, limits.session_queue_bytes);
         let (per_second, burst) = (limits.messages_per_second, limits.burst);
@@ -163,7 +168,7 @@ impl IoConnection {
         self.deadline = Some(ctx.spawn(over));
     }
 
-    /// A session was let in: the connection is no stranger any more.
+    /// A session was let in: the connection is counted by it.
     fn let_in(&mut self, ctx: &mut Context<Self>) {
         self.permit = None;
         if let Some(deadline) = self.deadline.take() {
@@ -171,7 +176,8 @@ impl IoConnection {
         }
     }
 
-    /// A session has left its namespace. The last one leaves a stranger behind.
+    /// A session has left its namespace. Without another one the connection waits for the next, as it did
+    /// at its start.
     fn left(&mut self, ctx: &mut Context<Self>) {
         if self.state >= State::Ending || !self.namespaces.is_empty() {
             return;
@@ -237,7 +243,7 @@ impl IoConnection {
     }
 }
 
-impl Actor for IoConnection {
+impl Actor for SocketIoConnection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -249,7 +255,7 @@ impl Actor for IoConnection {
     }
 }
 
-impl Drop for IoConnection {
+impl Drop for SocketIoConnection {
     fn drop(&mut self) {
         if let Some(key) = self.clock_key {
             self.parts.clock.remove(key);
@@ -260,7 +266,7 @@ impl Drop for IoConnection {
     }
 }
 
-impl Host for IoConnection {
+impl Host for SocketIoConnection {
     const CODEC: Codec = Codec::SocketIo;
 
     fn hosted(&mut self, slot: Slot) -> Option<&mut Hosted> {
@@ -268,10 +274,10 @@ impl Host for IoConnection {
     }
 
     fn write(&mut self, slot: Slot, event: ServerEvent, ctx: &mut Self::Context) {
-        let config = Arc::clone(&self.parts.config);
-        let Some(session) = self.session(slot) else { return };
+        let mut sessions = self.namespaces.iter_mut();
+        let Some(session) = sessions.find(|session| session.slot == slot) else { return };
         let was_connected = session.is_connected();
-        let packets = session.packets(event, &config);
+        let packets = session.packets(event, &self.parts.config);
         if !was_connected && session.is_connected() {
             self.let_in(ctx);
         }
@@ -331,7 +337,7 @@ impl Host for IoConnection {
     }
 }
 
-impl Handler<Told> for IoConnection {
+impl Handler<Told> for SocketIoConnection {
     type Result = ();
 
     fn handle(&mut self, Told { slot, message }: Told, ctx: &mut Self::Context) {
@@ -339,7 +345,7 @@ impl Handler<Told> for IoConnection {
     }
 }
 
-impl Handler<Tick> for IoConnection {
+impl Handler<Tick> for SocketIoConnection {
     type Result = ();
 
     fn handle(&mut self, Tick { is_heartbeat }: Tick, ctx: &mut Self::Context) {
@@ -367,10 +373,10 @@ impl Handler<Tick> for IoConnection {
     }
 }
 
-impl Handler<Delivered> for IoConnection {
+impl Handler<Delivered> for SocketIoConnection {
     type Result = ();
 
-    fn handle(&mut self, Delivered { is_done, .. }: Delivered, ctx: &mut Self::Context) {
+    fn handle(&mut self, Delivered { is_done }: Delivered, ctx: &mut Self::Context) {
         if !is_done {
             return self.end(Ending::Gone, ctx);
         }

@@ -4,24 +4,23 @@ use std::collections::HashMap;
 
 use actix::prelude::*;
 
-use super::connection::IoConnection;
+use super::connection::SocketIoConnection;
 use super::sid::{Remove, Sid};
 
-/// Owns session id → connection. A connection that begins with a WebSocket is not in it: no request
-/// names it.
+/// Owns session id → connection, of every connection of the node.
 #[derive(Default)]
 pub struct Directory {
-    connections: HashMap<Sid, Addr<IoConnection>>,
+    connections: HashMap<Sid, Addr<SocketIoConnection>>,
 }
 
 /// Adds a connection.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Add(pub Sid, pub Addr<IoConnection>);
+pub struct Add(pub Sid, pub Addr<SocketIoConnection>);
 
 /// Finds a connection.
 #[derive(Message)]
-#[rtype(result = "Option<Addr<IoConnection>>")]
+#[rtype(result = "Option<Addr<SocketIoConnection>>")]
 pub struct Find(pub String);
 
 impl Actor for Directory {
@@ -45,7 +44,7 @@ impl Handler<Remove> for Directory {
 }
 
 impl Handler<Find> for Directory {
-    type Result = Option<Addr<IoConnection>>;
+    type Result = Option<Addr<SocketIoConnection>>;
 
     fn handle(&mut self, Find(sid): Find, _: &mut Self::Context) -> Self::Result {
         self.connections.get(&*sid).cloned()

@@ -71,6 +71,7 @@ impl Inbound {
     pub fn finish(&mut self) {
         self.rest = None;
         if let Some(taken) = self.taken.take() {
+            // Whoever waited for it may have gone.
             let _ = taken.send(());
         }
     }

@@ -18,7 +18,7 @@ mod taking;
 mod transports;
 
 pub use self::config::SocketIoConfig;
-pub use self::connection::{IoConnection, IoParts};
+pub use self::connection::{ConnectionParts, SocketIoConnection};
 pub use self::directory::{Add, Directory, Find};
 pub use self::inbound::{POST, Packets, Received};
 pub use self::polling::{Poll, PollBody, Posting, Waiting};

@@ -134,26 +134,20 @@ impl InNamespace {
             }
             return [None, None];
         }
-        let own = match &event {
+        let id = match &event {
             ServerEvent::Answer(Answer::Ack(id, _) | Answer::Refusal { id: Some(id), .. }) => {
-                self.promised(id)
+                Some(id.clone())
             }
             _ => None,
         };
-        let (own_id, own_answer) = match own {
+        let (id, own_answer) = match id.as_ref().and_then(|id| self.promised(id)) {
             Some(OwnCommand { ack, sent, answer, .. }) => {
                 if let ServerEvent::Answer(Answer::Refusal { event, .. }) = &mut event {
                     *event = Some(sent);
                 }
-                (Some(ack), answer)
+                (ack, answer)
             }
-            None => (None, None),
-        };
-        let id = match (own_id, &event) {
-            (Some(own_id), _) => own_id,
-            (None, ServerEvent::Answer(Answer::Ack(id, _))) => Some(id.clone()),
-            (None, ServerEvent::Answer(Answer::Refusal { id, .. })) => id.clone(),
-            (None, _) => None,
+            None => (id, None),
         };
         let ack = |data: &str| match id {
             Some(RequestId::Number(id)) => Some(socket_io::ack(&self.namespace, id, data)),

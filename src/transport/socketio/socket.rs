@@ -83,9 +83,7 @@ impl Socket {
     pub fn say(&self, packet: &'static str) -> bool {
         self.out.try_send(ToSocket::Packet(packet)).is_ok()
     }
-}
 
-impl Socket {
     /// Closes the socket behind what was handed over, by the ending's code.
     pub fn close(&self, ending: Ending) {
         let code = ending.close().map_or(CloseCode::Normal, |(code, _)| code.into());
@@ -226,6 +224,7 @@ impl Stream for SocketBody {
         match this.written.take() {
             Some(Written::Batch(delivery)) => delivery.done(),
             Some(Written::Pong(written)) => {
+                // The reader may have ended meanwhile.
                 let _ = written.send(());
             }
             None => {}

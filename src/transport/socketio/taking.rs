@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use serde_json::value::RawValue;
 
-use super::connection::{IoConnection, State};
+use super::connection::{SocketIoConnection, State};
 use super::inbound::{Attachments, Inbound, Next, POST, Received};
 use super::namespace::{InNamespace, connect_error};
 use super::request::{credentials, request};
@@ -18,7 +18,7 @@ use crate::protocol::{ApiError, Code, Ending, Rejected};
 use crate::session::{Input, Session};
 use crate::transport::host::{self, Hosted};
 
-impl IoConnection {
+impl SocketIoConnection {
     fn malformed(&mut self, MalformedPacket(problem): MalformedPacket, ctx: &mut Context<Self>) {
         log::debug!("a Socket.IO client sent {problem}");
         self.end(Ending::BrokenFrame, ctx);
@@ -234,7 +234,7 @@ impl IoConnection {
     }
 }
 
-impl Handler<Received> for IoConnection {
+impl Handler<Received> for SocketIoConnection {
     type Result = ();
 
     fn handle(&mut self, received: Received, ctx: &mut Self::Context) {

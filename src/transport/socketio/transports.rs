@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::connection::{IoConnection, State};
+use super::connection::{SocketIoConnection, State};
 use super::delivery::{Batch, Delivery};
 use super::polling::{Poll, Posting, RequestEnded};
 use super::socket::{Socket, SocketEnds, SocketGone, Source};
@@ -60,12 +60,13 @@ impl Polling {
     pub fn answer(&mut self, packet: &'static str) {
         if let Some(poll) = self.poll.take() {
             let delivery = Delivery::of_nothing();
+            // Nothing is lost with a request that is gone: it says so itself.
             let _ = poll.send(Ok(Batch { packets: vec![packet.into()], delivery }));
         }
     }
 }
 
-impl IoConnection {
+impl SocketIoConnection {
     /// Hands what waits to the transport, if that is ready for it.
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         let is_over = self.state == State::Ended;
@@ -159,7 +160,7 @@ impl IoConnection {
     }
 }
 
-impl Handler<SocketGone> for IoConnection {
+impl Handler<SocketGone> for SocketIoConnection {
     type Result = ();
 
     fn handle(&mut self, SocketGone { source, ending }: SocketGone, ctx: &mut Self::Context) {
@@ -171,7 +172,7 @@ impl Handler<SocketGone> for IoConnection {
     }
 }
 
-impl Handler<Poll> for IoConnection {
+impl Handler<Poll> for SocketIoConnection {
     type Result = ();
 
     fn handle(&mut self, Poll { authorization, reply }: Poll, ctx: &mut Self::Context) {
@@ -186,19 +187,21 @@ impl Handler<Poll> for IoConnection {
                 }
             }
             Ok(_) => {
+                // A request that is gone needs no answer.
                 let _ = reply.send(Err(Refusal::BadRequest));
                 if !is_over {
                     self.end(Ending::BrokenFrame, ctx);
                 }
             }
             Err(refusal) => {
+                // The same.
                 let _ = reply.send(Err(refusal));
             }
         }
     }
 }
 
-impl Handler<Posting> for IoConnection {
+impl Handler<Posting> for SocketIoConnection {
     type Result = Result<(), Refusal>;
 
     fn handle(&mut self, posting: Posting, ctx: &mut Self::Context) -> Self::Result {
@@ -214,22 +217,22 @@ impl Handler<Posting> for IoConnection {
     }
 }
 
-impl Handler<RequestEnded> for IoConnection {
+impl Handler<RequestEnded> for SocketIoConnection {
     type Result = ();
 
     fn handle(&mut self, ended: RequestEnded, ctx: &mut Self::Context) {
-        if let (RequestEnded::PostTaken, Transport::Polling(polling)) = (ended, &mut self.transport)
-        {
-            polling.is_posting = false;
-        }
-        if ended != RequestEnded::PostTaken {
-            self.end(Ending::Gone, ctx);
-            ctx.stop();
+        match (ended, &mut self.transport) {
+            (RequestEnded::PostTaken, Transport::Polling(polling)) => polling.is_posting = false,
+            (RequestEnded::PostTaken, Transport::WebSocket(_)) => {}
+            (RequestEnded::PollGone | RequestEnded::PostGone, _) => {
+                self.end(Ending::Gone, ctx);
+                ctx.stop();
+            }
         }
     }
 }
 
-impl Handler<Upgrade> for IoConnection {
+impl Handler<Upgrade> for SocketIoConnection {
     type Result = Result<SocketEnds, Refusal>;
 
     fn handle(&mut self, _: Upgrade, ctx: &mut Self::Context) -> Self::Result {
