@@ -286,7 +286,13 @@ async fn presence_is_heard_by_the_others(app: TestApp) {
         let mut kim = app.io(via, "/", &customer(&name)).await;
         let (chat, user) = (kim.chat(), kim.user_id());
         let mut ada = app.connect(&admin("ada")).await;
-        assert_eq!(ada.enter(chat).await["online"], json!([user]));
+        let online = ada.enter(chat).await["online"].clone();
+        // On another node kim may be known a moment later, and then it is told.
+        if online == json!([]) {
+            assert_eq!(ada.expect("presence").await["online"], true);
+        } else {
+            assert_eq!(online, json!([user]));
+        }
         kim.send("1").await;
         kim.closed().await;
         let offline = json!({"chatId": chat, "userId": user, "online": false});

@@ -104,6 +104,8 @@ async fn who_never_used_an_old_name_hears_the_protocols_own(app: TestApp) {
     let mut other = app.io(Via::WebSocket, "/", &customer("kim")).await;
     let chat = old.chat();
     old.ask("message", json!({"text": "one"})).await;
+    // Before it uses a name of its own, from which on it hears by that.
+    other.hears("one").await;
     other.ask("sendToRoom", json!({"room": chat, "message": "two"})).await;
     for text in ["one", "two"] {
         new.hears(text).await;
