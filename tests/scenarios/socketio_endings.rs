@@ -242,7 +242,11 @@ async fn every_end_is_counted_by_its_reason(app: TestApp) {
     let kim = customer("kim");
     // By its own words, by those of one namespace, and without any.
     app.io(Via::Polling, "/", &kim).await.send("1").await;
-    app.io(Via::WebSocket, "/", &kim).await.disconnect().await;
+    let mut leaves = app.io(Via::WebSocket, "/", &kim).await;
+    leaves.disconnect().await;
+    // Broken off before that is read, it would be gone.
+    app.has_sessions(0).await;
+    drop(leaves);
     drop(app.io(Via::WebSocket, "/", &kim).await);
     let mut dropped = app.io(Via::Polling, "/", &kim).await;
     dropped.polling().begin().await;

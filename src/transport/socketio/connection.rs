@@ -127,7 +127,8 @@ impl SocketIoConnection {
             last_socket: 0,
             outbox,
             held: Vec::new(),
-            inbound: VecDeque::new(),
+            // One packet is the most that a WebSocket has.
+            inbound: VecDeque::with_capacity(1),
             is_taking: false,
             attachments: None,
             pong_due: None,
@@ -219,7 +220,7 @@ impl SocketIoConnection {
         self.held.clear();
         self.permit = None;
         self.flush(ctx);
-        match &self.transport {
+        match &mut self.transport {
             // The socket writes what it has, and closes.
             Transport::WebSocket(socket) => {
                 socket.close(ending);

@@ -1,15 +1,17 @@
 //! WebSocket of a connection: packets out as they are handed over, frames in one by one.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::*;
 use actix_http::ws::{CloseCode, CloseReason, Codec, Message, ProtocolError};
 use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
+use futures_channel::mpsc;
 use futures_util::Stream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::codec::Encoder;
 
@@ -71,24 +73,25 @@ impl Socket {
         (Self { source, out, _open: open }, ends)
     }
 
-    /// Hands packets over. A socket that has gone drops them, and their delivery says so.
-    pub fn send(&self, batch: Batch) {
-        if let Err(refused) = self.out.try_send(ToSocket::Batch(batch)) {
-            drop(refused);
-        }
+    /// Hands packets over; their delivery says what became of them.
+    pub fn send(&mut self, batch: Batch) {
+        self.hand_over(ToSocket::Batch(batch));
     }
 
-    /// Hands over the answer to the probe. `false` for a socket that has gone.
-    #[must_use]
-    pub fn say(&self, packet: &'static str) -> bool {
-        self.out.try_send(ToSocket::Packet(packet)).is_ok()
+    /// Hands over the answer to the probe.
+    pub fn say(&mut self, packet: &'static str) {
+        self.hand_over(ToSocket::Packet(packet));
     }
 
     /// Closes the socket behind what was handed over, by the ending's code.
-    pub fn close(&self, ending: Ending) {
+    pub fn close(&mut self, ending: Ending) {
         let code = ending.close().map_or(CloseCode::Normal, |(code, _)| code.into());
-        // One that has gone needs none.
-        if let Err(refused) = self.out.try_send(ToSocket::Close(code)) {
+        self.hand_over(ToSocket::Close(code));
+    }
+
+    fn hand_over(&mut self, message: ToSocket) {
+        // A socket that has gone drops it, and its reader says so.
+        if let Err(refused) = self.out.try_send(message) {
             drop(refused);
         }
     }
@@ -107,11 +110,10 @@ impl SocketEnds {
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin + 'static,
     {
         let Self { source, pongs, open, body, read } = self;
-        let reader = Reader { messages: Messages::new(payload, most), source, connection, pongs };
-        actix::spawn(async move {
-            reader.run(open, close_timeout).await;
-            drop(read);
-        });
+        let pongs = Some(pongs);
+        let messages = Messages::new(payload, most);
+        let reader = Reader { messages, source, connection, pongs, _read: read };
+        actix::spawn(reader.run(open, close_timeout));
         body
     }
 }
@@ -120,7 +122,10 @@ struct Reader<S> {
     messages: Messages<S>,
     source: Source,
     connection: (Recipient<Received>, Recipient<SocketGone>),
-    pongs: mpsc::Sender<ToSocket>,
+    /// There until the client has closed, or the server.
+    pongs: Option<mpsc::Sender<ToSocket>>,
+    /// Dropped at the end of reading.
+    _read: oneshot::Sender<()>,
 }
 
 impl<S> Reader<S>
@@ -136,14 +141,16 @@ where
             _ = &mut open => None,
         };
         // The body ends when nobody can write to it any more.
-        let Self { mut messages, source, connection, pongs } = self;
-        drop(pongs);
+        self.pongs = None;
         match ending {
             // Bounded: one of each socket.
-            Some(ending) => connection.1.do_send(SocketGone { source, ending }),
+            Some(ending) => {
+                self.connection.1.do_send(SocketGone { source: self.source, ending });
+            }
             None => {
-                let closed = async { while is_open(messages.next().await) {} };
-                let _ = timeout(close_timeout, closed).await;
+                // Boxed: all idle sockets would have room for it.
+                let closed = async { while is_open(self.messages.next().await) {} };
+                let _ = Box::pin(timeout(close_timeout, closed)).await;
             }
         }
     }
@@ -156,7 +163,9 @@ where
                 Ok(Incoming::Binary(bytes)) => Packets::Binary(bytes),
                 Ok(Incoming::Ping(payload)) => {
                     let (written, is_written) = oneshot::channel();
-                    self.pongs.send(ToSocket::Pong(payload, written)).await.ok()?;
+                    let pongs = self.pongs.as_mut()?;
+                    poll_fn(|cx| pongs.poll_ready(cx)).await.ok()?;
+                    pongs.try_send(ToSocket::Pong(payload, written)).ok()?;
                     is_written.await.ok()?;
                     continue;
                 }
@@ -233,7 +242,7 @@ impl Stream for SocketBody {
             return Pin::new(&mut this.read).poll(cx).map(|_| None);
         }
         let mut chunk = BytesMut::new();
-        let message = std::task::ready!(this.packets.poll_recv(cx));
+        let message = ready!(Pin::new(&mut this.packets).poll_next(cx));
         let message = message.unwrap_or(ToSocket::Close(CloseCode::Normal));
         let encoded = this.encode(message, &mut chunk);
         Poll::Ready(Some(encoded.map(|()| chunk.freeze())))

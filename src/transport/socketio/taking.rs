@@ -229,6 +229,8 @@ impl SocketIoConnection {
         let session = Session::unauthenticated(id, Arc::clone(app.sessions()), Vec::new());
         self.next_slot += 1;
         let slot = self.next_slot;
+        // Most connections have one, and no room for more.
+        self.namespaces.reserve_exact(1);
         self.namespaces.push(InNamespace::new(slot, namespace, Hosted::new(session, app)));
         host::input(self, slot, Input::Request(Ok(credentials.request())), ctx);
     }

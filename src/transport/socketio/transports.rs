@@ -112,8 +112,9 @@ impl SocketIoConnection {
         let Transport::Polling(polling) = &mut self.transport else { return };
         match (packet, polling.upgrade.take()) {
             (Some(EnginePacket::Ping(engine_io::PROBE)), Some(mut upgrade))
-                if !upgrade.is_probed && upgrade.socket.say(engine_io::PROBED) =>
+                if !upgrade.is_probed =>
             {
+                upgrade.socket.say(engine_io::PROBED);
                 upgrade.is_probed = true;
                 polling.upgrade = Some(upgrade);
                 self.flush(ctx);

@@ -41,6 +41,10 @@ where
         loop {
             if let Some(frame) = self.codec.decode(&mut self.buffer)? {
                 self.reader.decoded();
+                if self.buffer.is_empty() {
+                    // An idle connection keeps no buffer.
+                    self.buffer = BytesMut::new();
+                }
                 return self.fragments.take(message(frame)?);
             }
             match self.reader.next().await {
