@@ -250,6 +250,10 @@ async fn every_end_is_counted_by_its_reason(app: TestApp) {
     drop(app.io(Via::WebSocket, "/", &kim).await);
     let mut dropped = app.io(Via::Polling, "/", &kim).await;
     dropped.polling().begin().await;
+    // The GET has been read, before these are.
+    for _ in 0..10 {
+        dropped.polling().send("3").await;
+    }
     dropped.polling().abort().await;
     app.has_sessions(0).await;
     let all = eventually("four have ended", || async {

@@ -165,7 +165,9 @@ where
                     let (written, is_written) = oneshot::channel();
                     let pongs = self.pongs.as_mut()?;
                     poll_fn(|cx| pongs.poll_ready(cx)).await.ok()?;
-                    pongs.try_send(ToSocket::Pong(payload, written)).ok()?;
+                    if pongs.try_send(ToSocket::Pong(payload, written)).is_err() {
+                        return None;
+                    }
                     is_written.await.ok()?;
                     continue;
                 }
