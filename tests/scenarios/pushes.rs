@@ -200,7 +200,7 @@ async fn all_of(slow: &mut RawClient) -> (i64, u16) {
 
 async fn a_large_push_counts_by_its_bytes(app: TestApp) {
     let broker = served(&app).await;
-    // Who reads may still be charged for the push before, when the next one comes.
+    // Its budget holds four: the push that it has just read may still count when the next comes.
     let mut lee = app.connect(&customer("lee")).await;
     let mut slow = RawClient::slow(&app, &customer("kim").token()).await;
     let text = "x".repeat(60_000);

@@ -20,8 +20,8 @@ use super::inbound::{Packets, Received};
 use crate::protocol::Ending;
 use crate::transport::websocket::{Incoming, Messages};
 
-/// Things that wait for a socket: a batch, the answer to the one probe, that to a ping, and
-/// the close.
+/// Things that wait for a socket: a batch, the answer to the one probe, that to a ping, and the close.
+/// The channel has a place more for each of its two senders, the connection and the reader.
 const MOST_WAITING: usize = 4;
 
 /// One of a connection's WebSockets, by its number; POSTs have 0.
