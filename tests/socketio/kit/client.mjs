@@ -109,6 +109,12 @@ export class Client {
     return answer
   }
 
+  /** Waits until the client may send again: over polling, until its request has been answered. */
+  async drained() {
+    if (!this.engine.writeBuffer.length) return
+    await within(new Promise((resolve) => this.engine.once('drain', resolve)), () => 'drain')
+  }
+
   close() {
     this.socket.disconnect()
   }
