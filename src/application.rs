@@ -32,7 +32,7 @@ use crate::outbox;
 use crate::session::{Routes, SessionConfig};
 use crate::settings::Settings;
 use crate::transport::SessionClock;
-use crate::transport::socketio::{Directory, SocketIoConfig};
+use crate::transport::socketio::{Directory, Recoveries, SocketIoConfig};
 use leaving::Plan;
 use signals::Signals;
 
@@ -195,7 +195,13 @@ impl Application {
             let config = Arc::new(SocketIoConfig::new(&settings, node));
             let directory =
                 Directory::start_in_arbiter(&control.handle(), |_| Directory::default());
-            web::Data::new(http::SocketIo { config, directory })
+            let (keep, most) = (settings.socketio.recovery(), settings.socketio.recovery_sessions);
+            let recoveries = keep.map(|keep| {
+                Recoveries::start_in_arbiter(&control.handle(), move |_| {
+                    Recoveries::new(keep, most)
+                })
+            });
+            web::Data::new(http::SocketIo { config, directory, recoveries })
         });
         let worker_server = chat_server.clone();
         let poller =

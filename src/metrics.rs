@@ -57,6 +57,12 @@ pub struct SocketIoRefused {
     pub code: u32,
 }
 
+/// Outcome of a recovery: `recovered` or `refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SocketIoRecovery {
+    pub outcome: &'static str,
+}
+
 /// The use of a connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ConnectionUse {
@@ -176,6 +182,8 @@ metrics! {
         "Socket.IO connections now open, by transport; their sessions are among the sessions";
     socketio_upgrades: Counter, "Socket.IO connections that went from polling to a WebSocket";
     socketio_refused: Family<SocketIoRefused, Counter>, "Requests of Socket.IO clients refused, by code";
+    socketio_recoveries: Family<SocketIoRecovery, Counter>,
+        "Sessions that a Socket.IO client wanted to recover, by outcome";
     unauthenticated: Gauge, "Open sockets that have shown no token yet";
     leaving: Gauge, "Whether this node is leaving: 1 from the signal to stop on, before it 0";
     connects_refused: Family<Refused, Counter>,
@@ -293,6 +301,12 @@ impl Metrics {
     /// Counts a refused request of a Socket.IO client.
     pub fn socketio_refused(&self, code: u8) {
         self.socketio_refused.get_or_create(&SocketIoRefused { code: code.into() }).inc();
+    }
+
+    /// Counts a Socket.IO client's attempt to recover its session.
+    pub fn socketio_recovery(&self, is_recovered: bool) {
+        let outcome = if is_recovered { "recovered" } else { "refused" };
+        self.socketio_recoveries.get_or_create(&SocketIoRecovery { outcome }).inc();
     }
 
     /// Counts a session's end.

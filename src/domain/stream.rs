@@ -150,6 +150,11 @@ impl Streams {
         self.chats.get(&chat).map_or(Seq::ZERO, |stream| stream.end)
     }
 
+    /// The last `seq` written of each chat.
+    pub fn positions(&self) -> impl Iterator<Item = (ChatId, Seq)> {
+        self.chats.iter().map(|(chat, stream)| (*chat, stream.last))
+    }
+
     /// True if a page that begins after `after` is the requested one.
     #[must_use]
     pub fn awaits(&self, chat: ChatId, after: Seq) -> bool {

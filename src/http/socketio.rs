@@ -19,14 +19,16 @@ use super::upgrade::{check_handshake, subprotocols};
 use crate::app::HandshakePermit;
 use crate::protocol::engine_io::Refusal;
 use crate::transport::socketio::{
-    Add, ConnectionParts, Directory, Find, POST, Packets, Poll, PollBody, Posting, Received, Sid,
-    SocketEnds, SocketIoConfig, SocketIoConnection, Upgrade, Waiting, new_sid,
+    Add, ConnectionParts, Directory, Find, POST, Packets, Poll, PollBody, Posting, Received,
+    Recoveries, Sid, SocketEnds, SocketIoConfig, SocketIoConnection, Upgrade, Waiting, new_sid,
 };
 
 /// The Socket.IO front of a node.
 pub struct SocketIo {
     pub config: Arc<SocketIoConfig>,
     pub directory: Addr<Directory>,
+    /// The broken sessions, if clients may recover theirs.
+    pub recoveries: Option<Addr<Recoveries>>,
 }
 
 /// A text that is no session's id, for one that cannot be read.
@@ -177,6 +179,7 @@ fn admit(
         config: Arc::clone(&front.config),
         clock: Rc::clone(&state.clock),
         directory: front.directory.clone().recipient(),
+        recoveries: front.recoveries.clone(),
         authorization: authorization(request),
         client,
     };

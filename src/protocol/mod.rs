@@ -23,7 +23,7 @@ pub use body::{Limits, NewChat, NewMessage, Request, WireChat, WireMessage, pars
 pub use code::{ApiError, Code};
 pub use cursor::Key;
 pub use ending::{Ending, Return};
-pub use entry::{Entry, WireEntry, counted, not_negative, resume_from_query};
+pub use entry::{CHATS_NAMED, Entry, WireEntry, counted, not_negative, resume_from_query};
 pub use envelope::{Envelope, Rejected, RequestId};
 pub use fields::{Fields, NoFields};
 pub use lenient::{Number, Text};

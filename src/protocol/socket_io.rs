@@ -260,17 +260,27 @@ pub fn event(namespace: &Namespace, body: &str) -> ByteString {
     concat(&["42", &namespace.prefix, body])
 }
 
+/// An event, with its offset as a further argument: a text, which the client gives back.
+#[must_use]
+pub fn event_at(namespace: &Namespace, body: &str, offset: u64) -> ByteString {
+    let open = body.strip_suffix(']').unwrap_or(body);
+    concat(&["42", &namespace.prefix, open, ",\"", &offset.to_string(), "\"]"])
+}
+
 /// The answer to the event with this id. `body` is the JSON of the one value.
 #[must_use]
 pub fn ack(namespace: &Namespace, id: i64, body: &str) -> ByteString {
     concat(&["43", &namespace.prefix, &id.to_string(), "[", body, "]"])
 }
 
-/// The answer to a CONNECT that is accepted.
+/// The answer to a CONNECT that is accepted. With a `pid` the client may recover the session.
 #[must_use]
-pub fn connected(namespace: &Namespace, sid: &str) -> ByteString {
-    let sid = Value::from(sid);
-    format!(r#"40{}{{"sid":{sid}}}"#, namespace.prefix).into()
+pub fn connected(namespace: &Namespace, sid: &str, pid: Option<&str>) -> ByteString {
+    let (sid, prefix) = (Value::from(sid), &namespace.prefix);
+    match pid.map(Value::from) {
+        Some(pid) => format!(r#"40{prefix}{{"sid":{sid},"pid":{pid}}}"#).into(),
+        None => format!(r#"40{prefix}{{"sid":{sid}}}"#).into(),
+    }
 }
 
 /// The answer to a CONNECT that is refused, to whatever namespace. `data` is JSON.

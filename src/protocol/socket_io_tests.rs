@@ -175,8 +175,12 @@ fn a_servers_packet_is_written_as_captured() {
         (event(&chats, r#"["a",1]"#), r#"42/chats,["a",1]"#),
         (ack(&root, 0, r#"{"ok":true}"#), r#"430[{"ok":true}]"#),
         (ack(&chats, 7, "[1,2]"), "43/chats,7[[1,2]]"),
-        (connected(&root, "0N4k"), r#"40{"sid":"0N4k"}"#),
-        (connected(&chats, "0N4k"), r#"40/chats,{"sid":"0N4k"}"#),
+        (connected(&root, "0N4k", None), r#"40{"sid":"0N4k"}"#),
+        (connected(&chats, "0N4k", None), r#"40/chats,{"sid":"0N4k"}"#),
+        (connected(&root, "0N4k", Some("p")), r#"40{"sid":"0N4k","pid":"p"}"#),
+        (connected(&chats, "0N4k", Some("p")), r#"40/chats,{"sid":"0N4k","pid":"p"}"#),
+        (event_at(&root, r#"["a",{"b":[1]}]"#, 7), r#"42["a",{"b":[1]},"7"]"#),
+        (event_at(&chats, r#"["a",[]]"#, 7), r#"42/chats,["a",[],"7"]"#),
         (
             connect_error("/nope", "Invalid namespace", None),
             r#"44/nope,{"message":"Invalid namespace"}"#,
@@ -252,7 +256,7 @@ proptest! {
         let written = event(&namespace, &format!(r#"["a",{value}]"#));
         prop_assert_eq!(read(&written), format!("{name} event - a {value} +0"));
         prop_assert_eq!(read(&ack(&namespace, id, &value)), format!("{name} ack"));
-        let written = connected(&namespace, "s");
+        let written = connected(&namespace, "s", None);
         prop_assert_eq!(read(&written), format!(r#"{name} connect {{"sid":"s"}}"#));
         prop_assert_eq!(read(&disconnect(&namespace)), format!("{name} disconnect"));
     }

@@ -191,7 +191,7 @@ impl<R: Clone> Session<R> {
             }
             // A service that hears of `user.connected` may push before `welcome`.
             Phase::Joining(session) => session.defer(event, permit),
-            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended => {}
+            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended { .. } => {}
         }
     }
 

@@ -255,7 +255,7 @@ impl<R: Clone> Session<R> {
         request: Option<RequestId>,
         turn: &mut Turn<'_, R>,
     ) {
-        let Phase::Joining(session) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+        let Phase::Joining(session) = self.phase.take() else {
             return;
         };
         let user = session.user.author();

@@ -12,7 +12,7 @@ use super::rooms::Rooms;
 use super::waiting::Waiting;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    ChatAccess, ChatEntry, ChatId, ChatKind, FloodGuard, RateLimit, Role, SessionId, Streams,
+    ChatAccess, ChatEntry, ChatId, ChatKind, FloodGuard, RateLimit, Role, Seq, SessionId, Streams,
     Timestamp, retry_after_ms,
 };
 use crate::protocol::{
@@ -38,7 +38,21 @@ pub enum Phase<R> {
     /// Rooms are being joined. Nothing is written before `welcome`.
     Joining(Box<Authenticated<R>>),
     Welcomed(Box<Authenticated<R>>),
-    Ended,
+    Ended {
+        /// The last `seq` written of each chat, of a session that was welcomed.
+        positions: Box<[(ChatId, Seq)]>,
+    },
+}
+
+impl<R> Phase<R> {
+    fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+
+    /// The phase, in whose place the session is ended.
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Ended { positions: Box::default() })
+    }
 }
 
 /// State of an authenticated session.
@@ -129,7 +143,7 @@ impl<R: Clone> Session<R> {
 
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended)
+        self.phase.is_ended()
     }
 
     /// The session's user, once the token was checked.
@@ -137,7 +151,18 @@ impl<R: Clone> Session<R> {
     pub fn user(&self) -> Option<&AuthenticatedUser> {
         match &self.phase {
             Phase::Welcomed(session) | Phase::Joining(session) => Some(&session.user),
-            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended => None,
+            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The last `seq` written of each chat that it was in, once it has ended.
+    #[must_use]
+    pub fn positions(&self) -> &[(ChatId, Seq)] {
+        match &self.phase {
+            Phase::Ended { positions } => positions,
+            _ => &[],
         }
     }
 
@@ -146,7 +171,7 @@ impl<R: Clone> Session<R> {
     #[must_use]
     pub fn accepts_frames(&self) -> bool {
         match &self.phase {
-            Phase::Unauthenticated { .. } | Phase::Ended => true,
+            Phase::Unauthenticated { .. } | Phase::Ended { .. } => true,
             Phase::Authenticating { .. } | Phase::Joining(_) => false,
             Phase::Welcomed(session) => {
                 let most_bytes = self.config.welcome.frame_bytes.saturating_mul(2);
@@ -162,7 +187,9 @@ impl<R: Clone> Session<R> {
     pub(super) fn live(&mut self) -> Option<&mut Authenticated<R>> {
         match &mut self.phase {
             Phase::Welcomed(session) | Phase::Joining(session) => Some(session),
-            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended => None,
+            Phase::Unauthenticated { .. } | Phase::Authenticating { .. } | Phase::Ended { .. } => {
+                None
+            }
         }
     }
 
@@ -190,7 +217,11 @@ impl<R: Clone> Session<R> {
         if self.is_ended() {
             return;
         }
-        self.phase = Phase::Ended;
+        let positions = match self.phase.take() {
+            Phase::Welcomed(session) => session.streams.positions().collect(),
+            _ => Box::default(),
+        };
+        self.phase = Phase::Ended { positions };
         if let Some(reason) = ending.goodbye() {
             let retry_after_ms = match ending {
                 // Spread, so that not all come back at once.

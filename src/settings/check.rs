@@ -397,6 +397,8 @@ impl Settings {
             ("limits.commands_in_flight", limits.commands_in_flight as u64, 1..=100_000),
             ("socketio.ping_timeout_ms", socketio.ping_timeout_ms, 10..=3_600_000),
             ("socketio.upgrade_timeout_ms", socketio.upgrade_timeout_ms, 10..=600_000),
+            ("socketio.recovery_ms", socketio.recovery_ms, 0..=3_600_000),
+            ("socketio.recovery_sessions", socketio.recovery_sessions as u64, 1..=1_000_000),
             ("cluster.poll_ms", cluster.poll_ms, 10..=60_000),
             ("rabbitmq.heartbeat_seconds", rabbitmq.heartbeat_seconds.into(), 1..=3600),
             ("rabbitmq.reconnect_ms", rabbitmq.reconnect_ms, 10..=600_000),

@@ -29,6 +29,8 @@ pub struct SocketIo {
     pub namespaces: Vec<String>,
     pub ping_timeout_ms: u64,
     pub upgrade_timeout_ms: u64,
+    pub recovery_ms: u64,
+    pub recovery_sessions: usize,
     pub errors: Refusals,
     /// Clients' names of commands.
     #[serde(deserialize_with = "load::tables")]
@@ -77,6 +79,12 @@ impl SocketIo {
     #[must_use]
     pub fn upgrade_timeout(&self) -> Duration {
         Duration::from_millis(self.upgrade_timeout_ms)
+    }
+
+    /// Time that a broken session is kept for its client; `None` where none is recovered.
+    #[must_use]
+    pub fn recovery(&self) -> Option<Duration> {
+        (self.recovery_ms > 0).then(|| Duration::from_millis(self.recovery_ms))
     }
 
     pub(super) fn normalize(&mut self) {

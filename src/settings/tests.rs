@@ -443,6 +443,8 @@ fn a_name_that_could_not_work_is_refused() {
         ("socketio.namespaces = ['/a', '/a']".to_owned(), "`/a` is there twice"),
         ("socketio.ping_timeout_ms = 0".to_owned(), "socketio.ping_timeout_ms is 0"),
         ("socketio.upgrade_timeout_ms = 0".to_owned(), "socketio.upgrade_timeout_ms is 0"),
+        ("socketio.recovery_ms = 3600001".to_owned(), "socketio.recovery_ms is 3600001"),
+        ("socketio.recovery_sessions = 0".to_owned(), "socketio.recovery_sessions is 0"),
         (name_in("is = 'say'"), "`say` is `say`, which is none of authenticate, create_chat"),
         (name_in("is = 'receive_message'"), "`say` is `receive_message`"),
         (name_in("is = 'ping', to = 'x'"), "`to`"),

@@ -60,6 +60,7 @@ mod socketio_names;
 mod socketio_origins;
 mod socketio_polling;
 mod socketio_random;
+mod socketio_recovery;
 mod socketio_upgrade;
 mod support;
 mod users_in;

@@ -102,6 +102,54 @@ describe('clients that do not fetch what there is for them', async () => {
   })
 })
 
+describe('where sessions are recovered', { concurrency: true }, async () => {
+  const server = await Server.start({ SOCKETIO__RECOVERY_MS: '600000' })
+  after(() => server.stop())
+  const post = async (chat, message) =>
+    assert.equal((await server.http(server.admin(), 'POST', `/chats/${chat}/messages`, { message })).status, 201)
+
+  test('an unmodified client has each message once and in order, however often it is cut off', () =>
+    each(ALL.filter(({ version }) => version === '4.8'), async ({ version, way }) => {
+      const proxy = await Proxy.to(server.port)
+      const client = await Client.connect(version, way, proxy.url, { auth: { token: server.token(`recovered ${way}`) } })
+      const { chat } = client
+      const seqs = []
+      let isWhole
+      const whole = new Promise((resolve) => (isWhole = resolve))
+      client.socket.on('receive_message', ({ seq }) => seqs.push(seq) && seq === 30 && isWhole())
+      assert.ok(!client.socket.recovered, 'the first time there is nothing to recover')
+      for (let n = 1; n <= 30; n++) {
+        const isBroken = n % 6 === 0
+        if (isBroken) proxy.shut()
+        await post(chat, `no. ${n}`)
+        if (!isBroken) continue
+        await client.next('disconnect')
+        proxy.isShut = false
+        await client.isIn()
+        assert.ok(client.socket.recovered, `after no. ${n}`)
+      }
+      await within(whole, () => `last message; there are ${seqs}`)
+      assert.deepEqual(seqs, Array.from({ length: 30 }, (_, n) => n + 1))
+      client.close()
+      proxy.stop()
+    }))
+
+  test('a client before 4.6 is served as ever', () =>
+    each(ALL.filter(({ version }) => version !== '4.8'), async ({ version, way }) => {
+      const proxy = await Proxy.to(server.port)
+      const client = await Client.connect(version, way, proxy.url, { auth: { token: server.token(`older ${version} ${way}`) } })
+      await post(client.chat, 'hello')
+      assert.equal((await client.next('receive_message')).message, 'hello')
+      proxy.shut()
+      await client.next('disconnect')
+      proxy.isShut = false
+      await client.isIn()
+      assert.equal((await client.acked('send_message', { message: 'back' })).seq, 2)
+      client.close()
+      proxy.stop()
+    }))
+})
+
 /** The ends of a client, the rude ones too. */
 const ENDINGS = {
   'says good-bye': (client) => client.close(),

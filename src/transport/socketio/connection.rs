@@ -12,6 +12,7 @@ use super::delivery::Delivered;
 use super::inbound::{Attachments, Inbound};
 use super::namespace::{Consequence, InNamespace};
 use super::outbox::Outbox;
+use super::recoveries::{GiveWay, Pid, Recoveries, SessionBroken, SessionConnected, SessionOver};
 use super::sid::{Remove, Sid};
 use super::socket::{Socket, SocketEnds, Source};
 use super::transports::{Polling, Transport};
@@ -63,6 +64,8 @@ pub struct ConnectionParts {
     pub clock: Rc<SessionClock>,
     /// The directory, which has this connection until its end.
     pub directory: Recipient<Remove>,
+    /// The broken sessions, if clients may recover theirs.
+    pub recoveries: Option<Addr<Recoveries>>,
     /// The `Authorization` of the handshake.
     pub authorization: Option<String>,
     pub client: Option<ClientAddress>,
@@ -147,6 +150,8 @@ impl SocketIoConnection {
     /// Adds a packet for the client. One that cannot keep up is closed, and resumes.
     pub(super) fn push(&mut self, packet: ByteString, ctx: &mut Context<Self>) {
         if self.state != State::Ended && !self.outbox.push(packet) {
+            // What a session writes behind this is lost, and nothing says what it was.
+            self.namespaces.iter_mut().for_each(InNamespace::leave_out);
             self.end(Ending::SlowReader, ctx);
         }
     }
@@ -212,10 +217,10 @@ impl SocketIoConnection {
         }
         self.state = State::Ended;
         // A session whose last event did not fit is ending still.
-        for session in &mut self.namespaces {
+        for mut session in std::mem::take(&mut self.namespaces) {
             session.hosted.forget(ending);
+            self.over(session.pid());
         }
-        self.namespaces.clear();
         self.inbound.clear();
         self.held.clear();
         self.permit = None;
@@ -231,6 +236,14 @@ impl SocketIoConnection {
             Transport::Polling(_) => {
                 ctx.run_later(self.parts.app.timings().close_timeout, |_, ctx| ctx.stop());
             }
+        }
+    }
+
+    /// A session's client cannot recover it.
+    fn over(&self, pid: Option<&Pid>) {
+        if let (Some(recoveries), Some(pid)) = (&self.parts.recoveries, pid) {
+            // Bounded: one of each session.
+            recoveries.do_send(SessionOver(Pid::clone(pid)));
         }
     }
 
@@ -262,6 +275,9 @@ impl Drop for SocketIoConnection {
             self.parts.clock.remove(key);
         }
         self.parts.app.metrics().socketio_connections(self.transport.name()).dec();
+        for session in std::mem::take(&mut self.namespaces) {
+            self.over(session.pid());
+        }
         // Bounded: one of each connection.
         self.parts.directory.do_send(Remove(Arc::clone(&self.sid)));
     }
@@ -277,10 +293,26 @@ impl Host for SocketIoConnection {
     fn write(&mut self, slot: Slot, event: ServerEvent, ctx: &mut Self::Context) {
         let mut sessions = self.namespaces.iter_mut();
         let Some(session) = sessions.find(|session| session.slot == slot) else { return };
+        if let Some(credentials) = session.begins_anew(&event) {
+            let namespace = session.namespace.clone();
+            self.parts.app.metrics().socketio_recovery(false);
+            // Nothing of it was written.
+            host::input(self, slot, Input::End(Ending::Closed), ctx);
+            return self.begin(namespace, credentials, ctx);
+        }
         let was_connected = session.is_connected();
         let packets = session.packets(event, &self.parts.config);
         if !was_connected && session.is_connected() {
+            let pid = session.pid().cloned();
+            let is_recovered = session.is_recovered();
             self.let_in(ctx);
+            if is_recovered {
+                self.parts.app.metrics().socketio_recovery(true);
+            }
+            if let (Some(recoveries), Some(pid)) = (&self.parts.recoveries, pid) {
+                // Bounded: one of each session.
+                recoveries.do_send(SessionConnected(pid, ctx.address().recipient()));
+            }
         }
         for packet in packets.into_iter().flatten() {
             self.push(packet, ctx);
@@ -314,7 +346,14 @@ impl Host for SocketIoConnection {
         let Some(at) = self.namespaces.iter().position(|session| session.slot == slot) else {
             return;
         };
-        let session = self.namespaces.remove(at);
+        let mut session = self.namespaces.remove(at);
+        // A client whose polling fails closes the connection, and comes back.
+        let is_left = ending == Ending::Closed && self.state < State::Ending;
+        match (session.kept(ending, is_left), &self.parts.recoveries) {
+            // Bounded: one of each session.
+            (Some((pid, kept)), Some(recoveries)) => recoveries.do_send(SessionBroken(pid, kept)),
+            _ => self.over(session.pid()),
+        }
         let namespace = session.namespace.clone();
         match session.ended(ending) {
             Consequence::Stays(Some(packet)) => {
@@ -362,6 +401,7 @@ impl Handler<Tick> for SocketIoConnection {
             None if is_heartbeat => {
                 self.pong_due = Some(now.after(self.parts.config.ping_timeout));
                 self.push(engine_io::PING.into(), ctx);
+                self.namespaces.iter_mut().for_each(InNamespace::pinged);
                 self.remind();
             }
             _ => {}
@@ -371,6 +411,14 @@ impl Handler<Tick> for SocketIoConnection {
             host::input(self, slot, Input::Tick, ctx);
         }
         self.flush(ctx);
+    }
+}
+
+impl Handler<GiveWay> for SocketIoConnection {
+    type Result = ();
+
+    fn handle(&mut self, _: GiveWay, ctx: &mut Self::Context) {
+        self.end(Ending::Gone, ctx);
     }
 }
 

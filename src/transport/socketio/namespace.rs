@@ -7,13 +7,19 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::config::SocketIoConfig;
+use super::recoveries::Pid;
+use super::recovery::{Kept, Log, WayOn, Written};
+use super::request::Credentials;
 use crate::actors::Slot;
-use crate::domain::{SOCKETIO_EVENTS, Timestamp};
+use crate::domain::{SOCKETIO_EVENTS, Timestamp, UserId};
 use crate::protocol::socket_io::{self, Namespace};
 use crate::protocol::{
     Answer, ApiError, Code, Codec, Control, Ending, RequestId, Return, ServerEvent, Used,
 };
 use crate::transport::host::Hosted;
+
+/// Commands that set what is not recovered: a session that watches chats, or views one.
+const NOT_RECOVERED: [&str; 2] = ["view_chat", "watch_chats"];
 
 /// A session in a namespace.
 pub struct InNamespace {
@@ -25,6 +31,31 @@ pub struct InNamespace {
     phase: Phase,
     /// The client's own names: there once it has used one.
     own_names: Option<Box<OwnNames>>,
+    /// Present if the operator lets clients recover their sessions.
+    recovery: Option<Box<Recovery>>,
+}
+
+/// A session's recovery: of the one before it, and of itself once it is broken.
+pub struct Recovery {
+    pub pid: Pid,
+    log: Log,
+    /// The broken session that it goes on with.
+    way_on: Option<WayOn>,
+    /// CONNECT's, until that is answered: for another beginning, where the recovery would not be exact.
+    credentials: Option<Credentials>,
+    /// There once it is connected.
+    user: Option<UserId>,
+    /// The session has more than its positions.
+    is_left_out: bool,
+}
+
+impl Recovery {
+    /// A session that begins, or goes on with the broken one of this `pid`.
+    #[must_use]
+    pub fn new(pid: Pid, way_on: Option<WayOn>, credentials: Credentials) -> Self {
+        let credentials = Some(credentials);
+        Self { pid, log: Log::default(), way_on, credentials, user: None, is_left_out: false }
+    }
 }
 
 /// A session's use of the client's own names of events.
@@ -74,7 +105,103 @@ impl InNamespace {
     #[must_use]
     pub fn new(slot: Slot, namespace: Namespace, hosted: Hosted) -> Self {
         let phase = Phase::Connecting { refused: None };
-        Self { slot, namespace, hosted, tick_at: Timestamp(i64::MAX), phase, own_names: None }
+        let (tick_at, own_names, recovery) = (Timestamp(i64::MAX), None, None);
+        Self { slot, namespace, hosted, tick_at, phase, own_names, recovery }
+    }
+
+    /// The session begins with this recovery.
+    pub fn recovers(&mut self, recovery: Recovery) {
+        if let Some(way_on) = &recovery.way_on {
+            self.note(way_on.used);
+        }
+        self.recovery = Some(Box::new(recovery));
+    }
+
+    /// The secret by which the client recovers the session.
+    #[must_use]
+    pub fn pid(&self) -> Option<&Pid> {
+        self.recovery.as_ref().map(|recovery| &recovery.pid)
+    }
+
+    /// The session goes on with a broken one.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.recovery.as_ref().is_some_and(|recovery| recovery.way_on.is_some())
+    }
+
+    /// The credentials for another beginning, where this event shows that the recovery would not be exact.
+    pub fn begins_anew(&mut self, event: &ServerEvent) -> Option<Credentials> {
+        let ServerEvent::Control(Control::Welcome(welcome)) = event else { return None };
+        let recovery = self.recovery.as_mut()?;
+        let credentials = recovery.credentials.take();
+        let is_exact = |way_on: &WayOn| way_on.is_exact(welcome.user.id, &welcome.chats);
+        recovery.user = Some(welcome.user.id);
+        if recovery.way_on.as_ref().is_none_or(is_exact) { None } else { credentials }
+    }
+
+    /// The state by which the client recovers the session, which has ended; `None` where it cannot, as where
+    /// it has left the namespace.
+    pub fn kept(&mut self, ending: Ending, is_left: bool) -> Option<(Pid, Kept)> {
+        let stays_away = |(_, step)| matches!(step, Return::Later | Return::Never);
+        let comes_back = !is_left && !ending.close().is_some_and(stays_away);
+        let recovery = self.recovery.take_if(|recovery| comes_back && !recovery.is_left_out)?;
+        let Recovery { pid, log, user, .. } = *recovery;
+        let positions = self.hosted.session().positions().into();
+        let used = self.own_names.as_ref().map(|own| own.used).unwrap_or_default();
+        Some((pid, Kept { user: user?, positions, log, used }))
+    }
+
+    /// A ping was written.
+    pub fn pinged(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.log.pinged();
+        }
+    }
+
+    /// The client has answered the ping.
+    pub fn ponged(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.log.ponged();
+        }
+    }
+
+    /// Notes a command.
+    pub fn commanded(&mut self, event: &str) {
+        if NOT_RECOVERED.contains(&event) {
+            self.leave_out();
+        }
+    }
+
+    /// The session cannot be recovered.
+    pub fn leave_out(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.is_left_out = true;
+        }
+    }
+
+    /// Notes an event that is being written. `false` if the client has it already.
+    fn log(&mut self, event: &ServerEvent) -> bool {
+        let Some(recovery) = &mut self.recovery else { return true };
+        match event {
+            ServerEvent::Logged(posted) => {
+                let message = posted.message();
+                if !recovery.way_on.as_mut().is_none_or(|way_on| way_on.lacks(message)) {
+                    return false;
+                }
+                recovery.log.add(Written::Message(message.chat_id, message.seq));
+            }
+            ServerEvent::Control(Control::Shared(_)) => recovery.log.add(Written::Other),
+            ServerEvent::Control(_) | ServerEvent::Ephemeral(..) | ServerEvent::Answer(_) => {}
+        }
+        true
+    }
+
+    /// The packet of an event, with its offset where there is a recovery.
+    fn packet(&self, body: &str) -> ByteString {
+        match &self.recovery {
+            Some(recovery) => socket_io::event_at(&self.namespace, body, recovery.log.offset()),
+            None => socket_io::event(&self.namespace, body),
+        }
     }
 
     /// CONNECT has been answered.
@@ -122,8 +249,9 @@ impl InNamespace {
                 ServerEvent::Control(Control::Welcome(_)) => {
                     self.phase = Phase::Connected;
                     let sid = self.hosted.session().id().to_string();
-                    let connected = socket_io::connected(&self.namespace, &sid);
-                    let welcome = socket_io::event(&self.namespace, &event.frame(Codec::SocketIo));
+                    let pid = self.pid().map(|pid| &**pid);
+                    let connected = socket_io::connected(&self.namespace, &sid, pid);
+                    let welcome = self.packet(&event.frame(Codec::SocketIo));
                     return [Some(connected), Some(welcome)];
                 }
                 ServerEvent::Answer(Answer::Refusal { exception, .. }) => {
@@ -132,6 +260,9 @@ impl InNamespace {
                 // The answer to CONNECT says it.
                 _ => {}
             }
+            return [None, None];
+        }
+        if !self.log(&event) {
             return [None, None];
         }
         let id = match &event {
@@ -157,14 +288,13 @@ impl InNamespace {
         match &event {
             ServerEvent::Answer(Answer::Ack(..)) => {
                 let own = own_answer.map(|(event, data)| {
-                    let body = format!("[{},{}]", Value::from(&*event), data.get());
-                    socket_io::event(&self.namespace, &body)
+                    self.packet(&format!("[{},{}]", Value::from(&*event), data.get()))
                 });
                 [ack(&frame), own]
             }
             ServerEvent::Answer(Answer::Refusal { .. }) => {
                 let data = split(&frame).map(|(_, data)| data).filter(|_| config.acks_refusals);
-                [Some(socket_io::event(&self.namespace, &frame)), data.and_then(ack)]
+                [Some(self.packet(&frame)), data.and_then(ack)]
             }
             ServerEvent::Control(Control::Shared(_)) if is_reserved(&frame) => {
                 log::debug!("an event with a name of the client library's own is not sent");
@@ -179,11 +309,8 @@ impl InNamespace {
         let used = self.own_names.as_ref().map(|own| own.used).unwrap_or_default();
         let own = split(body).filter(|_| !config.names.is_empty());
         match own.and_then(|(event, data)| config.names.give(used, event, data)) {
-            Some((name, data)) => {
-                let body = format!("[{},{data}]", Value::from(name));
-                socket_io::event(&self.namespace, &body)
-            }
-            None => socket_io::event(&self.namespace, body),
+            Some((name, data)) => self.packet(&format!("[{},{data}]", Value::from(name))),
+            None => self.packet(body),
         }
     }
 

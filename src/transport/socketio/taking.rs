@@ -7,13 +7,17 @@ use serde_json::value::RawValue;
 
 use super::connection::{SocketIoConnection, State};
 use super::inbound::{Attachments, Inbound, Next, POST, Received};
-use super::namespace::{InNamespace, connect_error};
-use super::request::{credentials, request};
+use super::namespace::{InNamespace, Recovery, connect_error};
+use super::recoveries::{Pid, take};
+use super::recovery::WayOn;
+use super::request::{Credentials, Recover, credentials, request};
+use super::sid::new_sid;
 use super::socket::Source;
 use super::transports::Transport;
+use crate::actors::Slot;
 use crate::domain::{SessionId, Timestamp};
 use crate::protocol::engine_io::{self, EnginePacket, MalformedPacket};
-use crate::protocol::socket_io::{self, PacketKind, SocketPacket};
+use crate::protocol::socket_io::{self, Namespace, PacketKind, SocketPacket};
 use crate::protocol::{ApiError, Code, Ending, Rejected};
 use crate::session::{Input, Session};
 use crate::transport::host::{self, Hosted};
@@ -84,6 +88,7 @@ impl SocketIoConnection {
             EnginePacket::Binary(bytes) => self.attachment(bytes, ctx),
             EnginePacket::Pong(_) => {
                 self.pong_due = None;
+                self.namespaces.iter_mut().for_each(InNamespace::ponged);
                 self.remind();
             }
             EnginePacket::Close => self.closed(ctx),
@@ -156,10 +161,12 @@ impl SocketIoConnection {
                 session.note(config.names.used(&event));
                 let Some(mut translated) = config.names.take(&event, data).filter(|_| more == 0)
                 else {
+                    session.commanded(&event);
                     let request = request(id, event, data, more);
                     host::input(self, slot, Input::Request(request), ctx);
                     return true;
                 };
+                session.commanded(translated.event);
                 let answer = translated.answer.take();
                 let id = session.promise(id, &event, answer);
                 let data = translated.data.as_deref();
@@ -217,10 +224,19 @@ impl SocketIoConnection {
         }
         self.disconnected.retain(|left| left.name() != name);
         let authorization = self.parts.authorization.as_deref();
-        let credentials = match credentials(auth, authorization) {
-            Ok(credentials) => credentials,
-            Err(refused) => return self.push(connect_error(name, &refused), ctx),
-        };
+        match credentials(auth, authorization) {
+            Ok(credentials) => self.begin(namespace, credentials, ctx),
+            Err(refused) => self.push(connect_error(name, &refused), ctx),
+        }
+    }
+
+    /// Begins a session, or goes on with a broken one where its client may.
+    pub(super) fn begin(
+        &mut self,
+        namespace: Namespace,
+        mut credentials: Credentials,
+        ctx: &mut Context<Self>,
+    ) {
         let app = self.parts.app.clone();
         let id = SessionId::on_node(app.node());
         if let Some(client) = self.parts.client {
@@ -232,7 +248,51 @@ impl SocketIoConnection {
         // Most connections have one, and no room for more.
         self.namespaces.reserve_exact(1);
         self.namespaces.push(InNamespace::new(slot, namespace, Hosted::new(session, app)));
-        host::input(self, slot, Input::Request(Ok(credentials.request())), ctx);
+        let Some(recoveries) = self.parts.recoveries.clone() else {
+            return host::input(
+                self,
+                slot,
+                Input::Request(Ok(credentials.authenticate().request())),
+                ctx,
+            );
+        };
+        let Some(Recover { pid, offset }) = credentials.recovery() else {
+            return self.recover(slot, credentials, None, ctx);
+        };
+        let pid = Pid::from(pid);
+        let wait = self.parts.app.timings().close_timeout;
+        let found = take(recoveries, Pid::clone(&pid), wait).into_actor(self);
+        ctx.spawn(found.map(move |kept, this, ctx| {
+            let way_on = kept.and_then(|kept| kept.way_on(offset.as_deref()));
+            if way_on.is_none() {
+                this.parts.app.metrics().socketio_recovery(false);
+            }
+            this.recover(slot, credentials, way_on.map(|way_on| (pid, way_on)), ctx);
+        }));
+    }
+
+    /// Has the session authenticated, at the positions of a broken one if there are any.
+    fn recover(
+        &mut self,
+        slot: Slot,
+        credentials: Credentials,
+        way_on: Option<(Pid, WayOn)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let request = match &way_on {
+            Some((_, way_on)) => credentials.resuming(way_on.positions()),
+            None => credentials.authenticate(),
+        };
+        let (pid, way_on) = match way_on {
+            Some((pid, way_on)) => (pid, Some(way_on)),
+            None => (new_sid(&self.parts.config.node), None),
+        };
+        // The client may have left meanwhile.
+        let Some(session) = self.namespaces.iter_mut().find(|session| session.slot == slot) else {
+            return;
+        };
+        session.recovers(Recovery::new(pid, way_on, credentials));
+        host::input(self, slot, Input::Request(Ok(request.request())), ctx);
     }
 }
 

@@ -109,6 +109,12 @@ export class Proxy {
     }
   }
 
+  /** Breaks every connection, and those to come while it is shut. */
+  shut() {
+    this.isShut = true
+    this.cut()
+  }
+
   stop() {
     this.listener.close()
     this.cut()

@@ -32,6 +32,8 @@ pub struct IoClient {
     waiting: VecDeque<Packet>,
     asked: u64,
     welcomes: HashMap<String, Value>,
+    /// Of each namespace where sessions are recovered, the `pid`.
+    pids: HashMap<String, String>,
     /// Pings that came; they are answered, if not told otherwise.
     pub pings: usize,
     pub answers_pings: bool,
@@ -62,6 +64,7 @@ impl IoClient {
             waiting: VecDeque::new(),
             asked: 0,
             welcomes: HashMap::new(),
+            pids: HashMap::new(),
             pings: 0,
             answers_pings: true,
             close_code: None,
@@ -169,6 +172,14 @@ impl IoClient {
                 "6" => {}
                 message => {
                     let packet = Packet::parse(message);
+                    if let Some(pid) =
+                        packet.data["pid"].as_str().filter(|_| packet.kind == CONNECT)
+                    {
+                        self.pids.insert(packet.nsp.clone(), pid.to_owned());
+                    }
+                    let has_offset = self.pids.contains_key(&packet.nsp);
+                    let is_one = packet.kind != EVENT || packet.offset().is_some() == has_offset;
+                    assert!(is_one, "an offset stands behind a pid: {packet:?}");
                     self.seen.push(packet.clone());
                     self.waiting.push_back(packet);
                 }
@@ -276,8 +287,11 @@ impl IoClient {
     pub async fn read_welcome(&mut self, nsp: &str, answer: &Value) -> &Value {
         let packet = self.at(nsp).take("welcome", |packet| packet.nsp == nsp).await;
         let welcome = packet.event("welcome").unwrap_or_else(|| panic!("not first: {packet:?}"));
-        let sid = json!({"sid": welcome["sessionId"]});
-        assert_eq!(*answer, sid, "the socket's id is the session's");
+        let mut expected = json!({"sid": welcome["sessionId"]});
+        if let Some(pid) = self.pids.get(nsp) {
+            expected["pid"] = json!(pid);
+        }
+        assert_eq!(*answer, expected, "the socket's id is the session's");
         self.welcomes.insert(nsp.to_owned(), welcome.clone());
         self.welcome()
     }
@@ -301,6 +315,18 @@ impl IoClient {
     pub async fn disconnected(&mut self) {
         let nsp = self.nsp.clone();
         self.take("DISCONNECT", |packet| packet.kind == DISCONNECT && packet.nsp == nsp).await;
+    }
+
+    /// The secret by which this namespace's session is recovered.
+    pub fn pid(&self) -> &str {
+        self.pids.get(&self.nsp).expect("a session that can be recovered")
+    }
+
+    /// The offset of the last event of this namespace.
+    pub fn offset(&self) -> &str {
+        let here = |packet: &&Packet| packet.nsp == self.nsp;
+        let offsets = self.seen.iter().rev().filter(here).find_map(Packet::offset);
+        offsets.expect("an event has an offset")
     }
 
     /// The data of `welcome` in this namespace.

@@ -40,8 +40,11 @@ impl Packet {
         let is_good = match kind {
             CONNECT | CONNECT_ERROR => id.is_none() && packet.data.is_object(),
             DISCONNECT => id.is_none() && packet.data.is_null(),
-            // A name and one argument.
-            EVENT => id.is_none() && packet.list() == 2 && packet.data[0].is_string(),
+            // A name and one argument; where sessions are recovered, an offset.
+            EVENT => {
+                let is_offset = packet.list() == 3 && packet.data[2].is_string();
+                id.is_none() && (packet.list() == 2 || is_offset) && packet.data[0].is_string()
+            }
             ACK => id.is_some() && packet.list() == 1,
             _ => false,
         };
@@ -50,6 +53,11 @@ impl Packet {
 
     fn list(&self) -> usize {
         self.data.as_array().map_or(0, Vec::len)
+    }
+
+    /// The offset of an event.
+    pub fn offset(&self) -> Option<&str> {
+        self.data[2].as_str().filter(|_| self.kind == EVENT)
     }
 
     /// The argument of an event of this name.
