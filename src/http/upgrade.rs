@@ -49,10 +49,17 @@ pub fn check_handshake(request: &HttpRequest) -> Result<(), Problem> {
     if request.version() < Version::HTTP_11 {
         return Err(refused("Upgrade", "needs HTTP/1.1"));
     }
-    let is_asked =
-        |header, word| items(request, header).any(|item| item.eq_ignore_ascii_case(word));
-    if !is_asked(header::UPGRADE, "websocket") || !is_asked(header::CONNECTION, "upgrade") {
-        return Err(required("Upgrade", "must be websocket, with Connection: Upgrade"));
+    let is_upgrade =
+        items(request, header::CONNECTION).any(|item| item.eq_ignore_ascii_case("upgrade"));
+    // Behind one of several, or behind a body, actix-http would not leave the connection to the WebSocket.
+    let is_websocket = items(request, header::UPGRADE)
+        .map(|item| item.eq_ignore_ascii_case("websocket"))
+        .eq([true]);
+    if !is_upgrade || !is_websocket {
+        return Err(required("Upgrade", "must be websocket alone, with Connection: Upgrade"));
+    }
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        return Err(refused("Transfer-Encoding", "has no place in the request for a WebSocket"));
     }
     if !items(request, header::SEC_WEBSOCKET_VERSION).eq(["13"]) {
         return Err(required("Sec-WebSocket-Version", "must be 13"));
@@ -112,6 +119,9 @@ mod tests {
             ("sec-websocket-key", "not base64", 400),
             ("sec-websocket-version", "8", 426),
             ("upgrade", "h2c", 426),
+            ("upgrade", "h2c, websocket", 426),
+            ("upgrade", "websocket, h2c", 426),
+            ("transfer-encoding", "chunked", 400),
             ("connection", "keep-alive", 426),
         ] {
             assert_eq!(status(request((header, value))), expected, "{header}: {value}");

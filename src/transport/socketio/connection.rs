@@ -210,7 +210,7 @@ impl SocketIoConnection {
         }
         self.state = State::Ending;
         let slots: Vec<Slot> = self.namespaces.iter().map(|session| session.slot).collect();
-        let is_gone = matches!(ending, Ending::Closed | Ending::Gone);
+        let is_gone = matches!(ending, Ending::Closed | Ending::Gone | Ending::Silent);
         for slot in slots {
             // With its `goodbye`, where there is one. Those of a node that leaves had theirs before.
             host::input(self, slot, Input::End(ending), ctx);
