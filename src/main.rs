@@ -94,6 +94,8 @@ fn main() -> ExitCode {
         // The broker's client logs every failed attempt to connect. We log what matters, once.
         .filter_module("lapin", LevelFilter::Off)
         .filter_module("tracing::span", LevelFilter::Off)
+        // It logs an error for each request that cannot be parsed: anybody could fill the log.
+        .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .parse_default_env();
     if is_check {
         // Warnings are part of its output, whatever the log level.

@@ -127,6 +127,7 @@ fn socketio_routes(
         web::resource(paths())
             .route(web::to(socketio::serve))
             .wrap(cors())
+            .wrap(from_fn(refuse_in_form))
             .wrap(from_fn(drain))
             .wrap(from_fn(end_kept)),
     );

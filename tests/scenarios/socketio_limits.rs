@@ -22,6 +22,9 @@ scenarios! {
     one_address_cannot_take_all_places
         ["server.trusted_proxies" = "127.0.0.1", "limits.unauthenticated_per_address" = 1]
         on one node "each node counts its own connections",
+    an_address_that_connects_too_often_is_refused
+        ["server.trusted_proxies" = "127.0.0.1", "limits.connects_per_address" = 1]
+        on one node "each node counts its own connections",
     who_writes_too_fast_is_told_when_to_go_on
         ["limits.messages_per_second" = 5, "limits.burst" = 10],
     who_ignores_that_it_is_to_wait_is_put_out
@@ -111,6 +114,18 @@ async fn one_address_cannot_take_all_places(app: TestApp) {
     first.welcomed("/", json!({"token": customer("kim").token()})).await;
     let _second = from(KIM).open(Via::WebSocket).await;
     from(KIM).poll().await.is_refusal(503, 3);
+}
+
+async fn an_address_that_connects_too_often_is_refused(app: TestApp) {
+    let from = |address| app.socketio().header("X-Forwarded-For", address);
+    // A slow machine lets the rate catch up, so one of many is refused, and not the second.
+    let refused = || async {
+        let answer = from("198.51.100.7").poll().await;
+        (answer.status != 200).then_some(answer)
+    };
+    eventually("a connect beyond the rate", refused).await.is_refusal(503, 3);
+    assert!(app.counted("frontdesk_connects_refused_total").await >= 1.0);
+    from("203.0.113.9").open(Via::WebSocket).await;
 }
 
 async fn who_writes_too_fast_is_told_when_to_go_on(app: TestApp) {

@@ -84,7 +84,21 @@ async fn a_packet_that_breaks_the_rules_ends_its_connection_alone(app: TestApp) 
 
 async fn a_bad_first_packet_ends_the_connection(app: TestApp) {
     for via in TRANSPORTS {
-        for packet in ["4", "4abc", "40[", "40{", "40\"x\"", "401{}", "40/chats,1{}", "42", "48"] {
+        for packet in [
+            "4",
+            "4abc",
+            "40[",
+            "40{",
+            "40\"x\"",
+            "401{}",
+            "40/chats,1{}",
+            "42",
+            "48",
+            "41",
+            "41/chats,",
+            "431[]",
+            "43/chats,1[]",
+        ] {
             let mut kim = app.io_open(via).await;
             kim.send_bad(packet).await;
             kim.closed().await;

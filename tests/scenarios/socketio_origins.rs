@@ -129,6 +129,7 @@ async fn a_preflight_allows_what_clients_send(app: TestApp) {
 async fn a_preflight_of_a_foreign_page_allows_nothing(app: TestApp) {
     for origin in FOREIGN {
         let answer = preflight(&app, origin, "POST", "authorization,content-type").await;
+        assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("forbidden")));
         assert_eq!(answer.header("access-control-allow-credentials"), "", "{answer:?}");
         assert_eq!(answer.header("access-control-allow-methods"), "", "{answer:?}");
     }

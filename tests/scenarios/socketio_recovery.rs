@@ -220,9 +220,18 @@ async fn a_token_is_looked_at_again(app: TestApp) {
     drop(kim);
     let expired = customer("kim").token_with(&json!({"exp": 1}));
     let mut kim = app.io_open(Via::WebSocket).await;
-    let auth = json!({"token": expired, "pid": pid, "offset": offset});
-    kim.turned_away("/chats", auth, "token_expired").await;
+    let old = json!({"token": expired, "pid": pid, "offset": offset});
+    kim.turned_away("/chats", old.clone(), "token_expired").await;
     kim.turned_away("/chats", json!({"pid": pid, "offset": offset}), "unauthenticated").await;
+    // Nothing was spent on it: with a fresh token it goes on.
+    kim.welcomed("/chats", auth(&customer("kim"), &pid, &offset)).await;
+    assert_eq!(kim.pid(), pid);
+    // Nor does a bad token, or another user's, end a session that is connected.
+    let mut other = app.io_open(Via::WebSocket).await;
+    other.turned_away("/chats", old, "token_expired").await;
+    other.welcomed("/chats", auth(&customer("lee"), &pid, &offset)).await;
+    assert_ne!(other.pid(), pid);
+    kim.ask("ping", json!({})).await;
 }
 
 /// Says something that a client that begins anew must hear, and nothing from before.

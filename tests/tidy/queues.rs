@@ -29,8 +29,6 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("PostedElsewhere", 1, "one for each room and news of another node, which are limited"),
     ("ReadPage", 1, "one for each page that a room or a session waits for"),
     ("Received", 2, "one for each POST and for each frame, and the next only once it is taken"),
-    ("SessionBroken", 1, "one of a Socket.IO session at its end"),
-    ("SessionConnected", 1, "one of a Socket.IO session that is let in"),
     ("SessionOver", 1, "one of a Socket.IO session at its end"),
     ("Remove", 1, "one of a Socket.IO connection at its end"),
     ("Reopen", 1, "one for each room of an executor that died"),
@@ -52,12 +50,14 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("UserChanged", 1, "one for each user that an admin changed"),
     ("View", 1, "one for each `view_chat`, which are metered"),
     ("Watch", 1, "one for each `watch_chats`, which are metered"),
+    ("broken", 1, "one of a Socket.IO session at its end"),
     ("change", 1, "one for each node that comes or goes, or has missed something"),
     (
         "changed",
         2,
         "one for each user that a service tells of, one after the other, or another node",
     ),
+    ("connected", 1, "one of a Socket.IO session that is let in"),
     ("ended", 1, "one GET and one POST of a Socket.IO connection at a time"),
     ("what", 1, "a test's crash"),
 ];

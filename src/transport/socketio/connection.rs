@@ -12,7 +12,7 @@ use super::delivery::Delivered;
 use super::inbound::{Attachments, Inbound};
 use super::namespace::{Consequence, InNamespace};
 use super::outbox::Outbox;
-use super::recoveries::{GiveWay, Pid, Recoveries, SessionBroken, SessionConnected, SessionOver};
+use super::recoveries::{GiveWay, Pid, Recoveries, SessionOver};
 use super::sid::{Remove, Sid};
 use super::socket::{Socket, SocketEnds, Source};
 use super::transports::{Polling, Transport};
@@ -303,15 +303,15 @@ impl Host for SocketIoConnection {
         let was_connected = session.is_connected();
         let packets = session.packets(event, &self.parts.config);
         if !was_connected && session.is_connected() {
-            let pid = session.pid().cloned();
+            let connected = session.connected(ctx.address().recipient());
             let is_recovered = session.is_recovered();
             self.let_in(ctx);
             if is_recovered {
                 self.parts.app.metrics().socketio_recovery(true);
             }
-            if let (Some(recoveries), Some(pid)) = (&self.parts.recoveries, pid) {
+            if let (Some(recoveries), Some(connected)) = (&self.parts.recoveries, connected) {
                 // Bounded: one of each session.
-                recoveries.do_send(SessionConnected(pid, ctx.address().recipient()));
+                recoveries.do_send(connected);
             }
         }
         for packet in packets.into_iter().flatten() {
@@ -351,7 +351,7 @@ impl Host for SocketIoConnection {
         let is_left = ending == Ending::Closed && self.state < State::Ending;
         match (session.kept(ending, is_left), &self.parts.recoveries) {
             // Bounded: one of each session.
-            (Some((pid, kept)), Some(recoveries)) => recoveries.do_send(SessionBroken(pid, kept)),
+            (Some(broken), Some(recoveries)) => recoveries.do_send(broken),
             _ => self.over(session.pid()),
         }
         let namespace = session.namespace.clone();

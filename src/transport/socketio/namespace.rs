@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use actix::Recipient;
 use bytestring::ByteString;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::config::SocketIoConfig;
-use super::recoveries::Pid;
+use super::recoveries::{Bearer, GiveWay, Pid, SessionBroken, SessionConnected};
 use super::recovery::{Kept, Log, WayOn, Written};
 use super::request::Credentials;
 use crate::actors::Slot;
@@ -38,6 +39,7 @@ pub struct InNamespace {
 /// A session's recovery: of the one before it, and of itself once it is broken.
 pub struct Recovery {
     pub pid: Pid,
+    bearer: Bearer,
     log: Log,
     /// The broken session that it goes on with.
     way_on: Option<WayOn>,
@@ -52,9 +54,9 @@ pub struct Recovery {
 impl Recovery {
     /// A session that begins, or goes on with the broken one of this `pid`.
     #[must_use]
-    pub fn new(pid: Pid, way_on: Option<WayOn>, credentials: Credentials) -> Self {
-        let credentials = Some(credentials);
-        Self { pid, log: Log::default(), way_on, credentials, user: None, is_left_out: false }
+    pub fn new(pid: Pid, bearer: Bearer, way_on: Option<WayOn>, credentials: Credentials) -> Self {
+        let (log, credentials) = (Log::default(), Some(credentials));
+        Self { pid, bearer, log, way_on, credentials, user: None, is_left_out: false }
     }
 }
 
@@ -123,6 +125,14 @@ impl InNamespace {
         self.recovery.as_ref().map(|recovery| &recovery.pid)
     }
 
+    /// The session, for who recovers it while it is connected still.
+    #[must_use]
+    pub fn connected(&self, connection: Recipient<GiveWay>) -> Option<SessionConnected> {
+        let recovery = self.recovery.as_ref()?;
+        let (pid, bearer) = (Pid::clone(&recovery.pid), recovery.bearer.clone());
+        Some(SessionConnected(pid, bearer, connection))
+    }
+
     /// The session goes on with a broken one.
     #[must_use]
     pub fn is_recovered(&self) -> bool {
@@ -141,14 +151,17 @@ impl InNamespace {
 
     /// The state by which the client recovers the session, which has ended; `None` where it cannot, as where
     /// it has left the namespace.
-    pub fn kept(&mut self, ending: Ending, is_left: bool) -> Option<(Pid, Kept)> {
+    pub fn kept(&mut self, ending: Ending, is_left: bool) -> Option<SessionBroken> {
         let stays_away = |(_, step)| matches!(step, Return::Later | Return::Never);
         let comes_back = !is_left && !ending.close().is_some_and(stays_away);
-        let recovery = self.recovery.take_if(|recovery| comes_back && !recovery.is_left_out)?;
-        let Recovery { pid, log, user, .. } = *recovery;
+        let is_known = |recovery: &Recovery| {
+            !recovery.is_left_out && recovery.way_on.as_ref().is_none_or(WayOn::is_done)
+        };
+        let recovery = self.recovery.take_if(|recovery| comes_back && is_known(recovery))?;
+        let Recovery { pid, bearer, log, user, .. } = *recovery;
         let positions = self.hosted.session().positions().into();
         let used = self.own_names.as_ref().map(|own| own.used).unwrap_or_default();
-        Some((pid, Kept { user: user?, positions, log, used }))
+        Some(SessionBroken(pid, bearer, Kept { user: user?, positions, log, used }))
     }
 
     /// A ping was written.

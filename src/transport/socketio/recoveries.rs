@@ -15,16 +15,29 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// The secret by which a client recovers its session (`pid`).
 pub type Pid = Sid;
 
+/// The issuer and the subject of a token: a session is recovered by its own alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    pub issuer: String,
+    pub subject: String,
+}
+
 /// Owns `pid` → session, of those that are connected and of those that are broken.
 pub struct Recoveries {
     /// Time that a broken one is kept (`socketio.recovery_ms`).
     keep: Duration,
     /// The most broken ones (`socketio.recovery_sessions`). For one more, the oldest is forgotten.
     most: usize,
-    connected: HashMap<Pid, Recipient<GiveWay>>,
-    /// With the time at which each is forgotten.
-    broken: HashMap<Pid, (Timestamp, Kept)>,
+    connected: HashMap<Pid, (Bearer, Recipient<GiveWay>)>,
+    broken: HashMap<Pid, BrokenSession>,
     ends: BTreeSet<(Timestamp, Pid)>,
+}
+
+struct BrokenSession {
+    bearer: Bearer,
+    kept: Kept,
+    /// The time at which it is forgotten.
+    end: Timestamp,
 }
 
 impl Recoveries {
@@ -44,7 +57,7 @@ impl Recoveries {
     }
 
     fn remove(&mut self, pid: &Pid) -> Option<Kept> {
-        let (end, kept) = self.broken.remove(pid)?;
+        let BrokenSession { kept, end, .. } = self.broken.remove(pid)?;
         self.ends.remove(&(end, Pid::clone(pid)));
         Some(kept)
     }
@@ -53,22 +66,22 @@ impl Recoveries {
 /// A session is connected.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct SessionConnected(pub Pid, pub Recipient<GiveWay>);
+pub struct SessionConnected(pub Pid, pub Bearer, pub Recipient<GiveWay>);
 
 /// A session is broken.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct SessionBroken(pub Pid, pub Kept);
+pub struct SessionBroken(pub Pid, pub Bearer, pub Kept);
 
 /// A session is over, and not recovered.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SessionOver(pub Pid);
 
-/// Takes a session out.
+/// Takes a session of its bearer out.
 #[derive(Message)]
 #[rtype(result = "Found")]
-pub struct Take(pub Pid);
+pub struct Take(pub Pid, pub Bearer);
 
 /// Session of a `pid`.
 #[derive(MessageResponse)]
@@ -85,13 +98,18 @@ pub enum Found {
 pub struct GiveWay;
 
 /// Takes the session of a `pid`, which is broken by it if it is not yet. `None` if it is not known here.
-pub async fn take(recoveries: Addr<Recoveries>, pid: Pid, wait: Duration) -> Option<Kept> {
-    let found = recoveries.send(Take(pid.clone())).await.ok()?;
+pub async fn take(
+    recoveries: Addr<Recoveries>,
+    pid: Pid,
+    bearer: Bearer,
+    wait: Duration,
+) -> Option<Kept> {
+    let found = recoveries.send(Take(pid.clone(), bearer.clone())).await.ok()?;
     let found = match found {
         Found::Connected(connection) => {
             // One that ends at this moment does not answer, and has said so to Recoveries.
             let _ = connection.send(GiveWay).timeout(wait).await;
-            recoveries.send(Take(pid)).await.ok()?
+            recoveries.send(Take(pid, bearer)).await.ok()?
         }
         found => found,
     };
@@ -114,22 +132,22 @@ impl Handler<SessionConnected> for Recoveries {
 
     fn handle(
         &mut self,
-        SessionConnected(pid, connection): SessionConnected,
+        SessionConnected(pid, bearer, connection): SessionConnected,
         _: &mut Self::Context,
     ) {
-        self.connected.insert(pid, connection);
+        self.connected.insert(pid, (bearer, connection));
     }
 }
 
 impl Handler<SessionBroken> for Recoveries {
     type Result = ();
 
-    fn handle(&mut self, SessionBroken(pid, kept): SessionBroken, _: &mut Self::Context) {
+    fn handle(&mut self, SessionBroken(pid, bearer, kept): SessionBroken, _: &mut Self::Context) {
         let now = Timestamp::now();
         let end = now.after(self.keep);
         self.connected.remove(&pid);
         self.ends.insert((end, pid.clone()));
-        self.broken.insert(pid, (end, kept));
+        self.broken.insert(pid, BrokenSession { bearer, kept, end });
         self.sweep(now);
     }
 }
@@ -145,11 +163,16 @@ impl Handler<SessionOver> for Recoveries {
 impl Handler<Take> for Recoveries {
     type Result = Found;
 
-    fn handle(&mut self, Take(pid): Take, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Take(pid, bearer): Take, _: &mut Self::Context) -> Self::Result {
         self.sweep(Timestamp::now());
-        if let Some(kept) = self.remove(&pid) {
+        if self.broken.get(&pid).is_some_and(|session| session.bearer == bearer)
+            && let Some(kept) = self.remove(&pid)
+        {
             return Found::Broken(Box::new(kept));
         }
-        self.connected.get(&pid).cloned().map_or(Found::Unknown, Found::Connected)
+        match self.connected.get(&pid) {
+            Some((of, connection)) if *of == bearer => Found::Connected(connection.clone()),
+            _ => Found::Unknown,
+        }
     }
 }

@@ -166,11 +166,17 @@ impl WayOn {
     /// what it has sent itself.
     pub fn lacks(&mut self, message: &Message) -> bool {
         let Some(lost) = self.lost.get(&message.chat_id) else { return true };
-        if message.seq > lost.last {
+        let is_lacked = message.seq > lost.last || lost.messages.contains(&message.seq);
+        if message.seq >= lost.last {
             self.lost.remove(&message.chat_id);
-            return true;
         }
-        lost.messages.contains(&message.seq)
+        is_lacked
+    }
+
+    /// True once all that was lost is written again. Before, positions do not say what the client has.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.lost.is_empty()
     }
 }
 

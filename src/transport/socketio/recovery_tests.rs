@@ -69,6 +69,8 @@ fn what_is_behind_the_offset_is_written_again() {
     let lacks = [6, 7, 8, 9].map(|seq| way_on.lacks(&message(1, seq)));
     assert_eq!(lacks, [true, false, true, true]);
     assert!(way_on.lacks(&message(3, 5)));
+    assert!(!way_on.is_done(), "a chat is missing");
+    assert!(way_on.lacks(&message(2, 9)) && way_on.is_done());
 }
 
 #[test]

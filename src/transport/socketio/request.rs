@@ -56,6 +56,12 @@ impl Authenticate {
 }
 
 impl Credentials {
+    /// The token; `None` if it is no text.
+    #[must_use]
+    pub fn token(&self) -> Option<Cow<'_, str>> {
+        text(&self.token)
+    }
+
     /// The session to recover, once. One that says its positions itself resumes by them.
     pub fn recovery(&mut self) -> Option<Recover> {
         self.recovery.take().filter(|_| self.resume.is_none())

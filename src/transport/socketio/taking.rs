@@ -8,14 +8,15 @@ use serde_json::value::RawValue;
 use super::connection::{SocketIoConnection, State};
 use super::inbound::{Attachments, Inbound, Next, POST, Received};
 use super::namespace::{InNamespace, Recovery, connect_error};
-use super::recoveries::{Pid, take};
+use super::recoveries::{Bearer, Pid, take};
 use super::recovery::WayOn;
 use super::request::{Credentials, Recover, credentials, request};
 use super::sid::new_sid;
 use super::socket::Source;
 use super::transports::Transport;
 use crate::actors::Slot;
-use crate::domain::{SessionId, Timestamp};
+use crate::app::authenticate;
+use crate::domain::{Identity, SessionId, Timestamp};
 use crate::protocol::engine_io::{self, EnginePacket, MalformedPacket};
 use crate::protocol::socket_io::{self, Namespace, PacketKind, SocketPacket};
 use crate::protocol::{ApiError, Code, Ending, Rejected};
@@ -136,7 +137,6 @@ impl SocketIoConnection {
         let Some(session) = self.session_in(namespace) else {
             match kind {
                 // It may have crossed the end of its session.
-                PacketKind::Disconnect | PacketKind::Ack => {}
                 PacketKind::Binary { attachments, .. } if was_disconnected => {
                     self.attachments =
                         Some(Attachments { request: None, missing: attachments, bytes: 0 });
@@ -242,13 +242,20 @@ impl SocketIoConnection {
         if let Some(client) = self.parts.client {
             log::debug!("session {id} is of the client at {}", client.address);
         }
+        // Verified before anything is recovered: what is kept is for its bearer, and not spent on a token
+        // that is refused.
+        let recoveries = self.parts.recoveries.clone().and_then(|recoveries| {
+            let claims = authenticate::verify(&app, &credentials.token()?).ok()?;
+            let Identity { issuer, subject, .. } = claims.identity().clone();
+            Some((recoveries, Bearer { issuer, subject }))
+        });
         let session = Session::unauthenticated(id, Arc::clone(app.sessions()), Vec::new());
         self.next_slot += 1;
         let slot = self.next_slot;
         // Most connections have one, and no room for more.
         self.namespaces.reserve_exact(1);
         self.namespaces.push(InNamespace::new(slot, namespace, Hosted::new(session, app)));
-        let Some(recoveries) = self.parts.recoveries.clone() else {
+        let Some((recoveries, bearer)) = recoveries else {
             return host::input(
                 self,
                 slot,
@@ -257,17 +264,17 @@ impl SocketIoConnection {
             );
         };
         let Some(Recover { pid, offset }) = credentials.recovery() else {
-            return self.recover(slot, credentials, None, ctx);
+            return self.recover(slot, (credentials, bearer), None, ctx);
         };
         let pid = Pid::from(pid);
         let wait = self.parts.app.timings().close_timeout;
-        let found = take(recoveries, Pid::clone(&pid), wait).into_actor(self);
+        let found = take(recoveries, Pid::clone(&pid), bearer.clone(), wait).into_actor(self);
         ctx.spawn(found.map(move |kept, this, ctx| {
             let way_on = kept.and_then(|kept| kept.way_on(offset.as_deref()));
             if way_on.is_none() {
                 this.parts.app.metrics().socketio_recovery(false);
             }
-            this.recover(slot, credentials, way_on.map(|way_on| (pid, way_on)), ctx);
+            this.recover(slot, (credentials, bearer), way_on.map(|way_on| (pid, way_on)), ctx);
         }));
     }
 
@@ -275,7 +282,7 @@ impl SocketIoConnection {
     fn recover(
         &mut self,
         slot: Slot,
-        credentials: Credentials,
+        (credentials, bearer): (Credentials, Bearer),
         way_on: Option<(Pid, WayOn)>,
         ctx: &mut Context<Self>,
     ) {
@@ -291,7 +298,7 @@ impl SocketIoConnection {
         let Some(session) = self.namespaces.iter_mut().find(|session| session.slot == slot) else {
             return;
         };
-        session.recovers(Recovery::new(pid, way_on, credentials));
+        session.recovers(Recovery::new(pid, bearer, way_on, credentials));
         host::input(self, slot, Input::Request(Ok(request.request())), ctx);
     }
 }
