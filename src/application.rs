@@ -18,21 +18,22 @@ use crate::actors::{
     LastSeen, PageReader, PeerFeed, RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{AppParts, AppState, HandshakeLimits};
-use crate::auth::{Verifier, secret};
+use crate::auth::{DemoKeys, Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
     self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, Receivers,
     RedisDriver, Seal, publish_news,
 };
 use crate::db::{self, Direction, Store};
-use crate::domain::{NodeId, Stage, Timings};
-use crate::http::{self, State};
+use crate::domain::{DEMO_ISSUER, NodeId, Stage, Timings};
+use crate::http::{self, Pages, State};
 use crate::metrics::Metrics;
 use crate::outbox;
 use crate::session::{Routes, SessionConfig};
-use crate::settings::Settings;
+use crate::settings::{self, Secret, Settings};
 use crate::transport::SessionClock;
 use crate::transport::socketio::{Directory, Recoveries, SocketIoConfig};
+use crate::web::Site;
 use leaving::Plan;
 use signals::Signals;
 
@@ -73,6 +74,7 @@ pub struct Application {
     bus: Option<Bus>,
     nodes: Nodes,
     last_seen: Addr<LastSeen>,
+    demo_key: Option<Secret>,
 }
 
 /// A handle to a running [`Application`].
@@ -150,6 +152,18 @@ impl Application {
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }
+        let (verifier, demo) = match demo(&settings, &store).await? {
+            Some(demo) => (verifier.with_demo(&demo.keys), Some(demo)),
+            None => (verifier, None),
+        };
+        let demo_key = demo.as_ref().map(|demo| demo.keys.address_key().clone());
+        let pages = match settings.web.enabled {
+            true => {
+                let site = Site::new(settings.web.dir.as_deref())?;
+                Some(web::Data::new(Pages { site, demo }))
+            }
+            false => None,
+        };
         let metrics = Arc::new(Metrics::new());
         let bus = match settings.rabbitmq.is_on() {
             true => Some(Bus::new(Arc::new(settings.rabbitmq.clone()), Arc::clone(&metrics))?),
@@ -218,7 +232,7 @@ impl Application {
                 addresses: Arc::clone(&addresses),
             });
             worker_server.do_send(AddWorker(worker));
-            App::new().configure(http::configure(state, front.clone()))
+            App::new().configure(http::configure(state, front.clone(), pages.clone()))
         })
         .backlog(backlog)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
@@ -286,6 +300,7 @@ impl Application {
             bus,
             nodes,
             last_seen,
+            demo_key,
         })
     }
 
@@ -293,6 +308,12 @@ impl Application {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The key for the demo's address; `None` where the demo is off. Only for who started the server.
+    #[must_use]
+    pub fn demo_key(&self) -> Option<&Secret> {
+        self.demo_key.as_ref()
     }
 
     #[must_use]
@@ -355,6 +376,17 @@ impl Application {
         log::info!("stopped");
         Ok(Stopped::Well)
     }
+}
+
+/// The demo, if it is on.
+async fn demo(settings: &Settings, store: &Store) -> anyhow::Result<Option<http::Demo>> {
+    let with_others = match settings.demo() {
+        settings::Demo::Off => return Ok(None),
+        settings::Demo::On => true,
+        settings::Demo::Auto if store.has_users_beyond(DEMO_ISSUER).await? => return Ok(None),
+        settings::Demo::Auto => false,
+    };
+    Ok(Some(http::Demo { keys: DemoKeys::random()?, with_others }))
 }
 
 fn parts(

@@ -28,6 +28,7 @@
 //!   for no other sink. [`amqp`] keeps the connections to RabbitMQ.
 //! - [`cluster`] publishes messages to other nodes over a [`Backplane`](cluster::Backplane); its drivers
 //!   are in memory, PostgreSQL and Redis.
+//! - [`web`] reads the pages' files, joins and names them once, at the start.
 //! - [`bus`] (other services, over RabbitMQ: a sink, commands of services, clients' events) and [`http`]
 //!   parse requests for the use cases and render their answers.
 //! - [`application`] builds all of it, and sees all of it.
@@ -126,5 +127,6 @@ pub mod outbox; // Delivery of events to sinks.
 pub mod amqp; // Connections to RabbitMQ.
 pub mod cluster; // Node to node: a backplane, and polling behind it.
 pub mod bus; // Other services, over RabbitMQ.
+pub mod web; // The pages' files, as they are served.
 pub mod http; // The route table, and a file per resource.
 pub mod application; // Composition root.

@@ -11,7 +11,7 @@ use frontdesk::application::{self, Application, Stopped};
 use frontdesk::auth::{AuthError, Signer, TokenError, Verifier, secret};
 use frontdesk::db::{self, Direction, Store, StoreError};
 use frontdesk::domain::{Identity, Role, Timestamp};
-use frontdesk::settings::{Backend, Settings, SettingsError};
+use frontdesk::settings::{Backend, Secret, Settings, SettingsError};
 use log::LevelFilter;
 
 /// The exit code behind a second signal.
@@ -142,7 +142,9 @@ fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<ExitCode
         let application = Application::build(settings).await?;
         if first_steps {
             let address = format!("{host}:{}", application.port());
-            io::stdout().write_all(banner(&this_program(config), &address).as_bytes())?;
+            let demo = application.demo_key().map(|key| demo_address(&address, key));
+            let text = banner(&this_program(config), &address, demo.as_deref());
+            io::stdout().write_all(text.as_bytes())?;
         }
         application.run_until_stopped().await
     })?;
@@ -236,12 +238,25 @@ fn this_program(config: Option<PathBuf>) -> String {
     }
 }
 
-/// The first steps, for a new operator.
-fn banner(program: &str, address: &str) -> String {
+/// The demo's address. The key is behind the `#`, which browsers keep to themselves.
+fn demo_address(address: &str, key: &Secret) -> String {
+    format!("http://{address}/demo#{}", key.expose())
+}
+
+/// The first steps, for a new operator. On the standard output, which is not the log: the demo's key is
+/// in it.
+fn banner(program: &str, address: &str, demo: Option<&str>) -> String {
+    let demo = demo.map(|demo| {
+        format!(
+            "\n  See a customer and an agent talk, in a browser:\n    {demo}\n  \
+             That address is a key: whoever has it is an agent of the demo.\n"
+        )
+    });
+    let demo = demo.unwrap_or_default();
     format!(
         r#"
 frontdesk listens on http://{address}
-
+{demo}
   A token for the customer Kim, as your application would sign it:
     {program} token --sub kim --role customer
 

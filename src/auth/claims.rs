@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::{Identity, Role, Timestamp};
-use crate::settings::OWN_ISSUER;
+use crate::domain::{DEMO_ISSUER, Identity, OWN_ISSUER, Role, Timestamp};
 
 /// The longest text of a claim, in characters.
 const CLAIM_CHARS: usize = 255;
@@ -36,6 +35,7 @@ impl TokenError {
 pub struct Claims {
     identity: Identity,
     expires_at: Timestamp,
+    leeway: Leeway,
 }
 
 impl Claims {
@@ -50,13 +50,33 @@ impl Claims {
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
+
+    /// The tolerance that the token was verified with.
+    pub(super) fn leeway(&self) -> Leeway {
+        self.leeway
+    }
+}
+
+/// Tolerated difference of clocks, in whole seconds: each session keeps one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leeway(u16);
+
+impl Leeway {
+    /// A longer one than an hour, the most that can be configured, is cut.
+    pub(super) fn of(leeway: Duration) -> Self {
+        Self(u16::try_from(leeway.as_secs()).unwrap_or(u16::MAX))
+    }
+
+    pub(super) fn after(self, time: Timestamp) -> Timestamp {
+        time.after(Duration::from_secs(self.0.into()))
+    }
 }
 
 /// The operator's rules for claims.
 pub(super) struct Rules {
     pub issuer: Option<String>,
     pub audience: Vec<String>,
-    pub leeway: Duration,
+    pub leeway: Leeway,
 }
 
 /// The signed claims. A null claim counts as missing.
@@ -82,18 +102,23 @@ impl RawClaims {
             time("exp", self.exp)?.ok_or_else(|| TokenError::invalid("exp is missing"))?;
         let not_before = time("nbf", self.nbf)?;
         let issued_at = time("iat", self.iat)?;
-        if expires_at.after(rules.leeway) <= now {
+        let leeway = rules.leeway;
+        if leeway.after(expires_at) <= now {
             return Err(TokenError::Expired);
         }
-        if not_before.is_some_and(|start| start > now.after(rules.leeway)) {
+        if not_before.is_some_and(|start| start > leeway.after(now)) {
             return Err(TokenError::invalid("nbf is still to come"));
         }
-        if issued_at.is_some_and(|issued| issued > now.after(rules.leeway)) {
+        if issued_at.is_some_and(|issued| issued > leeway.after(now)) {
             return Err(TokenError::invalid("iat is still to come"));
         }
         let issuer = text("iss", self.iss)?.unwrap_or_default();
         if issuer == OWN_ISSUER {
             return Err(TokenError::invalid("iss is reserved for the built-in accounts"));
+        }
+        // Only the demo's own rules require it.
+        if issuer == DEMO_ISSUER && rules.issuer.as_deref() != Some(DEMO_ISSUER) {
+            return Err(TokenError::invalid("iss is reserved for the demo"));
         }
         if rules.issuer.as_ref().is_some_and(|required| *required != issuer) {
             return Err(TokenError::invalid("iss is not the one that is configured"));
@@ -113,7 +138,7 @@ impl RawClaims {
             email: text("email", self.email)?,
             issued_at: issued_at.map(Timestamp::seconds),
         };
-        Ok(Claims { identity, expires_at })
+        Ok(Claims { identity, expires_at, leeway })
     }
 }
 

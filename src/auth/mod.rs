@@ -4,6 +4,7 @@
 //! [`AuthenticatedUser`], which is proof of verification.
 
 mod claims;
+mod demo;
 pub mod secret;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use claims::{Claims, TokenError};
+pub use demo::{DemoKeys, DemoPerson};
 pub use tokens::{Signer, Verifier, bearer};
 pub use user::{AdmitError, AuthenticatedUser};
 

@@ -110,7 +110,8 @@ fn publish(path: &Path, secret: &str) -> io::Result<()> {
     published.and(removed)
 }
 
-fn random_hex<const N: usize>() -> Result<String, AuthError> {
+/// Random bytes, in hexadecimal digits.
+pub(super) fn random_hex<const N: usize>() -> Result<String, AuthError> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| AuthError::Crypto)?;
     Ok(bytes.iter().fold(String::with_capacity(2 * N), |mut hex, byte| {

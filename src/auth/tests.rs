@@ -434,3 +434,45 @@ fn a_token_follows_its_scheme_in_any_case() {
         assert_eq!(bearer(header), None, "{header}");
     }
 }
+
+#[test]
+fn a_token_of_the_demo_is_accepted_by_its_own_start_alone() {
+    let person = DemoPerson { subject: "ada", nickname: "Ada", role: Role::Admin };
+    let keys = DemoKeys::random().unwrap();
+    let token = keys.sign(person, now(), now().after(Duration::from_secs(5))).unwrap();
+    // Other rules of issuer and audience are for the host application's tokens.
+    let strict = "issuer = 'https://id'\naudience = ['desk']";
+    let with_demo = verifier(strict).with_demo(&keys);
+    let claims = with_demo.verify(&token, now()).unwrap();
+    assert_eq!(
+        (claims.identity().issuer.as_str(), claims.identity().role),
+        ("demo", Some(Role::Admin))
+    );
+    let over = now().after(Duration::from_secs(5));
+    assert_eq!(with_demo.verify(&token, over), Err(TokenError::Expired), "it has no leeway");
+    for other in [verifier(strict), verifier("").with_demo(&DemoKeys::random().unwrap())] {
+        assert!(matches!(other.verify(&token, now()), Err(TokenError::Invalid(_))));
+    }
+    // The host application's own are as before.
+    let host = json!({ "iss": "https://id", "aud": "desk" });
+    assert!(with_demo.verify(&hs256(&self::claims(host)), now()).is_ok());
+}
+
+#[test]
+fn nobody_but_the_demo_signs_for_its_issuer() {
+    assert_eq!(refused(json!({ "iss": "demo" })), "iss is reserved for the demo");
+    let with_demo = verifier("").with_demo(&DemoKeys::random().unwrap());
+    let token = hs256(&claims(json!({ "iss": "demo" })));
+    assert!(matches!(with_demo.verify(&token, now()), Err(TokenError::Invalid(_))));
+}
+
+#[test]
+fn the_demo_opens_with_the_key_of_its_address_alone() {
+    let keys = DemoKeys::random().unwrap();
+    let key = keys.address_key().expose();
+    assert!(keys.opens(key));
+    let other = DemoKeys::random().unwrap();
+    for wrong in ["", "x", key.split_at(1).1, other.address_key().expose(), &format!("{key}0")] {
+        assert!(!keys.opens(wrong));
+    }
+}

@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaParameters,
     VerificationAlgorithm,
 };
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::Serialize;
 
-use super::claims::{RawClaims, Rules};
-use super::{AuthError, Claims, TokenError};
-use crate::domain::{Identity, Timestamp};
+use super::claims::{Leeway, RawClaims, Rules};
+use super::{AuthError, Claims, DemoKeys, TokenError};
+use crate::domain::{DEMO_ISSUER, Identity, Timestamp};
 use crate::settings::{Algorithm, Auth, Limits, Secret};
 
 /// The longest accepted token, in bytes.
@@ -27,8 +28,14 @@ pub fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Verifies the host application's tokens, with one key and one algorithm.
+/// Verifies the host application's tokens, with one key and one algorithm; and the demo's.
 pub struct Verifier {
+    host: Check,
+    demo: Option<Check>,
+}
+
+/// A key, with all that a token must be to be accepted by it.
+struct Check {
     key: DecodingKey,
     validation: Validation,
     rules: Rules,
@@ -47,17 +54,25 @@ impl Verifier {
             }
             (None, _) => return Err(AuthError::NoKey),
         };
-        // Here is the signature; `RawClaims::validate` checks the claims, at the caller's time.
-        let mut validation = Validation::new(algorithm(auth.algorithm));
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
         let rules = Rules {
             issuer: auth.issuer.clone(),
             audience: auth.audience.clone(),
-            leeway: limits.leeway(),
+            leeway: Leeway::of(limits.leeway()),
         };
-        Ok(Self { key, validation, rules })
+        Ok(Self { host: Check::new(key, auth.algorithm, rules), demo: None })
+    }
+
+    /// Accepts the demo's tokens too, whatever issuer and audience are configured. They have no
+    /// leeway.
+    #[must_use]
+    pub fn with_demo(self, demo: &DemoKeys) -> Self {
+        let rules = Rules {
+            issuer: Some(DEMO_ISSUER.to_owned()),
+            audience: Vec::new(),
+            leeway: Leeway::of(Duration::ZERO),
+        };
+        let check = Check::new(demo.verifying(), Algorithm::HS256, rules);
+        Self { demo: Some(check), ..self }
     }
 
     /// Verifies the token's signature and its claims, at `now`.
@@ -69,13 +84,34 @@ impl Verifier {
         if token.len() > TOKEN_BYTES {
             return Err(TokenError::invalid(format!("it is longer than {TOKEN_BYTES} bytes")));
         }
-        let token = jsonwebtoken::decode::<RawClaims>(token, &self.key, &self.validation)
-            .map_err(|error| TokenError::invalid(problem(error.kind())))?;
+        // The keys differ, so a token has the signature of one of them at most.
+        if let Some(demo) = &self.demo
+            && let Ok(token) = demo.decode(token)
+        {
+            return token.claims.validate(&demo.rules, now);
+        }
+        let token = self.host.decode(token)?;
         // Critical extensions are not supported (RFC 7515, 4.1.11).
         if token.header.crit.is_some() {
             return Err(TokenError::invalid("its header has crit"));
         }
-        token.claims.validate(&self.rules, now)
+        token.claims.validate(&self.host.rules, now)
+    }
+}
+
+impl Check {
+    fn new(key: DecodingKey, signed: Algorithm, rules: Rules) -> Self {
+        // Here is the signature; `RawClaims::validate` checks the claims, at the caller's time.
+        let mut validation = Validation::new(algorithm(signed));
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Self { key, validation, rules }
+    }
+
+    fn decode(&self, token: &str) -> Result<TokenData<RawClaims>, TokenError> {
+        jsonwebtoken::decode(token, &self.key, &self.validation)
+            .map_err(|error| TokenError::invalid(problem(error.kind())))
     }
 }
 
@@ -101,6 +137,12 @@ impl Signer {
                 audience: auth.audience.first().cloned(),
             }),
         }
+    }
+
+    /// Signs as the demo does, with its key.
+    pub(super) fn of_demo(key: &[u8]) -> Self {
+        let key = EncodingKey::from_secret(key);
+        Self { key, issuer: Some(DEMO_ISSUER.to_owned()), audience: None }
     }
 
     /// Signs the claims of `identity`, until `expires_at`. A configured issuer takes precedence.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Claims;
+use super::claims::Leeway;
 use crate::domain::{Author, Role, Timestamp, User, UserId, access};
 
 /// Refusal to admit a stored user with these claims.
@@ -30,8 +31,8 @@ impl Claims {
         }
         let token_role = identity.role;
         user.role = access::role_of(token_role, user.role);
-        let (author, expires_at) = (user.author(), self.expires_at());
-        Ok((AuthenticatedUser { author, token_role, expires_at }, user))
+        let (author, expires_at, leeway) = (user.author(), self.expires_at(), self.leeway());
+        Ok((AuthenticatedUser { author, token_role, leeway, expires_at }, user))
     }
 }
 
@@ -43,14 +44,18 @@ pub struct AuthenticatedUser {
     author: Arc<Author>,
     /// The token's role.
     token_role: Option<Role>,
+    leeway: Leeway,
     expires_at: Timestamp,
 }
 
 impl AuthenticatedUser {
-    /// A user whose token has the stored role; for tests of sessions.
+    /// A user whose token has the stored role, and ends at 0 with a leeway of 30 s; for tests of
+    /// sessions.
     #[cfg(test)]
     pub(crate) fn from_user(user: &User) -> Self {
-        Self { author: user.author(), token_role: Some(user.role), expires_at: Timestamp(0) }
+        let (author, token_role) = (user.author(), Some(user.role));
+        let leeway = Leeway::of(std::time::Duration::from_secs(30));
+        Self { author, token_role, leeway, expires_at: Timestamp(0) }
     }
 
     #[must_use]
@@ -80,5 +85,11 @@ impl AuthenticatedUser {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
+    }
+
+    /// The end of a session with this token: the leeway after it.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        self.leeway.after(self.expires_at)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use diesel::dsl::{exists, select};
 use diesel::{
     BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, NullableExpressionMethods,
     OptionalExtension, QueryDsl, SelectableHelper, TextExpressionMethods,
@@ -63,6 +64,14 @@ impl Store {
             run!(at.first(connection)).optional()
         })?;
         Ok(at.flatten())
+    }
+
+    /// True if there is a user of another issuer than this one.
+    pub async fn has_users_beyond(&self, issuer: &'static str) -> Result<bool, StoreError> {
+        read!(self, |connection| {
+            let others = users::table.filter(users::issuer.ne(issuer));
+            run!(select(exists(others)).get_result(connection))
+        })
     }
 
     /// Records the ends of users' last sessions. A time that is not later changes nothing.

@@ -53,6 +53,6 @@ pub use share::{Change, SharePart, Update};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;
 pub use timings::Timings;
-pub use user::{Author, Identity, OWN_ISSUER, Role, User};
+pub use user::{Author, DEMO_ISSUER, Identity, OWN_ISSUER, Role, User};
 pub use user_update::{UpdateOutcome, UserUpdate};
 pub use viewers::Viewers;

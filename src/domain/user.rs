@@ -6,6 +6,8 @@ use super::{Timestamp, UserId};
 
 /// Issuer of our own users: the built-in accounts and the services. No token may claim it.
 pub const OWN_ISSUER: &str = "frontdesk";
+/// The reserved issuer of the demo's users.
+pub const DEMO_ISSUER: &str = "demo";
 
 /// The role of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

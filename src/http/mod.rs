@@ -11,6 +11,7 @@ mod list;
 mod messages;
 mod ops;
 mod origins;
+mod pages;
 mod problem;
 mod query;
 mod socketio;
@@ -35,6 +36,7 @@ pub use authenticated::Authenticated;
 pub use client_address::ClientAddresses;
 pub use connection::watch_peer;
 pub use origins::Origins;
+pub use pages::{Demo, Pages};
 pub use problem::Problem;
 pub use socketio::SocketIo;
 
@@ -70,10 +72,14 @@ type Answer = Result<HttpResponse, Problem>;
 pub fn configure(
     state: web::Data<State>,
     front: Option<web::Data<SocketIo>>,
+    pages: Option<web::Data<Pages>>,
 ) -> impl FnOnce(&mut ServiceConfig) {
     move |routes| {
         if let Some(front) = front {
             socketio_routes(&state, front, routes);
+        }
+        if let Some(pages) = pages {
+            pages::configure(pages, routes);
         }
         let origins = Arc::clone(&state.origins);
         let upgrades = guard::All(guard::Get())

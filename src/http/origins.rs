@@ -41,10 +41,16 @@ impl Origins {
         headers.get_all(header::ORIGIN).all(|origin| is_allowed(origin, headers, &self.listed))
     }
 
+    /// The same for one origin, whoever asks.
+    #[must_use]
+    pub fn allows(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+        is_allowed(origin, headers, &self.listed)
+    }
+
     /// The same for one origin, for the middleware, which sees every request once: refusals are
     /// counted and logged, since a page's user sees no reason.
     pub fn admit(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
-        let is_allowed = is_allowed(origin, headers, &self.listed);
+        let is_allowed = self.allows(origin, headers);
         if !is_allowed {
             self.metrics.origins_refused.inc();
             if let Some(origin) = self.remember(origin) {

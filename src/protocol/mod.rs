@@ -3,6 +3,7 @@
 mod body;
 mod code;
 mod cursor;
+mod demo;
 mod ending;
 pub mod engine_io;
 mod entry;
@@ -22,6 +23,7 @@ pub(crate) use body::client_id_refused;
 pub use body::{Limits, NewChat, NewMessage, Request, WireChat, WireMessage, parse_body};
 pub use code::{ApiError, Code};
 pub use cursor::Key;
+pub use demo::{DemoSession, WireDemoSession};
 pub use ending::{Ending, Return};
 pub use entry::{CHATS_NAMED, Entry, WireEntry, counted, not_negative, resume_from_query};
 pub use envelope::{Envelope, Rejected, RequestId};
@@ -37,5 +39,5 @@ pub use server_event::{
 };
 pub use view::{
     ChatState, ChatView, EnteredView, Expires, MarkView, MessageView, ReceiptView, SeenUserView,
-    ServerTime, UserView, Welcome, WelcomeLimits,
+    ServerTime, UserView, VERSION, Welcome, WelcomeLimits,
 };

@@ -9,6 +9,9 @@ use crate::domain::{
     SessionId, ShownChat, Timestamp, User, UserId,
 };
 
+/// Version of the wire protocol, which `welcome` names.
+pub const VERSION: u32 = 1;
+
 /// A message.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -349,7 +352,7 @@ impl Serialize for Welcome {
         let chats = self.chats.iter().map(|state| WelcomeChat { id: state.id, state }).collect();
         Wire {
             session_id: self.session.to_string(),
-            protocol: 1,
+            protocol: VERSION,
             user,
             chats,
             server_time: self.now,

@@ -21,8 +21,6 @@ pub struct SessionConfig {
     pub commands_in_flight: usize,
     /// Time for the token of a connection that came without one (`limits.auth_seconds`).
     pub auth_timeout: Duration,
-    /// Time for which a session outlives its token (`limits.leeway_seconds`).
-    pub leeway: Duration,
     /// Time for rooms to let a session in. A database that is away is noticed sooner.
     pub room_timeout: Duration,
     /// Pause before a page that could not be read is asked for again.
@@ -66,7 +64,6 @@ impl SessionConfig {
             chats_entered: limits.chats_entered,
             commands_in_flight: limits.commands_in_flight,
             auth_timeout: limits.auth_timeout(),
-            leeway: limits.leeway(),
             room_timeout: timings.room_timeout,
             retry: timings.retry,
             drain_window,

@@ -112,12 +112,11 @@ impl<R: Clone> Session<R> {
 
     /// Ends a session whose token has ended, unless a fresh one is being checked.
     pub(super) fn tick(&mut self, turn: &mut Turn<'_, R>) {
-        let leeway = self.config.leeway;
         let Some(session) = self.live() else { return };
         if matches!(session.waiting.as_deref(), Some(Waiting::Renew { .. })) {
             return;
         }
-        if session.user.expires_at().after(leeway) <= turn.now() {
+        if session.user.ends_at() <= turn.now() {
             self.end(Ending::TokenExpired, turn);
         }
     }

@@ -34,7 +34,7 @@ impl<R: Clone> Session<R> {
         let Admitted { user, chats, resume } = admitted;
         let welcome = &self.config.welcome;
         let limit = RateLimit::new(welcome.messages_per_second, welcome.burst, turn.now());
-        let (id, expires_at) = (user.id(), user.expires_at());
+        let (id, ends_at) = (user.id(), user.ends_at());
         let mut session = Box::new(Authenticated::new(user, &chats, limit));
         session.joins = 1;
         let number = session.joins;
@@ -44,7 +44,7 @@ impl<R: Clone> Session<R> {
         let answer = JoinAnswer::Welcome { request };
         session.joining = Some(Box::new(Joining { number, answer, rooms }));
         self.phase = Phase::Joining(session);
-        turn.act(Action::TickAt(expires_at.after(self.config.leeway)));
+        turn.act(Action::TickAt(ends_at));
         turn.act(Action::Connect { user: id, join: number, chats });
         turn.act(Action::SetDeadline(Timer::Rooms(number), self.config.room_timeout));
     }

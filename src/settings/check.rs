@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::origin::normalized;
-use super::{Algorithm, Backend, Network, OWN_ISSUER, Route, Settings, SettingsError};
+use super::{Algorithm, Backend, DEMO_ISSUER, Network, OWN_ISSUER, Route, Settings, SettingsError};
 use crate::domain::PROTOCOL_EVENTS;
 
 /// A shorter secret can be guessed.
@@ -100,6 +100,7 @@ impl Settings {
         self.check_socketio(&mut problems);
         self.check_redis(&mut problems);
         self.check_rabbitmq(&mut problems);
+        self.check_web(&mut problems);
         problems
     }
 
@@ -184,6 +185,8 @@ impl Settings {
             Some(OWN_ISSUER) => problems.push(
                 "auth.issuer is `frontdesk`, which is reserved for the built-in accounts.".into(),
             ),
+            Some(DEMO_ISSUER) => problems
+                .push("auth.issuer is `demo`, which is reserved for the demo's users.".into()),
             _ => {}
         }
     }
@@ -349,6 +352,11 @@ impl Settings {
             problems.push(
                 "rabbitmq.users_issuer is `frontdesk`, which is reserved for the built-in accounts."
                     .into(),
+            );
+        }
+        if issuer == DEMO_ISSUER {
+            problems.push(
+                "rabbitmq.users_issuer is `demo`, which is reserved for the demo's users.".into(),
             );
         }
         if let Some(required) = &self.auth.issuer

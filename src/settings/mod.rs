@@ -14,6 +14,7 @@ mod secret;
 mod socketio;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,8 +29,9 @@ pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use secret::Secret;
 pub use socketio::{Refusals, SocketIo};
+pub use web::{Demo, Web};
 
-pub use crate::domain::OWN_ISSUER;
+pub use crate::domain::{DEMO_ISSUER, OWN_ISSUER};
 
 /// Default number of executors on PostgreSQL.
 const DEFAULT_EXECUTORS: usize = 1;
@@ -48,6 +50,7 @@ pub struct Settings {
     pub cluster: Cluster,
     pub redis: Redis,
     pub rabbitmq: RabbitMq,
+    pub web: Web,
 }
 
 /// Addresses to listen on, and limits of connections.

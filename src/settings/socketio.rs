@@ -9,7 +9,21 @@ use super::{Settings, load};
 use crate::domain::{COMMANDS, NameIn, NameOut, PROTOCOL_EVENTS, SOCKETIO_EVENTS};
 
 /// Paths that have their own use.
-const OWN_PATHS: [&str; 6] = ["ws", "chats", "users", "healthz", "readyz", "metrics"];
+const OWN_PATHS: [&str; 13] = [
+    "ws",
+    "chats",
+    "users",
+    "healthz",
+    "readyz",
+    "metrics",
+    "web",
+    "_",
+    "widget.js",
+    "favicon.svg",
+    "demo",
+    "check",
+    "desk",
+];
 /// The most namespaces.
 const NAMESPACES: usize = 64;
 /// The most names in each direction.

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A sink of events needs no session and no room, and no broker.
     ("outbox", &["domain", "metrics", "db", "retry"]),
     ("bus", BUS),
+    ("web", &[]),
     ("http", ABOVE_THE_USE_CASES),
 ];
 
@@ -56,6 +57,7 @@ const ABOVE_THE_USE_CASES: &[&str] = &[
     "actors",
     "app",
     "transport",
+    "web",
 ];
 
 /// Node to node: nothing of other services.

@@ -15,6 +15,7 @@ mod dependencies;
 mod imports;
 mod limits;
 mod names;
+mod pages;
 mod prose;
 mod queues;
 mod source;

@@ -19,6 +19,7 @@ const TOP_LEVEL: &[&str] = &[
     "LICENSE-MIT",
     "README.md",
     "benches",
+    "build.rs",
     "clippy.toml",
     "config",
     "deny.toml",

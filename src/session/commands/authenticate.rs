@@ -81,7 +81,6 @@ pub(super) fn renewed<R: Clone>(
     request: Option<RequestId>,
     turn: &mut Turn<'_, R>,
 ) {
-    let leeway = session.config.leeway;
     let Some(live) = session.live() else { return };
     let fresh = user.and_then(|user| {
         if live.user.id() == user.id() {
@@ -95,9 +94,9 @@ pub(super) fn renewed<R: Clone>(
             if user.role() == Role::Admin {
                 live.own = None;
             }
-            let expires_at = user.expires_at();
+            let (expires_at, ends_at) = (user.expires_at(), user.ends_at());
             live.user = user;
-            turn.act(Action::TickAt(expires_at.after(leeway)));
+            turn.act(Action::TickAt(ends_at));
             turn.ack(request, AckData::Expires(Expires { expires_at }));
             if is_less {
                 session.end(Ending::RoleChanged, turn);

@@ -86,7 +86,6 @@ impl World {
             chats_entered: 10,
             commands_in_flight: 8,
             auth_timeout: Duration::from_secs(5),
-            leeway: Duration::from_secs(30),
             room_timeout: Duration::from_secs(30),
             retry: Duration::from_millis(500),
             drain_window: Duration::from_secs(2),

@@ -1,0 +1,102 @@
+//! Settings of the web pages: widget, demo, check; and their validation.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backend, Settings};
+
+/// The longest name and greeting, in characters: they stand in the head of a narrow panel.
+const TEXT_CHARS: usize = 200;
+
+/// The pages that the server brings along.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    pub enabled: bool,
+    /// A folder to serve the files from, for those who change them. Not set: they are in the program.
+    pub dir: Option<PathBuf>,
+    pub demo: Demo,
+    /// The title of the widget. Not set: a word in the reader's language.
+    pub name: Option<String>,
+    /// The colour of the widget, `#rrggbb`. Not set: the widget's own.
+    pub accent: Option<String>,
+    /// The sentence in a chat without messages. Not set: one in the reader's language.
+    pub greeting: Option<String>,
+}
+
+/// The condition of the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum Demo {
+    /// On SQLite, without a public key, while no user but the demo's own is in the database.
+    Auto,
+    /// On SQLite, without a public key, whoever is in the database.
+    On,
+    Off,
+}
+
+impl TryFrom<String> for Demo {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("`{name}` is none of auto, on, off")),
+        }
+    }
+}
+
+impl Settings {
+    /// The demo's condition, with all that the settings say: off on PostgreSQL, with a public key, and
+    /// without pages.
+    #[must_use]
+    pub fn demo(&self) -> Demo {
+        let is_possible = self.web.enabled && self.demo_obstacle().is_none();
+        if is_possible { self.web.demo } else { Demo::Off }
+    }
+
+    /// The setting that keeps the demo off.
+    fn demo_obstacle(&self) -> Option<&'static str> {
+        if self.database.url.backend() == Backend::Postgres {
+            return Some("database.url is PostgreSQL");
+        }
+        self.auth.public_key_file.is_some().then_some("auth.public_key_file is set")
+    }
+
+    pub(super) fn check_web(&self, problems: &mut Vec<String>) {
+        let web = &self.web;
+        if web.demo == Demo::On
+            && let Some(obstacle) = self.demo_obstacle()
+        {
+            problems.push(format!(
+                "web.demo is on, but {obstacle}: the demo is for SQLite and tokens that are signed \
+                 here. Leave it out, or set it to off."
+            ));
+        }
+        if let Some(dir) = &web.dir
+            && !dir.is_dir()
+        {
+            problems.push(format!("web.dir is `{}`, which is no folder.", dir.display()));
+        }
+        if let Some(accent) = &web.accent
+            && !is_colour(accent)
+        {
+            problems.push(format!("web.accent is `{accent}`; it must be a colour as in #006084."));
+        }
+        for (key, text) in [("name", &web.name), ("greeting", &web.greeting)] {
+            if let Some(text) = text
+                && (text.trim().is_empty() || text.chars().count() > TEXT_CHARS)
+            {
+                problems.push(format!("web.{key} must have 1 to {TEXT_CHARS} characters."));
+            }
+        }
+    }
+}
+
+fn is_colour(text: &str) -> bool {
+    let digits = text.strip_prefix('#').unwrap_or_default();
+    digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,31 @@
+//! Leaves out of a file what browsers do not need: indentation, empty lines, and lines of comment.
+//!
+//! No line of a string may look like one of these; `tests/tidy/pages.rs` checks the files.
+
+/// The lines of a script or a stylesheet that say something.
+pub fn slim(text: &str) -> String {
+    let mut slim = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim).filter(|line| !is_comment(line)) {
+        slim.push_str(line);
+        slim.push('\n');
+    }
+    slim
+}
+
+/// True for an empty line, and for one that is only a comment, or the inside of one.
+pub fn is_comment(line: &str) -> bool {
+    line.is_empty() || line.starts_with("//") || line.starts_with("/*") || line.starts_with('*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_indentation_are_left_out() {
+        let script = "// A file.\n\n/**\n * A sum.\n */\nexport function sum(a, b) {\n  // Why.\n  return a + b // kept\n}\n";
+        assert_eq!(slim(script), "export function sum(a, b) {\nreturn a + b // kept\n}\n");
+        let style = "/* Colours. */\n.a {\n  color: red;\n}\n";
+        assert_eq!(slim(style), ".a {\ncolor: red;\n}\n");
+    }
+}
