@@ -1,0 +1,443 @@
+// A chat as its reader sees it: its messages in order, who has read them, who is there.
+
+import { Emitter } from './emitter.js'
+import { FrontdeskError } from './errors.js'
+import { randomId } from './ids.js'
+import { Log } from './log.js'
+
+/** @import { Entered, Message, OutboxRow, Receipt, User, WireMessage } from './types.js' */
+/** @typedef {import('./frontdesk.js').Inside} Inside */
+
+/** Messages of a page, and of the first look at a chat. */
+const PAGE = 50
+/** A typing user is forgotten after so long without a repeat, in milliseconds. */
+const TYPING = 6_000
+/** Own typing is repeated at most so often, in milliseconds. */
+const TYPING_PAUSE = 3_000
+
+/** @extends {Emitter<{ change: void, message: Message, reset: void }>} */
+export class Chat extends Emitter {
+  /** @type {number | null} */
+  id
+  /** True once the latest messages are here. */
+  ready = false
+  /** The reader's own mark. */
+  readSeq = 0
+  /** Each reader's mark, by the user's id. @type {Map<number, number>} */
+  reads = new Map()
+  /** Users who are online. @type {readonly number[]} */
+  online = []
+  /** Admins who have the chat on their screen; for admins alone. @type {readonly { id: number, nickname: string | null }[]} */
+  viewers = []
+
+  /** The name of this chat in the outbox. @type {number | 'support'} */
+  #name
+  #inside
+  #log = new Log()
+  /** The last `seq` that is known to exist. */
+  #end = 0
+  /** Messages up to here were there before this reader came: they are no news. */
+  #quietTo = 0
+  /** True while this connection's stream of the chat is running. */
+  #isEntered = false
+  /** @type {Promise<void> | null} */
+  #entering = null
+  /** @type {Promise<number> | null} */
+  #paging = null
+  /** Counts resets: an answer from before one is ignored. */
+  #epoch = 0
+  /** Stored messages that the stream has not brought yet, by their client id. @type {Map<string, Message>} */
+  #awaited = new Map()
+  /** Outbox rows as messages, by their client id. @type {Map<string, { message: Message, settle: (receipt: Receipt) => void, fail: (error: FrontdeskError) => void }>} */
+  #sends = new Map()
+  /** Stored messages by `seq`, made once. @type {WeakMap<WireMessage, Message>} */
+  #shown = new WeakMap()
+  /** @type {readonly Message[] | null} */
+  #messages = null
+  /** @type {Map<number, ReturnType<typeof setTimeout>>} */
+  #typists = new Map()
+  #typedAt = 0
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #typingEnds
+  #wantsRead = 0
+  #isMarking = false
+  #isChanged = false
+
+  constructor(/** @type {Inside} */ inside, /** @type {number | 'support'} */ name) {
+    super()
+    this.#inside = inside
+    this.#name = name
+    this.id = name === 'support' ? null : name
+  }
+
+  /** All messages in hand: the stored ones by `seq`, then those that wait to be sent. */
+  get messages() {
+    this.#messages ??= this.#list()
+    return this.#messages
+  }
+
+  get lastSeq() {
+    return Math.max(this.#end, this.#log.position ?? 0)
+  }
+
+  get unread() {
+    return Math.max(0, this.lastSeq - this.readSeq)
+  }
+
+  /** Others who type. */
+  get typists() {
+    return [...this.#typists.keys()]
+  }
+
+  get hasOlder() {
+    return this.#log.hasOlder
+  }
+
+  /** Messages of this chat in the outbox. */
+  get waiting() {
+    return this.#rows().length
+  }
+
+  /**
+   * Sends a message. It is in `messages` at once, and leaves the outbox when it is stored.
+   *
+   * @param {string} text
+   * @param {{ expectSeq?: number }} [options] `expectSeq`: store it only if the chat still ends there
+   * @returns {Message}
+   * @throws {FrontdeskError} `bad_request` for a blank text, `too_large`, `outbox_full`, `closed`
+   */
+  send(text, { expectSeq } = {}) {
+    this.#inside.check(text)
+    const clientId = randomId()
+    this.#inside.outbox.add({ clientId, chat: this.#name, message: text, ...(expectSeq === undefined ? {} : { expectSeq }) })
+    this.typing(false)
+    this.changed()
+    return /** @type {Message} */ (this.messages.find((message) => message.clientId === clientId))
+  }
+
+  /** Marks as read up to `seq`; a mark only grows. */
+  read(seq = this.lastSeq) {
+    const mark = Math.min(seq, this.lastSeq)
+    if (mark <= this.readSeq) return
+    this.#mark(mark)
+    this.#wantsRead = mark
+    this.#sendMark()
+    this.changed()
+  }
+
+  /** Tells the others that this user types, or has stopped. */
+  typing(isTyping = true) {
+    const now = Date.now()
+    clearTimeout(this.#typingEnds)
+    if (!isTyping && this.#typedAt === 0) return
+    if (isTyping) this.#typingEnds = setTimeout(() => (this.#typedAt = 0), TYPING)
+    if (isTyping && now - this.#typedAt < TYPING_PAUSE) return
+    this.#typedAt = isTyping ? now : 0
+    if (this.id !== null) this.#inside.connection.tell('typing', { chatId: this.id, typing: isTyping })
+  }
+
+  /** Reads one page of older messages. Returns how many came. */
+  older() {
+    this.#paging ??= this.#readOlder().finally(() => (this.#paging = null))
+    return this.#paging
+  }
+
+  async #readOlder() {
+    const epoch = this.#epoch
+    if (this.id === null || !this.hasOlder) return 0
+    const query = `limit=${PAGE}&order=desc&beforeSeq=${this.#log.first}`
+    const { data } = await this.#inside.fetch(`/chats/${this.id}/messages?${query}`)
+    if (epoch !== this.#epoch) return 0
+    const came = this.#log.prepend(data.reverse())
+    this.changed()
+    return came
+  }
+
+  /** Stops following: no more messages come, and those in hand stay as they are. */
+  async leave() {
+    this.#inside.forget(this.#name)
+    this.ended()
+    if (this.id !== null && this.#inside.connection.isOnline) {
+      await this.#inside.connection.request('leave_chat', { chatIds: [this.id] })
+    }
+  }
+
+  // What follows is for the client itself.
+
+  /** Where to resume, or null. @package */
+  get position() {
+    return this.id === null || this.#log.position === null ? null : { chatId: this.id, afterSeq: this.#log.position }
+  }
+
+  /** The connection is there, and has said this of the chat; nothing, of one it does not know yet. @package */
+  connected(/** @type {(Entered & { id: number }) | undefined} */ entered) {
+    if (entered) this.id = entered.id
+    if (this.id === null) return
+    if (entered) this.#take(entered)
+    const isResumed = entered?.replayed !== undefined && !entered.reset && !entered.truncated
+    this.#isEntered = isResumed
+    if (entered?.reset) this.reset()
+    if (!isResumed) this.#enter()
+    this.#sendMark()
+  }
+
+  /** @package */
+  disconnected() {
+    this.#isEntered = false
+    for (const timer of this.#typists.values()) clearTimeout(timer)
+    this.#typists.clear()
+    this.#isMarking = false
+    this.changed()
+  }
+
+  /** Drops all messages: they are read anew. @package */
+  reset() {
+    this.#epoch += 1
+    this.#log.clear()
+    this.#end = 0
+    this.#wantsRead = 0
+    this.readSeq = 0
+    this.reads = new Map()
+    this.ready = false
+    this.#awaited.clear()
+    this.emit('reset', undefined)
+    this.changed()
+  }
+
+  /** Another user: nothing of the one before stays. @package */
+  forgetAll() {
+    this.reset()
+    this.online = []
+    this.viewers = []
+    this.#sends.clear()
+    if (this.#name === 'support') this.id = null
+  }
+
+  /** @package */
+  ended() {
+    this.disconnected()
+    clearTimeout(this.#typingEnds)
+    this.removeListeners()
+  }
+
+  /** @package */
+  hear(/** @type {string} */ event, /** @type {any} */ data) {
+    switch (event) {
+      case 'receive_message':
+        return this.#receive(data)
+      case 'typing':
+        return this.#typed(data)
+      case 'message_read':
+        return this.#wasRead(data)
+      case 'presence':
+        this.online = [...this.online.filter((id) => id !== data.userId), ...(data.online ? [data.userId] : [])].sort((a, b) => a - b)
+        return this.changed()
+      case 'viewers':
+        this.viewers = data.users
+        return this.changed()
+    }
+  }
+
+  /** An own message was stored. @package */
+  stored(/** @type {OutboxRow} */ row, /** @type {Receipt} */ receipt) {
+    const { id, seq, createdAt, duplicate } = receipt
+    const author = /** @type {User} */ (this.#inside.user)
+    const send = this.#sends.get(row.clientId)
+    const chatId = this.id ?? 0
+    const message = { id, chatId, seq, kind: 'text', author, message: row.message, clientId: row.clientId, createdAt }
+    const isNext = !duplicate && this.#isEntered && this.#log.position === seq - 1
+    if (isNext) this.#append(message)
+    // The stream brings it; until then it is shown at the end.
+    else if ((this.#log.position ?? 0) < seq && send) this.#awaited.set(row.clientId, send.message)
+    send?.settle(receipt)
+    this.#mark(seq)
+    this.changed()
+  }
+
+  /** Something is different. Listeners are told once for all that happens now. @package */
+  changed() {
+    this.#messages = null
+    if (this.#isChanged) return
+    this.#isChanged = true
+    queueMicrotask(() => {
+      this.#isChanged = false
+      this.emit('change', undefined)
+    })
+  }
+
+  #take(/** @type {Entered} */ { lastSeq, readSeq, online, reads }) {
+    this.#end = Math.max(lastSeq, this.#end)
+    this.online = online ?? []
+    for (const { userId, seq } of reads ?? []) this.reads.set(userId, Math.max(seq, this.reads.get(userId) ?? 0))
+    this.readSeq = Math.max(readSeq, this.readSeq)
+    this.changed()
+  }
+
+  /** Enters the chat, and goes on until nothing is missing. One at a time. */
+  #enter() {
+    this.#isEntered = false
+    this.#entering ??= this.#catchUp()
+      .catch((error) => {
+        // A broken line: the next connection enters again.
+        if (error.code !== 'disconnected') this.#inside.failed(error)
+      })
+      .finally(() => (this.#entering = null))
+  }
+
+  async #catchUp() {
+    const { connection } = this.#inside
+    for (;;) {
+      const epoch = this.#epoch
+      const isFirst = this.#log.position === null
+      if (isFirst) {
+        const { chats: [known] } = await connection.request('enter_chat', { chatIds: [this.id] })
+        if (epoch !== this.#epoch) continue
+        this.#take(known)
+        this.#quietTo = known.lastSeq
+        this.#log.begin(Math.max(0, known.lastSeq - PAGE))
+      }
+      const { chats: [entered] } = await connection.request('enter_chat', { chats: [this.position] })
+      if (epoch !== this.#epoch) continue
+      if (entered.reset) {
+        this.#end = 0
+        this.reset()
+        continue
+      }
+      this.#take(entered)
+      if (entered.truncated) continue
+      this.#isEntered = true
+      this.ready = true
+      this.changed()
+      return
+    }
+  }
+
+  #receive(/** @type {WireMessage} */ message) {
+    this.#end = Math.max(this.#end, message.seq)
+    this.#stopTyping(message.author.id)
+    if (this.#log.position === null) return
+    const result = this.#append(message)
+    if (result === 'hole' && this.#isEntered) this.#enter()
+    if (result !== 'new') return
+    this.changed()
+    if (message.seq > this.#quietTo && message.kind === 'text') this.emit('message', this.#show(message))
+  }
+
+  #append(/** @type {WireMessage} */ message) {
+    const result = this.#log.append(message)
+    if (result !== 'new') return result
+    const isOwn = message.author.id === this.#inside.user?.id
+    if (!isOwn) return result
+    this.#mark(message.seq)
+    if (message.clientId) {
+      this.#awaited.delete(message.clientId)
+      // It was stored by an earlier try, whose answer was lost.
+      this.#sends.get(message.clientId)?.settle({ ...message, duplicate: false })
+    }
+    return result
+  }
+
+  #mark(/** @type {number} */ seq) {
+    this.readSeq = Math.max(this.readSeq, seq)
+    const own = this.#inside.user?.id
+    if (own !== undefined) this.reads.set(own, Math.max(seq, this.reads.get(own) ?? 0))
+  }
+
+  async #sendMark() {
+    const { connection } = this.#inside
+    if (this.#isMarking || this.#wantsRead === 0 || this.id === null || !connection.isOnline) return
+    this.#isMarking = true
+    const seq = this.#wantsRead
+    try {
+      await connection.request('read_message', { chatId: this.id, seq })
+      if (this.#wantsRead === seq) this.#wantsRead = 0
+    } catch (error) {
+      // Without a connection the next one sends it. Otherwise it is not worth a second try.
+      if (/** @type {FrontdeskError} */ (error).code !== 'disconnected') this.#wantsRead = 0
+    }
+    this.#isMarking = false
+    this.#sendMark()
+  }
+
+  #wasRead(/** @type {{ userId: number, seq: number }} */ { userId, seq }) {
+    this.reads.set(userId, Math.max(seq, this.reads.get(userId) ?? 0))
+    if (userId === this.#inside.user?.id) this.readSeq = Math.max(seq, this.readSeq)
+    this.changed()
+  }
+
+  #typed(/** @type {{ userId: number, typing: boolean }} */ { userId, typing }) {
+    this.#stopTyping(userId)
+    if (typing) this.#typists.set(userId, setTimeout(() => this.#stopTyping(userId), TYPING))
+    this.changed()
+  }
+
+  #stopTyping(/** @type {number} */ userId) {
+    if (!this.#typists.has(userId)) return
+    clearTimeout(this.#typists.get(userId))
+    this.#typists.delete(userId)
+    this.changed()
+  }
+
+  #rows() {
+    return this.#inside.outbox.rows.filter(({ chat }) => chat === this.#name)
+  }
+
+  #list() {
+    const stored = this.#log.entries.map((message) => this.#show(message))
+    const known = new Set(stored.map(({ clientId }) => clientId))
+    const awaited = [...this.#awaited.values()].filter(({ clientId }) => !known.has(clientId))
+    const waiting = this.#rows().map((row) => this.#showRow(row))
+    for (const clientId of this.#sends.keys()) {
+      const isWaiting = waiting.some((message) => message.clientId === clientId) || this.#awaited.has(clientId)
+      if (!isWaiting) this.#sends.delete(clientId)
+    }
+    return Object.freeze([...stored, ...awaited, ...waiting.filter(({ clientId }) => !known.has(clientId))])
+  }
+
+  /** @returns {Message} */
+  #show(/** @type {WireMessage} */ message) {
+    const known = this.#shown.get(message)
+    if (known) return known
+    const { id, seq, createdAt, clientId } = message
+    const own = message.author.id === this.#inside.user?.id
+    const stored = this.#sends.get(clientId ?? '')?.message.stored ?? Promise.resolve({ id, seq, createdAt, duplicate: false })
+    const key = own && clientId ? clientId : `s${seq}`
+    /** @type {Message} */
+    const shown = { ...message, key, state: 'stored', own, stored, retry: nothing, remove: nothing }
+    this.#shown.set(message, shown)
+    return shown
+  }
+
+  /** @returns {Message} */
+  #showRow(/** @type {OutboxRow} */ row) {
+    const { clientId, message, queuedAt } = row
+    const { outbox, user } = this.#inside
+    const send = this.#sends.get(clientId) ?? this.#newSend(clientId)
+    const error = row.error && new FrontdeskError(row.error.code, row.error.message)
+    if (error) send.fail(error)
+    send.message = {
+      key: clientId, state: error ? 'failed' : 'pending', seq: null, id: null, clientId, createdAt: null, kind: 'text',
+      author: user, own: true, message, queuedAt, error, stored: send.message.stored,
+      retry: () => outbox.retry(clientId), remove: () => outbox.remove(clientId),
+    }
+    return send.message
+  }
+
+  #newSend(/** @type {string} */ clientId) {
+    /** @type {(receipt: Receipt) => void} */
+    let settle = nothing
+    /** @type {(error: FrontdeskError) => void} */
+    let fail = nothing
+    const stored = new Promise((/** @type {(receipt: Receipt) => void} */ resolve, reject) => {
+      settle = resolve
+      fail = reject
+    })
+    // A message that nobody waits for may fail.
+    stored.catch(nothing)
+    const send = { message: /** @type {Message} */ ({ stored }), settle, fail }
+    this.#sends.set(clientId, send)
+    return send
+  }
+}
+
+function nothing() {}

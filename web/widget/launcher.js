@@ -1,0 +1,281 @@
+// The launcher: the button on a host's page, and all that the page may ask of the widget.
+
+import { launcherWords } from '../i18n/launcher.js'
+import { accentTokens } from '../ui/accent.js'
+import { launcherStyle } from './launcher-style.js'
+
+/**
+ * @typedef {import('../client/frontdesk.js').Frontdesk} Frontdesk
+ * @typedef {import('../client/frontdesk.js').Chat} Chat
+ * @typedef {import('./panel.js').Panel} Panel
+ * @typedef {(ask: { reason: string, signal: AbortSignal }) => string | Promise<string>} TokenSource
+ * @typedef {[name: string, ...values: any[]]} Command
+ * @typedef {Command[] & { tag: HTMLScriptElement }} Queue
+ */
+
+/** The badge shows no larger number: an exact one would say no more. */
+const MOST_SHOWN = 99
+/** The icon: a speech bubble, in a box of 24. */
+const BUBBLE = 'M4 3h16a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2Z'
+const SVG = 'http://www.w3.org/2000/svg'
+/** Commands that a newer launcher is told again, the last of each name. */
+const LASTING = ['token', 'locale', 'accent', 'theme', 'side', 'scope']
+
+/** Puts the widget on the page of this queue. */
+export function launch(/** @type {Queue} */ queue) {
+  const launcher = new Launcher(queue.tag)
+  const commands = queue.splice(0)
+  const push = (/** @type {Command[]} */ ...more) => more.forEach((command) => launcher.command(command))
+  Object.assign(window, { frontdesk: { tag: queue.tag, push } })
+  push(...commands)
+  launcher.start()
+}
+
+export class Launcher {
+  /** The element has no class of its own: a newer version could not define it again. */
+  #host = document.createElement('frontdesk-widget')
+  #root = this.#host.attachShadow({ mode: 'open' })
+  #button = document.createElement('button')
+  #badge = document.createElement('span')
+  #note = document.createElement('span')
+  /** @type {Map<string, Set<(value: any) => void>>} */
+  #listeners = new Map()
+  /** @type {Map<string, Command>} */
+  #lasting = new Map()
+  /** @type {TokenSource | null} */
+  #token = null
+  /** @type {Frontdesk | null} */
+  #desk = null
+  /** @type {Promise<Panel> | null} */
+  #loading = null
+  /** @type {Panel | null} */
+  #panel = null
+  #hasStarted = false
+  #isOpen = false
+
+  constructor(/** @type {HTMLScriptElement} */ tag) {
+    this.tag = tag
+    this.origin = new URL(tag.src).origin
+    const { locale, accent, theme, side, scope, tokenUrl } = tag.dataset
+    /** The host's wishes: what the panel reads. @type {{ locale: string, messages: object | null, scope: string, accent: string }} */
+    this.options = { locale: locale ?? languageOfPage(), messages: null, scope: scope ?? '', accent: accent ?? '' }
+    if (theme) this.#host.setAttribute('theme', theme)
+    if (side) this.#host.setAttribute('side', side)
+    if (tokenUrl) this.#token = () => fetchToken(tokenUrl)
+    this.#build()
+    this.#paint()
+    this.#say()
+  }
+
+  #build() {
+    const sheet = new CSSStyleSheet()
+    sheet.replaceSync(launcherStyle)
+    this.#root.adoptedStyleSheets = [sheet]
+    const icon = document.createElementNS(SVG, 'svg')
+    icon.setAttribute('viewBox', '0 0 24 24')
+    icon.setAttribute('aria-hidden', 'true')
+    const path = icon.appendChild(document.createElementNS(SVG, 'path'))
+    path.setAttribute('d', BUBBLE)
+    this.#badge.className = 'badge'
+    this.#badge.ariaHidden = 'true'
+    this.#badge.hidden = true
+    this.#note.className = 'note'
+    this.#note.role = 'status'
+    this.#button.className = 'launcher'
+    this.#button.type = 'button'
+    this.#button.ariaExpanded = 'false'
+    this.#button.append(icon, this.#badge)
+    this.#button.addEventListener('click', () => (this.#isOpen ? this.close() : this.open()))
+    for (const intent of ['pointerenter', 'focus']) {
+      this.#button.addEventListener(intent, () => this.#loadPanel().catch(() => undefined), { once: true })
+    }
+    this.#root.append(this.#note, this.#button)
+    // Behind the body: a page that replaces its body keeps the widget.
+    document.documentElement.append(this.#host)
+  }
+
+  /** Connects, once the page has nothing more urgent to do. */
+  start() {
+    this.#hasStarted = true
+    if (this.#token) whenIdle(() => this.#connect().catch(() => undefined))
+  }
+
+  /** Does what the page asks. */
+  command(/** @type {Command} */ [name, ...values]) {
+    const [value, more] = values
+    if (LASTING.includes(name)) this.#lasting.set(name, [name, ...values])
+    switch (name) {
+      case 'open':
+        return void this.open(value)
+      case 'close':
+        return this.close()
+      case 'token':
+        return this.#signIn(value)
+      case 'logout':
+        return this.#signIn(null)
+      case 'on':
+        return void this.#heard(value).add(more)
+      case 'off':
+        return void this.#heard(value).delete(more)
+      case 'locale':
+        Object.assign(this.options, { locale: value, messages: more ?? null })
+        this.#say()
+        return this.#panel?.translate()
+      case 'accent':
+        this.options.accent = value
+        this.#paint()
+        return this.#panel?.paint()
+      case 'theme':
+      case 'side':
+        return this.#host.setAttribute(name, value)
+      case 'scope':
+        this.options.scope = value
+        return
+      default:
+        console.warn(`frontdesk: there is no command ${name}`)
+    }
+  }
+
+  /** The client, or null where nobody is signed in. */
+  get desk() {
+    return this.#desk
+  }
+
+  get root() {
+    return this.#root
+  }
+
+  emit(/** @type {string} */ name, /** @type {unknown} */ value) {
+    for (const listener of this.#heard(name)) listener(value)
+  }
+
+  #heard(/** @type {string} */ name) {
+    const known = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, known)
+    return known
+  }
+
+  /** Another person, or nobody: nothing of the one before stays. */
+  #signIn(/** @type {TokenSource | null} */ token) {
+    const former = this.#desk
+    this.#desk = null
+    this.#token = token
+    this.#show(0)
+    const forgotten = former?.close().then(() => token ?? former.forget())
+    this.#panel?.reset()
+    if (token && this.#hasStarted) Promise.resolve(forgotten).then(() => this.#connect()).catch(() => undefined)
+  }
+
+  async #connect() {
+    const token = this.#token
+    const { Frontdesk } = await import('../client/frontdesk.js')
+    if (this.#desk || !token || token !== this.#token) return
+    const { origin: url, options: { scope } } = this
+    const desk = new Frontdesk({ url, token, scope })
+    this.#desk = desk
+    const chat = desk.support()
+    desk.on('state', (state) => this.emit('state', state))
+    chat.on('message', (message) => this.emit('message', message))
+    chat.on('change', () => {
+      if (this.#desk !== desk) return
+      this.#show(chat.unread)
+      this.emit('chat', chat)
+    })
+    this.#panel?.reset()
+  }
+
+  /** Opens the panel. Says so where it cannot be loaded. */
+  async open({ draft = '' } = {}) {
+    this.#note.textContent = ''
+    if (this.#isOpen) return
+    try {
+      const panel = await this.#loadPanel()
+      if (this.#token && !this.#desk) await this.#connect()
+      this.#isOpen = true
+      this.#button.ariaExpanded = 'true'
+      panel.show(draft)
+      this.emit('open', null)
+    } catch {
+      await this.restart()
+    }
+  }
+
+  close() {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#button.ariaExpanded = 'false'
+    this.#panel?.hide()
+    this.#button.focus()
+    this.emit('close', null)
+  }
+
+  #loadPanel() {
+    this.#loading ??= import('./panel.js').then(async ({ createPanel }) => (this.#panel = await createPanel(this)))
+    this.#loading.catch(() => (this.#loading = null))
+    return this.#loading
+  }
+
+  /** Gives way to the launcher of the server's present version, or says that there is no server. */
+  async restart(draft = '') {
+    const own = Reflect.get(window, 'frontdesk')
+    const events = [...this.#listeners].flatMap(([name, all]) => [...all].map((listener) => ['on', name, listener]))
+    const commands = [...this.#lasting.values(), ...events, ['open', { draft }]]
+    try {
+      const alive = await fetch(`${this.origin}/web/config`)
+      if (!alive.ok) throw new Error('the server is not ready')
+      Object.assign(window, { frontdesk: Object.assign(commands, { tag: this.tag }) })
+      await import(`${this.origin}/widget.js?${Date.now()}`)
+      this.#desk?.close()
+      this.#panel?.end()
+      this.#host.remove()
+    } catch {
+      Object.assign(window, { frontdesk: own })
+      this.#note.textContent = this.#words().unreachable
+    }
+  }
+
+  #show(/** @type {number} */ unread) {
+    const shown = unread > MOST_SHOWN ? `${MOST_SHOWN}+` : String(unread)
+    if (!this.#badge.hidden && this.#badge.textContent === shown) return
+    this.#badge.hidden = unread === 0
+    this.#badge.textContent = shown
+    this.#say()
+    this.emit('unread', unread)
+  }
+
+  #words() {
+    const { locale, messages } = this.options
+    const [language] = locale.split('-')
+    return { ...launcherWords.en, ...launcherWords[language], .../** @type {any} */ (messages)?.launcher }
+  }
+
+  #say() {
+    const { chat, unread } = this.#words()
+    const count = this.#badge.hidden ? '' : this.#badge.textContent
+    this.#button.ariaLabel = count ? unread.replace('{count}', count) : chat
+    this.#host.lang = this.options.locale
+  }
+
+  #paint() {
+    const tokens = this.options.accent ? accentTokens(this.options.accent) : null
+    for (const [name, value] of Object.entries(tokens ?? {})) this.#host.style.setProperty(name, value)
+  }
+}
+
+/** The page's language, else the browser's. */
+function languageOfPage() {
+  return document.documentElement.lang || navigator.language
+}
+
+/** Asks the host's own server for its user's token. */
+async function fetchToken(/** @type {string} */ url) {
+  const response = await fetch(url, { headers: { accept: 'application/jwt, text/plain' }, cache: 'no-store' })
+  return response.ok ? (await response.text()).trim() : ''
+}
+
+/** Runs after the page has loaded, when it is idle; 2 s later at the latest. */
+function whenIdle(/** @type {() => void} */ run) {
+  const soon = () => ('requestIdleCallback' in window ? requestIdleCallback(run, { timeout: 2_000 }) : setTimeout(run, 1))
+  if (document.readyState === 'complete') soon()
+  else addEventListener('load', soon, { once: true })
+}
