@@ -27,3 +27,10 @@ npm_packages() {
         die "npm could not fetch what $1/package-lock.json names"
     cp "$1/package-lock.json" "$2/fetched"
 }
+
+# Puts what the tests share beside a folder of theirs.
+share_nodejs() {
+    local shared
+    shared=$(dirname "$1")/nodejs
+    rm -rf "$shared" && cp -r tests/nodejs "$shared"
+}

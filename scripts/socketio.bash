@@ -11,6 +11,7 @@ build_socketio() {
     socketio=$(realpath "$socketio")
     rm -rf "$socketio"/{kit,tutorials,*.test.mjs}
     cp -r tests/socketio/{kit,tutorials,*.test.mjs} "$socketio"
+    share_nodejs "$socketio"
 }
 
 # A PostgreSQL and a RabbitMQ are running; the tests start everything else.

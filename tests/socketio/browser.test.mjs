@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Browser, serveSite } from './kit/browser.mjs'
 import { WAYS } from './kit/client.mjs'
-import { Server } from './kit/server.mjs'
+import { Server } from '../nodejs/server.mjs'
 
 let browser, shop, stranger, server
 before(async () => {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { ALL, Client, VERSIONS, WAYS, each } from './kit/client.mjs'
-import { Proxy } from './kit/proxy.mjs'
-import { Server } from './kit/server.mjs'
-import { within } from './kit/within.mjs'
+import { Proxy } from '../nodejs/proxy.mjs'
+import { Server } from '../nodejs/server.mjs'
+import { within } from '../nodejs/within.mjs'
 
 let server
 before(async () => (server = await Server.start({ LIMITS__PRESENCE_GRACE_MS: '0' })))

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { ALL, Client, VERSIONS, each } from './kit/client.mjs'
 import { Nginx } from './kit/nginx.mjs'
-import { Server } from './kit/server.mjs'
+import { Server } from '../nodejs/server.mjs'
 
 const nodes = []
 let nginx

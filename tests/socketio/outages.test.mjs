@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ALL, Client, each } from './kit/client.mjs'
-import { Proxy } from './kit/proxy.mjs'
-import { Server } from './kit/server.mjs'
-import { within } from './kit/within.mjs'
+import { Proxy } from '../nodejs/proxy.mjs'
+import { Server } from '../nodejs/server.mjs'
+import { within } from '../nodejs/within.mjs'
 
 let people = 0
 

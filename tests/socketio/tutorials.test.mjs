@@ -6,9 +6,9 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from './kit/client.mjs'
 import { Program } from './kit/program.mjs'
-import { Server } from './kit/server.mjs'
+import { Server } from '../nodejs/server.mjs'
 import { startService } from './kit/service.mjs'
-import { within } from './kit/within.mjs'
+import { within } from '../nodejs/within.mjs'
 
 const prefix = `s${randomBytes(6).toString('hex')}.`
 let server, stopService

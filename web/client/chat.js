@@ -254,6 +254,12 @@ export class Chat extends Emitter {
     this.changed()
   }
 
+  /** An own message was refused. @package */
+  failed(/** @type {OutboxRow} */ row) {
+    this.#sends.get(row.clientId)?.fail(errorOf(row))
+    this.changed()
+  }
+
   /** Something is different. Listeners are told once for all that happens now. @package */
   changed() {
     this.#messages = null
@@ -413,14 +419,20 @@ export class Chat extends Emitter {
     const { clientId, message, queuedAt } = row
     const { outbox, user } = this.#inside
     const send = this.#sends.get(clientId) ?? this.#newSend(clientId)
-    const error = row.error && new FrontdeskError(row.error.code, row.error.message)
+    const error = row.error && errorOf(row)
     if (error) send.fail(error)
     send.message = {
       key: clientId, state: error ? 'failed' : 'pending', seq: null, id: null, clientId, createdAt: null, kind: 'text',
       author: user, own: true, message, queuedAt, error, stored: send.message.stored,
-      retry: () => outbox.retry(clientId), remove: () => outbox.remove(clientId),
+      retry: () => this.#retry(clientId), remove: () => outbox.remove(clientId),
     }
     return send.message
+  }
+
+  /** A new try has a promise of its own: that of the first has been broken. */
+  #retry(/** @type {string} */ clientId) {
+    this.#sends.delete(clientId)
+    this.#inside.outbox.retry(clientId)
   }
 
   #newSend(/** @type {string} */ clientId) {
@@ -438,6 +450,11 @@ export class Chat extends Emitter {
     this.#sends.set(clientId, send)
     return send
   }
+}
+
+/** The refusal of a message; of one that is not refused, a failure without a name. */
+function errorOf(/** @type {OutboxRow} */ { error = { code: 'internal', message: '' } }) {
+  return new FrontdeskError(error.code, error.message)
 }
 
 function nothing() {}

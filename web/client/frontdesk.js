@@ -6,6 +6,7 @@ import { Emitter } from './emitter.js'
 import { FrontdeskError } from './errors.js'
 import { Outbox } from './outbox.js'
 
+export { Emitter } from './emitter.js'
 export { FrontdeskError } from './errors.js'
 
 /**
@@ -74,8 +75,9 @@ export class Frontdesk extends Emitter {
     this.#scope = scope
     this.#fetch = fetch
     const stored = (/** @type {OutboxRow} */ row, /** @type {Receipt} */ receipt) => this.#chats.get(row.chat)?.stored(row, receipt)
+    const failed = (/** @type {OutboxRow} */ row) => this.#chats.get(row.chat)?.failed(row)
     const changed = () => this.#outboxChanged()
-    this.#outbox = new Outbox({ storage, stored, changed, send: (row) => this.#send(row) })
+    this.#outbox = new Outbox({ storage, stored, failed, changed, send: (row) => this.#send(row) })
     this.#kept = this.#outbox.kept
     const address = new URL('/ws', this.#base)
     address.protocol = address.protocol.replace('http', 'ws')

@@ -25,6 +25,7 @@ export class Outbox {
   #tabs = new Tabs()
   #channel
   #changed
+  #failed
   #send
   /** One write after the other. @type {Promise<unknown>} */
   #writes = Promise.resolve()
@@ -39,14 +40,16 @@ export class Outbox {
    *   storage: 'indexeddb' | 'memory' | OutboxStorage,
    *   send: (row: OutboxRow) => Promise<Receipt>,
    *   stored: (row: OutboxRow, receipt: Receipt) => void,
+   *   failed: (row: OutboxRow) => void,
    *   changed: () => void,
    * }} options
    */
-  constructor({ storage, send, stored, changed }) {
+  constructor({ storage, send, stored, failed, changed }) {
     const isBrowsers = storage === 'indexeddb' && globalThis.indexedDB !== undefined
     this.#storage = typeof storage === 'object' ? storage : isBrowsers ? new BrowserStorage() : new MemoryStorage()
     this.kept = isBrowsers || typeof storage === 'object' ? 'device' : 'tab'
     this.#send = async (/** @type {Row} */ row) => stored(row, await send(row))
+    this.#failed = failed
     this.#changed = changed
     if (isBrowsers && globalThis.BroadcastChannel) {
       this.#channel = new BroadcastChannel('frontdesk-outbox')
@@ -187,6 +190,7 @@ export class Outbox {
   #fail(/** @type {Row} */ row, /** @type {FrontdeskError} */ { code, message }) {
     row.error = { code, message }
     if (this.rows.includes(row)) this.#keep(row)
+    this.#failed(row)
     this.#changed()
     this.#drain()
   }

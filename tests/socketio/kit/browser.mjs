@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { WebSocket } from 'ws'
-import { within } from './within.mjs'
+import { within } from '../../nodejs/within.mjs'
 
 // No sandbox: it needs rights that containers lack, and the pages are our own.
 const ARGUMENTS = [

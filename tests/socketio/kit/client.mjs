@@ -1,6 +1,6 @@
 // Socket.IO's own clients, unmodified, with a record of their events.
 
-import { within } from './within.mjs'
+import { within } from '../../nodejs/within.mjs'
 
 export const VERSIONS = ['3.1', '4.0', '4.5', '4.8']
 

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { within } from './within.mjs'
+import { within } from '../../nodejs/within.mjs'
 
 // Debian's folder for it is not in everybody's PATH.
 const PATH = `${process.env.PATH}:/usr/sbin`

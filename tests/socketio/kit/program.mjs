@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { within } from './within.mjs'
+import { within } from '../../nodejs/within.mjs'
 
 const HERE = join(import.meta.dirname, '..')
 

@@ -25,8 +25,8 @@ const SETTINGS = {
 export class Server {
   /** Starts a server with these settings, and those of the file `config`. */
   static async start(settings = {}, config = undefined) {
-    if (!process.env.FRONTDESK_BINARY) throw new Error('FRONTDESK_BINARY is not set: run scripts/test socketio')
-    const folder = await mkdtemp(join(tmpdir(), 'frontdesk-socketio-'))
+    if (!process.env.FRONTDESK_BINARY) throw new Error('FRONTDESK_BINARY is not set: run scripts/test')
+    const folder = await mkdtemp(join(tmpdir(), 'frontdesk-server-'))
     const database = { DATABASE__URL: `sqlite://${folder}/server.db`, SERVER__BIND: '127.0.0.1:0' }
     const server = new Server(folder, { ...SETTINGS, ...database, ...settings }, config)
     await server.run()
@@ -44,10 +44,14 @@ export class Server {
     const own = Object.entries(this.settings).map(([key, value]) => [`FRONTDESK__${key}`, value])
     const options = { env: { ...process.env, ...Object.fromEntries(own) }, cwd: this.folder }
     const config = this.config ? ['--config', this.config] : []
-    const child = spawn(process.env.FRONTDESK_BINARY, [...config, 'serve'], { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.env.FRONTDESK_BINARY, [...config, 'serve'], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
     this.child = child
     // Also if the tests end early.
     process.once('exit', () => child.kill('SIGKILL'))
+    // Its address, if the server has a demo; printed once it listens.
+    this.demo = new Promise((resolve) => {
+      createInterface(child.stdout).on('line', (line) => line.includes('/demo#') && resolve(line.trim()))
+    })
     this.ended = new Promise((resolve) => child.once('exit', resolve))
     const listens = new Promise((resolve, reject) => {
       createInterface(child.stderr).on('line', (line) => {
@@ -84,10 +88,10 @@ export class Server {
   }
 
   /** A token as the host application signs it. */
-  token(subject, { role = 'customer', seconds = 3600 } = {}) {
+  token(subject, { role = 'customer', seconds = 3600, nickname = subject } = {}) {
     const now = Math.floor(Date.now() / 1000)
     const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-    const claims = { sub: subject, role, nickname: subject, iat: now, exp: now + seconds }
+    const claims = { sub: subject, role, nickname, iat: now, exp: now + seconds }
     const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`
     return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`
   }

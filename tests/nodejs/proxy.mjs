@@ -17,6 +17,7 @@ export class Proxy {
   #upgrades = Promise.resolve()
   #held
   #isOfSockets = false
+  #isFrozen = false
   #heard = () => undefined
 
   constructor(port) {
@@ -63,6 +64,14 @@ export class Proxy {
     })
     server.write(head)
     client.pipe(server)
+    if (this.#isFrozen) client.unpipe(server)
+  }
+
+  /** Holds the bytes of both sides, without a word. */
+  freeze() {
+    this.#isFrozen = true
+    this.hold()
+    for (const { client, server } of this.#pairs) client.unpipe(server)
   }
 
   #hold(part) {
@@ -97,12 +106,15 @@ export class Proxy {
   release() {
     const parts = this.#held
     this.#held = undefined
-    for (const part of parts) part()
+    for (const part of parts ?? []) part()
+    this.#isFrozen = false
+    for (const { client, server } of this.#pairs) client.pipe(server)
   }
 
   /** Breaks every connection, and drops the held bytes. */
   cut() {
     this.#held = undefined
+    this.#isFrozen = false
     for (const { client, server } of this.#pairs) {
       client.destroy()
       server.destroy()
