@@ -10,6 +10,8 @@ import { Log } from './log.js'
 
 /** Messages of a page, and of the first look at a chat. */
 const PAGE = 50
+/** Pause before a chat that could not be entered is entered again, in milliseconds. */
+const ENTRY_PAUSE = 1_000
 /** A typing user is forgotten after so long without a repeat, in milliseconds. */
 const TYPING = 6_000
 /** Own typing is repeated at most so often, in milliseconds. */
@@ -40,8 +42,12 @@ export class Chat extends Emitter {
   #quietTo = 0
   /** True while this connection's stream of the chat is running. */
   #isEntered = false
+  /** True if the stream must begin, or begin again. */
+  #wantsEntry = false
   /** @type {Promise<void> | null} */
   #entering = null
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #entryRetry
   /** @type {Promise<number> | null} */
   #paging = null
   /** Counts resets: an answer from before one is ignored. */
@@ -184,6 +190,8 @@ export class Chat extends Emitter {
   /** @package */
   disconnected() {
     this.#isEntered = false
+    this.#wantsEntry = false
+    clearTimeout(this.#entryRetry)
     for (const timer of this.#typists.values()) clearTimeout(timer)
     this.#typists.clear()
     this.#isMarking = false
@@ -240,16 +248,19 @@ export class Chat extends Emitter {
 
   /** An own message was stored. @package */
   stored(/** @type {OutboxRow} */ row, /** @type {Receipt} */ receipt) {
-    const { id, seq, createdAt, duplicate } = receipt
+    const { id, seq, createdAt } = receipt
     const author = /** @type {User} */ (this.#inside.user)
     const send = this.#sends.get(row.clientId)
     const chatId = this.id ?? 0
     const message = { id, chatId, seq, kind: 'text', author, message: row.message, clientId: row.clientId, createdAt }
-    const isNext = !duplicate && this.#isEntered && this.#log.position === seq - 1
-    if (isNext) this.#append(message)
-    // The stream brings it; until then it is shown at the end.
-    else if ((this.#log.position ?? 0) < seq && send) this.#awaited.set(row.clientId, send.message)
     send?.settle(receipt)
+    this.#end = Math.max(this.#end, seq)
+    if (this.#log.position === seq - 1) this.#append(message)
+    else if ((this.#log.position ?? 0) < seq) {
+      // Others are missing before it. Until they are there it is shown at the end.
+      if (send) this.#awaited.set(row.clientId, send.message)
+      if (this.#isEntered) this.#enter()
+    }
     this.#mark(seq)
     this.changed()
   }
@@ -279,43 +290,55 @@ export class Chat extends Emitter {
     this.changed()
   }
 
-  /** Enters the chat, and goes on until nothing is missing. One at a time. */
+  /** Enters the chat, from where the log ends. One request at a time. */
   #enter() {
     this.#isEntered = false
+    this.#wantsEntry = true
+    clearTimeout(this.#entryRetry)
     this.#entering ??= this.#catchUp()
-      .catch((error) => {
-        // A broken line: the next connection enters again.
-        if (error.code !== 'disconnected') this.#inside.failed(error)
+      .catch((error) => this.#notEntered(error))
+      .finally(() => {
+        this.#entering = null
+        // A new connection came while the old one's request was still failing.
+        if (this.#wantsEntry && this.#inside.connection.isOnline) this.#enter()
       })
-      .finally(() => (this.#entering = null))
   }
 
+  #notEntered(/** @type {FrontdeskError} */ error) {
+    // Without a connection, the next one enters.
+    if (error.code === 'disconnected') return
+    this.#wantsEntry = false
+    if (error.retry) this.#entryRetry = setTimeout(() => this.#enter(), error.retryAfterMs ?? ENTRY_PAUSE)
+    else this.#inside.failed(error)
+  }
+
+  /** Goes on until nothing is missing. */
   async #catchUp() {
     const { connection } = this.#inside
-    for (;;) {
+    while (this.#wantsEntry) {
       const epoch = this.#epoch
-      const isFirst = this.#log.position === null
-      if (isFirst) {
+      if (this.#log.position === null) {
         const { chats: [known] } = await connection.request('enter_chat', { chatIds: [this.id] })
         if (epoch !== this.#epoch) continue
         this.#take(known)
         this.#quietTo = known.lastSeq
         this.#log.begin(Math.max(0, known.lastSeq - PAGE))
       }
+      this.#wantsEntry = false
       const { chats: [entered] } = await connection.request('enter_chat', { chats: [this.position] })
-      if (epoch !== this.#epoch) continue
-      if (entered.reset) {
-        this.#end = 0
-        this.reset()
+      if (epoch !== this.#epoch) {
+        this.#wantsEntry = true
         continue
       }
-      this.#take(entered)
-      if (entered.truncated) continue
-      this.#isEntered = true
-      this.ready = true
-      this.changed()
-      return
+      if (entered.reset) this.reset()
+      else this.#take(entered)
+      // An own message may have been numbered before what came between.
+      const isBehind = entered.reset || entered.truncated || (this.#log.position ?? 0) < this.#end
+      if (isBehind) this.#wantsEntry = true
     }
+    this.#isEntered = true
+    this.ready = true
+    this.changed()
   }
 
   #receive(/** @type {WireMessage} */ message) {
