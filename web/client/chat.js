@@ -180,7 +180,8 @@ export class Chat extends Emitter {
     if (entered) this.id = entered.id
     if (this.id === null) return
     if (entered) this.#take(entered)
-    const isResumed = entered?.replayed !== undefined && !entered.reset && !entered.truncated
+    // A log that was dropped meanwhile has nothing that could go on, whatever was asked for.
+    const isResumed = this.#log.position !== null && entered?.replayed !== undefined && !entered.reset && !entered.truncated
     this.#isEntered = isResumed
     if (entered?.reset) this.reset()
     if (!isResumed) this.#enter()
@@ -345,11 +346,13 @@ export class Chat extends Emitter {
     this.#end = Math.max(this.#end, message.seq)
     this.#stopTyping(message.author.id)
     if (this.#log.position === null) return
+    // It was sent here: that it is stored is no news.
+    const isSent = this.#sends.has(message.clientId ?? '')
     const result = this.#append(message)
     if (result === 'hole' && this.#isEntered) this.#enter()
     if (result !== 'new') return
     this.changed()
-    if (message.seq > this.#quietTo && message.kind === 'text') this.emit('message', this.#show(message))
+    if (!isSent && message.seq > this.#quietTo && message.kind === 'text') this.emit('message', this.#show(message))
   }
 
   #append(/** @type {WireMessage} */ message) {
@@ -378,7 +381,7 @@ export class Chat extends Emitter {
     this.#isMarking = true
     const seq = this.#wantsRead
     try {
-      await connection.request('read_message', { chatId: this.id, seq })
+      await connection.insist('read_message', () => ({ chatId: this.id, seq }))
       if (this.#wantsRead === seq) this.#wantsRead = 0
     } catch (error) {
       // Without a connection the next one sends it. Otherwise it is not worth a second try.
@@ -420,7 +423,7 @@ export class Chat extends Emitter {
       const isWaiting = waiting.some((message) => message.clientId === clientId) || this.#awaited.has(clientId)
       if (!isWaiting) this.#sends.delete(clientId)
     }
-    return Object.freeze([...stored, ...awaited, ...waiting.filter(({ clientId }) => !known.has(clientId))])
+    return Object.freeze([...stored, ...awaited, ...waiting.filter(({ clientId }) => !known.has(clientId) && !this.#awaited.has(clientId ?? ''))])
   }
 
   /** @returns {Message} */

@@ -7,6 +7,8 @@ import { Emitter, FrontdeskError } from './frontdesk.js'
 
 /** Chats of a page. */
 const CHATS_PAGE = 50
+/** Pushes of a chat may be so late, in milliseconds: what came right before a break may be missing. */
+const LATE = 5_000
 /** The most chats in hand: beyond it the oldest are dropped, and can be read again. */
 const MOST_CHATS = 5_000
 
@@ -22,6 +24,10 @@ export class Chats extends Emitter {
   /** Where older chats begin. @type {string | null} */
   #after = null
   #round = 0
+  /** True while no change is missing. */
+  #isWhole = false
+  /** No change before this time is missing; null before the first page. @type {string | null} */
+  #wholeTo = null
   /** @type {(() => void)[]} */
   #ends
 
@@ -30,7 +36,7 @@ export class Chats extends Emitter {
     this.#desk = desk
     const moved = (/** @type {WireChat} */ chat) => this.#merge([chat])
     this.#ends = [
-      desk.on('state', ({ state }) => state === 'online' && this.#refresh()),
+      desk.on('state', ({ state }) => (state === 'online' ? this.#refresh() : this.#broke())),
       desk.on('user', () => this.#clear()),
       desk.on('chat_created', moved),
       desk.on('chat_updated', moved),
@@ -58,7 +64,7 @@ export class Chats extends Emitter {
   /** Watches first and pages then, so that no chat is missed in between. */
   async #refresh() {
     const round = ++this.#round
-    const newest = this.items[0]?.updatedAt
+    const since = this.#wholeTo
     try {
       await this.#desk.watch(true)
       let after = null
@@ -67,13 +73,14 @@ export class Chats extends Emitter {
         if (round !== this.#round) return
         this.#merge(data)
         after = cursor.after
-        // Whatever has changed since the break is newer than all that was known.
-        if (!newest || !after || data.at(-1).updatedAt < newest) break
+        // What has changed since the break is newer than all that was known before it.
+        if (!since || !after || data.at(-1).updatedAt < since) break
       }
-      if (!newest) {
+      if (!since) {
         this.#after = after
         this.hasMore = after !== null
       }
+      this.#isWhole = true
       this.ready = true
       this.emit('change', undefined)
     } catch (cause) {
@@ -81,6 +88,12 @@ export class Chats extends Emitter {
       // Without a connection the next one begins anew.
       if (round === this.#round && error.code !== 'disconnected') this.emit('error', error)
     }
+  }
+
+  /** A break in the middle of a refresh leaves the mark where it was. */
+  #broke() {
+    if (this.#isWhole) this.#wholeTo = before(this.items[0]?.updatedAt)
+    this.#isWhole = false
   }
 
   #page(/** @type {string | null} */ after) {
@@ -104,10 +117,16 @@ export class Chats extends Emitter {
     this.#round += 1
     this.items = []
     this.ready = false
+    this.#isWhole = false
+    this.#wholeTo = null
     this.#after = null
     this.hasMore = false
     this.emit('change', undefined)
   }
+}
+
+function before(/** @type {string | undefined} */ time) {
+  return time === undefined ? null : new Date(Date.parse(time) - LATE).toISOString()
 }
 
 function compare(/** @type {string} */ a, /** @type {string} */ b) {

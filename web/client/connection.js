@@ -16,6 +16,8 @@ const TOKEN_PAUSE = 1_000
 const RENEWED_BEFORE = 60_000
 /** A connection that lasted so long was a good one: the next pause is short again, in milliseconds. */
 const GOOD = 5_000
+/** Pause before a request that was refused for now is sent again, in milliseconds, where the server names none. */
+const REFUSAL_PAUSE = 1_000
 /** The longest timer of a browser, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1
 
@@ -58,6 +60,8 @@ export class Connection {
   #asking = null
   /** @type {Record<'retry' | 'welcome' | 'ping' | 'renew', ReturnType<typeof setTimeout> | undefined>} */
   #timers = { retry: undefined, welcome: undefined, ping: undefined, renew: undefined }
+  /** Ends what waits for its next try on this connection. */
+  #ending = new AbortController()
   /** @type {(() => void)[]} */
   #unlisten = []
 
@@ -104,6 +108,25 @@ export class Connection {
     })
   }
 
+  /**
+   * As `request`; one that is refused for now is sent again after a pause, as long as this connection lasts.
+   *
+   * @param {string} event
+   * @param {() => object} data asked at each try, so that the last one says what is so then
+   */
+  async insist(event, data) {
+    const { signal } = this.#ending
+    for (;;) {
+      try {
+        return await this.request(event, data())
+      } catch (cause) {
+        const error = /** @type {FrontdeskError} */ (cause)
+        if (!error.retry || error.code === 'disconnected') throw error
+        await sleep(error.retryAfterMs ?? REFUSAL_PAUSE, signal)
+      }
+    }
+  }
+
   /** Sends an event that needs no answer, if there is a connection. */
   tell(/** @type {string} */ event, /** @type {object} */ data) {
     if (this.isOnline) this.#socket?.send(JSON.stringify({ event, data }))
@@ -126,6 +149,8 @@ export class Connection {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer)
     this.#asking?.abort()
     this.#asking = null
+    this.#ending.abort()
+    this.#ending = new AbortController()
     const socket = this.#socket
     this.#socket = null
     if (socket) {
@@ -159,7 +184,8 @@ export class Connection {
       return
     }
     this.#goodbye = {}
-    const socket = new this.#options.WebSocket(this.#options.url, PROTOCOL)
+    const socket = this.#open()
+    if (!socket) return this.#broken()
     this.#socket = socket
     this.#timers.welcome = setTimeout(() => this.#broken(), PATIENCE)
     socket.onopen = () => {
@@ -169,6 +195,15 @@ export class Connection {
     socket.onmessage = ({ data }) => number === this.#number && this.#hear(JSON.parse(data))
     socket.onerror = () => undefined
     socket.onclose = ({ code }) => number === this.#number && this.#closed(code)
+  }
+
+  /** A socket; nothing where the browser refuses to make one, as to plain `ws:` from a page with TLS. */
+  #open() {
+    try {
+      return new this.#options.WebSocket(this.#options.url, PROTOCOL)
+    } catch {
+      return null
+    }
   }
 
   /** The callback failed. A failure of the network passes; anything else is its user's affair. */

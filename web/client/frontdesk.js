@@ -36,6 +36,8 @@ export { FrontdeskError } from './errors.js'
 const MESSAGE_CHARS = 8_000
 /** Chats that a connection resumes; the others are entered behind it. The protocol's own bound. */
 const MOST_RESUMED = 100
+/** Events that concern a chat alone. */
+const OF_CHATS = new Set(['receive_message', 'typing', 'message_read', 'presence', 'viewers'])
 /** Deadline of a request over HTTP, in milliseconds. */
 const REQUEST_PATIENCE = 20_000
 
@@ -71,7 +73,10 @@ export class Frontdesk extends Emitter {
    */
   constructor({ url, token, storage = 'indexeddb', scope = '', WebSocket, fetch }) {
     super()
-    this.#base = new URL(url)
+    const Socket = WebSocket ?? globalThis.WebSocket
+    if (!Socket) throw new TypeError('this runtime has no WebSocket: give one as an option')
+    const { origin, pathname } = new URL(url)
+    this.#base = origin + pathname.replace(/\/+$/, '')
     this.#scope = scope
     this.#fetch = fetch
     const stored = (/** @type {OutboxRow} */ row, /** @type {Receipt} */ receipt) => this.#chats.get(row.chat)?.stored(row, receipt)
@@ -79,12 +84,10 @@ export class Frontdesk extends Emitter {
     const changed = () => this.#outboxChanged()
     this.#outbox = new Outbox({ storage, stored, failed, changed, send: (row) => this.#send(row) })
     this.#kept = this.#outbox.kept
-    const address = new URL('/ws', this.#base)
-    address.protocol = address.protocol.replace('http', 'ws')
     this.#connection = new Connection({
-      url: address.href,
+      url: `${this.#base.replace('http', 'ws')}/ws`,
       token,
-      WebSocket: /** @type {typeof globalThis.WebSocket} */ (WebSocket ?? globalThis.WebSocket),
+      WebSocket: /** @type {typeof globalThis.WebSocket} */ (Socket),
       positions: () => this.#positions(),
       changed: (change) => this.#stateChanged(change),
       welcomed: (welcome) => this.#welcomed(welcome),
@@ -132,13 +135,13 @@ export class Frontdesk extends Emitter {
   /** Admins: `chat_created` and `chat_updated` come for every chat, over reconnects too. */
   async watch(/** @type {boolean} */ watch) {
     this.#watches = watch
-    if (this.#connection.isOnline) await this.request('watch_chats', { watch })
+    if (this.#connection.isOnline) await this.#connection.insist('watch_chats', () => ({ watch: this.#watches }))
   }
 
   /** Admins: the chat on this screen, which other admins see; over reconnects too. */
   async view(/** @type {number | null} */ chatId) {
     this.#viewed = chatId
-    if (this.#connection.isOnline) await this.request('view_chat', { chatId })
+    if (this.#connection.isOnline) await this.#connection.insist('view_chat', () => ({ chatId: this.#viewed }))
   }
 
   /**
@@ -160,12 +163,14 @@ export class Frontdesk extends Emitter {
    * @returns {Promise<any>} rejects with a `FrontdeskError`
    */
   async fetch(path, { method = 'GET', body } = {}) {
+    // Anything else might lead to another host, and the token with it.
+    if (!path.startsWith('/')) throw new FrontdeskError('bad_request', 'a path begins with a slash')
     const ask = async (/** @type {string | null} */ refused) => {
       const token = await this.#connection.tokenFor(refused)
       const headers = { authorization: `Bearer ${token}`, ...(body ? { 'content-type': 'application/json' } : {}) }
       const fetch = this.#fetch ?? globalThis.fetch
       const signal = AbortSignal.timeout(REQUEST_PATIENCE)
-      const response = await fetch(new URL(path, this.#base), { method, headers, body: body && JSON.stringify(body), signal })
+      const response = await fetch(this.#base + path, { method, headers, body: body && JSON.stringify(body), signal })
       return { token, response }
     }
     let answer
@@ -231,7 +236,7 @@ export class Frontdesk extends Emitter {
     this.limits = welcome.limits
     this.user = welcome.user
     if (former && former.id !== welcome.user.id) for (const chat of this.#chats.values()) chat.forgetAll()
-    const owner = `${this.#base.origin} ${this.#scope} ${welcome.user.id}`
+    const owner = `${this.#base} ${this.#scope} ${welcome.user.id}`
     this.#outbox.become(owner).catch(() => undefined)
     const { id, role, nickname } = welcome.user
     if (former?.id !== id || former.role !== role || former.nickname !== nickname) this.emit('user', this.user)
@@ -240,9 +245,9 @@ export class Frontdesk extends Emitter {
     for (const [name, chat] of this.#chats) {
       if (name !== 'support') chat.connected(welcome.chats.find((entered) => entered.id === chat.id))
     }
-    // Each rejects only where the connection breaks, and then the next one asks.
-    if (this.#watches) this.request('watch_chats', { watch: true }).catch(() => undefined)
-    if (this.#viewed !== null) this.request('view_chat', { chatId: this.#viewed }).catch(() => undefined)
+    // Each rejects where the connection breaks, and then the next one asks; or for good, as its first call did.
+    if (this.#watches) this.watch(true).catch(() => undefined)
+    if (this.#viewed !== null) this.view(this.#viewed).catch(() => undefined)
   }
 
   /** The customer's own chat: the one that is known, the only one in `welcome`, or the one that the server names. */
@@ -250,7 +255,7 @@ export class Frontdesk extends Emitter {
     const support = this.support()
     const known = chats.find(({ id }) => id === support.id) ?? (chats.length === 1 ? chats[0] : undefined)
     if (known) return support.connected(known)
-    const { id } = await this.request('create_chat', {})
+    const { id } = await this.#connection.insist('create_chat', () => ({}))
     support.id = id
     support.connected(chats.find((entered) => entered.id === id))
   }
@@ -259,7 +264,7 @@ export class Frontdesk extends Emitter {
     if (event === 'chat_created' || event === 'chat_updated') return this.emit(event, data)
     const chats = [...this.#chats.values()].filter(({ id }) => id === data?.chatId)
     for (const chat of chats) chat.hear(event, data)
-    if (chats.length === 0) this.emit('event', { event, data })
+    if (chats.length === 0 || !OF_CHATS.has(event)) this.emit('event', { event, data })
   }
 
   #outboxChanged() {

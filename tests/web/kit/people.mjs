@@ -9,7 +9,7 @@ if (!process.env.FRONTDESK_WEB) throw new Error('FRONTDESK_WEB is not set: run s
 
 const load = (path) => import(pathToFileURL(join(process.env.FRONTDESK_WEB, path)))
 
-export const { Frontdesk, FrontdeskError } = await load('client/frontdesk.js')
+export const { Emitter, Frontdesk, FrontdeskError } = await load('client/frontdesk.js')
 export const { Chats } = await load('client/chats.js')
 export const { Log } = await load('client/log.js')
 export const { pause } = await load('client/backoff.js')
