@@ -40,6 +40,8 @@ export class Chat extends Emitter {
   #end = 0
   /** Messages up to here were there before this reader came: they are no news. */
   #quietTo = 0
+  /** The chat's end when this connection came. */
+  #replayTo = 0
   /** True while this connection's stream of the chat is running. */
   #isEntered = false
   /** True if the stream must begin, or begin again. */
@@ -97,6 +99,11 @@ export class Chat extends Emitter {
 
   get hasOlder() {
     return this.#log.hasOlder
+  }
+
+  /** True while what was missed is still coming. */
+  get isCatchingUp() {
+    return (this.#log.position ?? 0) < this.#replayTo
   }
 
   /** Messages of this chat in the outbox. */
@@ -180,6 +187,7 @@ export class Chat extends Emitter {
     if (entered) this.id = entered.id
     if (this.id === null) return
     if (entered) this.#take(entered)
+    this.#replayTo = entered?.lastSeq ?? 0
     // A log that was dropped meanwhile has nothing that could go on, whatever was asked for.
     const isResumed = this.#log.position !== null && entered?.replayed !== undefined && !entered.reset && !entered.truncated
     this.#isEntered = isResumed
@@ -204,6 +212,7 @@ export class Chat extends Emitter {
     this.#epoch += 1
     this.#log.clear()
     this.#end = 0
+    this.#replayTo = 0
     this.#wantsRead = 0
     this.readSeq = 0
     this.reads = new Map()

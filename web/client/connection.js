@@ -85,9 +85,15 @@ export class Connection {
 
   /** Connects at once, whatever the reason was not to. */
   reconnect() {
-    if (this.state.state === 'closed' || this.isOnline) return
+    if (!this.isOnline) this.restart()
+  }
+
+  /** Connects anew, with a fresh token. */
+  restart() {
+    if (this.state.state === 'closed') return
     this.#tries = 0
     this.#refusals = 0
+    this.token = ''
     this.#connect('connect')
   }
 

@@ -6,15 +6,13 @@ import { Emitter } from './emitter.js'
 import { FrontdeskError } from './errors.js'
 import { Outbox } from './outbox.js'
 
+export { Chat } from './chat.js'
 export { Emitter } from './emitter.js'
 export { FrontdeskError } from './errors.js'
 
 /**
  * @import { Message, OutboxRow, OutboxStorage, Receipt, StateChange, TokenSource, User, Welcome, WireChat, WireLimits } from './types.js'
  */
-/** @typedef {import('./chat.js').Chat} ChatOf */
-/** @typedef {import('./types.js').Message} ShownMessage */
-
 /**
  * What a chat uses of its client.
  *
@@ -190,6 +188,11 @@ export class Frontdesk extends Emitter {
   /** Connects at once: for a button, and after `replaced` or `signed-out`. */
   reconnect() {
     this.#connection.reconnect()
+  }
+
+  /** Connects anew, with a fresh token: the page's user has changed. */
+  restart() {
+    this.#connection.restart()
   }
 
   /** Forgets the messages of the present user that are not sent. For a sign-out, before `close`. */

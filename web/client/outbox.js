@@ -89,12 +89,11 @@ export class Outbox {
     this.#changed()
   }
 
-  /** The user is known: their messages of earlier tabs go out too, those of another user stay behind. */
+  /** The user is known: their messages of earlier tabs go out too. Nothing of another user before stays. */
   async become(/** @type {string} */ owner) {
     if (this.#owner === owner) return
-    const isFirst = this.#owner === null
+    if (this.#owner !== null) this.forget()
     this.#owner = owner
-    this.rows = isFirst ? this.rows : []
     for (const row of this.rows) this.#keep(Object.assign(row, { owner }))
     await this.#adopt()
   }

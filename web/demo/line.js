@@ -92,8 +92,8 @@ export class Line {
         this.dispatchEvent(new BrokenOff('close', { code: BROKEN, wasClean: false }))
       }
 
-      /** @override @param {string | ArrayBufferLike | Blob | ArrayBufferView<ArrayBuffer>} data */
-      send(data) {
+      /** @override */
+      send(/** @type {any} */ data) {
         if (isWhole() && !this.#isBroken) super.send(data)
       }
     }

@@ -50,6 +50,8 @@ export class Launcher {
   #loading = null
   /** @type {Panel | null} */
   #panel = null
+  /** The server's own, where the host has no wish. */
+  #ownAccent = ''
   #hasStarted = false
   #isOpen = false
 
@@ -123,8 +125,7 @@ export class Launcher {
         return this.#panel?.translate()
       case 'accent':
         this.options.accent = value
-        this.#paint()
-        return this.#panel?.paint()
+        return this.#paint()
       case 'theme':
       case 'side':
         return this.#host.setAttribute(name, value)
@@ -145,6 +146,18 @@ export class Launcher {
     return this.#root
   }
 
+  /** The operator's colour, where the page has no wish. */
+  defaultAccent(accent = '') {
+    this.#ownAccent = accent
+    this.#paint()
+  }
+
+  /** The user's act after a sign-out: the page may show its own form, and the token is asked for again. */
+  signInAgain() {
+    this.emit('sign-in', null)
+    this.#desk?.reconnect()
+  }
+
   emit(/** @type {string} */ name, /** @type {unknown} */ value) {
     for (const listener of this.#heard(name)) listener(value)
   }
@@ -155,23 +168,27 @@ export class Launcher {
     return known
   }
 
-  /** Another person, or nobody: nothing of the one before stays. */
+  /** Tokens come from here now; from nowhere after a sign-out, and then nothing of the user stays. */
   #signIn(/** @type {TokenSource | null} */ token) {
+    this.#token = token
+    if (token) {
+      if (this.#desk) this.#desk.restart()
+      else if (this.#hasStarted) this.#connect().catch(() => undefined)
+      return
+    }
     const former = this.#desk
     this.#desk = null
-    this.#token = token
     this.#show(0)
-    const forgotten = former?.close().then(() => token ?? former.forget())
     this.#panel?.reset()
-    if (token && this.#hasStarted) Promise.resolve(forgotten).then(() => this.#connect()).catch(() => undefined)
+    former?.forget().finally(() => former.close())
   }
 
   async #connect() {
-    const token = this.#token
     const { Frontdesk } = await import('../client/frontdesk.js')
-    if (this.#desk || !token || token !== this.#token) return
+    if (this.#desk || !this.#token) return
     const { origin: url, options: { scope } } = this
-    const desk = new Frontdesk({ url, token, scope })
+    // The page may replace the source of tokens.
+    const desk = new Frontdesk({ url, scope, token: (ask) => this.#token?.(ask) })
     this.#desk = desk
     const chat = desk.support()
     desk.on('state', (state) => this.emit('state', state))
@@ -257,7 +274,8 @@ export class Launcher {
   }
 
   #paint() {
-    const tokens = this.options.accent ? accentTokens(this.options.accent) : null
+    const accent = this.options.accent || this.#ownAccent
+    const tokens = accent ? accentTokens(accent) : null
     for (const [name, value] of Object.entries(tokens ?? {})) this.#host.style.setProperty(name, value)
   }
 }

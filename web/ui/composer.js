@@ -1,0 +1,87 @@
+// The box for a new message. Enter sends, but never half a word of an input method.
+
+import { icon } from './icons.js'
+import { h } from './view.js'
+
+/** @typedef {import('./i18n.js').Translate} Translate */
+
+/** The count of characters is shown from this part of the limit on. */
+const COUNTED_FROM = 0.9
+/** `keyCode` of a key that an input method has taken; Safari ends the composition before it. */
+const TAKEN = 229
+
+export class Composer {
+  #t
+  #limit
+  #send
+  #counter = h('span', { class: 'counter', role: 'status', hidden: true })
+  #button
+  #box
+
+  /**
+   * @param {{
+   *   t: Translate, limit: () => number, send: (text: string) => boolean, typing: (isTyping: boolean) => void,
+   * }} options `send` returns false where the text must stay in the box
+   */
+  constructor({ t, limit, send, typing }) {
+    this.#t = t
+    this.#limit = limit
+    this.#send = send
+    this.#box = h('textarea', {
+      rows: 1, enterKeyHint: 'send', placeholder: t('composer.placeholder'), 'aria-label': t('composer.label'),
+      oninput: () => {
+        this.#changed()
+        typing(this.#box.value.trim() !== '')
+      },
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+    })
+    this.#button = h('button', { type: 'submit', class: 'send', 'aria-label': t('composer.send'), title: t('composer.send') }, icon('send'))
+    this.element = h('form', { class: 'composer', onsubmit: (/** @type {Event} */ event) => this.#submit(event) }, this.#box, this.#counter, this.#button)
+    this.#changed()
+  }
+
+  get draft() {
+    return this.#box.value
+  }
+
+  set draft(text) {
+    this.#box.value = text
+    this.#changed()
+  }
+
+  focus() {
+    this.#box.focus()
+  }
+
+  #key(/** @type {KeyboardEvent} */ event) {
+    const isPlain = event.key === 'Enter' && !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey
+    if (!isPlain || event.isComposing || event.keyCode === TAKEN) return
+    this.#submit(event)
+  }
+
+  #submit(/** @type {Event} */ event) {
+    event.preventDefault()
+    const text = this.#box.value.trim()
+    if (!text || this.#left() < 0 || !this.#send(text)) return
+    this.draft = ''
+    this.focus()
+  }
+
+  /** Characters that may still be written, as the server counts them. */
+  #left() {
+    return this.#limit() - [...this.#box.value.trim()].length
+  }
+
+  #changed() {
+    const left = this.#left()
+    this.#counter.hidden = left > this.#limit() * (1 - COUNTED_FROM)
+    this.#counter.textContent = this.#counter.hidden ? '' : this.#t(left < 0 ? 'composer.over' : 'composer.left', { count: Math.abs(left) })
+    this.#counter.classList.toggle('over', left < 0)
+    this.#button.disabled = this.#box.value.trim() === '' || left < 0
+    // Where the browser does not size it by its content itself.
+    if (!CSS.supports('field-sizing', 'content')) {
+      this.#box.style.height = 'auto'
+      this.#box.style.height = `${this.#box.scrollHeight}px`
+    }
+  }
+}

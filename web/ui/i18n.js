@@ -1,0 +1,32 @@
+// Words in the reader's language.
+
+/** @typedef {Record<string, string>} Messages */
+/** @typedef {((key: string, values?: Record<string, string | number>) => string) & { locale: string }} Translate */
+
+/** The language of a tag that there are words for, or English. */
+export function languageOf(/** @type {string} */ tag, /** @type {readonly string[]} */ known) {
+  const wanted = tag.toLowerCase()
+  return known.find((one) => one === wanted) ?? known.find((one) => one === wanted.split('-')[0]) ?? 'en'
+}
+
+/**
+ * A function from keys to sentences. `{name}` in a sentence is replaced by a value; with a `count`, the
+ * key's form for that number is taken, as in `new.one`. A key that is missing is shown as it is.
+ *
+ * @param {string} locale a whole tag, as `fr-CA`: numbers and times are written its way
+ * @param {Messages} messages
+ * @returns {Translate}
+ */
+export function translator(locale, messages) {
+  const rules = new Intl.PluralRules(locale)
+  const numbers = new Intl.NumberFormat(locale)
+  const translate = (/** @type {string} */ key, /** @type {Record<string, string | number>} */ values = {}) => {
+    const form = 'count' in values ? messages[`${key}.${rules.select(Number(values.count))}`] ?? messages[`${key}.other`] : undefined
+    const sentence = form ?? messages[key] ?? key
+    return sentence.replace(/\{(\w+)\}/g, (whole, name) => {
+      const value = values[name]
+      return typeof value === 'number' ? numbers.format(value) : value ?? whole
+    })
+  }
+  return Object.assign(translate, { locale })
+}

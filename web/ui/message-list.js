@@ -1,0 +1,287 @@
+// The list of messages: however long the chat, few of them are elements, and none moves under the eye.
+
+import { Times } from './format.js'
+import { icon } from './icons.js'
+import { itemsOf } from './message-items.js'
+import { draw, messageRow } from './message-row.js'
+import { h, reconcile } from './view.js'
+
+/** @typedef {import('../client/types.js').Message} Message */
+/** @typedef {import('./i18n.js').Translate} Translate */
+/**
+ * @typedef {{
+ *   messages: readonly Message[], reads: ReadonlyMap<number, number>, readSeq: number, hasOlder: boolean,
+ *   ready: boolean, isCatchingUp: boolean,
+ * }} ChatView
+ */
+
+/** Messages that are elements at most; the rest is made when the reader comes near. */
+const MOST_ROWS = 300
+/** Messages by which the window grows. */
+const GROWTH = 60
+/** Distance to an end at which the window grows, in pixels. */
+const NEAR = 800
+/** Height of a message that must be in view for it to be seen, in pixels. */
+const NEARLY = 16
+/** Distance to the end that still counts as being there, in pixels. */
+const AT_END = 40
+
+export class MessageList {
+  #t
+  #times
+  #options
+  #list = h('ol', { class: 'messages' })
+  #scroller
+  #pill
+  /** @type {Map<string, HTMLElement>} */
+  #rows = new Map()
+  /** @type {ChatView | null} */
+  #chat = null
+  /** The keys of the first and last message that are elements. @type {[string, string] | null} */
+  #window = null
+  /** The last message of the chat when the window was set. */
+  #lastKey = ''
+  /** The last message at the time when the end was left. @type {string | null} */
+  #leftAt = null
+  #isAtEnd = true
+  /** @type {number | null} */
+  #newAfter = null
+  #hasOpened = false
+  #isPaging = false
+  #seen = 0
+  #frame = 0
+  #observer
+
+  /**
+   * @param {{
+   *   t: Translate, me: () => number | null, older: () => Promise<unknown>, seen: (seq: number) => void,
+   *   edit: (message: Message) => void,
+   * }} options `seen` is told the last message that was really on the screen
+   */
+  constructor({ t, ...options }) {
+    this.#t = t
+    this.#times = new Times(t.locale)
+    this.#options = options
+    this.#scroller = h('div', {
+      class: 'log', role: 'log', tabIndex: 0, 'aria-label': t('list.label'),
+      onscroll: () => this.#scrolled(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+    }, this.#list)
+    this.#pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => this.toEnd() })
+    this.element = h('div', { class: 'list' }, this.#scroller, this.#pill)
+    this.#observer = new ResizeObserver(() => this.#resized())
+    this.#observer.observe(this.#scroller)
+    document.addEventListener('visibilitychange', this.#look)
+  }
+
+  end() {
+    this.#observer.disconnect()
+    document.removeEventListener('visibilitychange', this.#look)
+    cancelAnimationFrame(this.#frame)
+  }
+
+  /** Shows the chat as it is now. */
+  show(/** @type {ChatView} */ chat) {
+    const former = this.#chat
+    const isOpening = !this.#hasOpened && chat.ready
+    if (isOpening) this.#open(chat)
+    this.#chat = chat
+    const last = chat.messages.at(-1)
+    const isOwn = Boolean(former && last && last.own && last !== former.messages.at(-1) && last.state === 'pending')
+    if (isOwn) this.#isAtEnd = true
+    const isNews = Boolean(former?.ready && !isOpening && !chat.isCatchingUp && !this.#isPaging)
+    this.#render({ isNews })
+    if (isOpening) this.#showOpening()
+    else if (this.#isAtEnd) this.#follow(former)
+    this.#afterwards()
+  }
+
+  /** Goes to the last message. */
+  toEnd() {
+    this.#isAtEnd = true
+    this.#leftAt = null
+    this.#render({ isNews: false })
+    this.#scroller.scrollTop = this.#scroller.scrollHeight
+    this.#scroller.focus({ preventScroll: true })
+    this.#afterwards()
+  }
+
+  #open(/** @type {ChatView} */ { messages, readSeq }) {
+    this.#hasOpened = true
+    const isUnread = messages.some(({ own, seq }) => !own && seq !== null && seq > readSeq)
+    this.#newAfter = isUnread ? readSeq : null
+    this.#isAtEnd = !isUnread
+  }
+
+  /** A chat opens where the reader left it. */
+  #showOpening() {
+    const mark = this.#rows.get('new')
+    if (mark) this.#scroller.scrollTop = mark.offsetTop - this.#list.offsetTop
+    else this.#scroller.scrollTop = this.#scroller.scrollHeight
+    this.#isAtEnd = this.#distanceToEnd() <= AT_END
+  }
+
+  /** Stays at the end; a message that is longer than the window is shown from its start. */
+  #follow(/** @type {ChatView | null} */ former) {
+    const last = this.#chat?.messages.at(-1)
+    const row = last && this.#rows.get(last.key)
+    const isNew = last && !last.own && former?.ready && former.messages.at(-1)?.key !== last.key
+    if (row && isNew && row.offsetHeight > this.#scroller.clientHeight) {
+      this.#scroller.scrollTop = row.offsetTop
+      this.#isAtEnd = false
+      this.#leftAt = last.key
+    } else this.#scroller.scrollTop = this.#scroller.scrollHeight
+  }
+
+  /** Makes the elements of the window, and keeps the one under the eye where it is. */
+  #render(/** @type {{ isNews: boolean }} */ { isNews }) {
+    const chat = this.#chat
+    if (!chat) return
+    const messages = this.#cut(chat.messages)
+    const names = new Map(chat.messages.flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '?']] : [])))
+    const items = itemsOf(messages, { newAfter: this.#newAfter, reads: chat.reads, names, me: this.#options.me() })
+    // What is put in while it is busy is not said: only what arrives is news.
+    if (!isNews) this.#scroller.ariaBusy = 'true'
+    const anchor = this.#anchor()
+    const context = { t: this.#t, times: this.#times, edit: this.#options.edit }
+    reconcile(this.#list, this.#rows, items, ({ key }) => key, messageRow)
+    for (const item of items) draw(/** @type {HTMLElement} */ (this.#rows.get(item.key)), item, context)
+    if (anchor?.row.isConnected) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top
+  }
+
+  /** The messages that are elements. */
+  #cut(/** @type {readonly Message[]} */ messages) {
+    const { length } = messages
+    const index = (/** @type {string} */ key) => messages.findIndex((message) => message.key === key)
+    const [first, last] = this.#window?.map(index) ?? [-1, -1]
+    let from = first >= 0 ? first : Math.max(0, length - GROWTH)
+    let to = last >= 0 ? last + 1 : length
+    const wasWhole = this.#window === null || this.#window[1] === this.#lastKey
+    if (this.#isAtEnd || (wasWhole && length - from <= MOST_ROWS)) to = length
+    if (this.#isAtEnd) from = Math.max(from, length - MOST_ROWS, 0)
+    if (first < 0 && this.#newAfter !== null) {
+      // The first unread message and a little before it.
+      const unread = messages.findIndex(({ seq }) => seq !== null && seq > Number(this.#newAfter))
+      if (unread >= 0) from = Math.min(from, Math.max(0, unread - GROWTH / 2))
+      if (to - from > MOST_ROWS) to = from + MOST_ROWS
+    }
+    return this.#setWindow(messages, from, to)
+  }
+
+  #setWindow(/** @type {readonly Message[]} */ messages, /** @type {number} */ from, /** @type {number} */ to) {
+    this.#lastKey = messages.at(-1)?.key ?? ''
+    this.#window = to > from ? [messages[from].key, messages[to - 1].key] : null
+    return messages.slice(from, to)
+  }
+
+  /** Moves the window towards an end that the reader is near to. */
+  #grow(/** @type {-1 | 1} */ direction) {
+    const messages = this.#chat?.messages ?? []
+    if (!this.#window) return false
+    const [first, last] = this.#window.map((key) => messages.findIndex((message) => message.key === key))
+    let [from, to] = [first, last + 1]
+    if (direction < 0) {
+      if (from <= 0) return false
+      from = Math.max(0, from - GROWTH)
+      to = Math.min(to, from + MOST_ROWS)
+    } else {
+      if (to >= messages.length) return false
+      to = Math.min(messages.length, to + GROWTH)
+      from = Math.max(from, to - MOST_ROWS)
+    }
+    this.#setWindow(messages, from, to)
+    this.#render({ isNews: false })
+    return true
+  }
+
+  /** The first message whose end is in view, and where it stands. */
+  #anchor() {
+    const { top } = this.#scroller.getBoundingClientRect()
+    for (const row of this.#list.children) {
+      const place = row.getBoundingClientRect()
+      if (place.bottom > top && row.classList.contains('message')) return { row, top: place.top }
+    }
+    return null
+  }
+
+  #distanceToEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller
+    return scrollHeight - scrollTop - clientHeight
+  }
+
+  #scrolled() {
+    const messages = this.#chat?.messages ?? []
+    const isWhole = this.#window?.[1] === messages.at(-1)?.key
+    const wasAtEnd = this.#isAtEnd
+    this.#isAtEnd = isWhole && this.#distanceToEnd() <= AT_END
+    if (this.#isAtEnd) this.#leftAt = null
+    else if (wasAtEnd) this.#leftAt = messages.at(-1)?.key ?? null
+    this.#afterwards()
+  }
+
+  #resized() {
+    if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight
+    this.#afterwards()
+  }
+
+  /** Grows the window, counts what has come below, and says what was seen; once a frame. */
+  #afterwards() {
+    this.#showPill()
+    cancelAnimationFrame(this.#frame)
+    this.#frame = requestAnimationFrame(() => {
+      this.#scroller.ariaBusy = 'false'
+      this.#look()
+      const { scrollTop, clientHeight } = this.#scroller
+      if (clientHeight === 0) return
+      if (scrollTop < NEAR && !this.#grow(-1)) this.#older()
+      if (!this.#isAtEnd && this.#distanceToEnd() < NEAR) this.#grow(1)
+    })
+  }
+
+  async #older() {
+    if (this.#isPaging || !this.#chat?.ready || !this.#chat.hasOlder) return
+    this.#isPaging = true
+    // Without a connection it is asked for again at the next look.
+    await this.#options.older().catch(() => undefined)
+    this.#isPaging = false
+    if (this.#scroller.scrollTop < NEAR) this.#grow(-1)
+  }
+
+  #showPill() {
+    const messages = this.#chat?.messages ?? []
+    const at = messages.findLastIndex(({ key }) => key === this.#leftAt)
+    const count = this.#isAtEnd || at < 0 ? 0 : messages.slice(at + 1).filter(({ own }) => !own).length
+    const isFar = !this.#isAtEnd && this.#distanceToEnd() > NEAR
+    this.#pill.hidden = count === 0 && !isFar
+    this.#pill.replaceChildren(icon('down'), count > 0 ? this.#t('list.pill', { count }) : this.#t('list.to_end'))
+  }
+
+  /** The last message on the screen was seen, if the page itself is looked at. */
+  #look = () => {
+    const { clientHeight } = this.#scroller
+    if (document.visibilityState !== 'visible' || clientHeight === 0) return
+    const { bottom } = this.#scroller.getBoundingClientRect()
+    const messages = this.#chat?.messages ?? []
+    const seen = messages.findLast(({ key, seq }) => {
+      const row = seq !== null && seq > this.#seen && this.#rows.get(key)
+      // Its first line is enough of a long one.
+      return row && row.getBoundingClientRect().top < bottom - NEARLY
+    })
+    if (!seen?.seq) return
+    this.#seen = seen.seq
+    this.#options.seen(seen.seq)
+  }
+
+  /** One stop for Tab; arrows, Home and End go from message to message. */
+  #key(/** @type {KeyboardEvent} */ event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return
+    const rows = [...this.#list.querySelectorAll('.message')]
+    const root = /** @type {ShadowRoot} */ (this.#scroller.getRootNode())
+    const at = rows.findIndex((row) => row.contains(root.activeElement))
+    const next = { ArrowUp: at < 0 ? rows.length - 1 : at - 1, ArrowDown: at < 0 ? rows.length : at + 1, Home: 0, End: rows.length - 1 }[event.key]
+    const row = next === undefined ? undefined : rows[next]
+    if (!(row instanceof HTMLElement)) return
+    event.preventDefault()
+    row.focus({ preventScroll: true })
+    row.scrollIntoView({ block: 'nearest' })
+  }
+}

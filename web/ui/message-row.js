@@ -1,0 +1,98 @@
+// A row of the list: a message with its state, the name of a day, or the line before new messages.
+
+import { initials, partsOf } from './format.js'
+import { icon } from './icons.js'
+import { timeOf } from './message-items.js'
+import { h, remove } from './view.js'
+
+/** @typedef {import('./message-items.js').Item} Item */
+/** @typedef {import('./i18n.js').Translate} Translate */
+/** @typedef {import('./format.js').Times} Times */
+/** @typedef {import('../client/types.js').Message} Message */
+
+/** Failures that the same text would meet again: its author gets it back to change it. */
+const FINAL = new Set(['too_large', 'bad_request', 'client_id_reused', 'forbidden', 'chat_not_found'])
+/** Hues of the readers' marks. */
+const HUES = 6
+
+/** The row of an item. It is drawn anew by `draw`, when what it says has changed. */
+export function messageRow() {
+  return h('li', { tabIndex: -1 })
+}
+
+/**
+ * Draws a row, unless it shows this already.
+ *
+ * @param {HTMLElement} row
+ * @param {Item} item
+ * @param {{ t: Translate, times: Times, edit: (message: Message) => void }} context
+ */
+export function draw(row, item, { t, times, edit }) {
+  const shown = signature(item, t.locale)
+  if (row.dataset.shown === shown) return
+  const keepsFocus = row.contains(/** @type {ShadowRoot} */ (row.getRootNode()).activeElement ?? null)
+  row.dataset.shown = shown
+  for (const child of [...row.childNodes]) remove(child)
+  if ('day' in item) {
+    row.className = 'day'
+    row.append(h('span', {}, times.day(item.day)))
+  } else if ('isNew' in item) {
+    row.className = 'new'
+    row.append(h('span', {}, t('list.new')))
+  } else {
+    row.className = ['message', item.message.own ? 'out' : 'in', item.isFirst && 'first', item.message.state].filter(Boolean).join(' ')
+    row.append(...message(item, { t, times, edit }))
+  }
+  if (keepsFocus) row.focus({ preventScroll: true })
+}
+
+function signature(/** @type {Item} */ item, /** @type {string} */ locale) {
+  if (!('message' in item)) return `${item.key} ${locale}`
+  const { message, isFirst, readers, isRead } = item
+  return [locale, message.state, message.seq, message.error?.code, isFirst, isRead, readers.map(({ id }) => id), message.author?.nickname].join(' ')
+}
+
+/**
+ * @param {Extract<Item, { message: Message }>} item
+ * @param {{ t: Translate, times: Times, edit: (message: Message) => void }} context
+ */
+function message({ message, isFirst, readers, isRead }, { t, times, edit }) {
+  const { own, author, state } = message
+  const at = timeOf(message)
+  const name = own ? t('list.you') : author?.nickname || t('list.nameless')
+  const text = partsOf(message.message).map(({ text, href }) =>
+    href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, text) : text)
+  const read = readers.length > 0 ? t('list.read_by', { names: readers.map(({ name }) => name).join(', ') }) : ''
+  const title = [message.seq && `#${message.seq}`, times.full(at), read].filter(Boolean).join(' · ')
+  return [
+    // A name is said before each message, and seen before the first of a group.
+    h('p', { class: isFirst && !own ? 'author' : 'unseen' }, h('bdi', {}, name)),
+    h('div', { class: 'bubble', dir: 'auto', title }, ...text),
+    h('p', { class: 'meta' },
+      state === 'stored' ? h('time', { dateTime: message.createdAt ?? '' }, times.clock(at)) : null,
+      state === 'pending' ? h('span', {}, icon('clock'), t('list.pending')) : null,
+      isRead ? h('span', { class: 'read' }, t('list.read')) : null,
+    ),
+    ...(state === 'failed' ? [failure(message, t, edit)] : []),
+    ...(readers.length > 0 ? [marks(readers)] : []),
+  ]
+}
+
+function failure(/** @type {Message} */ message, /** @type {Translate} */ t, /** @type {(message: Message) => void} */ edit) {
+  const code = message.error?.code ?? 'internal'
+  const reason = t(`error.${code}`)
+  const isFinal = FINAL.has(code)
+  return h('div', { class: 'failure' },
+    h('p', {}, icon('warn'), t('list.failed', { reason: reason.startsWith('error.') ? t('error.internal') : reason })),
+    isFinal
+      ? h('button', { type: 'button', onclick: () => edit(message) }, t('list.edit'))
+      : h('button', { type: 'button', onclick: () => message.retry() }, t('list.again')),
+    h('button', { type: 'button', onclick: () => message.remove() }, t('list.remove')),
+  )
+}
+
+/** The readers' marks, on the rail beside the message. The title of the message names them. */
+function marks(/** @type {{ id: number, name: string }[]} */ readers) {
+  const mark = (/** @type {{ id: number, name: string }} */ { id, name }) => h('span', { class: `mark hue-${id % HUES}` }, initials(name))
+  return h('span', { class: 'marks', 'aria-hidden': 'true' }, ...readers.map(mark))
+}
