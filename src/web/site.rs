@@ -26,6 +26,10 @@ const ENTRIES: &[&str] = &[
     "i18n/en.js",
     "i18n/fr.js",
     "i18n/ko.js",
+    "i18n/pages/en.js",
+    "i18n/pages/fr.js",
+    "i18n/pages/ko.js",
+    "i18n/pages/zh.js",
     "i18n/zh.js",
     "widget/launcher.js",
     "widget/panel.js",
@@ -140,7 +144,7 @@ impl Site {
         let texts = embedded()?;
         let is_locale = |path: &str| {
             let name = path.strip_prefix("i18n/")?.strip_suffix(".js")?;
-            Some(name.to_owned())
+            (!name.contains('/') && is_entry(path)).then(|| name.to_owned())
         };
         let locales = texts.keys().filter_map(|path| is_locale(path)).collect();
         if let Some(folder) = folder {
@@ -217,6 +221,10 @@ fn read(folder: &Path, kind: Kind, path: &str) -> Option<File> {
     Some(File::unhashed(kind, text))
 }
 
+fn is_entry(path: &str) -> bool {
+    ENTRIES.contains(&path)
+}
+
 fn embedded() -> Result<Modules, SiteError> {
     Embedded::iter()
         .filter_map(|path| Embedded::get(&path).map(|file| (path.into_owned(), file.data)))
@@ -229,7 +237,6 @@ fn embedded() -> Result<Modules, SiteError> {
 
 /// Joins scripts, and names the tree in the pages. Returns its name, and the files.
 fn prepared(texts: Modules) -> Result<(String, BTreeMap<String, File>), SiteError> {
-    let is_entry = |path: &str| ENTRIES.contains(&path);
     let mut assets = BTreeMap::new();
     for (path, text) in &texts {
         let served = match Kind::of(path) {

@@ -9,6 +9,7 @@ const PATHS = {
   down: 'M6 9l6 6 6-6',
   clock: 'M12 4a8 8 0 1 0 .01 0M12 8v4l3 2',
   check: 'M5 12l5 5 9-10',
+  lamp: 'M8 3h8l4 9H4zM12 12v8M8 21h8',
 }
 
 /** An icon beside a word that says the same: screen readers skip it. */

@@ -1,7 +1,6 @@
 // The launcher: the button on a host's page, and all that the page may ask of the widget.
 
 import { launcherWords } from '../i18n/launcher.js'
-import { accentTokens } from '../ui/accent.js'
 import { launcherStyle } from './launcher-style.js'
 
 /**
@@ -15,6 +14,9 @@ import { launcherStyle } from './launcher-style.js'
 
 /** The badge shows no larger number: an exact one would say no more. */
 const MOST_SHOWN = 99
+/** Lightness of an accent, at most on light ground and at least on dark: with it any hue can be read, and what is on it. */
+const DARK = 0.5
+const LIGHT = 0.78
 /** The icon: a speech bubble, in a box of 24. */
 const BUBBLE = 'M4 3h16a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2Z'
 const SVG = 'http://www.w3.org/2000/svg'
@@ -275,8 +277,8 @@ export class Launcher {
 
   #paint() {
     const accent = this.options.accent || this.#ownAccent
-    const tokens = accent ? accentTokens(accent) : null
-    for (const [name, value] of Object.entries(tokens ?? {})) this.#host.style.setProperty(name, value)
+    if (accent && !CSS.supports('color', accent)) console.warn(`frontdesk: the accent ${accent} is no colour, and is ignored`)
+    else if (accent) this.#host.style.setProperty('--act', `light-dark(oklch(from ${accent} min(l, ${DARK}) c h), oklch(from ${accent} max(l, ${LIGHT}) c h))`)
   }
 }
 
