@@ -15,13 +15,16 @@ import { launcherStyle } from './launcher-style.js'
 /** The badge shows no larger number: an exact one would say no more. */
 const MOST_SHOWN = 99
 /** Lightness of an accent, at most on light ground and at least on dark: with it any hue can be read, and what is on it. */
-const DARK = 0.5
+const DARK = 0.47
 const LIGHT = 0.78
 /** The icon: a speech bubble, in a box of 24. */
 const BUBBLE = 'M4 3h16a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2Z'
 const SVG = 'http://www.w3.org/2000/svg'
 /** Commands that a newer launcher is told again, the last of each name. */
 const LASTING = ['token', 'locale', 'accent', 'theme', 'side', 'scope']
+
+/** Panels that could not be loaded: browsers remember such an address, so the next one is another. */
+let failures = 0
 
 /** Puts the widget on the page of this queue. */
 export function launch(/** @type {Queue} */ queue) {
@@ -229,8 +232,13 @@ export class Launcher {
   }
 
   #loadPanel() {
-    this.#loading ??= import('./panel.js').then(async ({ createPanel }) => (this.#panel = await createPanel(this)))
-    this.#loading.catch(() => (this.#loading = null))
+    if (this.#loading) return this.#loading
+    const loading = import(`./panel.js${failures ? `?${failures}` : ''}`)
+    this.#loading = loading.then(async ({ createPanel }) => (this.#panel = await createPanel(this)))
+    this.#loading.catch(() => {
+      failures += 1
+      this.#loading = null
+    })
     return this.#loading
   }
 

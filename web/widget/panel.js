@@ -47,6 +47,8 @@ export class Panel {
   #timers = { loading: undefined, slow: undefined, count: undefined }
   /** Draws what has changed, of the present user's view. */
   #update = () => {}
+  /** The user of the present view. @type {number | null} */
+  #user = null
   #hasUpdate = false
   #wasDown = false
 
@@ -91,8 +93,9 @@ export class Panel {
     this.#draw(this.#composer?.draft)
   }
 
-  /** Another user, or nobody: nothing of the one before stays. */
+  /** Somebody has signed in or out: nothing of the one before stays. */
   reset() {
+    this.#user = null
     this.#draw()
   }
 
@@ -108,10 +111,13 @@ export class Panel {
     for (const child of [...this.#dialog.childNodes]) remove(child)
   }
 
-  #draw(draft = '') {
+  #draw(written = '') {
     this.#clear()
     const t = this.#t
     const { desk } = this.#launcher
+    const user = desk?.user?.id ?? this.#user
+    const draft = this.#user === null || this.#user === user ? written : ''
+    this.#user = user
     const chat = desk?.support() ?? null
     const there = h('span', { class: 'there', hidden: true })
     const strips = h('div', {})
@@ -177,7 +183,6 @@ export class Panel {
   }
 
   #follow(/** @type {Frontdesk} */ desk, /** @type {Chat} */ chat) {
-    let user = desk.user?.id
     this.#ends.push(
       chat.on('change', () => this.#update()),
       desk.on('state', ({ state }) => {
@@ -185,10 +190,9 @@ export class Panel {
         if (state === 'online') this.#lookForUpdate()
       }),
       desk.on('kept', () => this.#update()),
-      desk.on('user', (now) => {
-        const id = now?.id
-        const isOther = user !== undefined && user !== id
-        user = id
+      desk.on('user', () => {
+        const isOther = this.#user !== null && this.#user !== desk.user?.id
+        this.#user = desk.user?.id ?? null
         if (isOther) this.#draw()
       }),
       // The database was restored: the list opens anew, and what is written stays.
