@@ -44,6 +44,7 @@ export class Chat extends Emitter {
   #replayTo = 0
   /** True while this connection's stream of the chat is running. */
   #isEntered = false
+  #isLeft = false
   /** True if the stream must begin, or begin again. */
   #wantsEntry = false
   /** @type {Promise<void> | null} */
@@ -142,6 +143,7 @@ export class Chat extends Emitter {
   typing(isTyping = true) {
     const now = Date.now()
     clearTimeout(this.#typingEnds)
+    if (!this.#inside.connection.isOnline) return
     if (!isTyping && this.#typedAt === 0) return
     if (isTyping) this.#typingEnds = setTimeout(() => (this.#typedAt = 0), TYPING)
     if (isTyping && now - this.#typedAt < TYPING_PAUSE) return
@@ -166,16 +168,24 @@ export class Chat extends Emitter {
     return came
   }
 
-  /** Stops following: no more messages come, and those in hand stay as they are. */
+  /** Stops following, until the chat is asked for again: its messages are dropped. What waits is still sent. */
   async leave() {
-    this.#inside.forget(this.#name)
-    this.ended()
+    this.#isLeft = true
+    this.disconnected()
+    this.reset()
     if (this.id !== null && this.#inside.connection.isOnline) {
       await this.#inside.connection.request('leave_chat', { chatIds: [this.id] })
     }
   }
 
   // What follows is for the client itself.
+
+  /** The chat is asked for again. @package */
+  follow() {
+    if (!this.#isLeft) return
+    this.#isLeft = false
+    if (this.#inside.connection.isOnline) this.connected(undefined)
+  }
 
   /** Where to resume, or null. @package */
   get position() {
@@ -185,7 +195,7 @@ export class Chat extends Emitter {
   /** The connection is there, and has said this of the chat; nothing, of one it does not know yet. @package */
   connected(/** @type {(Entered & { id: number }) | undefined} */ entered) {
     if (entered) this.id = entered.id
-    if (this.id === null) return
+    if (this.id === null || this.#isLeft) return
     if (entered) this.#take(entered)
     this.#replayTo = entered?.lastSeq ?? 0
     // A log that was dropped meanwhile has nothing that could go on, whatever was asked for.
@@ -240,6 +250,7 @@ export class Chat extends Emitter {
 
   /** @package */
   hear(/** @type {string} */ event, /** @type {any} */ data) {
+    if (this.#isLeft) return
     switch (event) {
       case 'receive_message':
         return this.#receive(data)

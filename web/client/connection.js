@@ -26,6 +26,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
  *   url: string,
  *   token: TokenSource,
  *   WebSocket: typeof WebSocket,
+ *   given: (token: string) => void,
  *   positions: () => { chatId: number, afterSeq: number }[],
  *   changed: (change: StateChange) => void,
  *   welcomed: (welcome: Welcome) => void,
@@ -241,7 +242,10 @@ export class Connection {
     late.catch(() => undefined)
     token.catch(() => undefined)
     const given = await Promise.race([token, late])
-    if (typeof given === 'string' && given) return given
+    if (typeof given === 'string' && given) {
+      this.#options.given(given)
+      return given
+    }
     throw new FrontdeskError('signed_out', 'the callback gave no token')
   }
 

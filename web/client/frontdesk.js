@@ -5,6 +5,7 @@ import { Connection } from './connection.js'
 import { Emitter } from './emitter.js'
 import { FrontdeskError } from './errors.js'
 import { Outbox } from './outbox.js'
+import { identityOf } from './tokens.js'
 
 export { Chat } from './chat.js'
 export { Emitter } from './emitter.js'
@@ -18,8 +19,7 @@ export { FrontdeskError } from './errors.js'
  *
  * @typedef {{
  *   connection: Connection, outbox: Outbox, readonly user: User | null,
- *   check(text: string): void, fetch(path: string): Promise<any>,
- *   forget(name: number | 'support'): void, failed(error: FrontdeskError): void,
+ *   check(text: string): void, fetch(path: string): Promise<any>, failed(error: FrontdeskError): void,
  * }} Inside
  */
 
@@ -54,6 +54,8 @@ export class Frontdesk extends Emitter {
   #chats = new Map()
   /** @type {Inside} */
   #inside
+  /** Who the outbox is of: the user of the token, so that it is known without the server. @type {string | null} */
+  #identity = null
   #watches = false
   /** @type {number | null} */
   #viewed = null
@@ -86,6 +88,7 @@ export class Frontdesk extends Emitter {
       url: `${this.#base.replace('http', 'ws')}/ws`,
       token,
       WebSocket: /** @type {typeof globalThis.WebSocket} */ (Socket),
+      given: (token) => this.#identify(identityOf(token)),
       positions: () => this.#positions(),
       changed: (change) => this.#stateChanged(change),
       welcomed: (welcome) => this.#welcomed(welcome),
@@ -100,7 +103,6 @@ export class Frontdesk extends Emitter {
       },
       check: (text) => this.#check(text),
       fetch: (path) => this.fetch(path),
-      forget: (name) => void this.#chats.delete(name),
       failed: (error) => this.emit('error', error),
     }
   }
@@ -212,7 +214,10 @@ export class Frontdesk extends Emitter {
 
   #follow(/** @type {number | 'support'} */ name) {
     const known = this.#chats.get(name)
-    if (known) return known
+    if (known) {
+      known.follow()
+      return known
+    }
     const chat = new Chat(this.#inside, name)
     this.#chats.set(name, chat)
     if (this.#connection.isOnline) {
@@ -239,12 +244,11 @@ export class Frontdesk extends Emitter {
     this.limits = welcome.limits
     this.user = welcome.user
     if (former && former.id !== welcome.user.id) for (const chat of this.#chats.values()) chat.forgetAll()
-    const owner = `${this.#base} ${this.#scope} ${welcome.user.id}`
-    this.#outbox.become(owner).catch(() => undefined)
+    if (this.#identity === null) this.#identify(String(welcome.user.id))
     const { id, role, nickname } = welcome.user
     if (former?.id !== id || former.role !== role || former.nickname !== nickname) this.emit('user', this.user)
     const support = this.#chats.get('support')
-    if (support) this.#findSupport(welcome.chats).catch(() => undefined)
+    if (support) this.#findSupport(welcome.chats).catch((error) => error.code !== 'disconnected' && this.#inside.failed(error))
     for (const [name, chat] of this.#chats) {
       if (name !== 'support') chat.connected(welcome.chats.find((entered) => entered.id === chat.id))
     }
@@ -253,9 +257,22 @@ export class Frontdesk extends Emitter {
     if (this.#viewed !== null) this.view(this.#viewed).catch(() => undefined)
   }
 
+  /** The user whose token it is. Nothing of the one before stays: not on the screen, and not in the outbox. */
+  #identify(/** @type {string | null} */ identity) {
+    if (identity === null || identity === this.#identity) return
+    if (this.#identity !== null) {
+      for (const chat of this.#chats.values()) chat.forgetAll()
+      this.user = null
+      this.emit('user', null)
+    }
+    this.#identity = identity
+    this.#outbox.become(`${this.#base} ${this.#scope} ${identity}`).catch(() => undefined)
+  }
+
   /** The customer's own chat: the one that is known, the only one in `welcome`, or the one that the server names. */
   async #findSupport(/** @type {Welcome['chats']} */ chats) {
     const support = this.support()
+    if (this.user?.role !== 'customer') throw new FrontdeskError('forbidden', 'only a customer has a chat of their own')
     const known = chats.find(({ id }) => id === support.id) ?? (chats.length === 1 ? chats[0] : undefined)
     if (known) return support.connected(known)
     const { id } = await this.#connection.insist('create_chat', () => ({}))

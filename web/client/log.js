@@ -2,7 +2,7 @@
 
 /** @import { WireMessage } from './types.js' */
 
-/** The most messages in memory. Beyond it the oldest are dropped, and can be read again. */
+/** The most messages in memory. Beyond it the oldest are dropped, and can be read again; no older ones are read. */
 const MOST_HELD = 12_000
 /** Messages that are dropped then. */
 const DROPPED = 2_000
@@ -62,7 +62,7 @@ export class Log {
   }
 
   get hasOlder() {
-    return this.position !== null && this.first > 1
+    return this.position !== null && this.first > 1 && this.entries.length < MOST_HELD
   }
 }
 

@@ -1,5 +1,6 @@
 // The outbox: messages that are not stored yet. None is lost, and none is stored twice.
 
+import { pause } from './backoff.js'
 import { FrontdeskError } from './errors.js'
 import { BrowserStorage, MemoryStorage } from './storage.js'
 import { Tabs } from './tabs.js'
@@ -11,8 +12,6 @@ import { Tabs } from './tabs.js'
 const MOST_ROWS = 1_000
 /** Age at which a message is no longer sent by itself, in milliseconds: 7 days. */
 const MOST_AGE = 7 * 86_400_000
-/** Pause before the next try where the server names none, in milliseconds. */
-const PAUSE = 1_000
 
 export class Outbox {
   /** This tab's messages, in the order in which they were written. @type {Row[]} */
@@ -34,6 +33,8 @@ export class Outbox {
   #isOnline = false
   /** @type {Map<number | 'support', ReturnType<typeof setTimeout>>} */
   #pauses = new Map()
+  /** Refusals that pass, one after the other. @type {Map<number | 'support', number>} */
+  #tries = new Map()
 
   /**
    * @param {{
@@ -125,7 +126,7 @@ export class Outbox {
 
   online(/** @type {boolean} */ isOnline) {
     this.#isOnline = isOnline
-    for (const pause of this.#pauses.values()) clearTimeout(pause)
+    for (const timer of this.#pauses.values()) clearTimeout(timer)
     this.#pauses.clear()
     this.#drain()
   }
@@ -141,8 +142,9 @@ export class Outbox {
 
   async close() {
     this.#isOnline = false
-    for (const pause of this.#pauses.values()) clearTimeout(pause)
+    for (const timer of this.#pauses.values()) clearTimeout(timer)
     this.#channel?.close()
+    this.#channel = undefined
     await this.#writes
     this.#tabs.close()
     this.#storage.close()
@@ -165,24 +167,27 @@ export class Outbox {
     this.#busy.add(chat)
     try {
       await this.#send(row)
+      this.#tries.delete(chat)
       this.remove(row.clientId)
     } catch (cause) {
       const error = cause instanceof FrontdeskError ? cause : new FrontdeskError('internal', String(cause))
       if (!error.retry) this.#fail(row, error)
       // A broken line: the next connection drains.
-      else if (error.code !== 'disconnected') this.#pause(chat, error.retryAfterMs ?? PAUSE)
+      else if (error.code !== 'disconnected') this.#pause(chat, error.retryAfterMs)
       else this.#isOnline = false
     }
     this.#busy.delete(chat)
     this.#drain()
   }
 
-  #pause(/** @type {number | 'support'} */ chat, /** @type {number} */ ms) {
+  #pause(/** @type {number | 'support'} */ chat, /** @type {number | undefined} */ retryAfterMs) {
+    const tries = this.#tries.get(chat) ?? 0
+    this.#tries.set(chat, tries + 1)
     const over = () => {
       this.#pauses.delete(chat)
       this.#drain()
     }
-    this.#pauses.set(chat, setTimeout(over, ms))
+    this.#pauses.set(chat, setTimeout(over, retryAfterMs ?? pause(tries, Math.random)))
   }
 
   /** Leaves it to its author: what follows it in the chat goes on. */

@@ -203,7 +203,7 @@ export class Launcher {
       this.#show(chat.unread)
       this.emit('chat', chat)
     })
-    this.#panel?.reset()
+    this.#panel?.reset({ keepsDraft: true })
   }
 
   /** Opens the panel. Says so where it cannot be loaded. */

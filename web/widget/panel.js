@@ -93,10 +93,10 @@ export class Panel {
     this.#draw(this.#composer?.draft)
   }
 
-  /** Somebody has signed in or out: nothing of the one before stays. */
-  reset() {
+  /** Somebody has signed out: nothing of theirs stays. Or in: what was written before that is theirs. */
+  reset({ keepsDraft = false } = {}) {
     this.#user = null
-    this.#draw()
+    this.#draw(keepsDraft ? this.#composer?.draft : '')
   }
 
   end() {
@@ -206,7 +206,8 @@ export class Panel {
     const t = this.#t
     const status = statusOf(desk, { t, hasUpdate: this.#hasUpdate, now: Date.now() })
     this.#strips(strips, status)
-    if (chat?.ready) list.show(chat)
+    // What waits to be sent is shown before the server has said a word.
+    if (chat && (chat.ready || chat.messages.length > 0)) list.show(chat)
     const names = new Map((chat?.messages ?? []).flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '']] : [])))
     const named = (/** @type {readonly number[]} */ ids) => ids.map((id) => names.get(id)).filter(Boolean)
     const online = desk?.state.state === 'online' ? named(chat?.online ?? []) : []

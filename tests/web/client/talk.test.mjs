@@ -1,7 +1,9 @@
 // The client beside the real server: what its users see of a conversation.
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { Proxy } from '../../nodejs/proxy.mjs'
 import { Server } from '../../nodejs/server.mjs'
@@ -332,6 +334,31 @@ describe('a server', () => {
     chats.close()
     await Promise.all([ada.desk.close(), bo.desk.close()])
     proxy.stop()
+    await server.stop()
+  })
+})
+
+describe('a closed client', () => {
+  it('leaves nothing behind: a program that has closed its client ends by itself', async () => {
+    const server = await Server.start()
+    const program = `
+      const { WebSocket } = await import('ws')
+      const { Frontdesk } = await import(process.env.CLIENT)
+      const desk = new Frontdesk({ url: process.env.URL, token: () => process.env.TOKEN, WebSocket })
+      const chat = desk.support()
+      await chat.send('hello').stored
+      chat.typing()
+      await desk.close()
+      chat.typing()
+      try { chat.send('late') } catch ({ code }) { console.log(code) }
+      process.on('exit', () => console.log('the end'))`
+    const env = { ...process.env, URL: server.url, TOKEN: server.token('closing'), CLIENT: join(process.env.FRONTDESK_WEB, 'client/frontdesk.js') }
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { env, cwd: join(import.meta.dirname, '..') })
+    let printed = ''
+    child.stdout.on('data', (chunk) => (printed += chunk))
+    child.stderr.on('data', (chunk) => (printed += chunk))
+    await within(new Promise((resolve) => child.once('exit', resolve)), () => `end of the program; it printed ${printed}`)
+    assert.equal(printed, 'closed\nthe end\n')
     await server.stop()
   })
 })
