@@ -1,12 +1,20 @@
-//! Leaves out of a file what browsers do not need: indentation, empty lines, and lines of comment.
+//! Leaves out of a file what browsers do not need: indentation, empty lines, and comment.
 //!
-//! No line of a string may look like one of these; `tests/tidy/pages.rs` checks the files.
+//! No text may look like one of these; `tests/tidy/pages.rs` checks the files.
 
 /// The lines of a script or a stylesheet that say something.
 pub fn slim(text: &str) -> String {
     let mut slim = String::with_capacity(text.len());
     for line in text.lines().map(str::trim).filter(|line| !is_comment(line)) {
-        slim.push_str(line);
+        let mut rest = line;
+        // Types stand between the words of a line.
+        while let Some((before, comment)) = rest.split_once("/** ")
+            && let Some((_, after)) = comment.split_once("*/")
+        {
+            slim.push_str(before);
+            rest = after.trim_start();
+        }
+        slim.push_str(rest);
         slim.push('\n');
     }
     slim
@@ -25,6 +33,8 @@ mod tests {
     fn comments_and_indentation_are_left_out() {
         let script = "// A file.\n\n/**\n * A sum.\n */\nexport function sum(a, b) {\n  // Why.\n  return a + b // kept\n}\n";
         assert_eq!(slim(script), "export function sum(a, b) {\nreturn a + b // kept\n}\n");
+        let typed = "function sum(/** @type {number} */ a, /** @type {number} */ b) {\n";
+        assert_eq!(slim(typed), "function sum(a, b) {\n");
         let style = "/* Colours. */\n.a {\n  color: red;\n}\n";
         assert_eq!(slim(style), ".a {\ncolor: red;\n}\n");
     }

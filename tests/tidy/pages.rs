@@ -29,6 +29,8 @@ fn lost_lines(path: &str, text: &str) -> Vec<Finding> {
             }
         } else if line.starts_with('*') {
             Some("code that looks like comment")
+        } else if line.split(['\'', '`']).skip(1).step_by(2).any(|text| text.contains("/** ")) {
+            Some("a text that looks like comment")
         } else if !line.starts_with("//") && line.matches('`').count() % 2 == 1 {
             Some("a text over several lines")
         } else {
@@ -45,6 +47,8 @@ fn code_that_would_be_left_out_is_found() {
     assert_eq!(found("// `\n/** One.\n * Two. */\nlet a = `b` // c\n/* d */\n"), 0);
     assert_eq!(found("* { margin: 0 }"), 1);
     assert_eq!(found("let a = `b\n  c`"), 2);
+    assert_eq!(found("let a = '/** b'"), 1);
+    assert_eq!(found("let a = f(/** @type {'b'} */ c)"), 0);
     assert_eq!(found("/* a\nb */"), 1);
     assert_eq!(found("/* a */ let b"), 1);
     assert_eq!(found("let a = 2\n  * 3"), 1);

@@ -10,6 +10,9 @@ import { Log } from './log.js'
 
 /** Messages of a page, and of the first look at a chat. */
 const PAGE = 50
+/** Unread messages that are read at the first look at most, and read ones before them. */
+const MOST_UNREAD = 300
+const LEAD = 10
 /** Pause before a chat that could not be entered is entered again, in milliseconds. */
 const ENTRY_PAUSE = 1_000
 /** A typing user is forgotten after so long without a repeat, in milliseconds. */
@@ -343,7 +346,7 @@ export class Chat extends Emitter {
         if (epoch !== this.#epoch) continue
         this.#take(known)
         this.#quietTo = known.lastSeq
-        this.#log.begin(Math.max(0, known.lastSeq - PAGE))
+        this.#log.begin(firstLook(known))
       }
       this.#wantsEntry = false
       const { chats: [entered] } = await connection.request('enter_chat', { chats: [this.position] })
@@ -496,6 +499,12 @@ export class Chat extends Emitter {
     this.#sends.set(clientId, send)
     return send
   }
+}
+
+/** Where a chat is begun: a page before its end, or before what is unread, within a bound. */
+function firstLook(/** @type {Entered} */ { lastSeq, readSeq }) {
+  const unread = Math.max(readSeq - LEAD, lastSeq - MOST_UNREAD)
+  return Math.max(0, Math.min(lastSeq - PAGE, unread))
 }
 
 /** The refusal of a message; of one that is not refused, a failure without a name. */

@@ -80,15 +80,19 @@ export class MessageList {
   }
 
   /** Shows the chat as it is now. */
-  show(/** @type {ChatView} */ chat) {
+  show(/** @type {ChatView} */ { messages: all, reads, readSeq, hasOlder, ready, isCatchingUp }) {
     const former = this.#chat
-    const isOpening = !this.#hasOpened && chat.ready
+    // Until it is known where the reader was, only what waits to be sent is shown.
+    const messages = ready ? all : all.filter(({ state }) => state !== 'stored')
+    // What the chat is now: the object itself goes on.
+    const chat = { messages, reads, readSeq, hasOlder, ready, isCatchingUp }
+    const isOpening = !this.#hasOpened && ready
     if (isOpening) this.#open(chat)
     this.#chat = chat
-    const last = chat.messages.at(-1)
+    const last = messages.at(-1)
     const isOwn = Boolean(former && last && last.own && last !== former.messages.at(-1) && last.state === 'pending')
     if (isOwn) this.#isAtEnd = true
-    const isNews = Boolean(former?.ready && !isOpening && !chat.isCatchingUp && !this.#isPaging)
+    const isNews = Boolean(former?.ready && !isOpening && !isCatchingUp && !this.#isPaging)
     this.#render({ isNews })
     if (isOpening) this.#showOpening()
     else if (this.#isAtEnd) this.#follow(former)
@@ -115,7 +119,7 @@ export class MessageList {
   /** A chat opens where the reader left it. */
   #showOpening() {
     const mark = this.#rows.get('new')
-    if (mark) this.#scroller.scrollTop = mark.offsetTop - this.#list.offsetTop
+    if (mark) this.#alignTop(mark)
     else this.#scroller.scrollTop = this.#scroller.scrollHeight
     this.#isAtEnd = this.#distanceToEnd() <= AT_END
   }
@@ -126,10 +130,14 @@ export class MessageList {
     const row = last && this.#rows.get(last.key)
     const isNew = last && !last.own && former?.ready && former.messages.at(-1)?.key !== last.key
     if (row && isNew && row.offsetHeight > this.#scroller.clientHeight) {
-      this.#scroller.scrollTop = row.offsetTop
+      this.#alignTop(row)
       this.#isAtEnd = false
       this.#leftAt = last.key
     } else this.#scroller.scrollTop = this.#scroller.scrollHeight
+  }
+
+  #alignTop(/** @type {HTMLElement} */ row) {
+    this.#scroller.scrollTop += row.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top
   }
 
   /** Makes the elements of the window, and keeps the one under the eye where it is. */
@@ -140,12 +148,18 @@ export class MessageList {
     const names = new Map(chat.messages.flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '?']] : [])))
     const items = itemsOf(messages, { newAfter: this.#newAfter, reads: chat.reads, names, me: this.#options.me() })
     // What is put in while it is busy is not said: only what arrives is news.
-    if (!isNews) this.#scroller.ariaBusy = 'true'
+    if (!isNews) this.#hush(true)
     const anchor = this.#anchor()
     const context = { t: this.#t, times: this.#times, edit: this.#options.edit }
-    reconcile(this.#list, this.#rows, items, ({ key }) => key, messageRow)
+    reconcile(this.#list, this.#rows, items, ({ key }) => key, () => messageRow(isNews))
     for (const item of items) draw(/** @type {HTMLElement} */ (this.#rows.get(item.key)), item, context)
     if (anchor?.row.isConnected) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top
+  }
+
+  /** Keeps screen readers from saying what is put in now. */
+  #hush(/** @type {boolean} */ isHushed) {
+    this.#scroller.ariaBusy = String(isHushed)
+    this.#scroller.ariaLive = isHushed ? 'off' : 'polite'
   }
 
   /** The messages that are elements. */
@@ -228,7 +242,7 @@ export class MessageList {
     this.#showPill()
     cancelAnimationFrame(this.#frame)
     this.#frame = requestAnimationFrame(() => {
-      this.#scroller.ariaBusy = 'false'
+      this.#hush(false)
       this.#look()
       const { scrollTop, clientHeight } = this.#scroller
       if (clientHeight === 0) return

@@ -15,9 +15,9 @@ const FINAL = new Set(['too_large', 'bad_request', 'client_id_reused', 'forbidde
 /** Hues of the readers' marks. */
 const HUES = 6
 
-/** The row of an item. It is drawn anew by `draw`, when what it says has changed. */
-export function messageRow() {
-  return h('li', { tabIndex: -1 })
+/** The row of an item. It is drawn anew by `draw`, when what it says has changed. What arrives is seen to. */
+export function messageRow(/** @type {boolean} */ arrives) {
+  return h('li', { tabindex: '-1', 'data-arrives': arrives })
 }
 
 /**
