@@ -23,26 +23,26 @@ const SETTINGS = {
 }
 
 export class Server {
-  /** Starts a server with these settings, and those of the file `config`. */
-  static async start(settings = {}, config = undefined) {
+  /** Starts a server with these settings, and those of the file `config`, in this environment besides. */
+  static async start(settings = {}, config = undefined, environment = {}) {
     if (!process.env.FRONTDESK_BINARY) throw new Error('FRONTDESK_BINARY is not set: run scripts/test')
     const folder = await mkdtemp(join(tmpdir(), 'frontdesk-server-'))
     const database = { DATABASE__URL: `sqlite://${folder}/server.db`, SERVER__BIND: '127.0.0.1:0' }
-    const server = new Server(folder, { ...SETTINGS, ...database, ...settings }, config)
+    const server = new Server(folder, { ...SETTINGS, ...database, ...settings }, config, environment)
     await server.run()
     return server
   }
 
   #log = ''
 
-  constructor(folder, settings, config) {
-    Object.assign(this, { folder, settings, config })
+  constructor(folder, settings, config, environment) {
+    Object.assign(this, { folder, settings, config, environment })
   }
 
   /** Starts the process, the second time with the same database and port. */
   async run() {
     const own = Object.entries(this.settings).map(([key, value]) => [`FRONTDESK__${key}`, value])
-    const options = { env: { ...process.env, ...Object.fromEntries(own) }, cwd: this.folder }
+    const options = { env: { ...process.env, ...Object.fromEntries(own), ...this.environment }, cwd: this.folder }
     const config = this.config ? ['--config', this.config] : []
     const child = spawn(process.env.FRONTDESK_BINARY, [...config, 'serve'], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
     this.child = child

@@ -20,6 +20,8 @@ const LIGHT = 0.78
 /** The icon: a speech bubble, in a box of 24. */
 const BUBBLE = 'M4 3h16a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2Z'
 const SVG = 'http://www.w3.org/2000/svg'
+/** Panels that may fail one after the other until the launcher gives up starting anew. */
+const MOST_RESTARTS = 3
 /** Commands that a newer launcher is told again, the last of each name. */
 const LASTING = ['token', 'locale', 'accent', 'theme', 'side', 'scope']
 
@@ -248,8 +250,7 @@ export class Launcher {
     const events = [...this.#listeners].flatMap(([name, all]) => [...all].map((listener) => ['on', name, listener]))
     const commands = [...this.#lasting.values(), ...events, ['open', { draft }]]
     try {
-      const alive = await fetch(`${this.origin}/web/config`)
-      if (!alive.ok) throw new Error('the server is not ready')
+      if (failures > MOST_RESTARTS) throw failures
       Object.assign(window, { frontdesk: Object.assign(commands, { tag: this.tag }) })
       await import(`${this.origin}/widget.js?${Date.now()}`)
       this.#desk?.close()
@@ -297,7 +298,7 @@ function languageOfPage() {
 
 /** Asks the host's own server for its user's token. */
 async function fetchToken(/** @type {string} */ url) {
-  const response = await fetch(url, { headers: { accept: 'application/jwt, text/plain' }, cache: 'no-store' })
+  const response = await fetch(url, { cache: 'no-store' })
   return response.ok ? (await response.text()).trim() : ''
 }
 
