@@ -70,3 +70,15 @@ clean_up() {
     rm -rf "$folder" 2>/dev/null || { sleep 1 && rm -rf "$folder"; }
     exit "$status"
 }
+
+# Builds the server as it is shipped, in a folder of its own: the tests' build of it has switches that are
+# for tests alone. With `--release` as it is measured. Sets `FRONTDESK_BINARY`.
+shipped=${CARGO_TARGET_DIR:-target}/shipped
+build_server() {
+    step "building the server"
+    FRONTDESK_BINARY=$(cargo build --locked "$@" --target-dir "$shipped" --bin frontdesk \
+        --message-format=json-render-diagnostics |
+        sed -n 's/.*"name":"frontdesk".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    [[ -x $FRONTDESK_BINARY ]] || die "cargo built no server"
+    export FRONTDESK_BINARY
+}

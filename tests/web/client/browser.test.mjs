@@ -5,8 +5,8 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { chromium } from 'playwright-core'
 import { Server } from '../../nodejs/server.mjs'
+import { openBrowser } from '../kit/browser.mjs'
 import { logOf } from '../kit/people.mjs'
 
 const POLICY = "default-src 'none'; script-src 'self'; connect-src *; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -52,7 +52,7 @@ describe('in a browser', { concurrency: true }, () => {
   before(async () => {
     shop = await serveShop(token)
     server = await Server.start({ SERVER__ALLOWED_ORIGINS: shop.origin })
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
+    browser = await openBrowser()
   })
   after(async () => {
     await browser.close()
