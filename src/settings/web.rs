@@ -100,3 +100,51 @@ fn is_colour(text: &str) -> bool {
     let digits = text.strip_prefix('#').unwrap_or_default();
     digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str) -> Result<Settings, String> {
+        Settings::load_from(toml, std::iter::empty()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_demo_is_off_wherever_it_would_be_an_open_door() {
+        let key = "auth.public_key_file = '/x'\nauth.algorithm = 'RS256'";
+        let postgres = "database.url = 'postgres://db/desk'";
+        for (toml, demo) in [
+            ("", Demo::Auto),
+            ("web.demo = 'on'", Demo::On),
+            ("web.demo = 'off'", Demo::Off),
+            ("web.enabled = false", Demo::Off),
+            (postgres, Demo::Off),
+            (key, Demo::Off),
+        ] {
+            assert_eq!(load(toml).expect(toml).demo(), demo, "{toml}");
+        }
+        for toml in [postgres, key] {
+            let problem = load(&format!("{toml}\nweb.demo = 'on'")).expect_err(toml);
+            assert!(problem.starts_with("web.demo is on, but "), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_could_not_show_is_named() {
+        let long = format!("web.name = '{}'", "x".repeat(201));
+        for (toml, key) in [
+            ("web.accent = 'blue'", "web.accent"),
+            ("web.accent = '#12345'", "web.accent"),
+            ("web.greeting = ' '", "web.greeting"),
+            (&long, "web.name"),
+            ("web.dir = '/nowhere/at/all'", "web.dir"),
+            ("web.demo = 'yes'", "none of auto, on, off"),
+        ] {
+            let problem = load(toml).expect_err(toml);
+            assert!(problem.contains(key), "{problem}");
+        }
+        for issuer in ["auth.issuer = 'demo'", "rabbitmq.users_issuer = 'demo'"] {
+            assert!(load(issuer).expect_err(issuer).contains("reserved for the demo"));
+        }
+    }
+}

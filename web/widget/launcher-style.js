@@ -17,6 +17,6 @@ export const launcherStyle = [
   '.note{position:absolute;inset-block-end:68px;inset-inline-end:0;inline-size:240px;padding:8px 12px;border-radius:8px;',
   'background:light-dark(#fff,#1a1e24);color:light-dark(#1c2128,#edebe7);box-shadow:0 8px 32px #0003}',
   ':host([side=left]) .note{inset-inline:0 auto}',
-  '[hidden]{display:none!important}',
+  '[hidden],.note:empty{display:none!important}',
   '@media(forced-colors:active){.launcher,.badge,.note{border:1px solid}}',
 ].join('')

@@ -1,9 +1,7 @@
 // A real browser, with pages that note what goes wrong in them.
 
-import { mkdtemp, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
 /** Debian's; another one by its path. */
@@ -12,11 +10,8 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const LIMIT = 20_000
 
 export async function openBrowser() {
-  // A folder of its own: in one that belongs to another user its pages crash.
-  const folder = await mkdtemp(join(tmpdir(), 'frontdesk-browser-'))
   // No sandbox: it needs rights that containers lack, and the pages are our own.
-  const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
-  return chromium.launch({ executablePath: CHROMIUM, args, env: { ...process.env, TMPDIR: folder } })
+  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] })
 }
 
 /** A person's own browser: no storage is shared with another one's. */
