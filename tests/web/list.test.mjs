@@ -139,7 +139,7 @@ describe('a long chat', { concurrency: 2 }, () => {
     await widget.strip.waitFor()
     for (let at = 0; at < 300; at++) await chat.say(`missed ${at}`)
     await context.setOffline(false)
-    await widget.host.locator('.message').filter({ hasText: 'missed 299' }).waitFor()
+    await widget.host.locator('.bubble').filter({ hasText: /^missed 299$/ }).waitFor()
     await eventually(said, 'news')
     await chat.say('again')
     await eventually(said, 'news,again')

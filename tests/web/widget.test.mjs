@@ -317,7 +317,7 @@ describe('the page of the widget', { concurrency: 2 }, () => {
     const all = await open()
     const look = async (style) => {
       all.site.page = (widget) => `<!doctype html><html lang="en"><head><title>A shop</title><style>${style}</style>${widget}</head><body><button id="own">Own</button><p>Text</p></body></html>`
-      const { widget, page, context } = await all.visit()
+      const { widget, page, context } = await all.visit({ reducedMotion: 'reduce' })
       const own = () => page.evaluate(() => JSON.stringify([...document.querySelectorAll('#own, p, body')].map((element) => {
         const { color, font, display, margin, padding } = getComputedStyle(element)
         return { color, font, display, margin, padding, ...JSON.parse(JSON.stringify(element.getBoundingClientRect())) }

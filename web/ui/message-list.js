@@ -44,6 +44,8 @@ export class MessageList {
   /** The last message at the time when the end was left. @type {string | null} */
   #leftAt = null
   #isAtEnd = true
+  /** Width and height of the window, as they were when the list was last put in its place. */
+  #size = ''
   /** @type {number | null} */
   #newAfter = null
   #hasOpened = false
@@ -223,6 +225,8 @@ export class MessageList {
   }
 
   #scrolled() {
+    // A window of another size moves the list, and not its reader.
+    if (this.#size !== this.#sizeNow()) return
     const messages = this.#chat?.messages ?? []
     const isWhole = this.#window?.[1] === messages.at(-1)?.key
     const wasAtEnd = this.#isAtEnd
@@ -232,7 +236,13 @@ export class MessageList {
     this.#afterwards()
   }
 
+  #sizeNow() {
+    const { clientWidth, clientHeight } = this.#scroller
+    return `${clientWidth} ${clientHeight}`
+  }
+
   #resized() {
+    this.#size = this.#sizeNow()
     if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight
     this.#afterwards()
   }
