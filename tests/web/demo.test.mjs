@@ -21,14 +21,26 @@ async function openDemo(server, options) {
   const sides = page.locator('.side')
   const shop = new Widget(page.frameLocator('iframe').first())
   const agent = page.frameLocator('iframe[src^="/demo/agent"]')
-  return { context, page, sides, shop, agent, side: (name) => sides.filter({ has: page.getByRole('heading', { name, exact: true }) }) }
+  return {
+    context,
+    page,
+    sides,
+    shop,
+    agent,
+    side: (name) => sides.filter({ has: page.getByRole('heading', { name, exact: true }) }),
+  }
 }
 
 /** The texts of the agent's open chat. */
-const seen = (agent) => agent.locator('.message').evaluateAll((rows) => rows.map((row) => {
-  const text = row.querySelector('.bubble').textContent
-  return row.classList.contains('stored') ? text : `[${text}]`
-}).join('|'))
+const seen = (agent) =>
+  agent.locator('.message').evaluateAll((rows) =>
+    rows
+      .map((row) => {
+        const text = row.querySelector('.bubble').textContent
+        return row.classList.contains('stored') ? text : `[${text}]`
+      })
+      .join('|'),
+  )
 
 async function say(agent, text) {
   await agent.locator('textarea').fill(text)
@@ -86,7 +98,10 @@ describe('the demo', { concurrency: 2 }, () => {
     await shop.shows('one', 'three', 'two', 'four')
 
     const asked = []
-    page.on('request', (request) => request.url().endsWith('/demo/session') && asked.push(request.postDataJSON().seconds))
+    page.on(
+      'request',
+      (request) => request.url().endsWith('/demo/session') && asked.push(request.postDataJSON().seconds),
+    )
     await kim.getByRole('button', { name: 'Let the token expire' }).click()
     // The short one, and the one that renews it.
     await eventually(() => asked.length >= 2, true)
@@ -156,7 +171,8 @@ describe('the check names the fault', { concurrency: 2 }, () => {
     const list = page.locator('.checks[aria-busy=false]')
     await list.waitFor()
     return {
-      context, page,
+      context,
+      page,
       async of(name, state) {
         const row = page.locator(`.checks .${state}[data-name=${name}]`)
         await row.waitFor()
@@ -205,10 +221,12 @@ describe('the check names the fault', { concurrency: 2 }, () => {
   })
 
   it('a clock that is five minutes off', async () => {
-    const { of, context } = await check(server.url, (context) => context.addInitScript(() => {
-      const now = Date.now
-      Date.now = () => now() + 300_000
-    }))
+    const { of, context } = await check(server.url, (context) =>
+      context.addInitScript(() => {
+        const now = Date.now
+        Date.now = () => now() + 300_000
+      }),
+    )
     assert.match(await of('clock', 'bad'), /differ by (299|300|301) seconds; 30 are tolerated/)
     await context.close()
   })
@@ -230,7 +248,9 @@ describe('the check names the fault', { concurrency: 2 }, () => {
     const database = `check_${process.pid}`
     execFileSync('psql', [url.href, '-qc', `CREATE DATABASE ${database}`])
     const proxy = await Proxy.to(Number(url.port))
-    const own = await Server.start({ DATABASE__URL: `postgres://postgres@127.0.0.1:${new URL(proxy.url).port}/${database}` })
+    const own = await Server.start({
+      DATABASE__URL: `postgres://postgres@127.0.0.1:${new URL(proxy.url).port}/${database}`,
+    })
     const { again, of, context } = await check(own.url)
     await of('database', 'ok')
     proxy.shut()

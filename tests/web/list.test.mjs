@@ -53,11 +53,19 @@ describe('a long chat', { concurrency: 2 }, () => {
     const chat = await chatOf('long', { messages: 10_000, read: 9_900 })
     const { widget, context } = await visit('long')
     await widget.host.locator('.new').waitFor()
-    await eventually(() => inLog(widget, (log) => {
-      const { top, bottom } = log.getBoundingClientRect()
-      const mark = log.querySelector('.new').getBoundingClientRect()
-      return mark.top >= top - 1 && mark.bottom < (top + bottom) / 2 && log.querySelector('.new + .message .bubble').textContent
-    }), '9901')
+    await eventually(
+      () =>
+        inLog(widget, (log) => {
+          const { top, bottom } = log.getBoundingClientRect()
+          const mark = log.querySelector('.new').getBoundingClientRect()
+          return (
+            mark.top >= top - 1 &&
+            mark.bottom < (top + bottom) / 2 &&
+            log.querySelector('.new + .message .bubble').textContent
+          )
+        }),
+      '9901',
+    )
     const { jump, most, first } = await inLog(widget, async (log) => {
       let jump = 0
       let most = 0
@@ -88,11 +96,12 @@ describe('a long chat', { concurrency: 2 }, () => {
     const { widget, context } = await visit('pill')
     await widget.host.locator('.bubble').filter({ hasText: /^80$/ }).waitFor()
     await inLog(widget, (log) => (log.scrollTop = 600))
-    const eye = () => inLog(widget, (log) => {
-      const { top } = log.getBoundingClientRect()
-      const row = [...log.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > top)
-      return `${row.querySelector('.bubble').textContent} ${Math.round(row.getBoundingClientRect().top)}`
-    })
+    const eye = () =>
+      inLog(widget, (log) => {
+        const { top } = log.getBoundingClientRect()
+        const row = [...log.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > top)
+        return `${row.querySelector('.bubble').textContent} ${Math.round(row.getBoundingClientRect().top)}`
+      })
     // A page may come before it first, after which it stands still.
     await inLog(widget, () => new Promise((resolve) => setTimeout(resolve, 300)))
     const before = await eye()
@@ -112,11 +121,15 @@ describe('a long chat', { concurrency: 2 }, () => {
     const { widget, context } = await visit('answer')
     await widget.host.locator('.bubble').filter({ hasText: /^20$/ }).waitFor()
     await chat.say(`the start\n${'line\n'.repeat(200)}`)
-    await eventually(() => inLog(widget, (log) => {
-      const row = [...log.querySelectorAll('.message')].at(-1).getBoundingClientRect()
-      const { top } = log.getBoundingClientRect()
-      return row.height > log.clientHeight && Math.abs(row.top - top) < 24
-    }), true)
+    await eventually(
+      () =>
+        inLog(widget, (log) => {
+          const row = [...log.querySelectorAll('.message')].at(-1).getBoundingClientRect()
+          const { top } = log.getBoundingClientRect()
+          return row.height > log.clientHeight && Math.abs(row.top - top) < 24
+        }),
+      true,
+    )
     await context.close()
     await chat.end()
   })
@@ -129,7 +142,9 @@ describe('a long chat', { concurrency: 2 }, () => {
       window.said = []
       new MutationObserver((changes) => {
         const isLive = log.ariaLive !== 'off' && log.ariaBusy !== 'true'
-        for (const { addedNodes } of changes) for (const node of addedNodes) if (isLive && node.matches?.('li')) window.said.push(node.querySelector('.bubble')?.textContent)
+        for (const { addedNodes } of changes)
+          for (const node of addedNodes)
+            if (isLive && node.matches?.('li')) window.said.push(node.querySelector('.bubble')?.textContent)
       }).observe(log, { childList: true, subtree: true })
     })
     const said = () => widget.page.evaluate(() => window.said.join())
@@ -139,7 +154,10 @@ describe('a long chat', { concurrency: 2 }, () => {
     await widget.strip.waitFor()
     for (let at = 0; at < 300; at++) await chat.say(`missed ${at}`)
     await context.setOffline(false)
-    await widget.host.locator('.bubble').filter({ hasText: /^missed 299$/ }).waitFor()
+    await widget.host
+      .locator('.bubble')
+      .filter({ hasText: /^missed 299$/ })
+      .waitFor()
     await eventually(said, 'news')
     await chat.say('again')
     await eventually(said, 'news,again')
@@ -153,8 +171,19 @@ describe('a long chat', { concurrency: 2 }, () => {
     await widget.host.locator('.bubble').filter({ hasText: /^5$/ }).waitFor()
     await widget.box.focus()
     await page.keyboard.press('Shift+Tab')
-    const at = () => page.evaluate(() => document.querySelector('frontdesk-widget').shadowRoot.activeElement?.querySelector?.(':scope > .bubble')?.textContent)
-    for (const [key, text] of [['ArrowUp', '5'], ['ArrowUp', '4'], ['Home', '1'], ['ArrowDown', '2'], ['End', '5']]) {
+    const at = () =>
+      page.evaluate(
+        () =>
+          document.querySelector('frontdesk-widget').shadowRoot.activeElement?.querySelector?.(':scope > .bubble')
+            ?.textContent,
+      )
+    for (const [key, text] of [
+      ['ArrowUp', '5'],
+      ['ArrowUp', '4'],
+      ['Home', '1'],
+      ['ArrowDown', '2'],
+      ['End', '5'],
+    ]) {
       await page.keyboard.press(key)
       assert.equal(await at(), text)
     }
@@ -177,13 +206,22 @@ describe('a strange text', () => {
     ]
     for (const text of texts) await chat.say(text)
     await widget.host.locator('.bubble', { hasText: '{{2}}' }).waitFor()
-    const shown = await widget.host.locator('.bubble').evaluateAll((bubbles) => bubbles.map(({ textContent }) => textContent))
+    const shown = await widget.host
+      .locator('.bubble')
+      .evaluateAll((bubbles) => bubbles.map(({ textContent }) => textContent))
     const plain = texts.map((text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, ''))
     assert.deepEqual(shown.slice(-5), plain)
-    const links = await widget.host.locator('.bubble a').evaluateAll((all) => all.map(({ href, rel, target }) => [href, rel, target].join(' ')))
+    const links = await widget.host
+      .locator('.bubble a')
+      .evaluateAll((all) => all.map(({ href, rel, target }) => [href, rel, target].join(' ')))
     const rel = 'noopener noreferrer nofollow _blank'
     assert.deepEqual(links, [`https://example.org/a_(b) ${rel}`, `mailto:kim@example.org ${rel}`])
-    const overflow = await inLog(widget, (log) => log.scrollWidth > log.clientWidth || [...log.querySelectorAll('.bubble')].some((bubble) => bubble.scrollWidth > bubble.clientWidth + 1))
+    const overflow = await inLog(
+      widget,
+      (log) =>
+        log.scrollWidth > log.clientWidth ||
+        [...log.querySelectorAll('.bubble')].some((bubble) => bubble.scrollWidth > bubble.clientWidth + 1),
+    )
     assert.equal(overflow, false)
     assert.equal(await page.evaluate(() => window.ran), 0)
     assert.deepEqual(context.problems, [])

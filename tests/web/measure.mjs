@@ -21,8 +21,12 @@ site.server = server
 /** Notes in the page what happens to it. */
 function watch() {
   window.seen = { tasks: [], shift: 0, launcher: null }
-  new PerformanceObserver((list) => window.seen.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask', buffered: true })
-  new PerformanceObserver((list) => list.getEntries().forEach(({ value, hadRecentInput }) => (window.seen.shift += hadRecentInput ? 0 : value))).observe({ type: 'layout-shift', buffered: true })
+  new PerformanceObserver((list) =>
+    window.seen.tasks.push(...list.getEntries().map(({ duration }) => duration)),
+  ).observe({ type: 'longtask', buffered: true })
+  new PerformanceObserver((list) =>
+    list.getEntries().forEach(({ value, hadRecentInput }) => (window.seen.shift += hadRecentInput ? 0 : value)),
+  ).observe({ type: 'layout-shift', buffered: true })
   const look = () => {
     const button = document.querySelector('frontdesk-widget')?.shadowRoot.querySelector('button.launcher')
     if (button?.getBoundingClientRect().width) window.seen.launcher ??= performance.now()
@@ -45,16 +49,29 @@ async function visit(context, { withWidget = true } = {}) {
   await page.waitForLoadState('networkidle')
   const atRest = await page.evaluate(() => window.seen)
   if (!withWidget) return { ...atRest, page }
-  const typeable = await page.evaluate(() => new Promise((resolve) => {
-    const { shadowRoot } = document.querySelector('frontdesk-widget')
-    const began = performance.now()
-    const look = () => (shadowRoot.activeElement?.tagName === 'TEXTAREA' ? resolve(performance.now() - began) : requestAnimationFrame(look))
-    // A finger: no pointer has come near before.
-    shadowRoot.querySelector('button.launcher').click()
-    look()
-  }))
+  const typeable = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const { shadowRoot } = document.querySelector('frontdesk-widget')
+        const began = performance.now()
+        const look = () =>
+          shadowRoot.activeElement?.tagName === 'TEXTAREA'
+            ? resolve(performance.now() - began)
+            : requestAnimationFrame(look)
+        // A finger: no pointer has come near before.
+        shadowRoot.querySelector('button.launcher').click()
+        look()
+      }),
+  )
   const after = await page.evaluate(() => window.seen)
-  return { launcher: atRest.launcher, tasks: atRest.tasks, shift: after.shift, typeable, openTasks: after.tasks.slice(atRest.tasks.length), page }
+  return {
+    launcher: atRest.launcher,
+    tasks: atRest.tasks,
+    shift: after.shift,
+    typeable,
+    openTasks: after.tasks.slice(atRest.tasks.length),
+    page,
+  }
 }
 
 const blocked = (tasks) => tasks.reduce((sum, duration) => sum + duration - LONG, 0)
@@ -88,7 +105,9 @@ await server.stop()
 
 const row = (what, values, unit, aim) => {
   const [least, most] = [Math.min(...values), Math.max(...values)]
-  console.log(`${what.padEnd(52)} ${median(values).toFixed(unit ? 0 : 3)} ${unit} (${least.toFixed(unit ? 0 : 3)} to ${most.toFixed(unit ? 0 : 3)})${aim ? `; aim: ${aim}` : ''}`)
+  console.log(
+    `${what.padEnd(52)} ${median(values).toFixed(unit ? 0 : 3)} ${unit} (${least.toFixed(unit ? 0 : 3)} to ${most.toFixed(unit ? 0 : 3)})${aim ? `; aim: ${aim}` : ''}`,
+  )
 }
 console.log(`CPU × ${CPU}, fast 4G, ${RUNS} visits; medians`)
 row('launcher in sight after the navigation', all.launcher, 'ms', 'at most 1000')

@@ -11,7 +11,8 @@ import { axeFindings, openBrowser, openContext } from './kit/browser.mjs'
 import { Site } from './kit/site.mjs'
 import { Widget } from './kit/widget.mjs'
 
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; "
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; "
 /** Bytes as they are served. */
 const BUDGETS = JSON.parse(await readFile(join(import.meta.dirname, 'budgets.json'), 'utf8'))
 
@@ -27,15 +28,25 @@ describe('what is served', { concurrency: true }, () => {
 
   it('each page has the exact policy, and no page has an inline script or style, or asks another host', async () => {
     for (const [path, frames] of [
-      ['/check', "frame-ancestors 'none'"], ['/demo', "frame-src 'self'; frame-ancestors 'none'"],
-      ['/demo/shop', "frame-ancestors 'self'"], ['/demo/agent', "frame-ancestors 'self'"],
+      ['/check', "frame-ancestors 'none'"],
+      ['/demo', "frame-src 'self'; frame-ancestors 'none'"],
+      ['/demo/shop', "frame-ancestors 'self'"],
+      ['/demo/agent', "frame-ancestors 'self'"],
     ]) {
       const answer = await get(path)
       assert.equal(answer.status, 200, path)
       const header = (name) => answer.headers.get(name)
       assert.equal(header('content-security-policy'), POLICY + frames)
-      assert.deepEqual(['x-content-type-options', 'referrer-policy', 'cross-origin-opener-policy', 'cache-control', 'content-type'].map(header),
-        ['nosniff', 'no-referrer', 'same-origin', 'no-cache', 'text/html; charset=utf-8'])
+      assert.deepEqual(
+        [
+          'x-content-type-options',
+          'referrer-policy',
+          'cross-origin-opener-policy',
+          'cache-control',
+          'content-type',
+        ].map(header),
+        ['nosniff', 'no-referrer', 'same-origin', 'no-cache', 'text/html; charset=utf-8'],
+      )
       assert.match(header('permissions-policy'), /camera=\(\).*microphone=\(\)/)
       const page = await answer.text()
       assert.ok(!/<style|style=|<script(?![^>]* src=)|\son\w+=|https?:\/\//.test(page), page)
@@ -46,12 +57,38 @@ describe('what is served', { concurrency: true }, () => {
     const answer = await get(`${base}client/frontdesk.js`, { origin: 'https://any.example' })
     assert.equal(answer.status, 200)
     const header = (name) => answer.headers.get(name)
-    assert.deepEqual(['cache-control', 'access-control-allow-origin', 'cross-origin-resource-policy', 'x-content-type-options', 'content-encoding', 'vary', 'content-type'].map(header),
-      ['public, max-age=31536000, immutable', '*', 'cross-origin', 'nosniff', 'gzip', 'accept-encoding', 'text/javascript; charset=utf-8'])
+    assert.deepEqual(
+      [
+        'cache-control',
+        'access-control-allow-origin',
+        'cross-origin-resource-policy',
+        'x-content-type-options',
+        'content-encoding',
+        'vary',
+        'content-type',
+      ].map(header),
+      [
+        'public, max-age=31536000, immutable',
+        '*',
+        'cross-origin',
+        'nosniff',
+        'gzip',
+        'accept-encoding',
+        'text/javascript; charset=utf-8',
+      ],
+    )
     assert.equal(header('access-control-allow-credentials'), null)
     const other = await get('/_/0123456789abcdef/client/frontdesk.js')
     assert.deepEqual([other.status, other.headers.get('cache-control')], [404, 'no-store'])
-    for (const path of ['client/queue.js', 'client/README.md', 'client/package.json', 'demo/index.html', 'widget/loader.js', '..%2fhome/index.html', '']) {
+    for (const path of [
+      'client/queue.js',
+      'client/README.md',
+      'client/package.json',
+      'demo/index.html',
+      'widget/loader.js',
+      '..%2fhome/index.html',
+      '',
+    ]) {
       assert.equal((await get(base + path)).status, 404, path)
     }
   })
@@ -81,7 +118,11 @@ describe('what is served', { concurrency: true }, () => {
     const plain = await Server.start({ WEB__DEMO: 'off' })
     assert.match(await (await fetch(plain.url)).text(), /frontdesk/)
     for (const path of ['/demo', '/demo/shop', '/demo/agent', '/demo/session']) {
-      assert.equal((await fetch(plain.url + path, { method: path.endsWith('session') ? 'POST' : 'GET' })).status, 404, path)
+      assert.equal(
+        (await fetch(plain.url + path, { method: path.endsWith('session') ? 'POST' : 'GET' })).status,
+        404,
+        path,
+      )
     }
     await plain.stop()
     const none = await Server.start({ WEB__ENABLED: 'false', WEB__DEMO: 'off' })
@@ -98,7 +139,13 @@ describe('what is served', { concurrency: true }, () => {
     const { version, base, ...rest } = await answer.json()
     assert.match(version, /^\d+\.\d+\.\d+$/)
     assert.match(base, /^\/_\/[0-9a-f]{16}\/$/)
-    assert.deepEqual(rest, { name: 'Example', protocol: 1, locales: ['en', 'fr', 'ko', 'zh'], features: { typing: true, presence: true }, widget: { accent: '#00aa77', greeting: 'Hello!' } })
+    assert.deepEqual(rest, {
+      name: 'Example',
+      protocol: 1,
+      locales: ['en', 'fr', 'ko', 'zh'],
+      features: { typing: true, presence: true },
+      widget: { accent: '#00aa77', greeting: 'Hello!' },
+    })
     await own.stop()
   })
 
@@ -121,15 +168,31 @@ describe('what is served', { concurrency: true }, () => {
     const sum = async (paths) => (await Promise.all(paths.map(bytes))).reduce((all, one) => all + one, 0)
     const idle = ['/widget.js', `${base}widget/launcher.js`]
     const live = [...idle, `${base}client/frontdesk.js`]
-    const open = [...live, `${base}widget/panel.js`, `${base}i18n/fr.js`, ...['ui/tokens', 'ui/base', 'ui/chat', 'widget/panel'].map((path) => `${base}${path}.css`), '/web/config']
-    const sizes = { idle: await sum(idle), live: await sum(live), open: await sum(open), requests: open.length, client: await bytes(`${base}client/frontdesk.js`), loader: await bytes('/widget.js') }
+    const open = [
+      ...live,
+      `${base}widget/panel.js`,
+      `${base}i18n/fr.js`,
+      ...['ui/tokens', 'ui/base', 'ui/chat', 'widget/panel'].map((path) => `${base}${path}.css`),
+      '/web/config',
+    ]
+    const sizes = {
+      idle: await sum(idle),
+      live: await sum(live),
+      open: await sum(open),
+      requests: open.length,
+      client: await bytes(`${base}client/frontdesk.js`),
+      loader: await bytes('/widget.js'),
+    }
     for (const language of ['en', 'fr', 'ko', 'zh']) sizes[language] = await bytes(`${base}i18n/${language}.js`)
     console.log(JSON.stringify(sizes))
-    for (const [name, most] of Object.entries(BUDGETS)) assert.ok(sizes[name] <= most, `${name} is ${sizes[name]}, ${most} are allowed`)
+    for (const [name, most] of Object.entries(BUDGETS))
+      assert.ok(sizes[name] <= most, `${name} is ${sizes[name]}, ${most} are allowed`)
   })
 
   it('nothing is served that is not in the folder of the pages', async () => {
-    const names = (await readdir(process.env.FRONTDESK_WEB, { recursive: true })).filter((path) => /\.(js|css|html|svg|md|json)$/.test(path))
+    const names = (await readdir(process.env.FRONTDESK_WEB, { recursive: true })).filter((path) =>
+      /\.(js|css|html|svg|md|json)$/.test(path),
+    )
     assert.ok(names.length > 40)
     assert.ok(!names.some((path) => /min\.js|vendor|node_modules/.test(path)), names.join())
   })
@@ -154,7 +217,9 @@ describe('in a browser', { concurrency: 2 }, () => {
       const cached = new Set()
       cdp.on('Network.requestWillBeSent', ({ requestId, request }) => urls.set(requestId, request.url))
       cdp.on('Network.requestServedFromCache', ({ requestId }) => cached.add(requestId))
-      cdp.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => asked.push({ url: urls.get(requestId), bytes: cached.has(requestId) ? 0 : encodedDataLength }))
+      cdp.on('Network.loadingFinished', ({ requestId, encodedDataLength }) =>
+        asked.push({ url: urls.get(requestId), bytes: cached.has(requestId) ? 0 : encodedDataLength }),
+      )
       await page.goto(site.origin)
       const widget = new Widget(page)
       await widget.open()
@@ -199,7 +264,11 @@ describe('in a browser', { concurrency: 2 }, () => {
         const context = await openContext(browser, { locale, colorScheme })
         const page = await context.newPage()
         for (const [url, ready] of [
-          [server.url, 'a[href="/check"]'], [`${server.url}/check`, '[data-name=token] p'], [await demo.demo, 'iframe'], [`${demo.url}/demo/shop`, '.goods'], [`${demo.url}/demo#wrong`, '[role=alert]'],
+          [server.url, 'a[href="/check"]'],
+          [`${server.url}/check`, '[data-name=token] p'],
+          [await demo.demo, 'iframe'],
+          [`${demo.url}/demo/shop`, '.goods'],
+          [`${demo.url}/demo#wrong`, '[role=alert]'],
         ]) {
           await page.goto('about:blank')
           await page.goto(url)
@@ -225,8 +294,13 @@ describe('the demo is closed', () => {
     const server = await Server.start({ WEB__DEMO: 'on' })
     const key = await keyOf(server)
     for (const [body, status, code] of [
-      [{ key: 'wrong' }, 403, 'forbidden'], [{ key: `${key}0` }, 403, 'forbidden'], [{ key: '' }, 403, 'forbidden'],
-      [{}, 400, 'bad_request'], [{ key: 7 }, 400, 'bad_request'], [{ key, seconds: 901 }, 400, 'bad_request'], [{ key, seconds: 0 }, 400, 'bad_request'],
+      [{ key: 'wrong' }, 403, 'forbidden'],
+      [{ key: `${key}0` }, 403, 'forbidden'],
+      [{ key: '' }, 403, 'forbidden'],
+      [{}, 400, 'bad_request'],
+      [{ key: 7 }, 400, 'bad_request'],
+      [{ key, seconds: 901 }, 400, 'bad_request'],
+      [{ key, seconds: 0 }, 400, 'bad_request'],
     ]) {
       const answer = await session(server, body)
       const problem = await answer.json()
@@ -237,7 +311,10 @@ describe('the demo is closed', () => {
     assert.equal(good.headers.get('cache-control'), 'no-store')
     const { customer, agent, expiresIn } = await good.json()
     assert.deepEqual([customer.nickname, agent.nickname, expiresIn], ['Kim', 'Ada', 900])
-    for (const [{ token }, role] of [[customer, 'customer'], [agent, 'admin']]) {
+    for (const [{ token }, role] of [
+      [customer, 'customer'],
+      [agent, 'admin'],
+    ]) {
       assert.deepEqual((await server.http(token, 'GET', '/users/me')).body.role, role)
     }
     // The tokens are of this start alone.
@@ -278,7 +355,10 @@ describe('the demo is closed', () => {
     assert.equal((await fetch(`${server.url}/demo`)).status, 404)
     assert.equal((await fetch(`${server.url}/widget.js`)).status, 200)
     await server.stop()
-    const keyed = { AUTH__PUBLIC_KEY_FILE: join(process.env.FRONTDESK_WEB, '../tests/keys/rs256.public.pem'), AUTH__ALGORITHM: 'RS256' }
+    const keyed = {
+      AUTH__PUBLIC_KEY_FILE: join(process.env.FRONTDESK_WEB, '../tests/keys/rs256.public.pem'),
+      AUTH__ALGORITHM: 'RS256',
+    }
     for (const settings of [postgres, keyed]) {
       await assert.rejects(Server.start({ ...settings, WEB__DEMO: 'on' }), /web\.demo is on, but/)
     }

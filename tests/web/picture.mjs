@@ -8,7 +8,11 @@ import { Widget } from './kit/widget.mjs'
 const [, , path] = process.argv
 const browser = await openBrowser()
 const server = await Server.start({ WEB__DEMO: 'on', LIMITS__LEEWAY_SECONDS: '0' })
-const context = await openContext(browser, { viewport: { width: 1200, height: 720 }, timezoneId: 'UTC', reducedMotion: 'reduce' })
+const context = await openContext(browser, {
+  viewport: { width: 1200, height: 720 },
+  timezoneId: 'UTC',
+  reducedMotion: 'reduce',
+})
 const page = await context.newPage()
 await page.goto(await server.demo)
 const shop = new Widget(page.frameLocator('iframe').first())

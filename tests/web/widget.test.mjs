@@ -21,7 +21,9 @@ async function open({ settings = {}, proxied = false } = {}) {
   const proxy = proxied ? await Proxy.to(server.port) : undefined
   if (proxy) site.widgetUrl = `${proxy.url}/widget.js`
   return {
-    site, server, proxy,
+    site,
+    server,
+    proxy,
     async visit(options = {}, path = '/') {
       const context = options.context ?? (await openContext(browser, options))
       const page = await context.newPage()
@@ -62,10 +64,11 @@ describe('a conversation in the widget', { concurrency: 2 }, () => {
     chat.read()
     await widget.host.locator('.read').waitFor()
     // The customer's tab is hidden: what comes is not read by being there.
-    const hide = (state) => page.evaluate((state) => {
-      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true })
-      document.dispatchEvent(new Event('visibilitychange'))
-    }, state)
+    const hide = (state) =>
+      page.evaluate((state) => {
+        Object.defineProperty(document, 'visibilityState', { value: state, configurable: true })
+        document.dispatchEvent(new Event('visibilitychange'))
+      }, state)
     await hide('hidden')
     await chat.send('an answer').stored
     await widget.shows('hello', 'an answer')
@@ -94,7 +97,10 @@ describe('a conversation in the widget', { concurrency: 2 }, () => {
     }
     await widget.shows(...typed)
     await ada.until(() => chat.messages.length === 20, 'messages')
-    assert.deepEqual(chat.messages.map(({ message }) => message), typed)
+    assert.deepEqual(
+      chat.messages.map(({ message }) => message),
+      typed,
+    )
     assert.deepEqual(await stored(all.server), typed)
     await context.close()
     await end()
@@ -204,7 +210,9 @@ describe('the outbox of the widget', { concurrency: 2 }, () => {
     const all = await open()
     const context = await openContext(browser)
     await context.addInitScript(() => {
-      const refused = () => { throw new DOMException('blocked', 'SecurityError') }
+      const refused = () => {
+        throw new DOMException('blocked', 'SecurityError')
+      }
       Object.defineProperty(window, 'indexedDB', { value: { open: refused, databases: refused } })
     })
     const { widget } = await all.visit({ context })
@@ -222,7 +230,14 @@ describe('the outbox of the widget', { concurrency: 2 }, () => {
     await widget.open()
     await widget.host.locator('.middle').filter({ hasText: 'How can we help' }).waitFor()
     await widget.box.pressSequentially('not yet sent')
-    const kept = () => page.evaluate(async () => [localStorage.length, sessionStorage.length, document.cookie, (await indexedDB.databases()).length, (await caches.keys()).length])
+    const kept = () =>
+      page.evaluate(async () => [
+        localStorage.length,
+        sessionStorage.length,
+        document.cookie,
+        (await indexedDB.databases()).length,
+        (await caches.keys()).length,
+      ])
     assert.deepEqual(await kept(), [0, 0, '', 0, 0])
     assert.deepEqual(await context.cookies(), [])
     await widget.box.press('Enter')
@@ -274,14 +289,25 @@ describe('the user of the widget', { concurrency: 2 }, () => {
     await widget.host.locator('.middle').filter({ hasText: 'lee' }).waitFor()
     const everything = await page.evaluate(async () => {
       const root = document.querySelector('frontdesk-widget').shadowRoot
-      const databases = await Promise.all((await indexedDB.databases()).map(({ name }) => new Promise((resolve) => {
-        const request = indexedDB.open(name)
-        request.onsuccess = () => {
-          const all = request.result.transaction('outbox').objectStore('outbox').getAll()
-          all.onsuccess = () => resolve(JSON.stringify(all.result))
-        }
-      })))
-      return [document.documentElement.outerHTML, root.innerHTML, root.querySelector('textarea').value, ...databases, JSON.stringify({ ...localStorage, ...sessionStorage })].join()
+      const databases = await Promise.all(
+        (await indexedDB.databases()).map(
+          ({ name }) =>
+            new Promise((resolve) => {
+              const request = indexedDB.open(name)
+              request.onsuccess = () => {
+                const all = request.result.transaction('outbox').objectStore('outbox').getAll()
+                all.onsuccess = () => resolve(JSON.stringify(all.result))
+              }
+            }),
+        ),
+      )
+      return [
+        document.documentElement.outerHTML,
+        root.innerHTML,
+        root.querySelector('textarea').value,
+        ...databases,
+        JSON.stringify({ ...localStorage, ...sessionStorage }),
+      ].join()
     })
     assert.ok(!everything.includes('secret'), everything)
     await page.evaluate(() => window.frontdesk.push(['logout']))
@@ -316,12 +342,25 @@ describe('the page of the widget', { concurrency: 2 }, () => {
   it("the page's style changes nothing in the widget, nor the widget's in the page", async () => {
     const all = await open()
     const look = async (style) => {
-      all.site.page = (widget) => `<!doctype html><html lang="en"><head><title>A shop</title><style>${style}</style>${widget}</head><body><button id="own">Own</button><p>Text</p></body></html>`
+      all.site.page = (widget) =>
+        `<!doctype html><html lang="en"><head><title>A shop</title><style>${style}</style>${widget}</head><body><button id="own">Own</button><p>Text</p></body></html>`
       const { widget, page, context } = await all.visit({ reducedMotion: 'reduce' })
-      const own = () => page.evaluate(() => JSON.stringify([...document.querySelectorAll('#own, p, body')].map((element) => {
-        const { color, font, display, margin, padding } = getComputedStyle(element)
-        return { color, font, display, margin, padding, ...JSON.parse(JSON.stringify(element.getBoundingClientRect())) }
-      })))
+      const own = () =>
+        page.evaluate(() =>
+          JSON.stringify(
+            [...document.querySelectorAll('#own, p, body')].map((element) => {
+              const { color, font, display, margin, padding } = getComputedStyle(element)
+              return {
+                color,
+                font,
+                display,
+                margin,
+                padding,
+                ...JSON.parse(JSON.stringify(element.getBoundingClientRect())),
+              }
+            }),
+          ),
+        )
       await widget.launcher.waitFor({ state: 'attached' })
       const before = await own()
       await widget.launcher.click()
@@ -329,16 +368,27 @@ describe('the page of the widget', { concurrency: 2 }, () => {
       await widget.write('hello')
       await eventually(async () => (await widget.texts()).length > 0, true)
       assert.equal(await own(), before)
-      const seen = await page.evaluate(() => JSON.stringify([...document.querySelector('frontdesk-widget').shadowRoot.querySelectorAll('button, textarea, h2, dialog')].map((element) => {
-        const { color, backgroundColor, fontSize, fontFamily, display } = getComputedStyle(element)
-        const { x, y, width, height } = element.getBoundingClientRect()
-        return { color, backgroundColor, fontSize, fontFamily, display, x, y, width, height }
-      })))
+      const seen = await page.evaluate(() =>
+        JSON.stringify(
+          [
+            ...document.querySelector('frontdesk-widget').shadowRoot.querySelectorAll('button, textarea, h2, dialog'),
+          ].map((element) => {
+            const { color, backgroundColor, fontSize, fontFamily, display } = getComputedStyle(element)
+            const { x, y, width, height } = element.getBoundingClientRect()
+            return { color, backgroundColor, fontSize, fontFamily, display, x, y, width, height }
+          }),
+        ),
+      )
       await context.close()
       return seen
     }
     const plain = await look('')
-    assert.equal(await look('* { all: unset !important } button { display: none !important } frontdesk-widget { display: none !important; position: static !important }'), plain)
+    assert.equal(
+      await look(
+        '* { all: unset !important } button { display: none !important } frontdesk-widget { display: none !important; position: static !important }',
+      ),
+      plain,
+    )
     await all.end()
   })
 
@@ -376,7 +426,10 @@ describe('the page of the widget', { concurrency: 2 }, () => {
       // As a page does that runs its scripts again.
       const again = document.createElement('script')
       again.src = document.querySelector('script').src
-      await new Promise((resolve) => { again.onload = resolve; document.head.append(again) })
+      await new Promise((resolve) => {
+        again.onload = resolve
+        document.head.append(again)
+      })
     })
     assert.equal(await widget.host.count(), 1)
     assert.equal(await widget.box.inputValue(), 'a draft')
@@ -420,7 +473,9 @@ describe('the page of the widget', { concurrency: 2 }, () => {
     const { widget, context } = await all.visit()
     await widget.launcher.waitFor()
     let refused = 0
-    await context.route('**/widget/panel.js', (route) => (refused++ ? route.continue() : route.fulfill({ status: 404, body: '' })))
+    await context.route('**/widget/panel.js', (route) =>
+      refused++ ? route.continue() : route.fulfill({ status: 404, body: '' }),
+    )
     await widget.open()
     await widget.write('hello')
     await widget.shows('hello')
@@ -436,12 +491,28 @@ describe('keys and focus in the widget', { concurrency: 2 }, () => {
     const { page, widget, context } = await all.visit()
     await widget.open()
     const cdp = await context.newCDPSession(page)
-    for (const [steps, word] of [[['ㅎ', '하', '한'], '한글'], [['n', 'ni', 'ni hao'], '你好']]) {
+    for (const [steps, word] of [
+      [['ㅎ', '하', '한'], '한글'],
+      [['n', 'ni', 'ni hao'], '你好'],
+    ]) {
       await widget.box.focus()
-      for (const text of steps) await cdp.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length })
+      for (const text of steps)
+        await cdp.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length })
       // As Chrome sends a key that the input method has taken, and as Safari does.
       for (const keyCode of [229, 13]) {
-        await widget.box.evaluate((box, keyCode) => box.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', keyCode, isComposing: keyCode === 13, bubbles: true, cancelable: true })), keyCode)
+        await widget.box.evaluate(
+          (box, keyCode) =>
+            box.dispatchEvent(
+              new KeyboardEvent('keydown', {
+                key: 'Enter',
+                keyCode,
+                isComposing: keyCode === 13,
+                bubbles: true,
+                cancelable: true,
+              }),
+            ),
+          keyCode,
+        )
       }
       assert.equal((await widget.texts()).includes(word), false)
       await cdp.send('Input.insertText', { text: word })
@@ -450,6 +521,30 @@ describe('keys and focus in the widget', { concurrency: 2 }, () => {
     }
     assert.deepEqual(await widget.texts(), ['한글', '你好'])
     await context.close()
+    await all.end()
+  })
+
+  it('the closed launcher tells how much is unread, in the language of the page, or in one that the page brings', async () => {
+    const all = await open()
+    const { page, widget, context } = await all.visit()
+    const heard = page.evaluate(
+      () => new Promise((resolve) => window.frontdesk.push(['on', 'unread', (count) => count === 2 && resolve(count)])),
+    )
+    const { chat, end } = await agent(all.server)
+    for (const text of ['one', 'two']) await chat.send(text).stored
+    assert.equal(await heard, 2)
+    await widget.host.getByRole('button', { name: 'Chat, 2 unread' }).waitFor()
+    const say = (...command) => page.evaluate((command) => window.frontdesk.push(command), command)
+    await say('locale', 'fr-CA')
+    await widget.host.getByRole('button', { name: 'Discussion, non lus : 2' }).waitFor()
+    await say('locale', 'nl', { 'widget.title': 'Klantenservice', launcher: { unread: 'Chat, {count} ongelezen' } })
+    await widget.host.getByRole('button', { name: 'Chat, 2 ongelezen' }).click()
+    await widget.host.getByRole('heading', { name: 'Klantenservice' }).waitFor()
+    await say('locale', 'no such tag')
+    await widget.host.getByRole('heading', { name: 'Support' }).waitFor()
+    await widget.host.getByRole('button', { name: 'Chat', exact: true }).waitFor()
+    await context.close()
+    await end()
     await all.end()
   })
 
@@ -472,7 +567,12 @@ describe('keys and focus in the widget', { concurrency: 2 }, () => {
   it('opening goes to the box, Esc back to the launcher; on a phone Tab stays inside', async () => {
     const all = await open()
     const { page, widget, context } = await all.visit()
-    const focused = () => page.evaluate(() => document.querySelector('frontdesk-widget').shadowRoot.activeElement?.className || document.querySelector('frontdesk-widget').shadowRoot.activeElement?.tagName)
+    const focused = () =>
+      page.evaluate(
+        () =>
+          document.querySelector('frontdesk-widget').shadowRoot.activeElement?.className ||
+          document.querySelector('frontdesk-widget').shadowRoot.activeElement?.tagName,
+      )
     await widget.launcher.focus()
     await page.keyboard.press('Enter')
     await eventually(focused, 'TEXTAREA')
@@ -502,16 +602,33 @@ describe('the look of the widget', { concurrency: 2 }, () => {
     await widget.open()
     for (let at = 0; at < 12; at++) await widget.write(`message ${at} ${'x'.repeat(200)}`)
     await eventually(async () => (await widget.texts()).filter((text) => !text.startsWith('[')).length, 12)
-    for (const [width, height] of [[320, 640], [640, 400], [320, 300]]) {
+    for (const [width, height] of [
+      [320, 640],
+      [640, 400],
+      [320, 300],
+    ]) {
       await page.setViewportSize({ width, height })
-      await eventually(() => page.evaluate(() => {
-        const root = document.querySelector('frontdesk-widget').shadowRoot
-        const box = root.querySelector('textarea').getBoundingClientRect()
-        const last = [...root.querySelectorAll('.message')].at(-1).getBoundingClientRect()
-        const log = root.querySelector('.log')
-        const sideways = [...root.querySelectorAll('dialog, .log')].some((element) => element.scrollWidth > element.clientWidth) || document.documentElement.scrollWidth > innerWidth
-        return [box.bottom <= innerHeight, box.top >= 0, last.bottom <= box.top + 1, last.bottom > log.getBoundingClientRect().top, sideways, parseFloat(getComputedStyle(root.querySelector('textarea')).fontSize) >= 16].join()
-      }), 'true,true,true,true,false,true')
+      await eventually(
+        () =>
+          page.evaluate(() => {
+            const root = document.querySelector('frontdesk-widget').shadowRoot
+            const box = root.querySelector('textarea').getBoundingClientRect()
+            const last = [...root.querySelectorAll('.message')].at(-1).getBoundingClientRect()
+            const log = root.querySelector('.log')
+            const sideways =
+              [...root.querySelectorAll('dialog, .log')].some((element) => element.scrollWidth > element.clientWidth) ||
+              document.documentElement.scrollWidth > innerWidth
+            return [
+              box.bottom <= innerHeight,
+              box.top >= 0,
+              last.bottom <= box.top + 1,
+              last.bottom > log.getBoundingClientRect().top,
+              sideways,
+              parseFloat(getComputedStyle(root.querySelector('textarea')).fontSize) >= 16,
+            ].join()
+          }),
+        'true,true,true,true,false,true',
+      )
     }
     await context.close()
     await all.end()
@@ -531,7 +648,14 @@ describe('the look of the widget', { concurrency: 2 }, () => {
     await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
     await eventually(() => widget.panel.evaluate((panel) => getComputedStyle(panel).animationName), 'none')
     await page.emulateMedia({ forcedColors: 'active' })
-    await eventually(() => widget.host.locator('.bubble').first().evaluate((bubble) => getComputedStyle(bubble).borderStyle), 'solid')
+    await eventually(
+      () =>
+        widget.host
+          .locator('.bubble')
+          .first()
+          .evaluate((bubble) => getComputedStyle(bubble).borderStyle),
+      'solid',
+    )
     await page.emulateMedia({ forcedColors: 'none', colorScheme: 'dark' })
     await page.evaluate(() => window.frontdesk.push(['theme', 'light']))
     await eventually(ground, 'rgb(255, 255, 255)')
@@ -550,7 +674,9 @@ describe('the look of the widget', { concurrency: 2 }, () => {
       const luminance = (colour) => {
         canvas.fillStyle = colour
         canvas.fillRect(0, 0, 1, 1)
-        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4))
+        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) =>
+          part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4,
+        )
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
       }
       const contrast = (one, other) => {
@@ -565,10 +691,26 @@ describe('the look of the widget', { concurrency: 2 }, () => {
       const lowest = []
       for (const theme of ['light', 'dark']) {
         window.frontdesk.push(['theme', theme])
-        for (const accent of ['#ffff00', '#00ff00', '#ff0000', '#0000ff', '#000000', '#ffffff', '#00aa77', '#ff8800', '#ff00ff', '#00ffff', '#888888']) {
+        for (const accent of [
+          '#ffff00',
+          '#00ff00',
+          '#ff0000',
+          '#0000ff',
+          '#000000',
+          '#ffffff',
+          '#00aa77',
+          '#ff8800',
+          '#ff00ff',
+          '#00ffff',
+          '#888888',
+        ]) {
           window.frontdesk.push(['accent', accent])
           const act = colour('var(--act)')
-          lowest.push(contrast(act, colour('var(--surface)')), contrast(act, colour('var(--bubble-in)')), contrast(act, colour('var(--on-act)')))
+          lowest.push(
+            contrast(act, colour('var(--surface)')),
+            contrast(act, colour('var(--bubble-in)')),
+            contrast(act, colour('var(--on-act)')),
+          )
         }
       }
       return Math.min(...lowest)

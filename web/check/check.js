@@ -13,15 +13,22 @@ const ICONS = { ok: 'check', bad: 'warn', skipped: 'clock', waiting: 'clock' }
 const list = h('ul', { class: 'checks', 'aria-live': 'polite' })
 const origin = h('input', { id: 'origin', type: 'url', value: location.origin, autocomplete: 'off' })
 const token = h('textarea', { id: 'token', rows: 3, autocomplete: 'off', spellcheck: false })
-const form = h('form', { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); run() } },
-  h('label', { htmlFor: 'origin' }, t('check.form.origin')), origin,
-  h('label', { htmlFor: 'token' }, t('check.form.token')), token,
+const form = h(
+  'form',
+  {
+    onsubmit: (/** @type {Event} */ event) => {
+      event.preventDefault()
+      run()
+    },
+  },
+  h('label', { htmlFor: 'origin' }, t('check.form.origin')),
+  origin,
+  h('label', { htmlFor: 'token' }, t('check.form.token')),
+  token,
   h('button', { class: 'main' }, t('check.form.submit')),
 )
 document.title = t('check.title')
-document.querySelector('main')?.replaceChildren(
-  h('h1', {}, t('check.title')), h('p', {}, t('check.intro')), list, form,
-)
+document.querySelector('main')?.replaceChildren(h('h1', {}, t('check.title')), h('p', {}, t('check.intro')), list, form)
 await run()
 
 /** Tries everything, and shows each finding as it is there. */
@@ -52,5 +59,9 @@ function show(row, name, { state, key, values }) {
   row.className = state
   row.dataset.name = name
   const word = state === 'waiting' ? '' : t(`check.${state}`)
-  row.append(icon(/** @type {any} */ (ICONS[state])), h('h2', {}, t(`check.${name}`), h('span', { class: 'unseen' }, ` (${word})`)), h('p', {}, t(key, values)))
+  row.append(
+    icon(/** @type {any} */ (ICONS[state])),
+    h('h2', {}, t(`check.${name}`), h('span', { class: 'unseen' }, ` (${word})`)),
+    h('p', {}, t(key, values)),
+  )
 }

@@ -18,7 +18,10 @@ const TOKEN_REFUSED = 4401
 /** What the server says of itself, and of pages of this origin; null where it does not answer. */
 export async function ask(/** @type {string} */ origin) {
   try {
-    const response = await fetch(`/web/check?origin=${encodeURIComponent(origin)}`, { cache: 'no-store', signal: AbortSignal.timeout(DEADLINE) })
+    const response = await fetch(`/web/check?origin=${encodeURIComponent(origin)}`, {
+      cache: 'no-store',
+      signal: AbortSignal.timeout(DEADLINE),
+    })
     return /** @type {ServerView} */ (await response.json())
   } catch {
     return null
@@ -49,7 +52,9 @@ export function originFinding(/** @type {ServerView | null} */ view, /** @type {
   if (!view) return skipped
   const isOrigin = URL.canParse(origin) && new URL(origin).origin === origin
   if (!isOrigin && origin !== 'null') return bad('check.origin.malformed', { origin })
-  return view.origin.allowed ? ok('check.origin.ok', { origin }) : bad('check.origin.bad', { origin, host: view.origin.host ?? '' })
+  return view.origin.allowed
+    ? ok('check.origin.ok', { origin })
+    : bad('check.origin.bad', { origin, host: view.origin.host ?? '' })
 }
 
 /**
@@ -81,9 +86,16 @@ export function tryLine(token) {
     socket.onmessage = ({ data }) => {
       const { event, data: answer } = JSON.parse(data)
       const whole = ok('check.socket.ok')
-      if (event === 'welcome') end(whole, ok('check.token.ok', { name: answer.user.nickname ?? `#${answer.user.id}`, role: answer.user.role }))
+      if (event === 'welcome')
+        end(whole, ok('check.token.ok', { name: answer.user.nickname ?? `#${answer.user.id}`, role: answer.user.role }))
       else if (event === 'exception' && !token) end(whole, untried)
-      else if (event === 'exception') end(whole, answer.code === 'token_expired' ? bad('check.token.expired') : bad('check.token.bad', { reason: answer.message }))
+      else if (event === 'exception')
+        end(
+          whole,
+          answer.code === 'token_expired'
+            ? bad('check.token.expired')
+            : bad('check.token.bad', { reason: answer.message }),
+        )
     }
     socket.onclose = ({ code }) => (code === TOKEN_REFUSED ? end(ok('check.socket.ok'), untried) : broken())
   })

@@ -126,7 +126,12 @@ export class Chat extends Emitter {
   send(text, { expectSeq } = {}) {
     this.#inside.check(text)
     const clientId = randomId()
-    this.#inside.outbox.add({ clientId, chat: this.#name, message: text, ...(expectSeq === undefined ? {} : { expectSeq }) })
+    this.#inside.outbox.add({
+      clientId,
+      chat: this.#name,
+      message: text,
+      ...(expectSeq === undefined ? {} : { expectSeq }),
+    })
     this.typing(false)
     this.changed()
     return /** @type {Message} */ (this.messages.find((message) => message.clientId === clientId))
@@ -202,7 +207,8 @@ export class Chat extends Emitter {
     if (entered) this.#take(entered)
     this.#replayTo = entered?.lastSeq ?? 0
     // A log that was dropped meanwhile has nothing that could go on, whatever was asked for.
-    const isResumed = this.#log.position !== null && entered?.replayed !== undefined && !entered.reset && !entered.truncated
+    const isResumed =
+      this.#log.position !== null && entered?.replayed !== undefined && !entered.reset && !entered.truncated
     this.#isEntered = isResumed
     if (entered?.reset) this.reset()
     if (!isResumed) this.#enter()
@@ -262,7 +268,9 @@ export class Chat extends Emitter {
       case 'message_read':
         return this.#wasRead(data)
       case 'presence':
-        this.online = [...this.online.filter((id) => id !== data.userId), ...(data.online ? [data.userId] : [])].sort((a, b) => a - b)
+        this.online = [...this.online.filter((id) => id !== data.userId), ...(data.online ? [data.userId] : [])].sort(
+          (a, b) => a - b,
+        )
         return this.changed()
       case 'viewers':
         this.viewers = data.users
@@ -342,14 +350,18 @@ export class Chat extends Emitter {
     while (this.#wantsEntry) {
       const epoch = this.#epoch
       if (this.#log.position === null) {
-        const { chats: [known] } = await connection.request('enter_chat', { chatIds: [this.id] })
+        const {
+          chats: [known],
+        } = await connection.request('enter_chat', { chatIds: [this.id] })
         if (epoch !== this.#epoch) continue
         this.#take(known)
         this.#quietTo = known.lastSeq
         this.#log.begin(firstLook(known))
       }
       this.#wantsEntry = false
-      const { chats: [entered] } = await connection.request('enter_chat', { chats: [this.position] })
+      const {
+        chats: [entered],
+      } = await connection.request('enter_chat', { chats: [this.position] })
       if (epoch !== this.#epoch) {
         this.#wantsEntry = true
         continue
@@ -422,7 +434,11 @@ export class Chat extends Emitter {
 
   #typed(/** @type {{ userId: number, typing: boolean }} */ { userId, typing }) {
     this.#stopTyping(userId)
-    if (typing) this.#typists.set(userId, setTimeout(() => this.#stopTyping(userId), TYPING))
+    if (typing)
+      this.#typists.set(
+        userId,
+        setTimeout(() => this.#stopTyping(userId), TYPING),
+      )
     this.changed()
   }
 
@@ -446,7 +462,11 @@ export class Chat extends Emitter {
       const isWaiting = waiting.some((message) => message.clientId === clientId) || this.#awaited.has(clientId)
       if (!isWaiting) this.#sends.delete(clientId)
     }
-    return Object.freeze([...stored, ...awaited, ...waiting.filter(({ clientId }) => !known.has(clientId) && !this.#awaited.has(clientId ?? ''))])
+    return Object.freeze([
+      ...stored,
+      ...awaited,
+      ...waiting.filter(({ clientId }) => !known.has(clientId) && !this.#awaited.has(clientId ?? '')),
+    ])
   }
 
   /** @returns {Message} */
@@ -455,7 +475,8 @@ export class Chat extends Emitter {
     if (known) return known
     const { id, seq, createdAt, clientId } = message
     const own = message.author.id === this.#inside.user?.id
-    const stored = this.#sends.get(clientId ?? '')?.message.stored ?? Promise.resolve({ id, seq, createdAt, duplicate: false })
+    const stored =
+      this.#sends.get(clientId ?? '')?.message.stored ?? Promise.resolve({ id, seq, createdAt, duplicate: false })
     const key = own && clientId ? clientId : `s${seq}`
     /** @type {Message} */
     const shown = { ...message, key, state: 'stored', own, stored, retry: nothing, remove: nothing }
@@ -471,9 +492,21 @@ export class Chat extends Emitter {
     const error = row.error && errorOf(row)
     if (error) send.fail(error)
     send.message = {
-      key: clientId, state: error ? 'failed' : 'pending', seq: null, id: null, clientId, createdAt: null, kind: 'text',
-      author: user, own: true, message, queuedAt, error, stored: send.message.stored,
-      retry: () => this.#retry(clientId), remove: () => outbox.remove(clientId),
+      key: clientId,
+      state: error ? 'failed' : 'pending',
+      seq: null,
+      id: null,
+      clientId,
+      createdAt: null,
+      kind: 'text',
+      author: user,
+      own: true,
+      message,
+      queuedAt,
+      error,
+      stored: send.message.stored,
+      retry: () => this.#retry(clientId),
+      remove: () => outbox.remove(clientId),
     }
     return send.message
   }

@@ -79,7 +79,8 @@ export class Frontdesk extends Emitter {
     this.#base = origin + pathname.replace(/\/+$/, '')
     this.#scope = scope
     this.#fetch = fetch
-    const stored = (/** @type {OutboxRow} */ row, /** @type {Receipt} */ receipt) => this.#chats.get(row.chat)?.stored(row, receipt)
+    const stored = (/** @type {OutboxRow} */ row, /** @type {Receipt} */ receipt) =>
+      this.#chats.get(row.chat)?.stored(row, receipt)
     const failed = (/** @type {OutboxRow} */ row) => this.#chats.get(row.chat)?.failed(row)
     const changed = () => this.#outboxChanged()
     this.#outbox = new Outbox({ storage, stored, failed, changed, send: (row) => this.#send(row) })
@@ -248,7 +249,8 @@ export class Frontdesk extends Emitter {
     const { id, role, nickname } = welcome.user
     if (former?.id !== id || former.role !== role || former.nickname !== nickname) this.emit('user', this.user)
     const support = this.#chats.get('support')
-    if (support) this.#findSupport(welcome.chats).catch((error) => error.code !== 'disconnected' && this.#inside.failed(error))
+    if (support)
+      this.#findSupport(welcome.chats).catch((error) => error.code !== 'disconnected' && this.#inside.failed(error))
     for (const [name, chat] of this.#chats) {
       if (name !== 'support') chat.connected(welcome.chats.find((entered) => entered.id === chat.id))
     }

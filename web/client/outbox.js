@@ -54,7 +54,8 @@ export class Outbox {
     this.#changed = changed
     if (isBrowsers && globalThis.BroadcastChannel) {
       this.#channel = new BroadcastChannel('frontdesk-outbox')
-      this.#channel.onmessage = ({ data }) => data.owner === this.#owner && this.#tabs.watch(data.tab, () => this.#adopt())
+      this.#channel.onmessage = ({ data }) =>
+        data.owner === this.#owner && this.#tabs.watch(data.tab, () => this.#adopt())
     }
   }
 
@@ -103,17 +104,19 @@ export class Outbox {
   async #adopt() {
     const owner = this.#owner
     if (owner === null) return
-    await this.#tabs.alone(async (living) => {
-      await this.#writes
-      const rows = /** @type {Row[]} */ (await this.#storage.all(owner))
-      if (this.#owner !== owner) return
-      for (const row of rows) {
-        if (this.rows.some(({ clientId }) => clientId === row.clientId)) continue
-        if (row.tab !== this.#tabs.id && living.has(row.tab)) this.#tabs.watch(row.tab, () => this.#adopt())
-        else if (this.rows.length < MOST_ROWS) this.#own(row)
-      }
-      await this.#writes
-    }).catch(() => this.#becomeMemory())
+    await this.#tabs
+      .alone(async (living) => {
+        await this.#writes
+        const rows = /** @type {Row[]} */ (await this.#storage.all(owner))
+        if (this.#owner !== owner) return
+        for (const row of rows) {
+          if (this.rows.some(({ clientId }) => clientId === row.clientId)) continue
+          if (row.tab !== this.#tabs.id && living.has(row.tab)) this.#tabs.watch(row.tab, () => this.#adopt())
+          else if (this.rows.length < MOST_ROWS) this.#own(row)
+        }
+        await this.#writes
+      })
+      .catch(() => this.#becomeMemory())
     this.#changed()
     this.#drain()
   }

@@ -58,7 +58,10 @@ export class BrowserStorage {
 
   close() {
     this.#isClosed = true
-    this.#opening?.then((database) => database.close(), () => undefined)
+    this.#opening?.then(
+      (database) => database.close(),
+      () => undefined,
+    )
   }
 
   async #run(/** @type {IDBTransactionMode} */ mode, /** @type {(table: IDBObjectStore) => IDBRequest} */ act) {

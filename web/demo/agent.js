@@ -25,11 +25,18 @@ const chats = new Chats(desk)
 const rows = new Map()
 const list = h('ul', {})
 const empty = h('p', {}, t('demo.chats.empty'))
-const view = h('section', { class: 'chat', 'aria-label': t('list.label') }, h('p', { class: 'empty' }, t('demo.nobody')))
-document.title = t('demo.agent')
-document.querySelector('main')?.replaceChildren(
-  h('nav', { class: 'chats', 'aria-label': t('demo.chats') }, h('h1', {}, t('demo.chats')), list, empty), view,
+const view = h(
+  'section',
+  { class: 'chat', 'aria-label': t('list.label') },
+  h('p', { class: 'empty' }, t('demo.nobody')),
 )
+document.title = t('demo.agent')
+document
+  .querySelector('main')
+  ?.replaceChildren(
+    h('nav', { class: 'chats', 'aria-label': t('demo.chats') }, h('h1', {}, t('demo.chats')), list, empty),
+    view,
+  )
 /** @type {{ chat: Chat, list: MessageList, ends: (() => void)[] } | null} */
 let open = null
 
@@ -40,7 +47,13 @@ report()
 function showChats() {
   const items = chats.items.filter(({ kind }) => kind === 'support')
   empty.hidden = items.length > 0 || !chats.ready
-  reconcile(list, rows, items, ({ id }) => id, () => h('li', {}))
+  reconcile(
+    list,
+    rows,
+    items,
+    ({ id }) => id,
+    () => h('li', {}),
+  )
   for (const chat of items) showRow(chat)
   // The first customer is shown at once: there is nothing to choose.
   if (!open && items.length === 1) show(items[0].id)
@@ -55,7 +68,9 @@ function showRow(/** @type {WireChat} */ { id, lastMessage, lastSeq, members }) 
   row.dataset.shown = shown
   const isFocused = row.contains(document.activeElement)
   for (const child of [...row.childNodes]) remove(child)
-  const button = h('button', { type: 'button', 'aria-current': isOpen ? 'true' : null, onclick: () => show(id) },
+  const button = h(
+    'button',
+    { type: 'button', 'aria-current': isOpen ? 'true' : null, onclick: () => show(id) },
     h('strong', {}, h('bdi', {}, members[0]?.nickname ?? `#${id}`)),
     h('span', { class: 'last' }, lastMessage?.message ?? ''),
   )
@@ -69,11 +84,16 @@ function show(/** @type {number} */ id) {
   const chat = desk.chat(id)
   const typing = h('p', { class: 'typing' })
   const composer = new Composer({
-    t, limit: () => desk.limits?.messageChars ?? CHARS, typing: (isTyping) => chat.typing(isTyping),
+    t,
+    limit: () => desk.limits?.messageChars ?? CHARS,
+    typing: (isTyping) => chat.typing(isTyping),
     send: (text) => Boolean(chat.send(text)),
   })
   const messages = new MessageList({
-    t, me: () => desk.user?.id ?? null, older: () => chat.older(), seen: (seq) => chat.read(seq),
+    t,
+    me: () => desk.user?.id ?? null,
+    older: () => chat.older(),
+    seen: (seq) => chat.read(seq),
     edit: (message) => {
       composer.draft = message.message
       message.remove()
@@ -81,7 +101,9 @@ function show(/** @type {number} */ id) {
   })
   const draw = () => {
     if (chat.ready) messages.show(chat)
-    const names = chat.typists.map((user) => chat.messages.find(({ author }) => author?.id === user)?.author?.nickname ?? t('list.nameless'))
+    const names = chat.typists.map(
+      (user) => chat.messages.find(({ author }) => author?.id === user)?.author?.nickname ?? t('list.nameless'),
+    )
     typing.textContent = names.length > 0 ? t('widget.typing', { names: names.join(', ') }) : ''
     report()
   }

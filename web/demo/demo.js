@@ -25,11 +25,25 @@ try {
 } catch (error) {
   const reason = error instanceof Error ? error.message : String(error)
   const isMissing = sessionStorage.length === 0
-  document.body.append(h('main', {}, h('p', { class: 'refused', role: 'alert' }, isMissing ? t('demo.key.missing') : t('demo.key.refused', { reason }))))
+  document.body.append(
+    h(
+      'main',
+      {},
+      h(
+        'p',
+        { class: 'refused', role: 'alert' },
+        isMissing ? t('demo.key.missing') : t('demo.key.refused', { reason }),
+      ),
+    ),
+  )
 }
 
 /** A frame, with the state of its client and the buttons of its line. */
-function side(/** @type {string} */ name, /** @type {string} */ path, /** @type {(HTMLElement | null)} */ extra = null) {
+function side(
+  /** @type {string} */ name,
+  /** @type {string} */ path,
+  /** @type {(HTMLElement | null)} */ extra = null,
+) {
   const frame = h('iframe', { title: t(name), src: `${path}${location.search}` })
   const status = h('p', { class: 'status' }, t('demo.state.connecting'))
   const act = (/** @type {string} */ what, /** @type {string} */ sentence) => {
@@ -37,13 +51,19 @@ function side(/** @type {string} */ name, /** @type {string} */ path, /** @type 
     said.textContent = t(sentence)
   }
   const toggle = (/** @type {'cut' | 'freeze'} */ what, /** @type {string} */ sentence) => {
-    const button = h('button', {
-      type: 'button', 'aria-pressed': 'false', onclick: () => {
-        const isOn = button.ariaPressed !== 'true'
-        for (const other of [cut, freeze]) press(other, other === button && isOn)
-        act(isOn ? what : 'mend', isOn ? sentence : 'demo.said.mended')
+    const button = h(
+      'button',
+      {
+        type: 'button',
+        'aria-pressed': 'false',
+        onclick: () => {
+          const isOn = button.ariaPressed !== 'true'
+          for (const other of [cut, freeze]) press(other, other === button && isOn)
+          act(isOn ? what : 'mend', isOn ? sentence : 'demo.said.mended')
+        },
       },
-    }, t(`demo.${what}`))
+      t(`demo.${what}`),
+    )
     return button
   }
   const cut = toggle('cut', 'demo.said.cut')
@@ -54,8 +74,12 @@ function side(/** @type {string} */ name, /** @type {string} */ path, /** @type 
     const { state, seq, waiting } = /** @type {FrameStatus} */ (data.status)
     status.textContent = `${t(`demo.state.${state}`)} · ${t('demo.status', { seq, waiting })}`
   })
-  const element = h('section', { class: 'side', 'aria-label': t(name) },
-    h('header', {}, h('h2', {}, t(name)), cut, freeze, expire, extra, status), frame)
+  const element = h(
+    'section',
+    { class: 'side', 'aria-label': t(name) },
+    h('header', {}, h('h2', {}, t(name)), cut, freeze, expire, extra, status),
+    frame,
+  )
   return { element }
 }
 

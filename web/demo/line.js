@@ -47,7 +47,8 @@ export class Line {
 
   /** Waits while the line is frozen. Rejects where it is cut, as `fetch` does without a network. */
   async #pass() {
-    while (this.#condition === 'frozen') await new Promise((/** @type {(nothing?: void) => void} */ resolve) => this.#held.push(resolve))
+    while (this.#condition === 'frozen')
+      await new Promise((/** @type {(nothing?: void) => void} */ resolve) => this.#held.push(resolve))
     if (this.#condition === 'cut') throw new TypeError('the line is cut')
   }
 

@@ -5,8 +5,10 @@ import { readWords } from '../pages/words.js'
 
 const t = await readWords((language) => import(`../i18n/pages/${language}.js`))
 document.title = t('home.title')
-document.querySelector('main')?.replaceChildren(
-  h('h1', {}, t('home.title')),
-  h('p', {}, t('home.text')),
-  h('p', {}, h('a', { href: '/check' }, t('home.check'))),
-)
+document
+  .querySelector('main')
+  ?.replaceChildren(
+    h('h1', {}, t('home.title')),
+    h('p', {}, t('home.text')),
+    h('p', {}, h('a', { href: '/check' }, t('home.check'))),
+  )

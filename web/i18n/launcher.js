@@ -10,6 +10,10 @@ export const launcherWords = {
     unread: 'Discussion, non lus : {count}',
     unreachable: 'La discussion est injoignable. Réessayez plus tard.',
   },
-  ko: { chat: '채팅', unread: '채팅, 읽지 않음 {count}개', unreachable: '채팅에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.' },
+  ko: {
+    chat: '채팅',
+    unread: '채팅, 읽지 않음 {count}개',
+    unreachable: '채팅에 연결할 수 없습니다. 잠시 후 다시 시도해 주세요.',
+  },
   zh: { chat: '聊天', unread: '聊天，{count} 条未读', unreachable: '暂时无法连接聊天，请稍后再试。' },
 }

@@ -1,6 +1,6 @@
 // The words of a page in its reader's language, by the browser's wish or by `?lang=`.
 
-import { languageOf, translator } from '../ui/i18n.js'
+import { languageOf, tagOf, translator } from '../ui/i18n.js'
 
 /** Languages that the pages have. */
 const LANGUAGES = ['en', 'fr', 'ko', 'zh']
@@ -11,5 +11,5 @@ export async function readWords(load) {
   const language = languageOf(tag, LANGUAGES)
   const { messages } = await load(language)
   document.documentElement.lang = language
-  return translator(language, messages)
+  return translator(tagOf(tag, language), messages)
 }

@@ -28,15 +28,28 @@ export class Composer {
     this.#limit = limit
     this.#send = send
     this.#box = h('textarea', {
-      rows: 1, enterKeyHint: 'send', placeholder: t('composer.placeholder'), 'aria-label': t('composer.label'),
+      rows: 1,
+      enterKeyHint: 'send',
+      placeholder: t('composer.placeholder'),
+      'aria-label': t('composer.label'),
       oninput: () => {
         this.#changed()
         typing(this.#box.value.trim() !== '')
       },
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
     })
-    this.#button = h('button', { type: 'submit', class: 'send', 'aria-label': t('composer.send'), title: t('composer.send') }, icon('send'))
-    this.element = h('form', { class: 'composer', onsubmit: (/** @type {Event} */ event) => this.#submit(event) }, this.#box, this.#counter, this.#button)
+    this.#button = h(
+      'button',
+      { type: 'submit', class: 'send', 'aria-label': t('composer.send'), title: t('composer.send') },
+      icon('send'),
+    )
+    this.element = h(
+      'form',
+      { class: 'composer', onsubmit: (/** @type {Event} */ event) => this.#submit(event) },
+      this.#box,
+      this.#counter,
+      this.#button,
+    )
     this.#changed()
   }
 
@@ -75,7 +88,9 @@ export class Composer {
   #changed() {
     const left = this.#left()
     this.#counter.hidden = left > this.#limit() * (1 - COUNTED_FROM)
-    this.#counter.textContent = this.#counter.hidden ? '' : this.#t(left < 0 ? 'composer.over' : 'composer.left', { count: Math.abs(left) })
+    this.#counter.textContent = this.#counter.hidden
+      ? ''
+      : this.#t(left < 0 ? 'composer.over' : 'composer.left', { count: Math.abs(left) })
     this.#counter.classList.toggle('over', left < 0)
     this.#button.disabled = this.#box.value.trim() === '' || left < 0
     // Where the browser does not size it by its content itself.

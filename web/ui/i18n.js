@@ -10,6 +10,21 @@ export function languageOf(/** @type {string} */ tag, /** @type {readonly string
 }
 
 /**
+ * The tag by which numbers and times are written: the reader's, if the words are in its language.
+ *
+ * @param {string} wanted
+ * @param {string} language of the words; of a host's own words, any
+ */
+export function tagOf(wanted, language, isOwn = false) {
+  try {
+    const [tag] = Intl.getCanonicalLocales(wanted)
+    return isOwn || tag.split('-')[0].toLowerCase() === language ? tag : language
+  } catch {
+    return language
+  }
+}
+
+/**
  * A function from keys to sentences. `{name}` in a sentence is replaced by a value; with a `count`, the
  * key's form for that number is taken, as in `new.one`. A key that is missing is shown as it is.
  *
@@ -21,11 +36,14 @@ export function translator(locale, messages) {
   const rules = new Intl.PluralRules(locale)
   const numbers = new Intl.NumberFormat(locale)
   const translate = (/** @type {string} */ key, /** @type {Record<string, string | number>} */ values = {}) => {
-    const form = 'count' in values ? messages[`${key}.${rules.select(Number(values.count))}`] ?? messages[`${key}.other`] : undefined
+    const form =
+      'count' in values
+        ? (messages[`${key}.${rules.select(Number(values.count))}`] ?? messages[`${key}.other`])
+        : undefined
     const sentence = form ?? messages[key] ?? key
     return sentence.replace(/\{(\w+)\}/g, (whole, name) => {
       const value = values[name]
-      return typeof value === 'number' ? numbers.format(value) : value ?? whole
+      return typeof value === 'number' ? numbers.format(value) : (value ?? whole)
     })
   }
   return Object.assign(translate, { locale })

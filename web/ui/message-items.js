@@ -15,7 +15,7 @@ const GROUP_PAUSE = 300_000
 
 /** When a message was written: as the server says, or as this device says until then. */
 export function timeOf(/** @type {Message} */ { createdAt, queuedAt }) {
-  return createdAt ? Date.parse(createdAt) : queuedAt ?? Date.now()
+  return createdAt ? Date.parse(createdAt) : (queuedAt ?? Date.now())
 }
 
 /**
@@ -43,8 +43,15 @@ export function itemsOf(messages, { newAfter, reads, names, me }) {
     const isMark = !isMarked && !message.own && message.seq !== null && message.seq > Number(newAfter)
     if (isMark) items.push({ key: 'new', isNew: true })
     isMarked ||= isMark
-    const isFirst = isNextDay || isMark || !former || former.author?.id !== message.author?.id || at - timeOf(former) > GROUP_PAUSE
-    items.push({ key: message.key, message, isFirst, readers: readers.get(message) ?? [], isRead: message === lastRead })
+    const isFirst =
+      isNextDay || isMark || !former || former.author?.id !== message.author?.id || at - timeOf(former) > GROUP_PAUSE
+    items.push({
+      key: message.key,
+      message,
+      isFirst,
+      readers: readers.get(message) ?? [],
+      isRead: message === lastRead,
+    })
     former = message
   }
   return items
@@ -61,7 +68,8 @@ function readersOf(messages, { reads, names, me }) {
   const readers = new Map()
   for (const [id, seq] of reads) {
     const name = names.get(id)
-    const last = id === me || !name ? undefined : messages.findLast((message) => message.seq !== null && message.seq <= seq)
+    const last =
+      id === me || !name ? undefined : messages.findLast((message) => message.seq !== null && message.seq <= seq)
     if (last && name) readers.set(last, [...(readers.get(last) ?? []), { id, name }])
   }
   return readers

@@ -64,10 +64,18 @@ export class MessageList {
     this.#t = t
     this.#times = new Times(t.locale)
     this.#options = options
-    this.#scroller = h('div', {
-      class: 'log', role: 'log', tabIndex: 0, 'aria-label': t('list.label'),
-      onscroll: () => this.#scrolled(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
-    }, this.#list)
+    this.#scroller = h(
+      'div',
+      {
+        class: 'log',
+        role: 'log',
+        tabIndex: 0,
+        'aria-label': t('list.label'),
+        onscroll: () => this.#scrolled(),
+        onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+      },
+      this.#list,
+    )
     this.#pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => this.toEnd() })
     this.element = h('div', { class: 'list' }, this.#scroller, this.#pill)
     this.#observer = new ResizeObserver(() => this.#resized())
@@ -147,13 +155,21 @@ export class MessageList {
     const chat = this.#chat
     if (!chat) return
     const messages = this.#cut(chat.messages)
-    const names = new Map(chat.messages.flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '?']] : [])))
+    const names = new Map(
+      chat.messages.flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '?']] : [])),
+    )
     const items = itemsOf(messages, { newAfter: this.#newAfter, reads: chat.reads, names, me: this.#options.me() })
     // What is put in while it is busy is not said: only what arrives is news.
     if (!isNews) this.#hush(true)
     const anchor = this.#anchor()
     const context = { t: this.#t, times: this.#times, edit: this.#options.edit }
-    reconcile(this.#list, this.#rows, items, ({ key }) => key, () => messageRow(isNews))
+    reconcile(
+      this.#list,
+      this.#rows,
+      items,
+      ({ key }) => key,
+      () => messageRow(isNews),
+    )
     for (const item of items) draw(/** @type {HTMLElement} */ (this.#rows.get(item.key)), item, context)
     if (anchor?.row.isConnected) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top
   }
@@ -301,7 +317,12 @@ export class MessageList {
     const rows = [...this.#list.querySelectorAll('.message')]
     const root = /** @type {ShadowRoot} */ (this.#scroller.getRootNode())
     const at = rows.findIndex((row) => row.contains(root.activeElement))
-    const next = { ArrowUp: at < 0 ? rows.length - 1 : at - 1, ArrowDown: at < 0 ? rows.length : at + 1, Home: 0, End: rows.length - 1 }[event.key]
+    const next = {
+      ArrowUp: at < 0 ? rows.length - 1 : at - 1,
+      ArrowDown: at < 0 ? rows.length : at + 1,
+      Home: 0,
+      End: rows.length - 1,
+    }[event.key]
     const row = next === undefined ? undefined : rows[next]
     if (!(row instanceof HTMLElement)) return
     event.preventDefault()

@@ -40,7 +40,9 @@ export function draw(row, item, { t, times, edit }) {
     row.className = 'new'
     row.append(h('span', {}, t('list.new')))
   } else {
-    row.className = ['message', item.message.own ? 'out' : 'in', item.isFirst && 'first', item.message.state].filter(Boolean).join(' ')
+    row.className = ['message', item.message.own ? 'out' : 'in', item.isFirst && 'first', item.message.state]
+      .filter(Boolean)
+      .join(' ')
     row.append(...message(item, { t, times, edit }))
   }
   if (keepsFocus) row.focus({ preventScroll: true })
@@ -49,7 +51,16 @@ export function draw(row, item, { t, times, edit }) {
 function signature(/** @type {Item} */ item, /** @type {string} */ locale) {
   if (!('message' in item)) return `${item.key} ${locale}`
   const { message, isFirst, readers, isRead } = item
-  return [locale, message.state, message.seq, message.error?.code, isFirst, isRead, readers.map(({ id }) => id), message.author?.nickname].join(' ')
+  return [
+    locale,
+    message.state,
+    message.seq,
+    message.error?.code,
+    isFirst,
+    isRead,
+    readers.map(({ id }) => id),
+    message.author?.nickname,
+  ].join(' ')
 }
 
 /**
@@ -61,14 +72,17 @@ function message({ message, isFirst, readers, isRead }, { t, times, edit }) {
   const at = timeOf(message)
   const name = own ? t('list.you') : author?.nickname || t('list.nameless')
   const text = partsOf(message.message).map(({ text, href }) =>
-    href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, text) : text)
+    href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, text) : text,
+  )
   const read = readers.length > 0 ? t('list.read_by', { names: readers.map(({ name }) => name).join(', ') }) : ''
   const title = [message.seq && `#${message.seq}`, times.full(at), read].filter(Boolean).join(' · ')
   return [
     // A name is said before each message, and seen before the first of a group.
     h('p', { class: isFirst && !own ? 'author' : 'unseen' }, h('bdi', {}, name)),
     h('div', { class: 'bubble', dir: 'auto', title }, ...text),
-    h('p', { class: 'meta' },
+    h(
+      'p',
+      { class: 'meta' },
       state === 'stored' ? h('time', { dateTime: message.createdAt ?? '' }, times.clock(at)) : null,
       state === 'pending' ? h('span', {}, icon('clock'), t('list.pending')) : null,
       isRead ? h('span', { class: 'read' }, t('list.read')) : null,
@@ -78,11 +92,17 @@ function message({ message, isFirst, readers, isRead }, { t, times, edit }) {
   ]
 }
 
-function failure(/** @type {Message} */ message, /** @type {Translate} */ t, /** @type {(message: Message) => void} */ edit) {
+function failure(
+  /** @type {Message} */ message,
+  /** @type {Translate} */ t,
+  /** @type {(message: Message) => void} */ edit,
+) {
   const code = message.error?.code ?? 'internal'
   const reason = t(`error.${code}`)
   const isFinal = FINAL.has(code)
-  return h('div', { class: 'failure' },
+  return h(
+    'div',
+    { class: 'failure' },
     h('p', {}, icon('warn'), t('list.failed', { reason: reason.startsWith('error.') ? t('error.internal') : reason })),
     isFinal
       ? h('button', { type: 'button', onclick: () => edit(message) }, t('list.edit'))
@@ -93,6 +113,7 @@ function failure(/** @type {Message} */ message, /** @type {Translate} */ t, /**
 
 /** The readers' marks, on the rail beside the message. The title of the message names them. */
 function marks(/** @type {{ id: number, name: string }[]} */ readers) {
-  const mark = (/** @type {{ id: number, name: string }} */ { id, name }) => h('span', { class: `mark hue-${id % HUES}` }, initials(name))
+  const mark = (/** @type {{ id: number, name: string }} */ { id, name }) =>
+    h('span', { class: `mark hue-${id % HUES}` }, initials(name))
   return h('span', { class: 'marks', 'aria-hidden': 'true' }, ...readers.map(mark))
 }

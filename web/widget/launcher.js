@@ -129,7 +129,7 @@ export class Launcher {
       case 'locale':
         Object.assign(this.options, { locale: value, messages: more ?? null })
         this.#say()
-        return this.#panel?.translate()
+        return void this.#panel?.translate().catch(() => undefined)
       case 'accent':
         this.options.accent = value
         return this.#paint()
@@ -193,7 +193,10 @@ export class Launcher {
   async #connect() {
     const { Frontdesk } = await import('../client/frontdesk.js')
     if (this.#desk || !this.#token) return
-    const { origin: url, options: { scope } } = this
+    const {
+      origin: url,
+      options: { scope },
+    } = this
     // The page may replace the source of tokens.
     const desk = new Frontdesk({ url, scope, token: (ask) => this.#token?.(ask) })
     this.#desk = desk
@@ -286,8 +289,13 @@ export class Launcher {
 
   #paint() {
     const accent = this.options.accent || this.#ownAccent
-    if (accent && !CSS.supports('color', accent)) console.warn(`frontdesk: the accent ${accent} is no colour, and is ignored`)
-    else if (accent) this.#host.style.setProperty('--act', `light-dark(oklch(from ${accent} min(l, ${DARK}) c h), oklch(from ${accent} max(l, ${LIGHT}) c h))`)
+    if (accent && !CSS.supports('color', accent))
+      console.warn(`frontdesk: the accent ${accent} is no colour, and is ignored`)
+    else if (accent)
+      this.#host.style.setProperty(
+        '--act',
+        `light-dark(oklch(from ${accent} min(l, ${DARK}) c h), oklch(from ${accent} max(l, ${LIGHT}) c h))`,
+      )
   }
 }
 
@@ -304,7 +312,8 @@ async function fetchToken(/** @type {string} */ url) {
 
 /** Runs after the page has loaded, when it is idle; 2 s later at the latest. */
 function whenIdle(/** @type {() => void} */ run) {
-  const soon = () => ('requestIdleCallback' in window ? requestIdleCallback(run, { timeout: 2_000 }) : setTimeout(run, 1))
+  const soon = () =>
+    'requestIdleCallback' in window ? requestIdleCallback(run, { timeout: 2_000 }) : setTimeout(run, 1)
   if (document.readyState === 'complete') soon()
   else addEventListener('load', soon, { once: true })
 }

@@ -2,7 +2,7 @@
 
 import { Announcer } from '../ui/announce.js'
 import { Composer } from '../ui/composer.js'
-import { languageOf, translator } from '../ui/i18n.js'
+import { languageOf, tagOf, translator } from '../ui/i18n.js'
 import { icon } from '../ui/icons.js'
 import { MessageList } from '../ui/message-list.js'
 import { h, remove } from '../ui/view.js'
@@ -88,7 +88,7 @@ export class Panel {
     const { locale, messages } = this.#launcher.options
     const language = languageOf(locale, this.#config.locales)
     const { messages: known } = await import(`../i18n/${language}.js`)
-    this.#t = translator(locale in known ? language : locale, { ...known, ...messages })
+    this.#t = translator(tagOf(locale, language, messages !== null), { ...known, ...messages })
     this.#dialog.ariaLabel = this.#t('widget.label')
     this.#draw(this.#composer?.draft)
   }
@@ -129,11 +129,26 @@ export class Panel {
     const body = h('div', { class: 'body' }, list.element, middle, typing)
     const isFocused = this.#dialog.open
     this.#dialog.append(
-      h('header', { class: 'head' },
+      h(
+        'header',
+        { class: 'head' },
         h('h2', {}, this.#config.name ?? t('widget.title'), there),
-        h('button', { type: 'button', class: 'plain', 'aria-label': t('widget.close'), title: t('widget.close'), onclick: () => this.#launcher.close() }, icon('close')),
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'plain',
+            'aria-label': t('widget.close'),
+            title: t('widget.close'),
+            onclick: () => this.#launcher.close(),
+          },
+          icon('close'),
+        ),
       ),
-      strips, body, composer.element, ...this.#announcer.elements,
+      strips,
+      body,
+      composer.element,
+      ...this.#announcer.elements,
     )
     if (isFocused) composer.focus()
     this.#update = () => this.#show({ desk, chat, there, strips, middle, typing, list })
@@ -201,28 +216,45 @@ export class Panel {
   }
 
   /** Draws what has changed. */
-  #show(/** @type {{ desk: Frontdesk | null, chat: Chat | null, there: HTMLElement, strips: HTMLElement, middle: HTMLElement, typing: HTMLElement, list: MessageList }} */ { desk, chat, there, strips, middle, typing, list }) {
+  #show(
+    /** @type {{ desk: Frontdesk | null, chat: Chat | null, there: HTMLElement, strips: HTMLElement, middle: HTMLElement, typing: HTMLElement, list: MessageList }} */ {
+      desk,
+      chat,
+      there,
+      strips,
+      middle,
+      typing,
+      list,
+    },
+  ) {
     if (!this.#dialog.open) return
     const t = this.#t
     const status = statusOf(desk, { t, hasUpdate: this.#hasUpdate, now: Date.now() })
     this.#strips(strips, status)
     // What waits to be sent is shown before the server has said a word.
     if (chat && (chat.ready || chat.messages.length > 0)) list.show(chat)
-    const names = new Map((chat?.messages ?? []).flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '']] : [])))
+    const names = new Map(
+      (chat?.messages ?? []).flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '']] : [])),
+    )
     const named = (/** @type {readonly number[]} */ ids) => ids.map((id) => names.get(id)).filter(Boolean)
     const online = desk?.state.state === 'online' ? named(chat?.online ?? []) : []
     there.hidden = online.length === 0
-    there.textContent = online.length > 0 ? t(online.length > 1 ? 'widget.online.more' : 'widget.online', { names: online.join(', ') }) : ''
+    there.textContent =
+      online.length > 0
+        ? t(online.length > 1 ? 'widget.online.more' : 'widget.online', { names: online.join(', ') })
+        : ''
     const typists = chat?.typists ?? []
     const typing_names = typists.map((id) => names.get(id) || t('list.nameless')).join(', ')
-    typing.textContent = typists.length > 0 ? t(typists.length > 1 ? 'widget.typing.more' : 'widget.typing', { names: typing_names }) : ''
+    typing.textContent =
+      typists.length > 0 ? t(typists.length > 1 ? 'widget.typing.more' : 'widget.typing', { names: typing_names }) : ''
     this.#middle(middle, desk, chat)
   }
 
   /** The greeting of an empty chat; or that it is still loading, once that takes long. */
   #middle(/** @type {HTMLElement} */ middle, /** @type {Frontdesk | null} */ desk, /** @type {Chat | null} */ chat) {
     const t = this.#t
-    const isLoading = desk !== null && chat !== null && !chat.ready && ['connecting', 'online'].includes(desk.state.state)
+    const isLoading =
+      desk !== null && chat !== null && !chat.ready && ['connecting', 'online'].includes(desk.state.state)
     if (!isLoading) {
       clearTimeout(this.#timers.loading)
       clearTimeout(this.#timers.slow)
@@ -242,7 +274,11 @@ export class Panel {
   /** @param {HTMLElement} strips @param {import('./status.js').Status[]} all */
   #strips(strips, all) {
     clearTimeout(this.#timers.count)
-    const acts = { now: () => this.#launcher.desk?.reconnect(), signIn: () => this.#launcher.signInAgain(), update: () => this.#launcher.restart(this.#composer?.draft) }
+    const acts = {
+      now: () => this.#launcher.desk?.reconnect(),
+      signIn: () => this.#launcher.signInAgain(),
+      update: () => this.#launcher.restart(this.#composer?.draft),
+    }
     const shown = JSON.stringify(all)
     if (all.some(({ counts }) => counts)) this.#timers.count = setTimeout(() => this.#update(), 1_000)
     if (strips.dataset.shown === shown) return
@@ -255,7 +291,10 @@ export class Panel {
     }
     if (isFocused) (strips.querySelector('button') ?? this.#composer)?.focus()
     // The countdown is for the eye; the state is said once.
-    const said = all.filter(({ kind }) => kind !== 'kept').map(({ kind, text }) => (kind === 'waiting' ? this.#t('widget.connecting') : text)).join(' ')
+    const said = all
+      .filter(({ kind }) => kind !== 'kept')
+      .map(({ kind, text }) => (kind === 'waiting' ? this.#t('widget.connecting') : text))
+      .join(' ')
     if (said || this.#wasDown) this.#announcer.say(said || this.#t('widget.online.again'))
     this.#wasDown = said !== ''
   }

@@ -9,8 +9,10 @@ import { Server } from '../../nodejs/server.mjs'
 import { openBrowser } from '../kit/browser.mjs'
 import { logOf } from '../kit/people.mjs'
 
-const POLICY = "default-src 'none'; script-src 'self'; connect-src *; require-trusted-types-for 'script'; trusted-types 'none'"
-const PAGE = '<!doctype html><title>A shop</title><link rel="icon" href="data:,"><script type="module" src="/start.js"></script>'
+const POLICY =
+  "default-src 'none'; script-src 'self'; connect-src *; require-trusted-types-for 'script'; trusted-types 'none'"
+const PAGE =
+  '<!doctype html><title>A shop</title><link rel="icon" href="data:,"><script type="module" src="/start.js"></script>'
 /** Opens the client for the user in the page's address. */
 const START = `import { Frontdesk } from '/client/frontdesk.js'
 const ask = Object.fromEntries(new URLSearchParams(location.search))
@@ -67,7 +69,8 @@ describe('in a browser', { concurrency: true }, () => {
     return page
   }
   const isReady = (page) => page.waitForFunction(() => chat.ready)
-  const shows = (page, ...expected) => page.waitForFunction((all) => JSON.stringify(texts()) === all, JSON.stringify(expected))
+  const shows = (page, ...expected) =>
+    page.waitForFunction((all) => JSON.stringify(texts()) === all, JSON.stringify(expected))
   /** Without a line, as a browser that is told so. */
   const goOffline = async (context, ...pages) => {
     await context.setOffline(true)
@@ -134,9 +137,21 @@ describe('in a browser', { concurrency: true }, () => {
   })
 
   for (const [fault, block] of [
-    ['cannot be opened', () => (IDBFactory.prototype.open = () => { throw new DOMException('blocked', 'SecurityError') })],
+    [
+      'cannot be opened',
+      () =>
+        (IDBFactory.prototype.open = () => {
+          throw new DOMException('blocked', 'SecurityError')
+        }),
+    ],
     ['is missing', () => Object.defineProperty(globalThis, 'indexedDB', { value: undefined })],
-    ['is full', () => (IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError') })],
+    [
+      'is full',
+      () =>
+        (IDBObjectStore.prototype.put = () => {
+          throw new DOMException('full', 'QuotaExceededError')
+        }),
+    ],
   ]) {
     it(`a database that ${fault} leaves the chat whole, and the client says so`, async () => {
       const context = await browser.newContext()
@@ -157,7 +172,8 @@ describe('in a browser', { concurrency: true }, () => {
     const context = await browser.newContext()
     const page = await open(context, 'clean')
     await isReady(page)
-    const stored = () => page.evaluate(async () => [document.cookie, localStorage.length, (await indexedDB.databases()).length])
+    const stored = () =>
+      page.evaluate(async () => [document.cookie, localStorage.length, (await indexedDB.databases()).length])
     assert.deepEqual(await stored(), ['', 0, 0])
     await page.evaluate(() => chat.send('hello').stored)
     await page.evaluate(() => desk.close())

@@ -47,10 +47,22 @@ async function scripted(answer) {
 
 const CHAT = { id: 1, lastSeq: 0, readSeq: 0, unread: 0, online: [], reads: [] }
 const ENTERED = { chatId: 1, replayed: 0, replayedTo: 0, truncated: false, reset: false }
-const MESSAGE = { id: 1, kind: 'text', author: { id: 9, nickname: null, role: 'customer' }, message: 'hello', clientId: 'c', createdAt: '' }
+const MESSAGE = {
+  id: 1,
+  kind: 'text',
+  author: { id: 9, nickname: null, role: 'customer' },
+  message: 'hello',
+  clientId: 'c',
+  createdAt: '',
+}
 const WELCOME = {
-  sessionId: 's', protocol: 1, user: { id: 7, role: 'admin', nickname: null }, chats: [], serverTime: new Date().toISOString(),
-  heartbeatMs: 25_000, tokenExpiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+  sessionId: 's',
+  protocol: 1,
+  user: { id: 7, role: 'admin', nickname: null },
+  chats: [],
+  serverTime: new Date().toISOString(),
+  heartbeatMs: 25_000,
+  tokenExpiresAt: new Date(Date.now() + 3_600_000).toISOString(),
   limits: { frameBytes: 131_072, messageChars: 8_000, messagesPerSecond: 20, burst: 200 },
 }
 const welcome = (event, data, say) => {
@@ -111,7 +123,8 @@ describe('a refusal that passes', { concurrency: true }, () => {
 
   it('a message that is stored before its chat is entered is in the list once at every moment', async () => {
     const server = await scripted((event, data, say) => {
-      if (event === 'send_message') say('ack', { id: 1, chatId: 1, seq: 1, createdAt: WELCOME.serverTime, duplicate: false })
+      if (event === 'send_message')
+        say('ack', { id: 1, chatId: 1, seq: 1, createdAt: WELCOME.serverTime, duplicate: false })
       return welcome(event, data, say)
     })
     const ada = await new Person({ url: server.url, token: () => 't' }, 'ada').online()
@@ -150,7 +163,10 @@ describe('an address', () => {
       await desk.desk.fetch('/chats')
       await desk.desk.close()
     }
-    assert.deepEqual(server.asked.filter((at) => at.startsWith('/')), ['/support/ws', '/support/ws'])
+    assert.deepEqual(
+      server.asked.filter((at) => at.startsWith('/')),
+      ['/support/ws', '/support/ws'],
+    )
     assert.deepEqual(fetched, [`${server.url}/support/chats`, `${server.url}/support/chats`])
     server.stop()
   })
@@ -216,11 +232,15 @@ class Pages extends Emitter {
 }
 
 describe('a list', () => {
-  const changed = (chats, holds) => within(new Promise((resolve) => {
-    const look = () => holds() && resolve()
-    chats.on('change', look)
-    look()
-  }), () => 'change of the list')
+  const changed = (chats, holds) =>
+    within(
+      new Promise((resolve) => {
+        const look = () => holds() && resolve()
+        chats.on('change', look)
+        look()
+      }),
+      () => 'change of the list',
+    )
 
   it('is whole after a break in the middle of its repair', async () => {
     const desk = new Pages()

@@ -33,7 +33,8 @@ class FailingStorage extends MemoryStorage {
   }
 }
 
-const describeView = ([{ desk, states }, view]) => JSON.stringify([desk.state, states.slice(-5), view.lastSeq, texts(view)])
+const describeView = ([{ desk, states }, view]) =>
+  JSON.stringify([desk.state, states.slice(-5), view.lastSeq, texts(view)])
 
 /** A customer and an agent, each behind a line of their own. */
 async function run(server, number) {
@@ -46,7 +47,10 @@ async function run(server, number) {
   const chat = await kim.follow()
   const ada = new Person(server, `ada-${number}`, { role: 'admin', url: lines[1].url })
   const theirs = await ada.follow(chat.id)
-  const people = [[kim, chat], [ada, theirs]]
+  const people = [
+    [kim, chat],
+    [ada, theirs],
+  ]
   const written = []
   const news = [[], []]
   people.forEach(([, view], at) => view.on('message', ({ seq }) => news[at].push(seq)))
@@ -81,25 +85,46 @@ async function run(server, number) {
     line.isShut = false
     line.cut()
   }
-  const isWhole = ([person, view]) => person.until(() => {
-    if (person.desk.state.state === 'waiting') person.desk.reconnect()
-    return view.lastSeq === written.length && view.messages.length === written.length &&
-      view.messages.every(({ state }) => state === 'stored')
-  }, { toString: () => `whole view of ${written.length} messages (seed ${seed}, run ${number}): ${people.map(describeView)}` })
+  const isWhole = ([person, view]) =>
+    person.until(
+      () => {
+        if (person.desk.state.state === 'waiting') person.desk.reconnect()
+        return (
+          view.lastSeq === written.length &&
+          view.messages.length === written.length &&
+          view.messages.every(({ state }) => state === 'stored')
+        )
+      },
+      {
+        toString: () =>
+          `whole view of ${written.length} messages (seed ${seed}, run ${number}): ${people.map(describeView)}`,
+      },
+    )
   await Promise.all(people.map(isWhole))
   const log = await logOf(server, chat.id)
   const expected = log.map(({ message }) => message)
   assert.deepEqual([...expected].sort(), [...written].sort(), `each message once (seed ${seed}, run ${number})`)
   for (const [, view] of people) assert.deepEqual(texts(view), expected, `seed ${seed}, run ${number}`)
-  for (const seqs of news) assert.deepEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b), 'news in order, once each')
+  for (const seqs of news)
+    assert.deepEqual(
+      seqs,
+      [...new Set(seqs)].sort((a, b) => a - b),
+      'news in order, once each',
+    )
   await Promise.all(people.map(([person]) => person.desk.close()))
   for (const line of lines) line.stop()
-  assert.deepEqual(people.flatMap(([{ errors }]) => errors), [])
+  assert.deepEqual(
+    people.flatMap(([{ errors }]) => errors),
+    [],
+  )
 }
 
 describe('faults', () => {
   let server
-  before(async () => (server = await Server.start({ LIMITS__HEARTBEAT_MS: '1000', LIMITS__LEEWAY_SECONDS: '0', LIMITS__REPLAY: '3' })))
+  before(
+    async () =>
+      (server = await Server.start({ LIMITS__HEARTBEAT_MS: '1000', LIMITS__LEEWAY_SECONDS: '0', LIMITS__REPLAY: '3' })),
+  )
   after(() => server.stop())
 
   it(`each message is stored once and each view is the log, ${RUNS} times`, async () => {
@@ -113,10 +138,12 @@ describe('faults', () => {
 
   it('what is written while the server is killed again and again is stored once', async () => {
     const own = await Server.start({ SERVER__DRAIN_WINDOW_MS: '0' })
-    const people = await Promise.all(Array.from({ length: 8 }, async (_, at) => {
-      const kim = new Person(own, `kim-${at}`, { storage: 'memory' })
-      return { kim, chat: await kim.follow() }
-    }))
+    const people = await Promise.all(
+      Array.from({ length: 8 }, async (_, at) => {
+        const kim = new Person(own, `kim-${at}`, { storage: 'memory' })
+        return { kim, chat: await kim.follow() }
+      }),
+    )
     const written = Array.from({ length: 40 }, (_, at) => `${at}`)
     const typing = (async () => {
       for (const text of written) {
@@ -137,7 +164,10 @@ describe('faults', () => {
         return chat.messages.every(({ state }) => state === 'stored') && chat.messages.length === written.length
       }, 'messages')
       assert.deepEqual(texts(chat), written)
-      assert.deepEqual((await logOf(own, chat.id)).map(({ message }) => message), written)
+      assert.deepEqual(
+        (await logOf(own, chat.id)).map(({ message }) => message),
+        written,
+      )
     }
     await Promise.all(people.map(({ kim }) => kim.desk.close()))
     await own.stop()

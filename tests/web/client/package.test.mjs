@@ -73,7 +73,8 @@ describe('the package', () => {
     const [example, agents] = [...readme.matchAll(/^```js.*\n([^]*?)^```/gm)].map(([, code]) => code)
     const prelude = `import { WebSocket } from 'ws'\nglobalThis.WebSocket ??= WebSocket\n`
     const { port } = site.address()
-    const own = example.replace('https://chat.example.org', server.url)
+    const own = example
+      .replace('https://chat.example.org', server.url)
       .replace('/support-token', `http://127.0.0.1:${port}/support-token`)
     await writeFile(join(folder, 'example.js'), prelude + own)
     const { stdout } = await node('example.js')
@@ -84,7 +85,8 @@ await new Promise((resolve) => desk.on('state', ({ state }) => state === 'online
 const { data: [{ id }] } = await desk.fetch('/chats')
 const chat = desk.chat(id)
 if (!chat.ready) await new Promise((resolve) => chat.on('change', () => chat.ready && resolve()))\n`
-    const end = 'while (!list.ready || chat.messages.length < 2) {\n' +
+    const end =
+      'while (!list.ready || chat.messages.length < 2) {\n' +
       '  await new Promise((resolve) => setTimeout(resolve, 10))\n}\n' +
       'await chat.messages[1].stored\nlist.close()\nawait desk.close()\n'
     await writeFile(join(folder, 'agents.js'), prelude + desk + agents + end)
@@ -101,8 +103,16 @@ if (!chat.ready) await new Promise((resolve) => chat.on('change', () => chat.rea
 declare module 'ws' { export const WebSocket: typeof globalThis.WebSocket }\n`
     await writeFile(join(source, 'globals.d.ts'), globals)
     const compilerOptions = {
-      strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, skipLibCheck: false,
-      target: 'ES2022', module: 'NodeNext', lib: ['ES2023', 'DOM', 'DOM.Iterable'], types: [], outDir: 'built', rootDir: 'typed',
+      strict: true,
+      noUncheckedIndexedAccess: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      target: 'ES2022',
+      module: 'NodeNext',
+      lib: ['ES2023', 'DOM', 'DOM.Iterable'],
+      types: [],
+      outDir: 'built',
+      rootDir: 'typed',
     }
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['typed'] }))
     await tsc('--project', 'tsconfig.json').catch(({ stdout }) => assert.fail(stdout))

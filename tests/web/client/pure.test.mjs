@@ -24,7 +24,11 @@ describe('a log', () => {
           log.prepend(Array.from({ length: pick(random, 10) }, (_, at) => message(from + at + 1)))
         }
         const seqs = log.entries.map(({ seq }) => seq)
-        assert.deepEqual(seqs, Array.from({ length: seqs.length }, (_, at) => log.first + at), `seed ${seed + run}`)
+        assert.deepEqual(
+          seqs,
+          Array.from({ length: seqs.length }, (_, at) => log.first + at),
+          `seed ${seed + run}`,
+        )
         assert.equal(log.first + seqs.length - 1, log.position, `seed ${seed + run}`)
       }
     }
@@ -33,8 +37,14 @@ describe('a log', () => {
   it('counts a kind that is not known, and does not show it', () => {
     const log = new Log()
     log.begin(0)
-    assert.deepEqual([log.append(message(1)), log.append(message(2, 'edit')), log.append(message(3))], ['new', 'new', 'new'])
-    assert.deepEqual(log.entries.map(({ seq }) => seq), [1, 3])
+    assert.deepEqual(
+      [log.append(message(1)), log.append(message(2, 'edit')), log.append(message(3))],
+      ['new', 'new', 'new'],
+    )
+    assert.deepEqual(
+      log.entries.map(({ seq }) => seq),
+      [1, 3],
+    )
     assert.equal(log.position, 3)
   })
 

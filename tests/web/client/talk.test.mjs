@@ -98,14 +98,21 @@ describe('a conversation', { concurrency: true }, () => {
     assert.equal(await view.older(), 20)
     assert.equal(view.hasOlder, false)
     assert.equal(await view.older(), 0)
-    assert.deepEqual(texts(view), Array.from({ length: 120 }, (_, at) => `${at + 1}`))
+    assert.deepEqual(
+      texts(view),
+      Array.from({ length: 120 }, (_, at) => `${at + 1}`),
+    )
     await Promise.all([late.desk.close(), end()])
     assert.equal(kim.errors.length, 0)
   })
 
   it('a message that cannot be sent is refused in words, before it is anywhere', async () => {
     const { chat, end } = await pair(server, 'refused')
-    for (const [text, code] of [['  ', 'bad_request'], ['x'.repeat(8_001), 'too_large'], ['a\0', 'bad_request']]) {
+    for (const [text, code] of [
+      ['  ', 'bad_request'],
+      ['x'.repeat(8_001), 'too_large'],
+      ['a\0', 'bad_request'],
+    ]) {
       assert.throws(() => chat.send(text), { code })
     }
     chat.send('\u{1F600}'.repeat(8_000))
@@ -173,7 +180,10 @@ describe('a connection', { concurrency: true }, () => {
     proxy.isShut = false
     kim.desk.reconnect()
     await kim.until(() => chat.messages.length === 23, 'messages')
-    assert.deepEqual(news, Array.from({ length: 23 }, (_, at) => `${at}`))
+    assert.deepEqual(
+      news,
+      Array.from({ length: 23 }, (_, at) => `${at}`),
+    )
     await end()
     proxy.stop()
   })
@@ -193,7 +203,10 @@ describe('a connection', { concurrency: true }, () => {
     kim.desk.reconnect()
     await kim.until(() => chat.messages.every(({ state }) => state === 'stored'), 'messages')
     assert.deepEqual(texts(chat), ['one', 'two'])
-    assert.deepEqual((await logOf(server, chat.id)).map(({ message }) => message), ['one', 'two'])
+    assert.deepEqual(
+      (await logOf(server, chat.id)).map(({ message }) => message),
+      ['one', 'two'],
+    )
     await end()
     proxy.stop()
   })
@@ -202,9 +215,15 @@ describe('a connection', { concurrency: true }, () => {
     const token = () => server.token('renewed', { seconds: 4 })
     const kim = new Person(server, 'renewed', { token })
     await kim.follow()
-    await within(new Promise((resolve) => {
-      const look = setInterval(() => kim.asked.filter((reason) => reason === 'renew').length > 2 && resolve(clearInterval(look)), 50)
-    }), () => 'renewals')
+    await within(
+      new Promise((resolve) => {
+        const look = setInterval(
+          () => kim.asked.filter((reason) => reason === 'renew').length > 2 && resolve(clearInterval(look)),
+          50,
+        )
+      }),
+      () => 'renewals',
+    )
     assert.deepEqual(kim.states, ['connecting', 'online'])
     await kim.desk.close()
   })
@@ -235,7 +254,10 @@ describe('a connection', { concurrency: true }, () => {
       return server.token('network')
     }
     const kim = await new Person(server, 'network', { token }).online()
-    assert.deepEqual(kim.states.filter((state) => state !== 'connecting'), ['waiting', 'waiting', 'online'])
+    assert.deepEqual(
+      kim.states.filter((state) => state !== 'connecting'),
+      ['waiting', 'waiting', 'online'],
+    )
     await kim.desk.close()
   })
 
@@ -304,19 +326,25 @@ describe('a server', () => {
   it('a list of chats equals a fresh one after a break', async () => {
     const server = await Server.start()
     const proxy = await Proxy.to(server.port)
-    const customers = await Promise.all(Array.from({ length: 60 }, async (_, at) => {
-      const { body } = await server.http(server.token(`c${at}`), 'POST', '/chats', {})
-      return { token: server.token(`c${at}`), id: body.id }
-    }))
+    const customers = await Promise.all(
+      Array.from({ length: 60 }, async (_, at) => {
+        const { body } = await server.http(server.token(`c${at}`), 'POST', '/chats', {})
+        return { token: server.token(`c${at}`), id: body.id }
+      }),
+    )
     const say = ({ token, id }, message) => server.http(token, 'POST', `/chats/${id}/messages`, { message })
     for (const customer of customers) await say(customer, 'hello')
     const ada = new Person(server, 'ada', { role: 'admin', url: proxy.url })
     const chats = new Chats(ada.desk)
-    const until = (holds, what) => within(new Promise((resolve) => {
-      const look = () => holds() && resolve()
-      chats.on('change', look)
-      look()
-    }), () => what)
+    const until = (holds, what) =>
+      within(
+        new Promise((resolve) => {
+          const look = () => holds() && resolve()
+          chats.on('change', look)
+          look()
+        }),
+        () => what,
+      )
     await until(() => chats.ready, 'list')
     await chats.more()
     assert.deepEqual([chats.items.length, chats.hasMore], [60, false])
@@ -330,7 +358,10 @@ describe('a server', () => {
     await until(() => chats.items[0].id === customers[20].id, 'missed changes')
     const bo = await new Person(server, 'bo', { role: 'admin' }).online()
     const fresh = await bo.desk.fetch('/chats?limit=100')
-    assert.deepEqual(chats.items.map(({ id, lastSeq }) => [id, lastSeq]), fresh.data.map(({ id, lastSeq }) => [id, lastSeq]))
+    assert.deepEqual(
+      chats.items.map(({ id, lastSeq }) => [id, lastSeq]),
+      fresh.data.map(({ id, lastSeq }) => [id, lastSeq]),
+    )
     chats.close()
     await Promise.all([ada.desk.close(), bo.desk.close()])
     proxy.stop()
@@ -352,12 +383,23 @@ describe('a closed client', () => {
       chat.typing()
       try { chat.send('late') } catch ({ code }) { console.log(code) }
       process.on('exit', () => console.log('the end'))`
-    const env = { ...process.env, URL: server.url, TOKEN: server.token('closing'), CLIENT: join(process.env.FRONTDESK_WEB, 'client/frontdesk.js') }
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { env, cwd: join(import.meta.dirname, '..') })
+    const env = {
+      ...process.env,
+      URL: server.url,
+      TOKEN: server.token('closing'),
+      CLIENT: join(process.env.FRONTDESK_WEB, 'client/frontdesk.js'),
+    }
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      env,
+      cwd: join(import.meta.dirname, '..'),
+    })
     let printed = ''
     child.stdout.on('data', (chunk) => (printed += chunk))
     child.stderr.on('data', (chunk) => (printed += chunk))
-    await within(new Promise((resolve) => child.once('exit', resolve)), () => `end of the program; it printed ${printed}`)
+    await within(
+      new Promise((resolve) => child.once('exit', resolve)),
+      () => `end of the program; it printed ${printed}`,
+    )
     assert.equal(printed, 'closed\nthe end\n')
     await server.stop()
   })

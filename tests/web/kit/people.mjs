@@ -36,18 +36,23 @@ export class Person {
   /** Waits until a condition holds; asks again at each event. */
   until(holds, what) {
     const { desk } = this
-    return within(new Promise((resolve) => {
-      const ends = []
-      const look = () => {
-        if (!holds()) return
-        for (const end of ends) end()
-        resolve()
-      }
-      const chats = this.chats ?? []
-      for (const chat of chats) ends.push(chat.on('change', look))
-      for (const event of ['state', 'user', 'kept', 'error', 'chat_created', 'chat_updated', 'event']) ends.push(desk.on(event, look))
-      look()
-    }), () => `${what ?? holds}; the state is ${JSON.stringify(desk.state)}, the chats ${JSON.stringify(this.chats?.map(texts))}`)
+    return within(
+      new Promise((resolve) => {
+        const ends = []
+        const look = () => {
+          if (!holds()) return
+          for (const end of ends) end()
+          resolve()
+        }
+        const chats = this.chats ?? []
+        for (const chat of chats) ends.push(chat.on('change', look))
+        for (const event of ['state', 'user', 'kept', 'error', 'chat_created', 'chat_updated', 'event'])
+          ends.push(desk.on(event, look))
+        look()
+      }),
+      () =>
+        `${what ?? holds}; the state is ${JSON.stringify(desk.state)}, the chats ${JSON.stringify(this.chats?.map(texts))}`,
+    )
   }
 
   async online() {
@@ -81,7 +86,7 @@ export async function pair(server, subject, { url, ...options } = {}) {
 /** A chat's log as the server has it. */
 export async function logOf(server, chatId) {
   const log = []
-  for (let path = `/chats/${chatId}/messages?order=asc&limit=100`; path; ) {
+  for (let path = `/chats/${chatId}/messages?order=asc&limit=100`; path;) {
     const { body } = await server.http(server.admin(), 'GET', path)
     log.push(...body.data)
     path = body.next

@@ -10,7 +10,8 @@ export class Site {
   /** Headers of the page, as its policy. */
   headers = {}
   /** The page: `widget` is the script tag. */
-  page = (widget) => `<!doctype html><html lang="en"><head><title>A shop</title>${widget}</head><body><main><h1>A shop</h1><button id="own">Own</button></main></body></html>`
+  page = (widget) =>
+    `<!doctype html><html lang="en"><head><title>A shop</title>${widget}</head><body><main><h1>A shop</h1><button id="own">Own</button></main></body></html>`
   /** Attributes of the script tag. */
   attributes = 'data-token-url="/support-token"'
   asked = 0
@@ -36,7 +37,9 @@ export class Site {
     }
     if (path === '/favicon.ico') return response.writeHead(204).end()
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', ...this.headers })
-    response.end(this.page(`<script async src="${this.widgetUrl ?? `${this.server.url}/widget.js`}" ${this.attributes}></script>`))
+    response.end(
+      this.page(`<script async src="${this.widgetUrl ?? `${this.server.url}/widget.js`}" ${this.attributes}></script>`),
+    )
   }
 
   stop() {

@@ -27,10 +27,12 @@ export class Widget {
 
   /** The messages in sight, those that are not stored in brackets. */
   texts() {
-    return this.host.locator('.message').evaluateAll((rows) => rows.map((row) => {
-      const text = row.querySelector('.bubble').textContent
-      return row.classList.contains('stored') ? text : `[${text}]`
-    }))
+    return this.host.locator('.message').evaluateAll((rows) =>
+      rows.map((row) => {
+        const text = row.querySelector('.bubble').textContent
+        return row.classList.contains('stored') ? text : `[${text}]`
+      }),
+    )
   }
 
   /** Waits until the messages are these. */

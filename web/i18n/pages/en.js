@@ -17,7 +17,8 @@ export const messages = {
   'check.server.bad': 'The server does not answer. It is not running, or something on the way is down.',
   'check.database': 'Database',
   'check.database.ok': 'The database answers.',
-  'check.database.bad': 'The database does not answer, so nothing can be stored. Look at the database and at the server’s log.',
+  'check.database.bad':
+    'The database does not answer, so nothing can be stored. Look at the database and at the server’s log.',
   'check.clock': 'Clock',
   'check.clock.ok': 'The clocks of this device and of the server agree.',
   'check.clock.bad':
@@ -35,7 +36,8 @@ export const messages = {
   'check.token': 'Token',
   'check.token.none': 'Paste a token below to have it tried.',
   'check.token.ok': 'The token is accepted: {name}, {role}.',
-  'check.token.expired': 'The token has expired. Your server must sign a new one, and the page must ask for it in time.',
+  'check.token.expired':
+    'The token has expired. Your server must sign a new one, and the page must ask for it in time.',
   'check.token.bad': 'The token is refused: {reason}',
   'check.form.origin': 'Address of the page that has the widget',
   'check.form.token': 'A token of a user; it is tried, and kept nowhere',
@@ -62,10 +64,12 @@ export const messages = {
   'demo.state.replaced': 'replaced by a newer window',
   'demo.state.closed': 'closed',
   'demo.said.cut': 'No line. Write something: it waits, and goes out once the line is mended.',
-  'demo.said.frozen': 'The line is silent, as in a tunnel. It takes a few seconds to be noticed, and what is written waits.',
+  'demo.said.frozen':
+    'The line is silent, as in a tunnel. It takes up to half a minute to be noticed, and what is written waits.',
   'demo.said.mended': 'The line is back. What waited goes out once, and what was missed comes in order.',
   'demo.said.expired': 'The next token lives for 5 seconds. It is renewed in time, and nothing is missed.',
-  'demo.said.second': 'The same Kim on another device. Both see the same chat, and what one has read is read on the other.',
+  'demo.said.second':
+    'The same Kim on another device. Both see the same chat, and what one has read is read on the other.',
   'demo.key.missing': 'This address lacks the demo’s key. Open the address that the server printed when it started.',
   'demo.key.refused': 'The server does not accept the key: {reason}',
   'demo.chats': 'Chats',

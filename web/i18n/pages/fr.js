@@ -27,7 +27,8 @@ export const messages = {
   'check.origin.ok': 'Les pages de {origin} peuvent utiliser le serveur.',
   'check.origin.bad':
     'Les pages de {origin} sont refusées. Ajoutez-la à server.allowed_origins ; si c’est l’adresse du serveur lui-même, faites transmettre l’en-tête Host par le proxy (il arrive comme {host}).',
-  'check.origin.malformed': '{origin} n’est pas une origine : indiquez le schéma et l’hôte, comme https://shop.example.org.',
+  'check.origin.malformed':
+    '{origin} n’est pas une origine : indiquez le schéma et l’hôte, comme https://shop.example.org.',
   'check.socket': 'WebSocket',
   'check.socket.ok': 'Les WebSockets passent.',
   'check.socket.bad':
@@ -36,14 +37,16 @@ export const messages = {
   'check.token': 'Jeton',
   'check.token.none': 'Collez un jeton ci-dessous pour l’essayer.',
   'check.token.ok': 'Le jeton est accepté : {name}, {role}.',
-  'check.token.expired': 'Le jeton a expiré. Votre serveur doit en signer un nouveau, et la page doit le demander à temps.',
+  'check.token.expired':
+    'Le jeton a expiré. Votre serveur doit en signer un nouveau, et la page doit le demander à temps.',
   'check.token.bad': 'Le jeton est refusé : {reason}',
   'check.form.origin': 'Adresse de la page qui contient le widget',
   'check.form.token': 'Un jeton d’utilisateur ; il est essayé, et n’est conservé nulle part',
   'check.form.submit': 'Vérifier ceux-ci',
 
   'demo.title': 'Démonstration de frontdesk',
-  'demo.intro': 'Kim est cliente d’une boutique ; Ada répond. Ouvrez la discussion dans la boutique et écrivez « Bonjour ».',
+  'demo.intro':
+    'Kim est cliente d’une boutique ; Ada répond. Ouvrez la discussion dans la boutique et écrivez « Bonjour ».',
   'demo.customer': 'Kim, cliente',
   'demo.device': 'Kim, sur un téléphone',
   'demo.agent': 'Ada, conseillère',
@@ -64,7 +67,7 @@ export const messages = {
   'demo.state.closed': 'fermé',
   'demo.said.cut': 'Plus de ligne. Écrivez quelque chose : le message attend et part dès que la ligne est rétablie.',
   'demo.said.frozen':
-    'La ligne est muette, comme dans un tunnel. Il faut quelques secondes pour s’en apercevoir, et ce qui est écrit attend.',
+    'La ligne est muette, comme dans un tunnel. Il faut jusqu’à une demi-minute pour s’en apercevoir, et ce qui est écrit attend.',
   'demo.said.mended': 'La ligne est de retour. Ce qui attendait part une fois, et ce qui manquait arrive dans l’ordre.',
   'demo.said.expired': 'Le prochain jeton vit 5 secondes. Il est renouvelé à temps, et rien ne manque.',
   'demo.said.second':

@@ -17,7 +17,8 @@ export const messages = {
   'check.server.bad': '서버가 응답하지 않습니다. 실행 중이 아니거나 중간 경로에 장애가 있습니다.',
   'check.database': '데이터베이스',
   'check.database.ok': '데이터베이스가 응답합니다.',
-  'check.database.bad': '데이터베이스가 응답하지 않아 아무것도 저장할 수 없습니다. 데이터베이스와 서버 로그를 확인하세요.',
+  'check.database.bad':
+    '데이터베이스가 응답하지 않아 아무것도 저장할 수 없습니다. 데이터베이스와 서버 로그를 확인하세요.',
   'check.clock': '시계',
   'check.clock.ok': '이 기기와 서버의 시계가 일치합니다.',
   'check.clock.bad':
@@ -62,10 +63,11 @@ export const messages = {
   'demo.state.replaced': '새 창으로 대체됨',
   'demo.state.closed': '닫힘',
   'demo.said.cut': '연결이 없습니다. 글을 써 보세요. 기다렸다가 연결이 복구되면 전송됩니다.',
-  'demo.said.frozen': '터널 안처럼 연결이 조용해졌습니다. 알아채는 데 몇 초가 걸리고, 쓴 글은 기다립니다.',
+  'demo.said.frozen': '터널 안처럼 연결이 조용해졌습니다. 알아채는 데 최대 30초쯤 걸리고, 쓴 글은 기다립니다.',
   'demo.said.mended': '연결이 돌아왔습니다. 기다리던 글은 한 번만 전송되고, 놓친 글은 순서대로 도착합니다.',
   'demo.said.expired': '다음 토큰은 5초 동안만 유효합니다. 제때 갱신되며 놓치는 것이 없습니다.',
-  'demo.said.second': '다른 기기의 같은 Kim입니다. 두 기기가 같은 채팅을 보고, 한쪽에서 읽으면 다른 쪽에서도 읽음이 됩니다.',
+  'demo.said.second':
+    '다른 기기의 같은 Kim입니다. 두 기기가 같은 채팅을 보고, 한쪽에서 읽으면 다른 쪽에서도 읽음이 됩니다.',
   'demo.key.missing': '이 주소에는 데모 키가 없습니다. 서버가 시작할 때 출력한 주소를 여세요.',
   'demo.key.refused': '서버가 키를 받아들이지 않습니다: {reason}',
   'demo.chats': '채팅',

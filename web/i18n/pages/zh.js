@@ -20,7 +20,8 @@ export const messages = {
   'check.database.bad': '数据库没有响应，无法保存任何内容。请查看数据库和服务器日志。',
   'check.clock': '时钟',
   'check.clock.ok': '此设备与服务器的时钟一致。',
-  'check.clock.bad': '此设备与服务器的时钟相差 {seconds} 秒，最多允许 {leeway} 秒。令牌会过早或过晚被拒绝：请将两边的时钟与网络时间同步。',
+  'check.clock.bad':
+    '此设备与服务器的时钟相差 {seconds} 秒，最多允许 {leeway} 秒。令牌会过早或过晚被拒绝：请将两边的时钟与网络时间同步。',
   'check.origin': '页面来源',
   'check.origin.ok': '{origin} 的页面可以使用服务器。',
   'check.origin.bad':
@@ -28,7 +29,8 @@ export const messages = {
   'check.origin.malformed': '{origin} 不是来源：请写协议和主机，例如 https://shop.example.org。',
   'check.socket': 'WebSocket',
   'check.socket.ok': 'WebSocket 可以通过。',
-  'check.socket.bad': '请求可以通过，但 WebSocket 不行。前面的代理没有转发升级：请让它通过 HTTP/1.1 发送 Upgrade 和 Connection 请求头。',
+  'check.socket.bad':
+    '请求可以通过，但 WebSocket 不行。前面的代理没有转发升级：请让它通过 HTTP/1.1 发送 Upgrade 和 Connection 请求头。',
   'check.socket.frozen': 'WebSocket 已打开，但没有任何数据。途中的代理或过滤器拦住了它。',
   'check.token': '令牌',
   'check.token.none': '在下方粘贴令牌即可检查。',
@@ -60,7 +62,7 @@ export const messages = {
   'demo.state.replaced': '已被新窗口取代',
   'demo.state.closed': '已关闭',
   'demo.said.cut': '线路已断。写点什么吧：它会等待，线路恢复后就会发出。',
-  'demo.said.frozen': '线路静默，就像在隧道里。需要几秒才会察觉，写下的内容会等待。',
+  'demo.said.frozen': '线路静默，就像在隧道里。最多半分钟才会察觉，写下的内容会等待。',
   'demo.said.mended': '线路已恢复。等待的内容只发送一次，错过的内容按顺序到达。',
   'demo.said.expired': '下一个令牌只有 5 秒有效。它会及时更新，不会遗漏任何内容。',
   'demo.said.second': '同一个 Kim 在另一台设备上。两台设备看到同一个聊天，一台读过，另一台也显示已读。',
