@@ -22,7 +22,11 @@ pub fn slim(text: &str) -> String {
 
 /// True for an empty line, and for one that is only a comment, or the inside of one.
 pub fn is_comment(line: &str) -> bool {
-    line.is_empty() || line.starts_with("//") || line.starts_with("/*") || line.starts_with('*')
+    let has_code = |rest: &str| rest.split_once("*/").is_some_and(|(_, code)| !code.is_empty());
+    line.is_empty()
+        || line.starts_with("//")
+        || line.starts_with('*')
+        || line.strip_prefix("/*").is_some_and(|rest| !has_code(rest))
 }
 
 #[cfg(test)]
@@ -35,6 +39,8 @@ mod tests {
         assert_eq!(slim(script), "export function sum(a, b) {\nreturn a + b // kept\n}\n");
         let typed = "function sum(/** @type {number} */ a, /** @type {number} */ b) {\n";
         assert_eq!(slim(typed), "function sum(a, b) {\n");
+        let lines = "function sum(\n  /** @type {number} */ a,\n  b,\n) {\n";
+        assert_eq!(slim(lines), "function sum(\na,\nb,\n) {\n");
         let style = "/* Colours. */\n.a {\n  color: red;\n}\n";
         assert_eq!(slim(style), ".a {\ncolor: red;\n}\n");
     }

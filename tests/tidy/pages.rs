@@ -25,7 +25,9 @@ fn lost_lines(path: &str, text: &str) -> Vec<Finding> {
             if !begins && !line.starts_with('*') && !line.is_empty() {
                 Some("a block of comment in which a line does not begin with *")
             } else {
-                is_over.filter(|behind| !behind.trim().is_empty()).map(|_| "code behind comment")
+                // A type before its word is taken out of the line.
+                let is_code = is_over.is_some_and(|behind| !behind.trim().is_empty());
+                (is_code && !line.starts_with("/** ")).then_some("code behind comment")
             }
         } else if line.starts_with('*') {
             Some("code that looks like comment")
@@ -49,6 +51,7 @@ fn code_that_would_be_left_out_is_found() {
     assert_eq!(found("let a = `b\n  c`"), 2);
     assert_eq!(found("let a = '/** b'"), 1);
     assert_eq!(found("let a = f(/** @type {'b'} */ c)"), 0);
+    assert_eq!(found("/** @type {b} */ a,\n"), 0);
     assert_eq!(found("/* a\nb */"), 1);
     assert_eq!(found("/* a */ let b"), 1);
     assert_eq!(found("let a = 2\n  * 3"), 1);
