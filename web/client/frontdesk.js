@@ -262,13 +262,15 @@ export class Frontdesk extends Emitter {
   /** The user whose token it is. Nothing of the one before stays: not on the screen, and not in the outbox. */
   #identify(/** @type {string | null} */ identity) {
     if (identity === null || identity === this.#identity) return
-    if (this.#identity !== null) {
-      for (const chat of this.#chats.values()) chat.forgetAll()
-      this.user = null
-      this.emit('user', null)
-    }
+    const isOther = this.#identity !== null
     this.#identity = identity
     this.#outbox.become(`${this.#base} ${this.#scope} ${identity}`).catch(() => undefined)
+    if (!isOther) return
+    for (const chat of this.#chats.values()) chat.forgetAll()
+    this.user = null
+    // An open session is still the former user's: nothing may be said over it any more.
+    if (this.#connection.isOnline) this.#connection.restart()
+    this.emit('user', null)
   }
 
   /** The customer's own chat: the one that is known, the only one in `welcome`, or the one that the server names. */

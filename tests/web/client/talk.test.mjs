@@ -292,6 +292,27 @@ describe('a connection', { concurrency: true }, () => {
   })
 })
 
+describe('a page whose user changes', () => {
+  it('what is written from then on goes out as the new user, and never over the session of the former', async () => {
+    const server = await Server.start({ LIMITS__LEEWAY_SECONDS: '0' })
+    let subject = 'former'
+    const kim = new Person(server, '', { token: () => server.token(subject, { seconds: 3 }) })
+    const chat = await kim.follow()
+    const { id } = chat
+    kim.desk.on('user', (user) => !user && chat.send('of the new one'))
+    subject = 'new'
+    await kim.until(() => chat.messages[0]?.state === 'stored', 'message')
+    assert.equal(kim.desk.user.nickname, 'new')
+    assert.notEqual(chat.id, id)
+    assert.deepEqual(await logOf(server, id), [])
+    assert.deepEqual((await logOf(server, chat.id)).map(({ message, author }) => [message, author.nickname]), [
+      ['of the new one', 'new'],
+    ])
+    await kim.desk.close()
+    await server.stop()
+  })
+})
+
 describe('a server', () => {
   it('a user with too many windows is told which one was replaced', async () => {
     const server = await Server.start({ LIMITS__SESSIONS_PER_USER: '1' })
