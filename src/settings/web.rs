@@ -54,12 +54,14 @@ impl Settings {
     /// without pages.
     #[must_use]
     pub fn demo(&self) -> Demo {
-        let is_possible = self.web.enabled && self.demo_obstacle().is_none();
-        if is_possible { self.web.demo } else { Demo::Off }
+        if self.demo_obstacle().is_none() { self.web.demo } else { Demo::Off }
     }
 
     /// The setting that keeps the demo off.
     fn demo_obstacle(&self) -> Option<&'static str> {
+        if !self.web.enabled {
+            return Some("web.enabled is false");
+        }
         if self.database.url.backend() == Backend::Postgres {
             return Some("database.url is PostgreSQL");
         }
@@ -72,8 +74,8 @@ impl Settings {
             && let Some(obstacle) = self.demo_obstacle()
         {
             problems.push(format!(
-                "web.demo is on, but {obstacle}: the demo is for SQLite and tokens that are signed \
-                 here. Leave it out, or set it to off."
+                "web.demo is on, but {obstacle}: there is no demo then. Leave it out, or set it to \
+                 off."
             ));
         }
         if let Some(dir) = &web.dir
@@ -123,7 +125,7 @@ mod tests {
         ] {
             assert_eq!(load(toml).expect(toml).demo(), demo, "{toml}");
         }
-        for toml in [postgres, key] {
+        for toml in [postgres, key, "web.enabled = false"] {
             let problem = load(&format!("{toml}\nweb.demo = 'on'")).expect_err(toml);
             assert!(problem.starts_with("web.demo is on, but "), "{problem}");
         }
