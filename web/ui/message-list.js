@@ -100,8 +100,9 @@ export class MessageList {
     if (isOpening) this.#open(chat)
     this.#chat = chat
     const last = messages.at(-1)
-    const isOwn = Boolean(former && last && last.own && last !== former.messages.at(-1) && last.state === 'pending')
-    if (isOwn) this.#isAtEnd = true
+    // Who writes wants to see it, wherever they were.
+    const isWritten = former && last?.state === 'pending' && last.key !== former.messages.at(-1)?.key
+    if (isWritten) this.#isAtEnd = true
     const isNews = Boolean(former?.ready && !isOpening && !isCatchingUp && !this.#isPaging)
     this.#render({ isNews })
     if (isOpening) this.#showOpening()
