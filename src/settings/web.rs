@@ -145,7 +145,8 @@ mod tests {
             let problem = load(toml).expect_err(toml);
             assert!(problem.contains(key), "{problem}");
         }
-        for issuer in ["auth.issuer = 'demo'", "rabbitmq.users_issuer = 'demo'"] {
+        let users = "rabbitmq.users_queue = 'users'\nrabbitmq.users_issuer = 'demo'";
+        for issuer in ["auth.issuer = 'demo'", users] {
             assert!(load(issuer).expect_err(issuer).contains("reserved for the demo"));
         }
     }
