@@ -37,16 +37,19 @@ async function run() {
   for (const row of [...list.children]) remove(row)
   const rows = Object.fromEntries(NAMES.map((name) => [name, list.appendChild(h('li', {}))]))
   for (const name of NAMES) show(rows[name], name, { state: 'waiting', key: 'check.running' })
-  const page = origin.value.trim().replace(/\/$/, '')
-  const view = await ask(page)
-  show(rows.server, 'server', serverFinding(view))
-  show(rows.database, 'database', databaseFinding(view))
-  show(rows.clock, 'clock', clockFinding(view))
-  show(rows.origin, 'origin', originFinding(view, page))
-  const line = await tryLine(token.value.trim())
-  show(rows.socket, 'socket', line.socket)
-  show(rows.token, 'token', line.token)
-  list.ariaBusy = 'false'
+  try {
+    const page = origin.value.trim().replace(/\/$/, '')
+    const view = await ask(page)
+    show(rows.server, 'server', serverFinding(view))
+    show(rows.database, 'database', databaseFinding(view))
+    show(rows.clock, 'clock', clockFinding(view))
+    show(rows.origin, 'origin', originFinding(view, page))
+    const line = await tryLine(token.value.trim())
+    show(rows.socket, 'socket', line.socket)
+    show(rows.token, 'token', line.token)
+  } finally {
+    list.ariaBusy = 'false'
+  }
 }
 
 /**

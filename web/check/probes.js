@@ -22,7 +22,7 @@ export async function ask(/** @type {string} */ origin) {
       cache: 'no-store',
       signal: AbortSignal.timeout(DEADLINE),
     })
-    return /** @type {ServerView} */ (await response.json())
+    return response.ok ? /** @type {ServerView} */ (await response.json()) : null
   } catch {
     return null
   }

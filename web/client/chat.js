@@ -58,7 +58,7 @@ export class Chat extends Emitter {
   #paging = null
   /** Counts resets: an answer from before one is ignored. */
   #epoch = 0
-  /** Stored messages that the stream has not brought yet, by their client id. @type {Map<string, Message>} */
+  /** Stored messages that the stream has not brought yet, by their client id. @type {Map<string, { message: Message, seq: number }>} */
   #awaited = new Map()
   /** Outbox rows as messages, by their client id. @type {Map<string, { message: Message, settle: (receipt: Receipt) => void, fail: (error: FrontdeskError) => void }>} */
   #sends = new Map()
@@ -290,7 +290,7 @@ export class Chat extends Emitter {
     if (this.#log.position === seq - 1) this.#append(message)
     else if ((this.#log.position ?? 0) < seq) {
       // Others are missing before it. Until they are there it is shown at the end.
-      if (send) this.#awaited.set(row.clientId, send.message)
+      if (send && !this.#isLeft) this.#awaited.set(row.clientId, { message: send.message, seq })
       if (this.#isEntered) this.#enter()
     }
     this.#mark(seq)
@@ -456,7 +456,10 @@ export class Chat extends Emitter {
   #list() {
     const stored = this.#log.entries.map((message) => this.#show(message))
     const known = new Set(stored.map(({ clientId }) => clientId))
-    const awaited = [...this.#awaited.values()].filter(({ clientId }) => !known.has(clientId))
+    const position = this.#log.position ?? 0
+    // A look that began behind such a message has it not, and it waits for nothing.
+    for (const [clientId, { seq }] of this.#awaited) if (seq <= position) this.#awaited.delete(clientId)
+    const awaited = [...this.#awaited.values()].map(({ message }) => message)
     const waiting = this.#rows().map((row) => this.#showRow(row))
     for (const clientId of this.#sends.keys()) {
       const isWaiting = waiting.some((message) => message.clientId === clientId) || this.#awaited.has(clientId)

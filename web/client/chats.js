@@ -58,6 +58,7 @@ export class Chats extends Emitter {
   close() {
     this.#round += 1
     for (const end of this.#ends.splice(0)) end()
+    this.#desk.watch(false).catch(() => undefined)
     this.removeListeners()
   }
 

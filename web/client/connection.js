@@ -150,9 +150,9 @@ export class Connection {
     this.#leave({ state: 'closed' })
   }
 
-  /** Ends what there is, and waits in this state. */
+  /** Ends what there is, and waits in this state. Returns false where a listener has gone on from it. */
   #leave(/** @type {StateChange} */ change) {
-    this.#number += 1
+    const number = ++this.#number
     for (const timer of Object.values(this.#timers)) clearTimeout(timer)
     this.#asking?.abort()
     this.#asking = null
@@ -166,9 +166,11 @@ export class Connection {
       socket.onerror = () => undefined
       socket.close()
     }
-    this.#become(change)
-    for (const { reject } of this.#requests.values()) reject(disconnected())
+    const requests = [...this.#requests.values()]
     this.#requests.clear()
+    this.#become(change)
+    for (const { reject } of requests) reject(disconnected())
+    return number === this.#number
   }
 
   #become(/** @type {StateChange} */ change) {
@@ -179,7 +181,8 @@ export class Connection {
   }
 
   async #connect(/** @type {'connect' | 'refused'} */ reason) {
-    this.#leave({ state: 'connecting' })
+    if (!this.#leave({ state: 'connecting' })) return
+    this.#onlineSince = 0
     if (isOffline()) return this.#become({ state: 'offline' })
     const number = this.#number
     try {
@@ -324,6 +327,9 @@ export class Connection {
         return this.#leave(reason === 'signed_out' ? { state: 'signed-out', reason } : { state: 'blocked', reason })
       case 4411:
         return this.#leave({ state: 'replaced', reason })
+      case 1009:
+        // Larger than a frame before anything was said: the token is none, but a page perhaps.
+        return this.#onlineSince ? this.#broken() : this.#refused('too_large')
       case 1008:
         // A flood: a longer pause, and a longer one each time.
         this.#tries = Math.max(this.#tries, 3)
@@ -344,9 +350,9 @@ export class Connection {
   #broken(/** @type {number | undefined} */ retryAfterMs = undefined) {
     if (this.#onlineSince && now() - this.#onlineSince > GOOD) this.#tries = 0
     this.#onlineSince = 0
-    if (isOffline()) return this.#leave({ state: 'offline' })
+    if (isOffline()) return void this.#leave({ state: 'offline' })
     const wait = retryAfterMs ?? pause(this.#tries++, Math.random)
-    this.#leave({ state: 'waiting', retryAt: Date.now() + wait })
+    if (!this.#leave({ state: 'waiting', retryAt: Date.now() + wait })) return
     this.#timers.retry = setTimeout(() => this.#connect('connect'), wait)
   }
 

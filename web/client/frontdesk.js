@@ -10,6 +10,7 @@ import { identityOf } from './tokens.js'
 export { Chat } from './chat.js'
 export { Emitter } from './emitter.js'
 export { FrontdeskError } from './errors.js'
+export { tokenFrom } from './tokens.js'
 
 /**
  * @import { Message, OutboxRow, OutboxStorage, Receipt, StateChange, TokenSource, User, Welcome, WireChat, WireLimits } from './types.js'

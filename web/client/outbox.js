@@ -12,6 +12,7 @@ import { Tabs } from './tabs.js'
 const MOST_ROWS = 1_000
 /** Age at which a message is no longer sent by itself, in milliseconds: 7 days. */
 const MOST_AGE = 7 * 86_400_000
+const EXPIRED = new FrontdeskError('expired', 'it waited for more than 7 days')
 
 export class Outbox {
   /** This tab's messages, in the order in which they were written. @type {Row[]} */
@@ -54,9 +55,16 @@ export class Outbox {
     this.#changed = changed
     if (isBrowsers && globalThis.BroadcastChannel) {
       this.#channel = new BroadcastChannel('frontdesk-outbox')
-      this.#channel.onmessage = ({ data }) =>
-        data.owner === this.#owner && this.#tabs.watch(data.tab, () => this.#adopt())
+      this.#channel.onmessage = ({ data }) => this.#heard(data)
     }
+  }
+
+  /** Another tab of the same user has written something, or has forgotten everything. */
+  #heard(/** @type {{ owner: string, tab: string, forgets?: boolean }} */ { owner, tab, forgets }) {
+    if (owner !== this.#owner) return
+    if (!forgets) return this.#tabs.watch(tab, () => this.#adopt())
+    this.rows = []
+    this.#changed()
   }
 
   /**
@@ -139,6 +147,7 @@ export class Outbox {
     const owner = this.#owner
     this.rows = []
     if (owner !== null) this.#write((storage) => storage.clear(owner))
+    this.#channel?.postMessage({ owner, tab: this.#tabs.id, forgets: true })
     this.#changed()
     await this.#writes
   }
@@ -156,6 +165,8 @@ export class Outbox {
   /** Sends the first message of each chat; the next one follows its answer, so none overtakes another. */
   #drain() {
     if (!this.#isOnline || this.#owner === null) return
+    const oldest = Date.now() - MOST_AGE
+    for (const row of this.rows) if (!row.error && row.queuedAt < oldest) this.#refuse(row, EXPIRED)
     for (const { chat } of this.rows) {
       if (!this.#busy.has(chat) && !this.#pauses.has(chat)) this.#sendNext(chat)
     }
@@ -164,9 +175,6 @@ export class Outbox {
   async #sendNext(/** @type {number | 'support'} */ chat) {
     const row = this.rows.find((row) => row.chat === chat && !row.error)
     if (!row) return
-    if (Date.now() - row.queuedAt > MOST_AGE) {
-      return this.#fail(row, new FrontdeskError('expired', 'it waited for more than 7 days'))
-    }
     this.#busy.add(chat)
     try {
       await this.#send(row)
@@ -174,7 +182,7 @@ export class Outbox {
       this.remove(row.clientId)
     } catch (cause) {
       const error = cause instanceof FrontdeskError ? cause : new FrontdeskError('internal', String(cause))
-      if (!error.retry) this.#fail(row, error)
+      if (!error.retry) this.#refuse(row, error)
       // A broken line: the next connection drains.
       else if (error.code !== 'disconnected') this.#pause(chat, error.retryAfterMs)
       else this.#isOnline = false
@@ -194,12 +202,11 @@ export class Outbox {
   }
 
   /** Leaves it to its author: what follows it in the chat goes on. */
-  #fail(/** @type {Row} */ row, /** @type {FrontdeskError} */ { code, message }) {
+  #refuse(/** @type {Row} */ row, /** @type {FrontdeskError} */ { code, message }) {
     row.error = { code, message }
     if (this.rows.includes(row)) this.#keep(row)
     this.#failed(row)
     this.#changed()
-    this.#drain()
   }
 
   #keep(/** @type {Row} */ row) {

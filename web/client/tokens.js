@@ -1,6 +1,10 @@
-// The user of a token, as the token says. The server alone decides whether that is true.
+// Tokens: where they come from, and whose they are.
 
-/** @returns {string | null} null for a token that cannot be read here */
+/**
+ * The user of a token, as the token says. The server alone decides whether that is true.
+ *
+ * @returns {string | null} null for a token that cannot be read here
+ */
 export function identityOf(/** @type {string} */ token) {
   try {
     const [, payload] = token.split('.')
@@ -11,4 +15,19 @@ export function identityOf(/** @type {string} */ token) {
   } catch {
     return null
   }
+}
+
+/**
+ * Asks an address of the page's own server for its user's token, as plain text.
+ *
+ * @param {string} url
+ * @returns {Promise<string>} empty where nobody is signed in
+ * @throws {TypeError} without an answer, or with a 5xx: the client asks again
+ */
+export async function tokenFrom(url) {
+  const response = await fetch(url, { cache: 'no-store' })
+  if (response.status > 499) throw new TypeError(`${url} was answered ${response.status}`)
+  const text = (await response.text()).trim()
+  // The page of a sign-in, to which some sites redirect, is no token.
+  return response.ok && /^[\w.-]+$/.test(text) ? text : ''
 }

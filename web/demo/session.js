@@ -8,7 +8,7 @@ export function takeKey() {
   const key = location.hash.slice(1)
   if (!key) return
   sessionStorage.setItem(STORED, key)
-  history.replaceState(null, '', location.pathname)
+  history.replaceState(null, '', location.pathname + location.search)
 }
 
 /**

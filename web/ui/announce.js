@@ -22,6 +22,6 @@ export class Announcer {
 
   /** At once: for a message that was not sent. */
   alert(/** @type {string} */ sentence) {
-    this.#urgent.textContent = sentence
+    this.#urgent.textContent = this.#urgent.textContent === sentence ? `${sentence}\u00a0` : sentence
   }
 }

@@ -86,6 +86,8 @@ function message({ message, isFirst, readers, isRead }, { t, times, edit }) {
       state === 'stored' ? h('time', { dateTime: message.createdAt ?? '' }, times.clock(at)) : null,
       state === 'pending' ? h('span', {}, icon('clock'), t('list.pending')) : null,
       isRead ? h('span', { class: 'read' }, t('list.read')) : null,
+      // What the marks show to the eye.
+      read ? h('span', { class: 'unseen' }, read) : null,
     ),
     ...(state === 'failed' ? [failure(message, t, edit)] : []),
     ...(readers.length > 0 ? [marks(readers)] : []),

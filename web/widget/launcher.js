@@ -49,7 +49,7 @@ export class Launcher {
   #listeners = new Map()
   /** @type {Map<string, Command>} */
   #lasting = new Map()
-  /** @type {TokenSource | null} */
+  /** Where tokens come from: a function of the page, or an address of its server. @type {TokenSource | string | null} */
   #token = null
   /** @type {Frontdesk | null} */
   #desk = null
@@ -61,6 +61,8 @@ export class Launcher {
   #ownAccent = ''
   #hasStarted = false
   #isOpen = false
+  /** What the page, or the user, has asked for last. */
+  #isWanted = false
 
   constructor(/** @type {HTMLScriptElement} */ tag) {
     this.tag = tag
@@ -70,7 +72,7 @@ export class Launcher {
     this.options = { locale: locale ?? languageOfPage(), messages: null, scope: scope ?? '', accent: accent ?? '' }
     if (theme) this.#host.setAttribute('theme', theme)
     if (side) this.#host.setAttribute('side', side)
-    if (tokenUrl) this.#token = () => fetchToken(tokenUrl)
+    if (tokenUrl) this.#token = tokenUrl
     this.#build()
     this.#paint()
     this.#say()
@@ -165,8 +167,15 @@ export class Launcher {
     this.#desk?.reconnect()
   }
 
+  /** A listener of the page that throws is the page's affair. */
   emit(/** @type {string} */ name, /** @type {unknown} */ value) {
-    for (const listener of this.#heard(name)) listener(value)
+    for (const listener of this.#heard(name)) {
+      try {
+        listener(value)
+      } catch (error) {
+        console.error(error)
+      }
+    }
   }
 
   #heard(/** @type {string} */ name) {
@@ -185,20 +194,19 @@ export class Launcher {
     }
     const former = this.#desk
     this.#desk = null
-    this.#show(0)
     this.#panel?.reset()
     former?.forget().finally(() => former.close())
+    this.#show(0)
   }
 
   async #connect() {
-    const { Frontdesk } = await import('../client/frontdesk.js')
+    const { Frontdesk, tokenFrom } = await import('../client/frontdesk.js')
     if (this.#desk || !this.#token) return
-    const {
-      origin: url,
-      options: { scope },
-    } = this
+    const { scope } = this.options
     // The page may replace the source of tokens.
-    const desk = new Frontdesk({ url, scope, token: (ask) => this.#token?.(ask) })
+    const token = (/** @type {any} */ ask) =>
+      typeof this.#token === 'string' ? tokenFrom(this.#token) : (this.#token?.(ask) ?? '')
+    const desk = new Frontdesk({ url: this.origin, scope, token })
     this.#desk = desk
     const chat = desk.support()
     desk.on('state', (state) => this.emit('state', state))
@@ -211,23 +219,26 @@ export class Launcher {
     this.#panel?.reset({ keepsDraft: true })
   }
 
-  /** Opens the panel. Says so where it cannot be loaded. */
+  /** Opens the panel, unless the page has closed it meanwhile. */
   async open({ draft = '' } = {}) {
     this.#note.textContent = ''
-    if (this.#isOpen) return
+    this.#isWanted = true
+    let panel
     try {
-      const panel = await this.#loadPanel()
+      panel = await this.#loadPanel()
       if (this.#token && !this.#desk) await this.#connect()
-      this.#isOpen = true
-      this.#button.ariaExpanded = 'true'
-      panel.show(draft)
-      this.emit('open', null)
     } catch {
-      await this.restart()
+      return this.restart()
     }
+    if (!this.#isWanted || this.#isOpen) return
+    this.#isOpen = true
+    this.#button.ariaExpanded = 'true'
+    panel.show(draft)
+    this.emit('open', null)
   }
 
   close() {
+    this.#isWanted = false
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#button.ariaExpanded = 'false'
@@ -254,8 +265,12 @@ export class Launcher {
     const commands = [...this.#lasting.values(), ...events, ['open', { draft }]]
     try {
       if (failures > MOST_RESTARTS) throw failures
-      Object.assign(window, { frontdesk: Object.assign(commands, { tag: this.tag }) })
+      const queue = /** @type {any} */ (Object.assign(commands, { tag: this.tag }))
+      Object.assign(window, { frontdesk: queue })
       await import(`${this.origin}/widget.js?${Date.now()}`)
+      await queue.loading
+      // A launcher that has started has taken the commands.
+      if (queue.length) throw queue
       this.#desk?.close()
       this.#panel?.end()
       this.#host.remove()
@@ -290,7 +305,7 @@ export class Launcher {
   #paint() {
     const accent = this.options.accent || this.#ownAccent
     if (accent && !CSS.supports('color', accent))
-      console.warn(`frontdesk: the accent ${accent} is no colour, and is ignored`)
+      console.warn(`frontdesk: the accent ${accent} is no colour`)
     else if (accent)
       this.#host.style.setProperty(
         '--act',
@@ -302,12 +317,6 @@ export class Launcher {
 /** The page's language, else the browser's. */
 function languageOfPage() {
   return document.documentElement.lang || navigator.language
-}
-
-/** Asks the host's own server for its user's token. */
-async function fetchToken(/** @type {string} */ url) {
-  const response = await fetch(url, { cache: 'no-store' })
-  return response.ok ? (await response.text()).trim() : ''
 }
 
 /** Runs after the page has loaded, when it is idle; 2 s later at the latest. */

@@ -7,12 +7,15 @@
   if (!tag || !queue.tag) {
     queue.tag ||= tag
     queue.tries = (queue.tries ?? 0) + 1
-    import(String(new URL('/_/tree/widget/launcher.js', queue.tag.src))).then(
+    queue.loading = import(String(new URL('/_/tree/widget/launcher.js', queue.tag.src))).then(
       ({ launch }) => launch(queue),
-      () => {
-        // The server was upgraded since this script was read. The newer one has other addresses.
-        if (queue.tries < 3) import(String(new URL(`/widget.js?${Date.now()}`, queue.tag.src))).catch(() => undefined)
-      },
+      // The server was upgraded since this script was read: the newer script has other addresses.
+      () =>
+        queue.tries < 3 &&
+        import(String(new URL(`/widget.js?${Date.now()}`, queue.tag.src))).then(
+          () => queue.loading,
+          () => undefined,
+        ),
     )
   }
 }

@@ -64,9 +64,11 @@ export class Panel {
     })
     this.#dialog.addEventListener('keydown', (event) => {
       if (event.key === 'Escape' && !event.isComposing) launcher.close()
-      // Keys in the chat are no keys of the page's.
-      event.stopPropagation()
     })
+    // Keys in the chat are no keys of the page's.
+    for (const name of ['keydown', 'keypress', 'keyup']) {
+      this.#dialog.addEventListener(name, (event) => event.stopPropagation())
+    }
     root.prepend(this.#dialog)
   }
 
@@ -88,6 +90,8 @@ export class Panel {
     const { locale, messages } = this.#launcher.options
     const language = languageOf(locale, this.#config.locales)
     const { messages: known } = await import(`../i18n/${language}.js`)
+    // Another language was asked for meanwhile.
+    if (locale !== this.#launcher.options.locale) return
     this.#t = translator(tagOf(locale, language, messages !== null), { ...known, ...messages })
     this.#dialog.ariaLabel = this.#t('widget.label')
     this.#draw(this.#composer?.draft)
@@ -229,7 +233,7 @@ export class Panel {
   ) {
     if (!this.#dialog.open) return
     const t = this.#t
-    const status = statusOf(desk, { t, hasUpdate: this.#hasUpdate, now: Date.now() })
+    const status = statusOf(desk, { t, wasDown: this.#wasDown, hasUpdate: this.#hasUpdate, now: Date.now() })
     this.#strips(strips, status)
     // What waits to be sent is shown before the server has said a word.
     if (chat && (chat.ready || chat.messages.length > 0)) list.show(chat)

@@ -10,20 +10,27 @@
 
 /**
  * @param {Frontdesk | null} desk null where nobody is signed in
- * @param {{ t: Translate, hasUpdate: boolean, now: number }} context
+ * @param {{ t: Translate, wasDown: boolean, hasUpdate: boolean, now: number }} context `wasDown`: since the last time that it was live
  * @returns {Status[]}
  */
-export function statusOf(desk, { t, hasUpdate, now }) {
-  const all = [line(desk, t, now)]
+export function statusOf(desk, { t, wasDown, hasUpdate, now }) {
+  const all = [line(desk, t, now, wasDown)]
   if (desk?.kept === 'tab') all.push({ kind: 'kept', text: t('widget.kept.tab') })
   if (hasUpdate) all.push({ kind: 'update', text: t('widget.update'), act: 'update', label: t('widget.update.now') })
   return all.filter((status) => status !== null)
 }
 
 /** @returns {Status | null} */
-function line(/** @type {Frontdesk | null} */ desk, /** @type {Translate} */ t, /** @type {number} */ now) {
+function line(
+  /** @type {Frontdesk | null} */ desk,
+  /** @type {Translate} */ t,
+  /** @type {number} */ now,
+  /** @type {boolean} */ wasDown,
+) {
   const { state, retryAt = now } = desk?.state ?? { state: 'signed-out' }
   switch (state) {
+    case 'connecting':
+      return wasDown ? { kind: state, text: t('widget.connecting') } : null
     case 'waiting': {
       const count = Math.max(0, Math.ceil((retryAt - now) / 1_000))
       return { kind: state, text: t('widget.waiting', { count }), act: 'now', label: t('widget.now'), counts: true }

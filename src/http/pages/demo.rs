@@ -32,8 +32,8 @@ struct PersonView {
 
 /// Signs two tokens, each time new ones.
 ///
-/// Refused with another key than this start's, and once users who are not the demo's have come: from
-/// then on an agent of the demo would see their chats.
+/// Refused with another key than this start's, and once users who are not the demo's have come: an agent
+/// of the demo would see their chats. Tokens that were given before still last, 15 minutes at most.
 pub async fn session(state: web::Data<State>, pages: web::Data<Pages>, body: Body) -> Answer {
     let Some(demo) = &pages.demo else {
         return Err(ApiError::forbidden("the demo is off").into());
