@@ -468,6 +468,65 @@ describe('the page of the widget', { concurrency: 2 }, () => {
     await all.end()
   })
 
+  it('an update that cannot be loaded keeps the widget, and its draft', async () => {
+    const all = await open()
+    const { widget, page, context } = await all.visit()
+    await widget.open()
+    await widget.box.fill('a draft')
+    await context.route('**/web/config', async (route) => {
+      const answer = await route.fetch()
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), base: '/_/0123456789abcdef/' } })
+    })
+    await page.evaluate(() => window.frontdesk.push(['token', async () => (await fetch('/support-token')).text()]))
+    await widget.says('There is a new version')
+    // The newer script names a launcher that is not there, as a node of the older version answers.
+    await context.route(/widget\.js\?/, (route) =>
+      route.fulfill({
+        contentType: 'text/javascript',
+        headers: { 'access-control-allow-origin': '*' },
+        body: `window.frontdesk.loading = import('${all.server.url}/_/0123456789abcdef/widget/launcher.js').catch(() => 0)`,
+      }),
+    )
+    await widget.strip.getByRole('button', { name: 'Update' }).click()
+    await widget.host.locator('.note').filter({ hasText: 'cannot be reached' }).waitFor()
+    assert.equal(await widget.host.count(), 1)
+    assert.equal(await widget.box.inputValue(), 'a draft')
+    await widget.write('still here')
+    await widget.shows('still here')
+    await context.close()
+    await all.end()
+  })
+
+  it('a listener of the page that throws is its own affair; of open and close the last one counts', async () => {
+    const all = await open()
+    const { widget, page, context } = await all.visit()
+    let starts = 0
+    page.on('request', (request) => (starts += /widget\.js/.test(request.url())))
+    await page.evaluate(() => {
+      for (const event of ['open', 'unread', 'state', 'chat']) {
+        window.frontdesk.push([
+          'on',
+          event,
+          () => {
+            throw new Error(event)
+          },
+        ])
+      }
+      window.frontdesk.push(['open'], ['close'], ['open'], ['close'], ['open'])
+    })
+    await widget.write('hello')
+    await widget.shows('hello')
+    await page.evaluate(() => window.frontdesk.push(['close'], ['open'], ['close']))
+    await widget.panel.waitFor({ state: 'hidden' })
+    await widget.open()
+    await page.evaluate(() => window.frontdesk.push(['logout']))
+    await widget.says('You are signed out')
+    assert.deepEqual(await widget.texts(), [])
+    assert.equal(starts, 0)
+    await context.close()
+    await all.end()
+  })
+
   it('a launcher whose scripts are gone after an upgrade starts again by itself', async () => {
     const all = await open()
     const { widget, context } = await all.visit()
