@@ -14,7 +14,7 @@ export class Composer {
   #t
   #limit
   #send
-  #counter = h('span', { class: 'counter', role: 'status', hidden: true })
+  #counter = h('span', { class: 'counter', hidden: true })
   #button
   #box
 
@@ -87,7 +87,12 @@ export class Composer {
 
   #changed() {
     const left = this.#left()
+    const { hidden: wasHidden } = this.#counter
+    const wasOver = this.#counter.classList.contains('over')
     this.#counter.hidden = left > this.#limit() * (1 - COUNTED_FROM)
+    // It is said when it appears, and when the limit is passed; at each key it would drown the keys.
+    this.#counter.ariaLive = wasHidden || wasOver !== left < 0 ? 'polite' : 'off'
+    this.#box.ariaInvalid = String(left < 0)
     this.#counter.textContent = this.#counter.hidden
       ? ''
       : this.#t(left < 0 ? 'composer.over' : 'composer.left', { count: Math.abs(left) })

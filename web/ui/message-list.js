@@ -41,7 +41,7 @@ export class MessageList {
   #window = null
   /** The last message of the chat when the window was set. */
   #lastKey = ''
-  /** The last message at the time when the end was left. @type {string | null} */
+  /** The last stored message at the time when the end was left. @type {number | null} */
   #leftAt = null
   #isAtEnd = true
   /** Width and height of the window, as they were when the list was last put in its place. */
@@ -96,7 +96,7 @@ export class MessageList {
     const messages = ready ? all : all.filter(({ state }) => state !== 'stored')
     // What the chat is now: the object itself goes on.
     const chat = { messages, reads, readSeq, hasOlder, ready, isCatchingUp }
-    const isOpening = !this.#hasOpened && ready
+    const isOpening = !this.#hasOpened && ready && this.#scroller.clientHeight > 0
     if (isOpening) this.#open(chat)
     this.#chat = chat
     const last = messages.at(-1)
@@ -122,6 +122,9 @@ export class MessageList {
 
   #open(/** @type {ChatView} */ { messages, readSeq }) {
     this.#hasOpened = true
+    this.#leftAt = null
+    // It may be far from what was shown before.
+    this.#window = null
     const isUnread = messages.some(({ own, seq }) => !own && seq !== null && seq > readSeq)
     this.#newAfter = isUnread ? readSeq : null
     this.#isAtEnd = !isUnread
@@ -137,13 +140,13 @@ export class MessageList {
 
   /** Stays at the end; a message that is longer than the window is shown from its start. */
   #follow(/** @type {ChatView | null} */ former) {
-    const last = this.#chat?.messages.at(-1)
+    const last = lastStored(this.#chat)
     const row = last && this.#rows.get(last.key)
-    const isNew = last && !last.own && former?.ready && former.messages.at(-1)?.key !== last.key
+    const isNew = last && !last.own && former?.ready && lastStored(former)?.key !== last.key
     if (row && isNew && row.offsetHeight > this.#scroller.clientHeight) {
       this.#alignTop(row)
       this.#isAtEnd = false
-      this.#leftAt = last.key
+      this.#leftAt = last.seq
     } else this.#scroller.scrollTop = this.#scroller.scrollHeight
   }
 
@@ -161,7 +164,7 @@ export class MessageList {
     )
     const items = itemsOf(messages, { newAfter: this.#newAfter, reads: chat.reads, names, me: this.#options.me() })
     // What is put in while it is busy is not said: only what arrives is news.
-    if (!isNews) this.#hush(true)
+    if (!isNews) this.#scroller.ariaBusy = 'true'
     const anchor = this.#anchor()
     const context = { t: this.#t, times: this.#times, edit: this.#options.edit }
     reconcile(
@@ -169,16 +172,10 @@ export class MessageList {
       this.#rows,
       items,
       ({ key }) => key,
-      () => messageRow(isNews),
+      (item) => messageRow({ arrives: isNews, isSaid: isNews && 'message' in item && !item.message.own }),
     )
     for (const item of items) draw(/** @type {HTMLElement} */ (this.#rows.get(item.key)), item, context)
     if (anchor?.row.isConnected) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top
-  }
-
-  /** Keeps screen readers from saying what is put in now. */
-  #hush(/** @type {boolean} */ isHushed) {
-    this.#scroller.ariaBusy = String(isHushed)
-    this.#scroller.ariaLive = isHushed ? 'off' : 'polite'
   }
 
   /** The messages that are elements. */
@@ -249,7 +246,7 @@ export class MessageList {
     const wasAtEnd = this.#isAtEnd
     this.#isAtEnd = isWhole && this.#distanceToEnd() <= AT_END
     if (this.#isAtEnd) this.#leftAt = null
-    else if (wasAtEnd) this.#leftAt = messages.at(-1)?.key ?? null
+    else if (wasAtEnd) this.#leftAt = lastStored(this.#chat)?.seq ?? null
     this.#afterwards()
   }
 
@@ -260,6 +257,9 @@ export class MessageList {
 
   #resized() {
     this.#size = this.#sizeNow()
+    // A list that is hidden opens anew when it is shown.
+    if (this.#scroller.clientHeight === 0) this.#hasOpened = false
+    else if (!this.#hasOpened && this.#chat) this.show(this.#chat)
     if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight
     this.#afterwards()
   }
@@ -269,7 +269,7 @@ export class MessageList {
     this.#showPill()
     cancelAnimationFrame(this.#frame)
     this.#frame = requestAnimationFrame(() => {
-      this.#hush(false)
+      this.#scroller.ariaBusy = 'false'
       this.#look()
       const { scrollTop, clientHeight } = this.#scroller
       if (clientHeight === 0) return
@@ -289,7 +289,8 @@ export class MessageList {
 
   #showPill() {
     const messages = this.#chat?.messages ?? []
-    const at = messages.findLastIndex(({ key }) => key === this.#leftAt)
+    const leftAt = this.#leftAt
+    const at = leftAt === null ? -1 : messages.findLastIndex(({ seq }) => seq !== null && seq <= leftAt)
     const count = this.#isAtEnd || at < 0 ? 0 : messages.slice(at + 1).filter(({ own }) => !own).length
     const isFar = !this.#isAtEnd && this.#distanceToEnd() > NEAR
     this.#pill.hidden = count === 0 && !isFar
@@ -330,4 +331,9 @@ export class MessageList {
     row.focus({ preventScroll: true })
     row.scrollIntoView({ block: 'nearest' })
   }
+}
+
+/** The last message that the server has; those that wait stand behind it. */
+function lastStored(/** @type {ChatView | null} */ chat) {
+  return chat?.messages.findLast(({ seq }) => seq !== null)
 }

@@ -15,9 +15,13 @@ const FINAL = new Set(['too_large', 'bad_request', 'client_id_reused', 'forbidde
 /** Hues of the readers' marks. */
 const HUES = 6
 
-/** The row of an item. It is drawn anew by `draw`, when what it says has changed. What arrives is seen to. */
-export function messageRow(/** @type {boolean} */ arrives) {
-  return h('li', { tabindex: '-1', 'data-arrives': arrives })
+/**
+ * The row of an item. It is drawn anew by `draw`, when what it shows has changed.
+ *
+ * @param {{ arrives: boolean, isSaid: boolean }} how `arrives`: seen to come in; `isSaid`: by a screen reader, once
+ */
+export function messageRow({ arrives, isSaid }) {
+  return h('li', { tabindex: '-1', 'data-arrives': arrives, 'aria-live': isSaid ? null : 'off' })
 }
 
 /**
@@ -28,8 +32,10 @@ export function messageRow(/** @type {boolean} */ arrives) {
  * @param {{ t: Translate, times: Times, edit: (message: Message) => void }} context
  */
 export function draw(row, item, { t, times, edit }) {
-  const shown = signature(item, t.locale)
+  const shown = signature(item, t.locale, times)
   if (row.dataset.shown === shown) return
+  // What was said is not said again, because somebody has read it.
+  if (row.dataset.shown !== undefined) row.setAttribute('aria-live', 'off')
   const keepsFocus = row.contains(/** @type {ShadowRoot} */ (row.getRootNode()).activeElement ?? null)
   row.dataset.shown = shown
   for (const child of [...row.childNodes]) remove(child)
@@ -48,8 +54,10 @@ export function draw(row, item, { t, times, edit }) {
   if (keepsFocus) row.focus({ preventScroll: true })
 }
 
-function signature(/** @type {Item} */ item, /** @type {string} */ locale) {
-  if (!('message' in item)) return `${item.key} ${locale}`
+function signature(/** @type {Item} */ item, /** @type {string} */ locale, /** @type {Times} */ times) {
+  // Its name changes at midnight.
+  if ('day' in item) return times.day(item.day)
+  if ('isNew' in item) return locale
   const { message, isFirst, readers, isRead } = item
   return [
     locale,

@@ -102,12 +102,15 @@ function settle() {
     const now = [...waiting]
     waiting.clear()
     batches += 1
-    try {
-      for (const { run } of now) run()
-    } finally {
-      // An effect that throws keeps no later one from running.
-      batches -= 1
+    for (const { run } of now) {
+      try {
+        run()
+      } catch (error) {
+        // An effect that throws keeps no later one from running.
+        reportError(error)
+      }
     }
+    batches -= 1
   }
   waiting.clear()
 }
