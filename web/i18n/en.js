@@ -6,6 +6,7 @@ export const messages = {
   'list.nameless': 'Support',
   'list.new': 'New',
   'list.pending': 'Sending',
+  'list.waiting': 'Waiting',
   'list.sent': 'Sent',
   'list.read': 'Read',
   'list.read_by': 'read by {names}',

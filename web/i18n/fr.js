@@ -6,6 +6,7 @@ export const messages = {
   'list.nameless': 'Assistance',
   'list.new': 'Nouveau',
   'list.pending': 'Envoi',
+  'list.waiting': 'En attente',
   'list.sent': 'Envoyé',
   'list.read': 'Lu',
   'list.read_by': 'lu par {names}',

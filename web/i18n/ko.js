@@ -6,6 +6,7 @@ export const messages = {
   'list.nameless': '고객지원',
   'list.new': '새 메시지',
   'list.pending': '보내는 중',
+  'list.waiting': '전송 대기 중',
   'list.sent': '전송됨',
   'list.read': '읽음',
   'list.read_by': '{names} 읽음',

@@ -6,6 +6,7 @@ export const messages = {
   'list.nameless': '客服',
   'list.new': '新消息',
   'list.pending': '发送中',
+  'list.waiting': '等待发送',
   'list.sent': '已发送',
   'list.read': '已读',
   'list.read_by': '{names} 已读',

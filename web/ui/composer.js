@@ -62,6 +62,12 @@ export class Composer {
     this.#changed()
   }
 
+  /** Puts a text back, to be changed; what is being written stays behind it. */
+  restore(/** @type {string} */ text) {
+    this.draft = this.draft ? `${text}\n${this.draft}` : text
+    this.focus()
+  }
+
   focus() {
     this.#box.focus()
   }

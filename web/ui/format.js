@@ -3,7 +3,7 @@
 /** Links that are made: pages and addresses for mail, nothing that a browser would run. */
 const LINK = /\bhttps?:\/\/[^\s<>"'“”‘’]+|\bmailto:[^\s<>"'“”‘’]+@[^\s<>"'“”‘’]+/giu
 /** Punctuation at the end of an address is the sentence's. */
-const TRAILING = /[.,;:!?…、。，；：！？)\]}]+$/u
+const TRAILING = '.,;:!?…、。，；：！？)]}'
 /** Characters that turn the direction of what follows, and so can show a text as another. */
 const DIRECTION = /[\u202a-\u202e\u2066-\u2069]/g
 const MINUTE = 60_000
@@ -12,9 +12,14 @@ const DAY = 24 * HOUR
 
 /** @typedef {{ text: string, href?: string }} Part */
 
+/** A text of somebody else's: it turns nothing but itself. */
+export function plain(/** @type {string} */ text) {
+  return text.replace(DIRECTION, '')
+}
+
 /** Splits a text at its links. @returns {Part[]} */
 export function partsOf(/** @type {string} */ message) {
-  const text = message.replace(DIRECTION, '')
+  const text = plain(message)
   /** @type {Part[]} */
   const parts = []
   let at = 0
@@ -31,10 +36,12 @@ export function partsOf(/** @type {string} */ message) {
 
 /** Without punctuation at the end, unless it closes what the address opened. */
 function trimmed(/** @type {string} */ address) {
-  const [tail] = TRAILING.exec(address) ?? ['']
-  const head = address.slice(0, address.length - tail.length)
+  let { length } = address
+  // Not a regular expression: one that looks for an end tries it at each character of a long tail.
+  while (TRAILING.includes(address[length - 1])) length -= 1
+  const head = address.slice(0, length)
   const isOpen = head.split('(').length > head.split(')').length
-  return isOpen && tail.startsWith(')') ? `${head})` : head
+  return isOpen && address[length] === ')' ? `${head})` : head
 }
 
 /** Times of one locale, in the reader's zone. */

@@ -1,5 +1,7 @@
 // Words in the reader's language.
 
+import { plain } from './format.js'
+
 /** @typedef {Record<string, string>} Messages */
 /** @typedef {((key: string, values?: Record<string, string | number>) => string) & { locale: string }} Translate */
 
@@ -43,7 +45,7 @@ export function translator(locale, messages) {
     const sentence = form ?? messages[key] ?? key
     return sentence.replace(/\{(\w+)\}/g, (whole, name) => {
       const value = values[name]
-      return typeof value === 'number' ? numbers.format(value) : (value ?? whole)
+      return typeof value === 'number' ? numbers.format(value) : plain(value ?? whole)
     })
   }
   return Object.assign(translate, { locale })

@@ -49,6 +49,7 @@ export class MessageList {
   /** @type {number | null} */
   #newAfter = null
   #hasOpened = false
+  #isLive = true
   #isPaging = false
   #seen = 0
   #frame = 0
@@ -89,9 +90,15 @@ export class MessageList {
     cancelAnimationFrame(this.#frame)
   }
 
-  /** Shows the chat as it is now. */
-  show(/** @type {ChatView} */ { messages: all, reads, readSeq, hasOlder, ready, isCatchingUp }) {
+  /**
+   * Shows the chat as it is now.
+   *
+   * @param {ChatView} chat
+   * @param {{ isLive?: boolean }} [line] whether there is a connection
+   */
+  show({ messages: all, reads, readSeq, hasOlder, ready, isCatchingUp }, { isLive = true } = {}) {
     const former = this.#chat
+    this.#isLive = isLive
     // Until it is known where the reader was, only what waits to be sent is shown.
     const messages = ready ? all : all.filter(({ state }) => state !== 'stored')
     // What the chat is now: the object itself goes on.
@@ -166,7 +173,7 @@ export class MessageList {
     // What is put in while it is busy is not said: only what arrives is news.
     if (!isNews) this.#scroller.ariaBusy = 'true'
     const anchor = this.#anchor()
-    const context = { t: this.#t, times: this.#times, edit: this.#options.edit }
+    const context = { t: this.#t, times: this.#times, edit: this.#options.edit, isLive: this.#isLive }
     reconcile(
       this.#list,
       this.#rows,
@@ -259,7 +266,7 @@ export class MessageList {
     this.#size = this.#sizeNow()
     // A list that is hidden opens anew when it is shown.
     if (this.#scroller.clientHeight === 0) this.#hasOpened = false
-    else if (!this.#hasOpened && this.#chat) this.show(this.#chat)
+    else if (!this.#hasOpened && this.#chat) this.show(this.#chat, { isLive: this.#isLive })
     if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight
     this.#afterwards()
   }

@@ -1,6 +1,6 @@
 // A row of the list: a message with its state, the name of a day, or the line before new messages.
 
-import { initials, partsOf } from './format.js'
+import { initials, partsOf, plain } from './format.js'
 import { icon } from './icons.js'
 import { timeOf } from './message-items.js'
 import { h, remove } from './view.js'
@@ -9,6 +9,10 @@ import { h, remove } from './view.js'
 /** @typedef {import('./i18n.js').Translate} Translate */
 /** @typedef {import('./format.js').Times} Times */
 /** @typedef {import('../client/types.js').Message} Message */
+/**
+ * @typedef {{ t: Translate, times: Times, edit: (message: Message) => void, isLive: boolean }} Context `isLive`: there
+ *   is a connection, so what is not sent yet does not wait for one
+ */
 
 /** Failures that the same text would meet again: its author gets it back to change it. */
 const FINAL = new Set(['too_large', 'bad_request', 'client_id_reused', 'forbidden', 'chat_not_found'])
@@ -29,10 +33,11 @@ export function messageRow({ arrives, isSaid }) {
  *
  * @param {HTMLElement} row
  * @param {Item} item
- * @param {{ t: Translate, times: Times, edit: (message: Message) => void }} context
+ * @param {Context} context
  */
-export function draw(row, item, { t, times, edit }) {
-  const shown = signature(item, t.locale, times)
+export function draw(row, item, context) {
+  const { t, times } = context
+  const shown = signature(item, context)
   if (row.dataset.shown === shown) return
   // What was said is not said again, because somebody has read it.
   if (row.dataset.shown !== undefined) row.setAttribute('aria-live', 'off')
@@ -49,12 +54,12 @@ export function draw(row, item, { t, times, edit }) {
     row.className = ['message', item.message.own ? 'out' : 'in', item.isFirst && 'first', item.message.state]
       .filter(Boolean)
       .join(' ')
-    row.append(...message(item, { t, times, edit }))
+    row.append(...message(item, context))
   }
   if (keepsFocus) row.focus({ preventScroll: true })
 }
 
-function signature(/** @type {Item} */ item, /** @type {string} */ locale, /** @type {Times} */ times) {
+function signature(/** @type {Item} */ item, /** @type {Context} */ { t: { locale }, times, isLive }) {
   // Its name changes at midnight.
   if ('day' in item) return times.day(item.day)
   if ('isNew' in item) return locale
@@ -62,6 +67,7 @@ function signature(/** @type {Item} */ item, /** @type {string} */ locale, /** @
   return [
     locale,
     message.state,
+    message.state === 'pending' && isLive,
     message.seq,
     message.error?.code,
     isFirst,
@@ -73,9 +79,9 @@ function signature(/** @type {Item} */ item, /** @type {string} */ locale, /** @
 
 /**
  * @param {Extract<Item, { message: Message }>} item
- * @param {{ t: Translate, times: Times, edit: (message: Message) => void }} context
+ * @param {Context} context
  */
-function message({ message, isFirst, readers, isRead }, { t, times, edit }) {
+function message({ message, isFirst, readers, isRead }, { t, times, edit, isLive }) {
   const { own, author, state } = message
   const at = timeOf(message)
   const name = own ? t('list.you') : author?.nickname || t('list.nameless')
@@ -86,13 +92,13 @@ function message({ message, isFirst, readers, isRead }, { t, times, edit }) {
   const title = [message.seq && `#${message.seq}`, times.full(at), read].filter(Boolean).join(' · ')
   return [
     // A name is said before each message, and seen before the first of a group.
-    h('p', { class: isFirst && !own ? 'author' : 'unseen' }, h('bdi', {}, name)),
+    h('p', { class: isFirst && !own ? 'author' : 'unseen' }, h('bdi', {}, plain(name))),
     h('div', { class: 'bubble', dir: 'auto', title }, ...text),
     h(
       'p',
       { class: 'meta' },
       state === 'stored' ? h('time', { dateTime: message.createdAt ?? '' }, times.clock(at)) : null,
-      state === 'pending' ? h('span', {}, icon('clock'), t('list.pending')) : null,
+      state === 'pending' ? h('span', {}, icon('clock'), t(isLive ? 'list.pending' : 'list.waiting')) : null,
       isRead ? h('span', { class: 'read' }, t('list.read')) : null,
       // What the marks show to the eye.
       read ? h('span', { class: 'unseen' }, read) : null,
@@ -124,6 +130,6 @@ function failure(
 /** The readers' marks, on the rail beside the message. The title of the message names them. */
 function marks(/** @type {{ id: number, name: string }[]} */ readers) {
   const mark = (/** @type {{ id: number, name: string }} */ { id, name }) =>
-    h('span', { class: `mark hue-${id % HUES}` }, initials(name))
+    h('span', { class: `mark hue-${id % HUES}` }, initials(plain(name)))
   return h('span', { class: 'marks', 'aria-hidden': 'true' }, ...readers.map(mark))
 }
