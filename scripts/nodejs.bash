@@ -34,3 +34,16 @@ share_nodejs() {
     shared=$(dirname "$1")/nodejs
     rm -rf "$shared" && cp -r tests/nodejs "$shared"
 }
+
+# A folder below this one for tests with browsers, which goes at the end. "$folder" belongs to PostgreSQL's
+# user: there a browser's pages crash.
+browser_folder() {
+    browser_folders+=("$1/tmp")
+    mkdir -p "$1/tmp"
+}
+browser_folders=()
+at_the_end+=(remove_browser_folders)
+
+remove_browser_folders() {
+    rm -rf "${browser_folders[@]}"
+}

@@ -17,8 +17,9 @@ build_socketio() {
 # A PostgreSQL and a RabbitMQ are running; the tests start everything else.
 test_socketio() {
     step "Socket.IO's clients"
+    browser_folder "$socketio"
     PATH=$programs:$PATH TUTORIALS_TOML=$PWD/config/tutorials.toml \
-        RABBITMQ_URL=$FRONTDESK_TEST_RABBITMQ_URL TMPDIR=$folder \
+        RABBITMQ_URL=$FRONTDESK_TEST_RABBITMQ_URL TMPDIR=$socketio/tmp \
         node --test --test-force-exit --test-reporter=spec "$socketio"/*.test.mjs ||
         die "tests with Socket.IO's clients failed"
 }

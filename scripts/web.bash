@@ -20,24 +20,13 @@ build_web() {
         die "the scripts' types are wrong"
 }
 
-# A folder for browsers, which goes at the end. The one of everything else belongs to PostgreSQL's user:
-# there a browser's pages crash.
-web_folder() {
-    mkdir -p "$web/tmp"
-    echo "$web/tmp"
-}
-
-leave_web() {
-    rm -rf "$web/tmp"
-}
-
 # A PostgreSQL is running; the tests start everything else.
 test_web() {
     step "pages, widget and client"
-    at_the_end+=(leave_web)
+    browser_folder "$web"
     local tests
     mapfile -t tests < <(find "$web" -name node_modules -prune -o -name '*.test.mjs' -print | sort)
-    FRONTDESK_WEB=$PWD/web TMPDIR=$(web_folder) \
+    FRONTDESK_WEB=$PWD/web TMPDIR=$web/tmp \
         node --test --test-force-exit --test-reporter=spec "${tests[@]}" ||
         die "tests of the pages failed"
 }
