@@ -200,7 +200,8 @@ export class Launcher {
   }
 
   async #connect() {
-    const { Frontdesk, tokenFrom } = await import('../client/frontdesk.js')
+    /** @type {typeof import('../client/frontdesk.js')} */
+    const { Frontdesk, tokenFrom } = await load('../client/frontdesk.js')
     if (this.#desk || !this.#token) return
     const { scope } = this.options
     // The page may replace the source of tokens.
@@ -325,4 +326,12 @@ function whenIdle(/** @type {() => void} */ run) {
     'requestIdleCallback' in window ? requestIdleCallback(run, { timeout: 2_000 }) : setTimeout(run, 1)
   if (document.readyState === 'complete') soon()
   else addEventListener('load', soon, { once: true })
+}
+
+/** Loads a module. Browsers remember an address that has failed, so the next one is another. */
+function load(/** @type {string} */ path) {
+  return import(failures ? `${path}?${failures}` : path).catch((error) => {
+    failures += 1
+    throw error
+  })
 }

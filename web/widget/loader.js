@@ -4,7 +4,7 @@
   const queue = (host.frontdesk ||= [])
   const tag = document.currentScript
   // A further tag changes nothing. Without a tag it was imported: to start again, see below.
-  if (!tag || !queue.tag) {
+  if (queue.splice && (!tag || !queue.tag)) {
     queue.tag ||= tag
     queue.tries = (queue.tries ?? 0) + 1
     queue.loading = import(String(new URL('/_/tree/widget/launcher.js', queue.tag.src))).then(
