@@ -95,12 +95,12 @@ function show(/** @type {number} */ id) {
     older: () => chat.older(),
     seen: (seq) => chat.read(seq),
     edit: (message) => {
-      composer.draft = message.message
+      composer.restore(message.message)
       message.remove()
     },
   })
   const draw = () => {
-    if (chat.ready) messages.show(chat)
+    if (chat.ready) messages.show(chat, { isLive: desk.state.state === 'online' })
     const names = chat.typists.map(
       (user) => chat.messages.find(({ author }) => author?.id === user)?.author?.nickname ?? t('list.nameless'),
     )

@@ -168,7 +168,7 @@ export class Panel {
       older: async () => chat?.older(),
       seen: (seq) => chat?.read(seq),
       edit: (message) => {
-        if (this.#composer) this.#composer.draft = message.message
+        this.#composer?.restore(message.message)
         message.remove()
         this.#composer?.focus()
       },
@@ -236,7 +236,7 @@ export class Panel {
     const status = statusOf(desk, { t, wasDown: this.#wasDown, hasUpdate: this.#hasUpdate, now: Date.now() })
     this.#strips(strips, status)
     // What waits to be sent is shown before the server has said a word.
-    if (chat && (chat.ready || chat.messages.length > 0)) list.show(chat)
+    if (chat && (chat.ready || chat.messages.length > 0)) list.show(chat, { isLive: desk?.state.state === 'online' })
     const names = new Map(
       (chat?.messages ?? []).flatMap(({ author, own }) => (author && !own ? [[author.id, author.nickname ?? '']] : [])),
     )
