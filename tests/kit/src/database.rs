@@ -1,6 +1,7 @@
 //! Throw-away databases: a SQLite file, or a database on the PostgreSQL that the tests are given.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -10,10 +11,24 @@ use url::Url;
 /// The maintenance database, from which the others are created.
 const VARIABLE: &str = "FRONTDESK_TEST_POSTGRES_URL";
 
+/// Databases that were emptied for the next scenario. Creating one costs more than all else that most
+/// scenarios do.
+static EMPTIED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Empties every table but those of the migrations, and puts its numbers back to 1.
+const EMPTY: &str = "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') \
+    || ' RESTART IDENTITY' FROM pg_tables WHERE schemaname = 'public' \
+    AND tablename NOT IN ('__diesel_schema_migrations', 'migration_compatibility')); END $$";
+
 /// An empty database that nothing else uses; dropping it deletes it.
 pub enum Database {
     Sqlite(TempDir),
-    Postgres { maintenance: Url, name: String },
+    Postgres {
+        maintenance: Url,
+        name: String,
+        /// Emptied at the end for another scenario, instead of deleted.
+        is_reused: bool,
+    },
 }
 
 impl Database {
@@ -25,14 +40,27 @@ impl Database {
         let maintenance = postgres_url();
         let name = format!("frontdesk_{}", uuid::Uuid::new_v4().simple());
         execute(maintenance.as_str(), &format!("CREATE DATABASE {name}")).await;
-        Self::Postgres { maintenance, name }
+        Self::Postgres { maintenance, name, is_reused: false }
+    }
+
+    /// A database without rows, which may have its tables already.
+    pub async fn postgres_without_rows() -> Self {
+        let emptied = EMPTIED.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut database = match emptied {
+            Some(name) => Self::Postgres { maintenance: postgres_url(), name, is_reused: true },
+            None => Self::postgres().await,
+        };
+        if let Self::Postgres { is_reused, .. } = &mut database {
+            *is_reused = true;
+        }
+        database
     }
 
     /// As `database.url` wants it.
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite(dir) => format!("sqlite://{}", dir.path().join("frontdesk.db").display()),
-            Self::Postgres { maintenance, name } => with_path(maintenance, name).into(),
+            Self::Postgres { maintenance, name, .. } => with_path(maintenance, name).into(),
         }
     }
 
@@ -59,18 +87,34 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let Self::Postgres { maintenance, name } = self else { return };
-        let (maintenance, drop) =
-            (maintenance.clone(), format!("DROP DATABASE {name} WITH (FORCE)"));
+        let Self::Postgres { maintenance, name, is_reused } = self else { return };
+        // What a failed scenario leaves behind may be anything.
+        let is_reused = *is_reused && !std::thread::panicking();
+        let (maintenance, base) = (maintenance.clone(), name.clone());
         // A drop cannot wait for the scenario's own runtime, which may be what runs it.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(execute(maintenance.as_str(), &drop));
+            runtime.expect("a runtime").block_on(async {
+                if is_reused && empty(&maintenance, &base).await.is_ok() {
+                    EMPTIED.lock().unwrap_or_else(PoisonError::into_inner).push(base);
+                } else {
+                    let drop = format!("DROP DATABASE {base} WITH (FORCE)");
+                    execute(maintenance.as_str(), &drop).await;
+                }
+            });
         });
         if dropping.join().is_err() && !std::thread::panicking() {
             panic!("the database {name} could not be dropped");
         }
     }
+}
+
+/// Ends the connections to a database, and empties it.
+async fn empty(maintenance: &Url, name: &str) -> Result<(), Error> {
+    let client = try_connect(maintenance.as_str()).await?;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    client.execute(end, &[&name]).await?;
+    try_connect(with_path(maintenance, name).as_str()).await?.batch_execute(EMPTY).await
 }
 
 fn with_path(url: &Url, path: &str) -> Url {

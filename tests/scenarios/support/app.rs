@@ -45,14 +45,14 @@ impl TestApp {
 
     /// On a PostgreSQL database of its own.
     pub async fn postgres(settings: &[(&str, String)]) -> Self {
-        let database = Database::postgres().await;
+        let database = Database::postgres_without_rows().await;
         Self::on(database, None, owned(settings), Timings::default(), None).await
     }
 
     /// Three nodes that know each other, on a PostgreSQL database of their own. Whoever connects or
     /// asks does so at a random one.
     pub async fn nodes(settings: &[(&str, String)], driver: Driver) -> Self {
-        let database = Database::postgres().await;
+        let database = Database::postgres_without_rows().await;
         // What comes last wins.
         let settings = [deployment::settings(driver), owned(settings)].concat();
         let draw = Draw::announced(driver);
@@ -65,7 +65,7 @@ impl TestApp {
         driver: Driver,
         disturb: fn(Events) -> Events,
     ) -> Self {
-        let database = Database::postgres().await;
+        let database = Database::postgres_without_rows().await;
         let settings = [deployment::settings(driver), owned(settings)].concat();
         let (url, timings) = (database.url(), Timings::default());
         let nodes = Nodes::disturbed(&url, &settings, Draw::announced(driver), disturb).await;
