@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, FlushSeen, Integrations,
-    LastSeen, PageReader, PeerFeed, RateSettings, RoomLimits, UserAdmission,
+    LastSeen, PageReader, Passwords, PeerFeed, RateSettings, RoomLimits, UserAdmission,
 };
-use crate::app::{AppParts, AppState, HandshakeLimits};
-use crate::auth::{DemoKeys, Verifier, secret};
+use crate::app::{Accounts, AppParts, AppState, HandshakeLimits};
+use crate::auth::{AccountKeys, DemoKeys, KeySetReader, Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
     self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, Receivers,
@@ -147,11 +147,20 @@ impl Application {
             log::warn!("{warning}");
         }
         let secret = secret::signing_secret(&settings)?;
-        let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?;
+        let (key_set, key_reader) = KeySetReader::new(&settings.auth)?.unzip();
+        let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref(), key_set)?;
         let store = Store::connect(&database).await?.with_leeway(settings.limits.leeway());
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }
+        let account_keys = secret
+            .as_ref()
+            .filter(|_| settings.auth.local_accounts)
+            .map(|secret| AccountKeys::new(secret, settings.auth.previous_secret.as_ref()));
+        let verifier = match &account_keys {
+            Some(keys) => keys.accepted_by(verifier),
+            None => verifier,
+        };
         let (verifier, demo) = match demo(&settings, &store).await? {
             Some(demo) => (verifier.with_demo(&demo.keys), Some(demo)),
             None => (verifier, None),
@@ -170,6 +179,14 @@ impl Application {
             false => None,
         };
         let (reading, control) = (Arbiter::new(), Arbiter::new());
+        let (passwords, accounts) = account_keys
+            .map(|keys| {
+                let (thread, auth) = (Arbiter::new(), &settings.auth);
+                let (most, metrics) = (auth.password_queue, Arc::clone(&metrics));
+                let passwords = Passwords::start(&thread.handle(), most, Arc::clone(&metrics));
+                (thread, Accounts::new(keys, passwords, auth, &settings.limits, metrics))
+            })
+            .unzip();
         let notifications = store.notifications();
         let (watched, seen_commits) = mpsc::channel(MOST_COMMITS);
         let (commits, (feed, news)) = (CommitFeed::new(watched), mpsc::channel(MOST_NEWS));
@@ -181,7 +198,7 @@ impl Application {
         let (stage, stages) = watch::channel(Stage::Serving);
         let parts =
             parts((&settings, timings), verifier, (&store, &metrics), arbiters, outside, stages);
-        let parts = Arc::new(parts);
+        let parts = Arc::new(AppParts { accounts, ..parts });
         let (chat_server, last_seen) = (parts.chat_server.clone(), parts.last_seen.clone());
         let redis = RedisDriver::new(&settings.redis, parts.node).map_err(anyhow::Error::msg)?;
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
@@ -204,6 +221,7 @@ impl Application {
         let origins = Arc::new(http::Origins::new(listed, Arc::clone(&metrics)));
         let proxies = settings.server.trusted_proxies.clone();
         let addresses = Arc::new(http::ClientAddresses::new(proxies));
+        let accounts_in_words = accounts_in_words(&settings.auth, passwords.is_some());
         let settings = Arc::new(settings);
         let front = settings.socketio.is_on().then(|| {
             let config = Arc::new(SocketIoConfig::new(&settings, node));
@@ -261,6 +279,7 @@ impl Application {
         let address = *server.addrs().first().context("server.bind names no address")?;
         log::info!("listening on http://{address}");
         log::info!("database: {}", store.describe());
+        log::info!("built-in accounts: {accounts_in_words}");
         let backplane = match (redis, notifications) {
             (Some(redis), _) => {
                 let name = redis.describe();
@@ -286,6 +305,9 @@ impl Application {
             bus.start(bus_parts, &nodes);
             reading.spawn(outbox::watch(store, gauges));
         }
+        if let Some(reader) = key_reader {
+            reading.spawn(reader.run());
+        }
         reading.spawn(nodes.clone().run(between(events)));
         reading.spawn(publish_news(nodes.clone(), news));
         reading.spawn(poller.run(seen_commits, heard));
@@ -296,7 +318,7 @@ impl Application {
             plan,
             stage,
             metrics: shown,
-            arbiters: vec![reading, control],
+            arbiters: [Some(reading), Some(control), passwords].into_iter().flatten().collect(),
             bus,
             nodes,
             last_seen,
@@ -378,6 +400,15 @@ impl Application {
     }
 }
 
+fn accounts_in_words(auth: &settings::Auth, are_on: bool) -> &'static str {
+    match (are_on, auth.sign_up) {
+        (true, true) => "on, and anybody may sign up as a customer (auth.sign_up)",
+        (true, false) => "on, made by `frontdesk user add` alone",
+        (false, _) if auth.local_accounts => "off, since auth.secret is not set",
+        (false, _) => "off (auth.local_accounts)",
+    }
+}
+
 /// The demo, if it is on.
 async fn demo(settings: &Settings, store: &Store) -> anyhow::Result<Option<http::Demo>> {
     let with_others = match settings.demo() {
@@ -439,6 +470,7 @@ fn parts(
         node: NodeId::random(),
         store: store.clone(),
         verifier,
+        accounts: None,
         chat_server,
         user_admission,
         last_seen,

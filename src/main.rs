@@ -1,6 +1,8 @@
 //! The command line. Exits with 2 where the operator must set something right, with 1 where
 //! something failed, with 3 where a second signal cut the stopping short.
 
+mod cli;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use frontdesk::application::{self, Application, Stopped};
-use frontdesk::auth::{AuthError, Signer, TokenError, Verifier, secret};
+use frontdesk::auth::{AuthError, KeySetReader, Signer, TokenError, Verifier, secret};
 use frontdesk::db::{self, Direction, Store, StoreError};
 use frontdesk::domain::{Identity, Role, Timestamp};
 use frontdesk::settings::{Backend, Secret, Settings, SettingsError};
@@ -40,6 +42,8 @@ enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
+    #[command(flatten)]
+    Operate(cli::Operate),
 }
 
 #[derive(Args)]
@@ -84,7 +88,7 @@ fn main() -> ExitCode {
     // The other commands print their result.
     let filter = match cli.command {
         None | Some(Command::Serve | Command::Migrate(_)) => LevelFilter::Info,
-        Some(Command::Token(_) | Command::Config(_)) => LevelFilter::Warn,
+        Some(Command::Token(_) | Command::Config(_) | Command::Operate(_)) => LevelFilter::Warn,
     };
     let is_check = matches!(cli.command, Some(Command::Config(Config::Check)));
     let mut logger = env_logger::Builder::new();
@@ -127,6 +131,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => print_token(&settings, args)?,
         Command::Migrate(what) => migrate(&settings, &what)?,
         Command::Config(Config::Check) => check(&settings)?,
+        Command::Operate(command) => cli::run(&settings, command)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,8 +139,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     settings.require_key()?;
     warn(&settings);
-    let first_steps = settings.database.url.backend() == Backend::Sqlite
-        && settings.auth.public_key_file.is_none();
+    let first_steps =
+        settings.database.url.backend() == Backend::Sqlite && !settings.auth.has_foreign_keys();
     let host = reachable_host(&settings.server.bind);
     let system = actix_web::rt::System::new();
     let stopped = system.block_on(async {
@@ -174,7 +179,7 @@ fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
     };
     let token = signer.sign(&identity, now.after(args.ttl))?;
     // A token that the server would refuse is refused here.
-    Verifier::new(&settings.auth, &settings.limits, secret.as_ref())?.verify(&token, now)?;
+    Verifier::new(&settings.auth, &settings.limits, secret.as_ref(), None)?.verify(&token, now)?;
     writeln!(io::stdout(), "{token}")?;
     Ok(())
 }
@@ -203,8 +208,9 @@ fn migrate(settings: &Settings, what: &Migrate) -> anyhow::Result<()> {
 
 fn check(settings: &Settings) -> anyhow::Result<()> {
     settings.require_key()?;
-    if settings.auth.public_key_file.is_some() {
-        Verifier::new(&settings.auth, &settings.limits, None)?;
+    let (key_set, _) = KeySetReader::new(&settings.auth)?.unzip();
+    if settings.auth.has_foreign_keys() {
+        Verifier::new(&settings.auth, &settings.limits, None, key_set)?;
     }
     if let Some(warning) = db::check(&application::database(settings))? {
         log::warn!("{warning}");

@@ -102,6 +102,22 @@ pub struct Rpc {
     pub outcome: RpcOutcome,
 }
 
+/// Outcome of an attempt to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum LoginOutcome {
+    LoggedIn,
+    /// The e-mail or the password is wrong.
+    Wrong,
+    Blocked,
+    /// By a limit of the address or of the account.
+    Limited,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Attempt {
+    pub outcome: LoginOutcome,
+}
+
 /// Outcome of another service's user event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum UserOutcome {
@@ -232,6 +248,11 @@ metrics! {
     events_dropped: Counter, "Events of users coming and going that nobody was told of";
     rpc_seconds: Family<Rpc, Histogram, fn() -> Histogram> = Family::new_with_constructor(rpc_histogram),
         "Time to answer another service's request";
+    logins: Family<Attempt, Counter>, "Attempts to log in to built-in accounts, by outcome";
+    passwords_waiting: Gauge, "Passwords that wait for their check, the one that is being checked included";
+    passwords_refused: Counter, "Passwords refused since too many waited";
+    password_seconds: Histogram = Histogram::new(exponential_buckets(0.005, 2.0, 10)),
+        "Duration of a password's check, its wait not included";
     user_events: Family<UserEvent, Counter>, "What other services told of their users";
     gateway_forwards: Family<GatewayForward, Counter>, "Clients' events for other services";
     gateway_answers: Family<GatewayAnswer, Counter>, "Other services' answers to sessions";
@@ -259,6 +280,14 @@ impl Metrics {
             ConnectLimit::ConnectsPerAddress,
         ] {
             drop(metrics.connects_refused.get_or_create(&Refused { reason }));
+        }
+        for outcome in [
+            LoginOutcome::LoggedIn,
+            LoginOutcome::Wrong,
+            LoginOutcome::Blocked,
+            LoginOutcome::Limited,
+        ] {
+            drop(metrics.logins.get_or_create(&Attempt { outcome }));
         }
         for transport in ["polling", "websocket"] {
             drop(metrics.socketio_connections(transport));
@@ -317,6 +346,11 @@ impl Metrics {
     /// Records the outcome of another service's request. `command` is a known name.
     pub fn answered(&self, command: &'static str, outcome: RpcOutcome, took: Duration) {
         self.rpc_seconds.get_or_create(&Rpc { command, outcome }).observe(took.as_secs_f64());
+    }
+
+    /// Counts an attempt to log in.
+    pub fn login(&self, outcome: LoginOutcome) {
+        self.logins.get_or_create(&Attempt { outcome }).inc();
     }
 
     /// Counts another service's user event.

@@ -18,7 +18,7 @@ pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, CloseRest, CloseSessions, Connect,
     Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf, PeerChange,
-    PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
+    PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, UserState, View, Watch,
 };
 
 use self::leaving::Leaving;
@@ -29,12 +29,16 @@ use super::room_actor::{
     TellOwnSessions,
 };
 use super::session_handle::{SessionHandle, ToSession};
-use crate::domain::{Change, ChatId, Hub, Presence, RecentSet, Seq, SessionId, Viewers, access};
+use crate::domain::{
+    Change, ChatId, Hub, Presence, RecentMap, RecentSet, Seq, SessionId, UserId, Viewers, access,
+};
 use crate::protocol::{Ending, EphemeralKey, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
 
 /// Messages that wait for ChatServer; a session that finds it full is told `unavailable`.
 const MAILBOX: usize = 65_536;
+/// Users who were changed lately, so that a session that was let in before and comes after it learns of it.
+const CHANGED: usize = 4_096;
 /// Chats whose making was announced lately, so that hearing of it twice announces it once.
 const ANNOUNCED: usize = 16_384;
 
@@ -51,6 +55,7 @@ pub struct ChatServer {
     /// The handles that all rooms share; `Some` once the actor has started.
     node: Option<Arc<RoomNode>>,
     workers: Vec<ArbiterHandle>,
+    changed: RecentMap<UserId, UserState>,
     announced: RecentSet<ChatId>,
     /// Those of which nobody is to be told again.
     settled: RecentSet<ChatId>,
@@ -73,6 +78,7 @@ impl ChatServer {
             executors: Vec::new(),
             node: None,
             workers: Vec::new(),
+            changed: RecentMap::new(CHANGED),
             announced,
             settled: RecentSet::new(ANNOUNCED),
             leaving: None,
@@ -211,6 +217,15 @@ impl ChatServer {
     }
 }
 
+/// Tells a session of its user's state.
+fn tell_changed(session: &SessionHandle, UserState { role, blocked, ended }: &UserState) {
+    if *blocked {
+        session.close(Ending::Blocked);
+    } else {
+        session.send(ToSession::UserChanged { role: *role, ended: Arc::clone(ended) });
+    }
+}
+
 /// The index below `count` for a chat, always the same one.
 fn spread(chat: ChatId, count: usize) -> usize {
     usize::try_from(chat.0.unsigned_abs()).unwrap_or_default() % count.max(1)
@@ -258,6 +273,9 @@ impl Handler<Connect> for ChatServer {
         }
         for chat in chats {
             self.join(&session, chat, Purpose::Join(join), ctx);
+        }
+        if let Some(state) = self.changed.get(&user) {
+            tell_changed(&session, state);
         }
     }
 }
@@ -335,12 +353,9 @@ impl Handler<UserChanged> for ChatServer {
             self.parts.peers.send(News::UserChanged(changed.user));
         }
         for (_, session) in self.hub.sessions_of(changed.user) {
-            if changed.blocked {
-                session.close(Ending::Blocked);
-            } else {
-                session.send(ToSession::RoleChanged(changed.role));
-            }
+            tell_changed(session, &changed.state);
         }
+        self.changed.insert(changed.user, changed.state);
     }
 }
 

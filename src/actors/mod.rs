@@ -2,7 +2,8 @@
 //!
 //! [`ChatServer`] owns room membership and user → sessions · [`RoomActor`] orders one chat ·
 //! [`DbExecutor`] commits in groups · [`UserAdmission`] finds and makes users in batches ·
-//! [`PageReader`] reads missed messages in batches · [`LastSeen`] writes when users were last seen · [`RoomDirectory`] caches rooms' addresses.
+//! [`PageReader`] reads missed messages in batches · [`LastSeen`] writes when users were last seen ·
+//! [`PasswordHasher`] hashes passwords · [`RoomDirectory`] caches rooms' addresses.
 
 mod batch_queue;
 mod catch_panic;
@@ -12,6 +13,7 @@ mod db_executor;
 mod gateway;
 mod last_seen;
 mod page_reader;
+mod password_hasher;
 mod peer_feed;
 mod room_actor;
 mod room_directory;
@@ -23,7 +25,8 @@ pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
     Connect, Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf,
-    PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, View, Watch,
+    PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, UserState, View,
+    Watch,
 };
 pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};
@@ -33,11 +36,14 @@ pub use gateway::{
 };
 pub use last_seen::{FlushSeen, LastSeen, Seen};
 pub use page_reader::PageReader;
+pub use password_hasher::{HashingRefused, PasswordHasher, Passwords};
 pub use peer_feed::{News, PeerFeed};
 pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing};
 pub use room_directory::{RoomDirectory, ToRoom};
 pub use session_handle::{SessionHandle, Slot, ToSession, Told};
-pub use user_admission::{AdmitUser, AdmittedUser, RateSettings, UserAdmission, UserRate};
+pub use user_admission::{
+    AdmitUser, AdmittedUser, NotAdmitted, RateSettings, UserAdmission, UserRate,
+};
 
 /// Makes an actor panic, so that a test sees what that costs.
 #[cfg(feature = "faults")]

@@ -1,7 +1,7 @@
 //! Batched user admission: finds or makes the users and the customers' own chats, for all who came
 //! while the last ones were let in, so that a storm of connections is a few transactions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::batch_queue::BatchQueue;
 use super::catch_panic::catch_panic;
 use crate::db::{Admission, Store, StoreError};
-use crate::domain::{ChatId, Identity, Roster, SharedRateLimit, UserId};
+use crate::domain::{ChatId, Identity, LoginId, Roster, SharedRateLimit, UserId};
 use crate::metrics::{Metrics, Part};
 
 /// People let in together.
@@ -26,9 +26,25 @@ const RATES: usize = 10_000;
 #[rtype(result = "()")]
 pub struct AdmitUser {
     pub identity: Identity,
+    /// Of a built-in account's token: it must not have ended.
+    pub login: Option<LoginId>,
     /// The chats are to be entered: their rosters are read, too.
     pub with_rosters: bool,
-    pub reply: oneshot::Sender<Result<AdmittedUser, StoreError>>,
+    pub reply: oneshot::Sender<Result<AdmittedUser, NotAdmitted>>,
+}
+
+/// Refusal to let a user in.
+#[derive(Debug, Clone)]
+pub enum NotAdmitted {
+    /// The token's login has ended.
+    SignedOut,
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotAdmitted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// A user who was let in.
@@ -101,26 +117,30 @@ impl UserAdmission {
         }) else {
             return;
         };
-        let (identities, replies): (Vec<_>, Vec<_>) = run
+        let (asked, replies): (Vec<_>, Vec<_>) = run
             .into_iter()
-            .map(|AdmitUser { identity, with_rosters, reply }| (identity, (with_rosters, reply)))
+            .map(|AdmitUser { identity, login, with_rosters, reply }| {
+                ((identity, login, with_rosters), reply)
+            })
             .unzip();
         let store = self.store.clone();
-        let asks: Vec<bool> = replies.iter().map(|(with_rosters, _)| *with_rosters).collect();
-        let work = async move { admit(&store, identities, asks).await };
+        let work = async move { admit(&store, asked).await };
         let work = catch_panic(work, Part::Reception, Arc::clone(&self.metrics));
         ctx.spawn(work.into_actor(self).map(move |admitted, this, ctx| {
             match admitted {
                 Ok(admitted) => {
-                    for ((_, reply), (admission, rosters)) in replies.into_iter().zip(admitted) {
-                        let rate = this.rate_of(admission.user.id);
+                    for (reply, admitted) in replies.into_iter().zip(admitted) {
+                        let admitted = admitted.map(|(admission, rosters)| {
+                            let rate = this.rate_of(admission.user.id);
+                            AdmittedUser { admission, rate, rosters }
+                        });
                         // A caller that has gone meanwhile is not told.
-                        drop(reply.send(Ok(AdmittedUser { admission, rate, rosters })));
+                        drop(reply.send(admitted.ok_or(NotAdmitted::SignedOut)));
                     }
                 }
                 Err(error) => {
-                    for (_, reply) in replies {
-                        drop(reply.send(Err(error.clone())));
+                    for reply in replies {
+                        drop(reply.send(Err(error.clone().into())));
                     }
                 }
             }
@@ -130,8 +150,35 @@ impl UserAdmission {
     }
 }
 
-/// Lets users in, and reads the rosters of the chats of those that `asks` names.
+/// Lets users in, and reads the rosters of the chats of those who are asked with `true`. `None` for a user
+/// whose login has ended.
 async fn admit(
+    store: &Store,
+    asked: Vec<(Identity, Option<LoginId>, bool)>,
+) -> Result<Vec<Option<(Admission, HashMap<ChatId, Roster>)>>, StoreError> {
+    let logins: Vec<LoginId> = asked.iter().filter_map(|(_, login, _)| *login).collect();
+    let live = match logins.is_empty() {
+        true => HashSet::new(),
+        false => store.live_logins(logins).await?,
+    };
+    // A restored database may have given a user's id to another.
+    let is_live = |identity: &Identity, login: LoginId| {
+        let user = identity.subject.parse().map(UserId);
+        user.is_ok_and(|user| live.contains(&(login, user)))
+    };
+    let is_let_in: Vec<bool> = asked
+        .iter()
+        .map(|(identity, login, _)| login.is_none_or(|login| is_live(identity, login)))
+        .collect();
+    let let_in = asked.into_iter().zip(&is_let_in).filter(|(_, is_let_in)| **is_let_in);
+    let (identities, asks): (Vec<_>, Vec<_>) =
+        let_in.map(|((identity, _, asks), _)| (identity, asks)).unzip();
+    let mut admitted = admit_all(store, identities, asks).await?.into_iter();
+    let outcome = |is_let_in| if is_let_in { admitted.next() } else { None };
+    Ok(is_let_in.into_iter().map(outcome).collect())
+}
+
+async fn admit_all(
     store: &Store,
     identities: Vec<Identity>,
     asks: Vec<bool>,
@@ -165,7 +212,7 @@ impl Handler<AdmitUser> for UserAdmission {
     fn handle(&mut self, admit: AdmitUser, ctx: &mut Self::Context) {
         if self.queue.len() >= MOST_WAITING {
             let full = StoreError::Unavailable("too many wait to be let in".to_owned());
-            drop(admit.reply.send(Err(full)));
+            drop(admit.reply.send(Err(full.into())));
             return;
         }
         self.queue.push(admit);

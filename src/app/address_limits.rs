@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::domain::SharedRateLimit;
 
-/// Addresses whose rates are kept: more than connect to a node within [`REST`].
+/// Keys whose rates are kept: more than there are within the span of a limit.
 const MOST_RATES: usize = 65_536;
-/// Time in which every rate is at rest again, and so the pause between two cleanings.
-const REST: Duration = Duration::from_secs(1);
 /// Bits of an IPv6 address that are one customer's of a provider.
 const IPV6_PREFIX: u32 = 64;
 
@@ -26,44 +25,56 @@ impl ClientAddress {
     /// The address that limits count: of IPv6, the network of 64 bits. `None` without a limit.
     #[must_use]
     pub fn limited(self) -> Option<IpAddr> {
-        self.is_limited.then(|| match self.address.to_canonical() {
-            IpAddr::V6(address) => {
+        self.is_limited.then(|| self.network())
+    }
+
+    /// The address that limits of passwords count: loopback, too. `None` for a proxy that names no client.
+    #[must_use]
+    pub fn limited_with_loopback(self) -> Option<IpAddr> {
+        (self.is_limited || self.address.is_loopback()).then(|| self.network())
+    }
+
+    fn network(self) -> IpAddr {
+        match self.address.to_canonical() {
+            IpAddr::V6(address) if !address.is_loopback() => {
                 let host = u128::BITS - IPV6_PREFIX;
                 IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> host << host))
             }
             address => address,
-        })
+        }
     }
 }
 
-/// Rates of connects, by address.
+/// Rates of attempts, by address or by another key: so many in a span of time, and at once.
 #[derive(Debug)]
-pub struct ConnectRates {
-    per_second: u32,
+pub struct Rates<K> {
+    attempts: u32,
+    /// In which every rate is at rest again, and so the pause between two cleanings.
+    span: Duration,
     most: usize,
-    rates: HashMap<IpAddr, SharedRateLimit>,
-    /// Shared by the addresses that have no room.
+    rates: HashMap<K, SharedRateLimit>,
+    /// Shared by the keys that have no room.
     rest: SharedRateLimit,
     cleaned: Duration,
 }
 
-impl ConnectRates {
+impl<K: Eq + Hash> Rates<K> {
     #[must_use]
-    pub fn new(per_second: u32) -> Self {
-        Self::with_room(per_second, MOST_RATES)
+    pub fn new(attempts: u32, span: Duration) -> Self {
+        Self::with_room(attempts, span, MOST_RATES)
     }
 
-    fn with_room(per_second: u32, most: usize) -> Self {
-        let (rates, rest) = (HashMap::new(), SharedRateLimit::new(per_second, per_second));
-        Self { per_second, most, rates, rest, cleaned: Duration::ZERO }
+    fn with_room(attempts: u32, span: Duration, most: usize) -> Self {
+        let (rates, rest) = (HashMap::new(), SharedRateLimit::over(span, attempts));
+        Self { attempts, span, most, rates, rest, cleaned: Duration::ZERO }
     }
 
-    /// Takes one connect's token at `now`, since any fixed moment.
+    /// Takes one attempt's token at `now`, since any fixed moment.
     ///
     /// # Errors
     /// The milliseconds until the next token.
-    pub fn take(&mut self, address: IpAddr, now: Duration) -> Result<(), u64> {
-        if now.saturating_sub(self.cleaned) >= REST {
+    pub fn take(&mut self, address: K, now: Duration) -> Result<(), u64> {
+        if now.saturating_sub(self.cleaned) >= self.span {
             // A rate at rest is as good as a new one.
             self.rates.retain(|_, rate| !rate.is_full(now));
             self.cleaned = now;
@@ -72,7 +83,7 @@ impl ConnectRates {
         match self.rates.entry(address) {
             Entry::Occupied(rate) => rate.get().take(now),
             Entry::Vacant(place) if has_room => {
-                place.insert(SharedRateLimit::new(self.per_second, self.per_second)).take(now)
+                place.insert(SharedRateLimit::over(self.span, self.attempts)).take(now)
             }
             Entry::Vacant(_) => self.rest.take(now),
         }
@@ -138,6 +149,8 @@ impl UnauthenticatedCounts {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn ip(text: &str) -> IpAddr {
         text.parse().expect(text)
     }
@@ -161,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_address_connects_at_its_own_rate() {
-        let mut rates = ConnectRates::new(2);
+        let mut rates = Rates::new(2, SECOND);
         let at = Duration::from_millis;
         let (kim, lee) = (ip("192.0.2.1"), ip("192.0.2.2"));
         assert_eq!([rates.take(kim, at(0)), rates.take(kim, at(0))], [Ok(()), Ok(())]);
@@ -176,7 +189,7 @@ mod tests {
 
     #[test]
     fn many_addresses_neither_free_a_limited_one_nor_grow_the_table() {
-        let mut rates = ConnectRates::with_room(1, 100);
+        let mut rates = Rates::with_room(1, SECOND, 100);
         let (limited, mut now) = (ip("192.0.2.1"), Duration::from_secs(5));
         assert_eq!(rates.take(limited, now), Ok(()));
         let mut passed = 0;
@@ -188,7 +201,7 @@ mod tests {
         assert_eq!(rates.rates.len(), 100);
         assert_eq!(passed, 100, "99 had room, and one passed for all others");
         // At rest, all are forgotten.
-        now += REST * 2;
+        now += SECOND * 2;
         assert_eq!(rates.take(limited, now), Ok(()));
         assert_eq!(rates.rates.len(), 1);
     }

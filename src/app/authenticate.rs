@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{AppState, chat_access};
-use crate::actors::{AdmitUser, AdmittedUser, Announce, UserRate};
-use crate::auth::{AdmitError, AuthenticatedUser, Claims};
+use crate::actors::{AdmitUser, AdmittedUser, Announce, NotAdmitted, UserRate};
+use crate::auth::{AdmitError, AuthenticatedUser, Claims, TokenError};
 use crate::domain::{Author, ChatAccess, ChatEntry, ChatId, Role, Roster, Timestamp, User};
-use crate::protocol::{ApiError, Entry};
+use crate::protocol::{ApiError, Code, Entry};
 pub use crate::session::Admitted;
 
 /// A user who was admitted for one request, and the chats that were read with them.
@@ -51,7 +51,14 @@ impl ServiceAuthor {
         name: String,
         nickname: Option<String>,
     ) -> Result<Self, ApiError> {
-        let user = app.store().service_user(role, name, nickname).await?;
+        Self::of(&app.store().service_user(role, name, nickname).await?)
+    }
+
+    /// The author that a service's user is.
+    ///
+    /// # Errors
+    /// `forbidden` when blocked.
+    pub(super) fn of(user: &User) -> Result<Self, ApiError> {
         if user.blocked {
             return Err(ApiError::forbidden("this author is blocked"));
         }
@@ -63,11 +70,28 @@ impl ServiceAuthor {
     }
 }
 
-/// Verifies a token.
+/// Verifies a token. One that names a key that is not known waits until the issuer's keys are read again.
 ///
 /// # Errors
-/// `unauthenticated` or `token_expired`.
-pub fn verify(app: &AppState, token: &str) -> Result<Claims, ApiError> {
+/// `unauthenticated` or `token_expired`; `unavailable` before the issuer's keys were read.
+pub async fn verify(app: &AppState, token: &str) -> Result<Claims, ApiError> {
+    let verifier = app.verifier();
+    match verifier.verify(token, Timestamp::now()) {
+        Err(TokenError::UnknownKey | TokenError::NoKeys) => {
+            if let Some(keys) = verifier.key_set() {
+                keys.read_again().await;
+            }
+            Ok(verifier.verify(token, Timestamp::now())?)
+        }
+        verified => Ok(verified?),
+    }
+}
+
+/// Verifies a token with the keys that are known now.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_at_once(app: &AppState, token: &str) -> Result<Claims, ApiError> {
     Ok(app.verifier().verify(token, Timestamp::now())?)
 }
 
@@ -86,10 +110,14 @@ async fn admit_with(
     with_rosters: bool,
 ) -> Result<(Caller, HashMap<ChatId, Roster>), ApiError> {
     let (reply, answer) = oneshot::channel();
-    let request = AdmitUser { identity: claims.identity().clone(), with_rosters, reply };
+    let (identity, login) = (claims.identity().clone(), claims.login());
+    let request = AdmitUser { identity, login, with_rosters, reply };
     app.user_admission().try_send(request).map_err(|_| ApiError::unavailable())?;
     let AdmittedUser { admission, rate, rosters } =
-        answer.await.map_err(|_| ApiError::unavailable())??;
+        answer.await.map_err(|_| ApiError::unavailable())?.map_err(|refused| match refused {
+            NotAdmitted::SignedOut => ApiError::new(Code::Unauthenticated, "signed out"),
+            NotAdmitted::Store(error) => error.into(),
+        })?;
     let (user, profile) = claims.admit(admission.user).map_err(|error| match error {
         AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {

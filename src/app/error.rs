@@ -29,7 +29,8 @@ impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         let code = match error {
             TokenError::Expired => Code::TokenExpired,
-            TokenError::Invalid(_) => Code::Unauthenticated,
+            TokenError::Invalid(_) | TokenError::UnknownKey => Code::Unauthenticated,
+            TokenError::NoKeys => Code::Unavailable,
         };
         ApiError::new(code, error.to_string())
     }

@@ -5,20 +5,24 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::address_limits::{ClientAddress, ConnectRates, Full, UnauthenticatedCounts};
+use super::address_limits::{ClientAddress, Full, Rates, UnauthenticatedCounts};
 use crate::metrics::{ConnectLimit, Metrics};
 use crate::protocol::{ApiError, Code};
 use crate::retry::LogOnce;
 use crate::settings::Limits;
 
+/// The span of `limits.connects_per_address`.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The limits of connections that have shown no token, shared by all threads.
 pub struct HandshakeLimits {
     unauthenticated: Mutex<UnauthenticatedCounts>,
     /// `None` without a limit.
-    connects: Option<Mutex<ConnectRates>>,
+    connects: Option<Mutex<Rates<IpAddr>>>,
     /// Rates are counted from here: this clock does not step back.
     began: Instant,
     /// By the limit's key: refusals of one must not make those of another look new.
@@ -36,7 +40,7 @@ impl HandshakeLimits {
         );
         Self {
             unauthenticated: Mutex::new(counts),
-            connects: (rate > 0).then(|| Mutex::new(ConnectRates::new(rate))),
+            connects: (rate > 0).then(|| Mutex::new(Rates::new(rate, SECOND))),
             began: Instant::now(),
             log: Mutex::default(),
             metrics,
@@ -132,7 +136,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::iter;
-    use std::time::Duration;
 
     use super::*;
     use crate::settings::Settings;

@@ -3,7 +3,7 @@
 use super::online::with_online;
 use super::{Actor, AppState};
 use crate::db::{ChatPage, Scope};
-use crate::domain::{ShownChat, UserId, access};
+use crate::domain::{Scope as KeyScope, ShownChat, UserId, access};
 use crate::protocol::ApiError;
 
 /// A user id that nobody has: no marks, and no memberships.
@@ -20,13 +20,14 @@ pub async fn list_chats(
     of: Option<UserId>,
     page: ChatPage,
 ) -> Result<Vec<ShownChat>, ApiError> {
+    actor.needs(KeyScope::ChatsRead)?;
     let (reader, scope) = match (actor, of) {
         (Actor::User(caller), _) if access::may_list_all(caller.role()) => {
             (caller.user.id(), Scope::All)
         }
         (Actor::User(caller), _) => (caller.user.id(), Scope::MemberOf),
-        (Actor::Service(_) | Actor::System, Some(user)) => (user, Scope::MemberOf),
-        (Actor::Service(_) | Actor::System, None) => (NOBODY, Scope::All),
+        (Actor::Service(_) | Actor::Key(_) | Actor::System, Some(user)) => (user, Scope::MemberOf),
+        (Actor::Service(_) | Actor::Key(_) | Actor::System, None) => (NOBODY, Scope::All),
     };
     let chats = app.store().chats(reader, scope, page).await?;
     with_online(app, chats).await

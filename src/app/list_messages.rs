@@ -3,7 +3,7 @@
 use super::list_chats::NOBODY;
 use super::{Actor, AppState, chat_access};
 use crate::db::HistoryPage;
-use crate::domain::{ChatId, Message, access};
+use crate::domain::{ChatId, Message, Scope, access};
 use crate::protocol::ApiError;
 
 /// Reads a page of a chat's log.
@@ -16,9 +16,10 @@ pub async fn list_messages(
     chat: ChatId,
     page: HistoryPage,
 ) -> Result<Vec<Message>, ApiError> {
+    actor.needs(Scope::ChatsRead)?;
     let reads_all = match actor {
         Actor::User(caller) => access::may_read_all(caller.role()),
-        Actor::Service(_) | Actor::System => true,
+        Actor::Service(_) | Actor::Key(_) | Actor::System => true,
     };
     // For a reader of every chat, a message proves that this one exists: one read less.
     if reads_all {

@@ -1,9 +1,9 @@
 //! Manage users: list, create, block and unblock them.
 
 use super::{Actor, AppState, online_of};
-use crate::actors::UserChanged;
+use crate::actors::{UserChanged, UserState};
 use crate::db::UserFilter;
-use crate::domain::{Created, Timestamp, User, UserId, access};
+use crate::domain::{Created, Scope, Timestamp, User, UserId, access};
 use crate::protocol::{ApiError, NewUser};
 
 /// The proof of the right to manage users, which each of these use cases needs.
@@ -18,15 +18,17 @@ pub struct SeenUser {
 }
 
 impl<'a> UserManager<'a> {
-    /// Checks the actor.
+    /// Checks the actor; of a service key the scope.
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn check(app: &'a AppState, actor: Actor<'_>) -> Result<Self, ApiError> {
+    pub fn check(app: &'a AppState, actor: Actor<'_>, scope: Scope) -> Result<Self, ApiError> {
+        actor.needs(scope)?;
         let is_allowed = match actor {
             Actor::User(caller) => access::may_manage_users(caller.role()),
             Actor::Service(_) => false,
-            Actor::System => true,
+            // Its scope is what it was given for this.
+            Actor::Key(_) | Actor::System => true,
         };
         if is_allowed {
             Ok(Self(app))
@@ -80,11 +82,26 @@ impl<'a> UserManager<'a> {
     ///
     /// # Errors
     /// `user_not_found`, `unavailable`.
-    pub async fn block_user(&self, id: UserId, blocked: bool) -> Result<User, ApiError> {
-        let user = self.0.store().set_blocked(id, blocked).await?;
+    pub async fn block_user(
+        &self,
+        id: UserId,
+        blocked: bool,
+        reason: Option<String>,
+    ) -> Result<User, ApiError> {
+        let user = self.0.store().set_blocked(id, blocked, reason).await?;
         let user = user.ok_or_else(|| ApiError::user_not_found(id))?;
-        let (role, blocked) = (user.role, user.blocked);
-        self.0.chat_server().do_send(UserChanged { user: id, role, blocked, changed_here: true });
+        tell_user_changed(self.0, &user).await?;
         Ok(user)
     }
+}
+
+/// Tells the sessions of all nodes of a user's new state.
+///
+/// # Errors
+/// `unavailable`: then the nodes learn of it by polling.
+pub async fn tell_user_changed(app: &AppState, user: &User) -> Result<(), ApiError> {
+    let state = UserState::of(user, app.store()).await?;
+    // Bounded: one for each request, or update of a service, which changed a user.
+    app.chat_server().do_send(UserChanged { user: user.id, state, changed_here: true });
+    Ok(())
 }

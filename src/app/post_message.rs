@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Actor, AppState, chat_access};
 use crate::actors::{Post, Reply, RoomRequest, ToRoom};
-use crate::domain::{ChatId, PostResult, Receipt, access};
+use crate::domain::{ChatId, PostResult, Receipt, Scope, access};
 use crate::protocol::{ApiError, NewMessage};
 use crate::session::PostOutcome;
 
@@ -29,6 +29,7 @@ pub async fn post_message(
     chat: ChatId,
     message: NewMessage,
 ) -> Result<PostedMessage, ApiError> {
+    actor.needs(Scope::MessagesWrite)?;
     let author = match actor {
         Actor::User(caller) => {
             chat_access::of_caller(app, caller, chat, access::may_post).await?;
@@ -37,6 +38,7 @@ pub async fn post_message(
         }
         // A service may write in every chat; the write finds a missing one.
         Actor::Service(service) => service.author(),
+        Actor::Key(key) => key.author.author(),
         Actor::System => return Err(ApiError::forbidden("a message needs an author")),
     };
     let mut draft = message.into_draft(&author, chat);

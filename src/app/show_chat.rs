@@ -3,7 +3,7 @@
 use super::list_chats::NOBODY;
 use super::online::with_online;
 use super::{Actor, AppState};
-use crate::domain::{ChatId, ShownChat, access};
+use crate::domain::{ChatId, Scope, ShownChat, access};
 use crate::protocol::ApiError;
 
 /// A chat as the reader sees it.
@@ -15,12 +15,13 @@ pub async fn show_chat(
     actor: Actor<'_>,
     id: ChatId,
 ) -> Result<ShownChat, ApiError> {
+    actor.needs(Scope::ChatsRead)?;
     let found = match actor {
         Actor::User(caller) => {
             let found = app.store().chat(id, caller.user.id()).await?;
             found.filter(|(_, access)| access::may_read(caller.role(), access))
         }
-        Actor::Service(_) | Actor::System => app.store().chat(id, NOBODY).await?,
+        Actor::Service(_) | Actor::Key(_) | Actor::System => app.store().chat(id, NOBODY).await?,
     };
     let shown = with_online(app, found.into_iter().collect()).await?.pop();
     shown.ok_or_else(|| ApiError::chat_not_found(id))

@@ -1,7 +1,7 @@
 //! Show a user to a service.
 
 use super::{Actor, AppState, UserManager};
-use crate::domain::{User, UserId};
+use crate::domain::{Scope, User, UserId};
 use crate::protocol::{ApiError, Code};
 
 /// The two keys of a user.
@@ -15,7 +15,7 @@ pub enum UserKey {
 /// # Errors
 /// `forbidden`, `user_not_found`, `unavailable`.
 pub async fn show_user(app: &AppState, actor: Actor<'_>, key: UserKey) -> Result<User, ApiError> {
-    UserManager::check(app, actor)?;
+    UserManager::check(app, actor, Scope::UsersRead)?;
     match key {
         UserKey::Id(id) => app.store().user(id).await?.ok_or_else(|| ApiError::user_not_found(id)),
         UserKey::Identity { issuer, subject } => {

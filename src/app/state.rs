@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::HandshakeLimits;
+use super::{Accounts, HandshakeLimits};
 use crate::actors::{ChatServer, Integrations, LastSeen, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
@@ -21,6 +21,8 @@ pub struct AppParts {
     pub node: NodeId,
     pub store: Store,
     pub verifier: Verifier,
+    /// `None` where they are off.
+    pub accounts: Option<Accounts>,
     pub chat_server: Addr<ChatServer>,
     pub user_admission: Addr<UserAdmission>,
     pub last_seen: Addr<LastSeen>,
@@ -119,6 +121,10 @@ impl AppState {
 
     pub(super) fn verifier(&self) -> &Verifier {
         &self.0.parts.verifier
+    }
+
+    pub(super) fn accounts(&self) -> Option<&Accounts> {
+        self.0.parts.accounts.as_ref()
     }
 
     pub(super) fn user_admission(&self) -> &Addr<UserAdmission> {

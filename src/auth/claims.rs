@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::{DEMO_ISSUER, Identity, OWN_ISSUER, Role, Timestamp};
+use crate::domain::{DEMO_ISSUER, Identity, LoginId, OWN_ISSUER, Role, Timestamp};
 
 /// The longest text of a claim, in characters.
 const CLAIM_CHARS: usize = 255;
@@ -22,6 +22,12 @@ pub enum TokenError {
     /// The reason, for the token's issuer.
     #[error("the token is not valid: {0}")]
     Invalid(String),
+    /// Its `kid` names none of the keys that are known.
+    #[error("the token is not valid: its kid names no key of the issuer")]
+    UnknownKey,
+    /// There is no key yet to verify it with.
+    #[error("the issuer's keys are not known yet, try again")]
+    NoKeys,
 }
 
 impl TokenError {
@@ -34,6 +40,8 @@ impl TokenError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     identity: Identity,
+    /// Of a built-in account's token.
+    login: Option<LoginId>,
     expires_at: Timestamp,
     leeway: Leeway,
 }
@@ -43,6 +51,12 @@ impl Claims {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The login that a built-in account's token is of.
+    #[must_use]
+    pub fn login(&self) -> Option<LoginId> {
+        self.login
     }
 
     /// The token's end, without leeway.
@@ -93,6 +107,7 @@ pub(super) struct RawClaims {
     nickname: Option<Value>,
     name: Option<Value>,
     email: Option<Value>,
+    sid: Option<Value>,
 }
 
 impl RawClaims {
@@ -113,10 +128,10 @@ impl RawClaims {
             return Err(TokenError::invalid("iat is still to come"));
         }
         let issuer = text("iss", self.iss)?.unwrap_or_default();
-        if issuer == OWN_ISSUER {
+        // Only their own rules require one of these.
+        if issuer == OWN_ISSUER && rules.issuer.as_deref() != Some(OWN_ISSUER) {
             return Err(TokenError::invalid("iss is reserved for the built-in accounts"));
         }
-        // Only the demo's own rules require it.
         if issuer == DEMO_ISSUER && rules.issuer.as_deref() != Some(DEMO_ISSUER) {
             return Err(TokenError::invalid("iss is reserved for the demo"));
         }
@@ -130,15 +145,20 @@ impl RawClaims {
             Some(nickname) => Some(nickname),
             None => text("name", self.name)?,
         };
+        let login = match issuer == OWN_ISSUER {
+            true => Some(login(self.sid)?),
+            false => None,
+        };
         let identity = Identity {
             issuer,
             subject: subject(self.sub)?,
             role: role(self.role)?,
             nickname,
             email: text("email", self.email)?,
-            issued_at: issued_at.map(Timestamp::seconds),
+            // Of an account the stored values count, whatever a token's age.
+            issued_at: issued_at.map(Timestamp::seconds).filter(|_| login.is_none()),
         };
-        Ok(Claims { identity, expires_at, leeway })
+        Ok(Claims { identity, login, expires_at, leeway })
     }
 }
 
@@ -156,6 +176,11 @@ fn subject(claim: Option<Box<RawValue>>) -> Result<String, TokenError> {
         Ok(_) => Err(TokenError::invalid("sub is empty")),
         Err(error) => Err(error),
     }
+}
+
+fn login(claim: Option<Value>) -> Result<LoginId, TokenError> {
+    let login = text("sid", claim)?.and_then(|text| LoginId::parse(&text));
+    login.ok_or_else(|| TokenError::invalid("sid is missing"))
 }
 
 fn role(claim: Option<Value>) -> Result<Option<Role>, TokenError> {

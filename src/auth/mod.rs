@@ -3,9 +3,13 @@
 //! A [`Verifier`] alone makes [`Claims`] of a token, and claims with their user become an
 //! [`AuthenticatedUser`], which is proof of verification.
 
+mod accounts;
 mod claims;
 mod demo;
+mod key_set;
+pub mod password;
 pub mod secret;
+mod service_key;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -14,8 +18,11 @@ mod user;
 use std::io;
 use std::path::PathBuf;
 
+pub use accounts::AccountKeys;
 pub use claims::{Claims, TokenError};
 pub use demo::{DemoKeys, DemoPerson};
+pub use key_set::{KeySet, KeySetReader};
+pub use service_key::ServiceKey;
 pub use tokens::{Signer, Verifier, bearer};
 pub use user::{AdmitError, AuthenticatedUser};
 
@@ -27,17 +34,22 @@ use crate::settings::SettingsError;
 pub enum AuthError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    #[error("There is no key to check tokens with: set auth.secret or auth.public_key_file.")]
+    #[error(
+        "There is no key to check tokens with: set auth.secret, auth.public_key_file, auth.jwks_file or \
+         auth.jwks_url."
+    )]
     NoKey,
     #[error(
-        "Tokens are checked with auth.public_key_file, so only who has its private half, your \
-         application, can sign one."
+        "Tokens are checked with a public key (auth.public_key_file, auth.jwks_file or auth.jwks_url), so \
+         only who has its private half, your application, can sign one."
     )]
     ForeignKey,
     #[error("auth.public_key_file {}: {error}.", path.display())]
     KeyFile { path: PathBuf, error: io::Error },
     #[error("auth.public_key_file {}: {problem}.", path.display())]
     Key { path: PathBuf, problem: &'static str },
+    #[error("auth.jwks_file {}: {problem}.", path.display())]
+    KeySet { path: PathBuf, problem: String },
     #[error("The secret file {}: {error}.", path.display())]
     SecretFile { path: PathBuf, error: io::Error },
     #[error(

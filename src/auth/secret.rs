@@ -43,7 +43,7 @@ fn find(
     settings.require_key()?;
     let auth = &settings.auth;
     match settings.database.url.sqlite_file() {
-        Some(file) if auth.secret.is_none() && auth.public_key_file.is_none() => {
+        Some(file) if auth.secret.is_none() && !auth.has_foreign_keys() => {
             in_file(&secret_file(file)).map(Some)
         }
         _ => Ok(auth.secret.clone()),

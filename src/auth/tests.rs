@@ -21,7 +21,7 @@ fn settings(auth: &str) -> Settings {
 fn verifier(auth: &str) -> Verifier {
     let settings = settings(auth);
     let secret = Secret::from(SECRET.to_owned());
-    Verifier::new(&settings.auth, &settings.limits, Some(&secret)).unwrap()
+    Verifier::new(&settings.auth, &settings.limits, Some(&secret), None).unwrap()
 }
 
 fn key_file(name: &str) -> String {
@@ -351,7 +351,7 @@ fn a_key_file_that_fits_no_token_is_refused_at_the_start() {
     ] {
         let auth = format!("algorithm = '{algorithm}'\npublic_key_file = '{}'", key_file(name));
         let settings = settings(&auth);
-        let error = Verifier::new(&settings.auth, &settings.limits, Some(&secret)).err();
+        let error = Verifier::new(&settings.auth, &settings.limits, Some(&secret), None).err();
         let error = error.unwrap_or_else(|| panic!("{algorithm} {name}")).to_string();
         assert!(error.contains(word) && error.contains("public_key_file"), "{error}");
     }
@@ -361,10 +361,11 @@ fn a_key_file_that_fits_no_token_is_refused_at_the_start() {
     std::fs::write(&path, key.repeat(2)).unwrap();
     let two = format!("algorithm = 'ES256'\npublic_key_file = '{}'", path.display());
     let two = self::settings(&two);
-    let error = Verifier::new(&two.auth, &two.limits, Some(&secret)).err().unwrap().to_string();
+    let error =
+        Verifier::new(&two.auth, &two.limits, Some(&secret), None).err().unwrap().to_string();
     assert!(error.contains("more than one key"), "{error}");
     let settings = settings("");
-    let error = Verifier::new(&settings.auth, &settings.limits, None).err();
+    let error = Verifier::new(&settings.auth, &settings.limits, None, None).err();
     assert!(matches!(error, Some(AuthError::NoKey)));
 }
 
@@ -396,6 +397,7 @@ fn only_the_tokens_own_user_is_admitted() {
         nickname: None,
         email: None,
         blocked: false,
+        block_reason: None,
         created_at: now(),
     };
     let admit = |user: User| verified(json!({ "role": "admin" })).unwrap().admit(user);

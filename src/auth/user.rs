@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Claims;
 use super::claims::Leeway;
-use crate::domain::{Author, Role, Timestamp, User, UserId, access};
+use crate::domain::{Author, LoginId, Role, Timestamp, User, UserId, access};
 
 /// Refusal to admit a stored user with these claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +32,8 @@ impl Claims {
         let token_role = identity.role;
         user.role = access::role_of(token_role, user.role);
         let (author, expires_at, leeway) = (user.author(), self.expires_at(), self.leeway());
-        Ok((AuthenticatedUser { author, token_role, leeway, expires_at }, user))
+        let login = self.login();
+        Ok((AuthenticatedUser { author, token_role, login, leeway, expires_at }, user))
     }
 }
 
@@ -44,6 +45,8 @@ pub struct AuthenticatedUser {
     author: Arc<Author>,
     /// The token's role.
     token_role: Option<Role>,
+    /// Of a built-in account.
+    login: Option<LoginId>,
     leeway: Leeway,
     expires_at: Timestamp,
 }
@@ -55,12 +58,18 @@ impl AuthenticatedUser {
     pub(crate) fn from_user(user: &User) -> Self {
         let (author, token_role) = (user.author(), Some(user.role));
         let leeway = Leeway::of(std::time::Duration::from_secs(30));
-        Self { author, token_role, leeway, expires_at: Timestamp(0) }
+        Self { author, token_role, login: None, leeway, expires_at: Timestamp(0) }
     }
 
     #[must_use]
     pub fn id(&self) -> UserId {
         self.author.id
+    }
+
+    /// The login of a built-in account's token.
+    #[must_use]
+    pub fn login(&self) -> Option<LoginId> {
+        self.login
     }
 
     /// The lesser of the stored role and the token's.

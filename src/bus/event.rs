@@ -198,6 +198,7 @@ mod tests {
             nickname: Some("Ann".to_owned()),
             email: None,
             blocked: false,
+            block_reason: None,
             created_at: AT,
         };
         assert_eq!(

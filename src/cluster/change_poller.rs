@@ -11,6 +11,7 @@ use tokio::time::sleep_until;
 use super::sweep::{Sweep, before};
 use crate::actors::{
     Announce, ChatServer, ChatUpdated, FilterNew, Hints, IsAnnounced, IsWatched, UserChanged,
+    UserState,
 };
 use crate::db::{Change, ChatEnd, Place, Store, StoreError};
 use crate::domain::{ChatId, Gather, Seq, Timestamp, Timings, UserId};
@@ -173,6 +174,7 @@ impl ChangePoller {
         self.polls += 1;
         if self.polls.is_multiple_of(PRUNE_EVERY) {
             self.store.prune_journal(before(settled, JOURNAL_KEPT)).await?;
+            self.store.prune_logins().await?;
         }
         Ok(())
     }
@@ -215,9 +217,8 @@ impl ChangePoller {
 
     async fn user_changed(&self, id: UserId) -> Result<(), StoreError> {
         if let Some(user) = self.store.user(id).await? {
-            let (role, blocked) = (user.role, user.blocked);
-            let changed = UserChanged { user: id, role, blocked, changed_here: false };
-            self.chat_server.do_send(changed);
+            let state = UserState::of(&user, &self.store).await?;
+            self.chat_server.do_send(UserChanged { user: id, state, changed_here: false });
         }
         Ok(())
     }

@@ -61,6 +61,20 @@ impl Store {
         .await
     }
 
+    /// Checks that every migration was run.
+    ///
+    /// # Errors
+    /// `Setup`, with the remedy, if one is missing.
+    pub async fn require_migrations(&self) -> Result<(), StoreError> {
+        let missing = self.migrations().await?.into_iter().find(|migration| !migration.applied);
+        match missing {
+            None => Ok(()),
+            Some(Migration { name, .. }) => Err(StoreError::Setup(format!(
+                "The database lacks the migration {name}: run `frontdesk migrate up`, or start the server."
+            ))),
+        }
+    }
+
     async fn with_harness<T: Send + 'static>(
         &self,
         work: impl FnOnce(Harness<'_>, &Compatible) -> Result<T, Failure> + Send + 'static,

@@ -6,6 +6,7 @@
 //! (`backend`), the others exist twice under the same names (`postgres`, `sqlite`). The outcome of
 //! a batch is decided once, without a database (`plan`).
 
+mod accounts;
 mod admission;
 mod backend;
 mod chats;
@@ -21,6 +22,7 @@ mod postgres;
 mod rows;
 mod schema;
 mod search;
+mod service_keys;
 mod sinks;
 mod sqlite;
 mod store;
@@ -29,6 +31,7 @@ mod users;
 mod write_op;
 mod writer;
 
+pub use accounts::{Account, NewAccount, Refreshed};
 pub use admission::Admission;
 pub use chats::{ChatPage, GroupResult, Scope};
 pub use config::Config;

@@ -25,6 +25,7 @@ pub struct UserRow {
     pub blocked: bool,
     pub created_at: Timestamp,
     pub role_set_at: Option<i64>,
+    pub block_reason: Option<String>,
 }
 
 impl UserRow {
@@ -37,7 +38,8 @@ impl UserRow {
 impl From<UserRow> for User {
     fn from(row: UserRow) -> Self {
         let UserRow { id, issuer, subject, role, nickname, email, blocked, created_at, .. } = row;
-        Self { id, issuer, subject, role, nickname, email, blocked, created_at }
+        let block_reason = row.block_reason;
+        Self { id, issuer, subject, role, nickname, email, blocked, block_reason, created_at }
     }
 }
 

@@ -15,6 +15,39 @@ diesel::table! {
         role_set_at -> Nullable<BigInt>,
         search -> Nullable<Text>,
         last_seen_at -> Nullable<crate::db::types::UtcTimestamp>,
+        block_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    accounts (user_id) {
+        user_id -> BigInt,
+        email_key -> Text,
+        password_hash -> Text,
+        changed_at -> crate::db::types::UtcTimestamp,
+    }
+}
+
+diesel::table! {
+    logins (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        generation -> BigInt,
+        refreshed_at -> crate::db::types::UtcTimestamp,
+        expires_at -> crate::db::types::UtcTimestamp,
+        ended_at -> Nullable<crate::db::types::UtcTimestamp>,
+    }
+}
+
+diesel::table! {
+    service_keys (id) {
+        id -> BigInt,
+        name -> Text,
+        hash -> Text,
+        scopes -> Text,
+        created_at -> crate::db::types::UtcTimestamp,
+        last_used_at -> Nullable<crate::db::types::UtcTimestamp>,
+        revoked_at -> Nullable<crate::db::types::UtcTimestamp>,
     }
 }
 
@@ -105,6 +138,8 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(
     users,
+    accounts,
+    logins,
     chats,
     chat_members,
     read_marks,

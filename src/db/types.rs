@@ -8,7 +8,9 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 
-use crate::domain::{ChatId, ChatKind, MessageId, MessageKind, Role, Seq, Timestamp, UserId};
+use crate::domain::{
+    ChatId, ChatKind, KeyId, LoginId, MessageId, MessageKind, Role, Seq, Timestamp, UserId,
+};
 
 /// A point in time: `TIMESTAMPTZ` in PostgreSQL, `INTEGER` microseconds since 1970 in SQLite.
 #[derive(
@@ -31,7 +33,7 @@ macro_rules! value {
     )+};
 }
 
-value!(BigInt: UserId in UserIdProxy, ChatId in ChatIdProxy, MessageId in MessageIdProxy, Seq in SeqProxy);
+value!(BigInt: UserId in UserIdProxy, ChatId in ChatIdProxy, MessageId in MessageIdProxy, Seq in SeqProxy, LoginId in LoginIdProxy, KeyId in KeyIdProxy);
 value!(Text: Role in RoleProxy, ChatKind in ChatKindProxy, MessageKind in MessageKindProxy);
 value!(UtcTimestamp: Timestamp in TimestampProxy);
 
@@ -57,7 +59,7 @@ macro_rules! stored_as_integer {
     )+};
 }
 
-stored_as_integer!(UserId, ChatId, MessageId, Seq);
+stored_as_integer!(UserId, ChatId, MessageId, Seq, LoginId, KeyId);
 
 macro_rules! stored_as_word {
     ($($ty:ident, $parse:expr);+) => {$(

@@ -161,8 +161,14 @@ impl Store {
         Ok(created.map(User::from))
     }
 
-    /// Blocks or unblocks a user. A change is written to the journal, for the other nodes.
-    pub async fn set_blocked(&self, id: UserId, blocked: bool) -> Result<Option<User>, StoreError> {
+    /// Blocks or unblocks a user, and sets the reason of the block. A change is written to the journal,
+    /// for the other nodes.
+    pub async fn set_blocked(
+        &self,
+        id: UserId,
+        blocked: bool,
+        reason: Option<String>,
+    ) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
             let changed = run!(
@@ -170,6 +176,10 @@ impl Store {
                     .set((users::blocked.eq(blocked), users::blocked_at.eq(now)))
                     .execute(connection)
             )?;
+            if reason.is_some() || !blocked {
+                let user = diesel::update(users::table.find(id));
+                run!(user.set(users::block_reason.eq(&reason)).execute(connection))?;
+            }
             if changed > 0 {
                 run!(dialect::append_journal(
                     connection,
@@ -181,6 +191,28 @@ impl Store {
         })?;
         Ok(row.map(User::from))
     }
+
+    /// Sets a user's role, above every token that was issued before. A change is written to the journal.
+    /// `None` if there is no such user, or it is a service's.
+    pub async fn set_role(&self, id: UserId, role: Role) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = transact!(self, |connection| {
+            let now: Timestamp = run!(dialect::now(connection))?;
+            let user = users::table.find(id).select(UserRow::as_select());
+            let found: Option<UserRow> = run!(locked!(user).first(connection)).optional()?;
+            let Some(mut row) = found.filter(|row| !row.role.is_service()) else { return Ok(None) };
+            let is_change = row.role != role;
+            row.role = role;
+            let set = (users::role.eq(role), users::role_set_at.eq(now.seconds()));
+            run!(diesel::update(users::table.find(id)).set(set).execute(connection))?;
+            if is_change {
+                let note = NewJournalEntry::from(Change::UserChanged(id));
+                run!(dialect::append_journal(connection, &[note]))?;
+            }
+            Ok(Some(row))
+        })?;
+        Ok(row.map(User::from))
+    }
+
     /// Finds or creates the user of a service: `role` is `Bot` or `System`, `name` is unique within
     /// the role. A given nickname replaces the stored one. A known user costs one read.
     ///

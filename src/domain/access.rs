@@ -1,6 +1,6 @@
 //! Access rules, by verb. Nothing else decides what may be done.
 
-use super::{ChatAccess, ChatKind, Role};
+use super::{ChatAccess, ChatKind, Role, Scope, Scopes};
 
 /// A verb: a decision on an action in a chat, for a user of this role with this access.
 pub type Verb = fn(Role, &ChatAccess) -> bool;
@@ -82,6 +82,18 @@ pub fn may_manage_users(role: Role) -> bool {
     role == Role::Admin
 }
 
+/// Admins look after the deployment: sessions, and keys of services.
+#[must_use]
+pub fn may_operate(role: Role) -> bool {
+    role == Role::Admin
+}
+
+/// A service key opens what its scopes name, and nothing else.
+#[must_use]
+pub fn may_by_key(scopes: &Scopes, scope: Scope) -> bool {
+    scopes.has(scope)
+}
+
 /// An event for other services may be meant for one role alone.
 #[must_use]
 pub fn may_forward(role: Role, wanted: Option<Role>) -> bool {
@@ -157,6 +169,7 @@ mod tests {
             (may_view, Role::Admin),
             (may_create_group, Role::Admin),
             (may_manage_users, Role::Admin),
+            (may_operate, Role::Admin),
             (has_own_chat, Role::Customer),
         ] {
             for other in [Role::Customer, Role::Admin, Role::Bot, Role::System] {

@@ -25,6 +25,15 @@ id! {
     UserId
 }
 id! {
+    /// A sign-in to a built-in account, which all of its tokens name as `sid`. Random, so that no restored
+    /// database gives one out again.
+    LoginId
+}
+id! {
+    /// A service key.
+    KeyId
+}
+id! {
     /// A chat.
     ChatId
 }
@@ -35,6 +44,23 @@ id! {
 id! {
     /// A message's number in its chat: 1, 2, 3 … in commit order. 0 is before the first.
     Seq
+}
+
+impl LoginId {
+    /// A new random id, positive.
+    #[must_use]
+    pub fn random() -> Self {
+        let ((first, _), (_, second)) =
+            (Uuid::new_v4().as_u64_pair(), Uuid::new_v4().as_u64_pair());
+        // The fixed bits of each meet random bits of the other.
+        Self(((first ^ second) >> 1).cast_signed())
+    }
+
+    /// Parses the output of `Display`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|id| *id > 0).map(Self)
+    }
 }
 
 impl Seq {

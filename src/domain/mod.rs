@@ -4,6 +4,9 @@
 mod ids;
 mod time;
 mod user;
+mod login;
+mod email;
+mod service_key;
 mod chat;
 mod created;
 mod message;
@@ -19,7 +22,7 @@ mod stream;
 mod gather;
 mod hub;
 mod rate_limit;
-mod recent_set;
+mod recent;
 mod idle;
 mod leaving;
 mod live;
@@ -30,14 +33,16 @@ mod timings;
 
 pub use chat::{Chat, ChatAccess, ChatEntry, ChatKind, Member, Roster, ShownChat};
 pub use created::Created;
+pub use email::Email;
 pub use event_names::{COMMANDS, PROTOCOL_EVENTS, SOCKETIO_EVENTS};
 pub use flood::FloodGuard;
 pub use gather::Gather;
 pub use hub::{Disconnected, Hub};
 pub use idle::Idle;
-pub use ids::{ChatId, MessageId, NodeId, Seq, SessionId, UserId};
+pub use ids::{ChatId, KeyId, LoginId, MessageId, NodeId, Seq, SessionId, UserId};
 pub use leaving::{CLOSING_TICK, Closings, Stage, retry_after_ms};
 pub use live::{LiveEvent, LiveState, LiveStates};
+pub use login::{Login, REFRESH_GRACE, Refresh};
 pub use message::{
     Body, CLIENT_ID_CHARS, ClientId, Draft, Message, MessageKind, Origin, PostResult, Receipt,
     TextError,
@@ -46,9 +51,10 @@ pub use names::{NameIn, NameOut};
 pub use outbox_event::{OrderingKey, OutboxEvent, OutboxEventKind};
 pub use presence::{Applied, Presence, PresenceNews};
 pub use rate_limit::{RateLimit, SharedRateLimit};
-pub use recent_set::RecentSet;
+pub use recent::{RecentMap, RecentSet};
 pub use room::{Room, Sequenced, Step};
 pub use route::{Route, RouteKind, RouteRole};
+pub use service_key::{Scope, Scopes, StoredKey};
 pub use share::{Change, SharePart, Update};
 pub use stream::{Fetch, Live, Replay, Streams};
 pub use time::Timestamp;

@@ -70,6 +70,14 @@ impl SharedRateLimit {
         Self { interval, capacity, full_at: AtomicI64::new(0) }
     }
 
+    /// A full bucket of `count` requests, which is full again after `span`.
+    #[must_use]
+    pub fn over(span: Duration, count: u32) -> Self {
+        let interval = micros(span) / i64::from(count.max(1));
+        let capacity = interval.saturating_mul(i64::from(count.max(1)));
+        Self { interval, capacity, full_at: AtomicI64::new(0) }
+    }
+
     /// True if a whole burst may pass at `now`, as if the bucket had never been used.
     #[must_use]
     pub fn is_full(&self, now: Duration) -> bool {

@@ -73,6 +73,8 @@ pub struct User {
     pub nickname: Option<String>,
     pub email: Option<String>,
     pub blocked: bool,
+    /// An admin's words on the block, for admins.
+    pub block_reason: Option<String>,
     pub created_at: Timestamp,
 }
 

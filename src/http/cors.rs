@@ -19,7 +19,7 @@ const MAX_AGE: usize = 3600;
 pub fn cors(origins: Arc<Origins>) -> Cors {
     Cors::default()
         .allowed_origin_fn(move |origin, head| origins.admit(origin, head.headers()))
-        .allowed_methods(["GET", "HEAD", "POST", "PUT"])
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "DELETE"])
         .allowed_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

@@ -61,7 +61,7 @@ pub async fn mark_read(
 ) -> Answer {
     let chat = ChatId(id_in_path(&request)?);
     let seq: Seq = body.read(&state)?;
-    let mark = app::mark_read(&state.app, who.caller(), chat, seq).await?;
+    let mark = app::mark_read(&state.app, who.caller()?, chat, seq).await?;
     Ok(json(StatusCode::OK, &mark, 1)?)
 }
 

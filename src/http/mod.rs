@@ -1,5 +1,7 @@
 //! The HTTP API: the route table, and a file per resource.
 
+mod accounts;
+mod admin;
 pub mod authenticated;
 mod body;
 mod chats;
@@ -96,6 +98,13 @@ pub fn configure(
             .service(at("/users/{id}", [get(users::show)]))
             .service(at("/users/{id}/block", [post(users::block)]))
             .service(at("/users/{id}/unblock", [post(users::unblock)]))
+            .service(at("/auth/register", [post(accounts::register)]))
+            .service(at("/auth/login", [post(accounts::login)]))
+            .service(at("/auth/refresh", [post(accounts::refresh)]))
+            .service(at("/auth/logout", [post(accounts::logout)]))
+            .service(at("/auth/password", [put(accounts::set_password)]))
+            .service(at("/admin/keys", [get(admin::list_keys)]))
+            .service(at("/admin/keys/{id}", [delete(admin::revoke_key)]))
             .service(at("/healthz", [get(ops::alive)]))
             .service(at("/readyz", [get(ops::ready)]))
             .service(at("/metrics", [get(ops::metrics)]))
@@ -197,6 +206,14 @@ where
     Args: FromRequest + 'static,
 {
     ("PUT", web::put().to(handler))
+}
+
+fn delete<F, Args>(handler: F) -> (&'static str, Route)
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    ("DELETE", web::delete().to(handler))
 }
 
 /// The state, where an extractor needs it.

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, web};
 use super::{Answer, Authenticated, Body, ListRequest, Order, Query, State, id_in_path, json};
 use crate::app::{SeenUser, UserManager};
 use crate::db::UserFilter;
-use crate::domain::UserId;
-use crate::protocol::{ApiError, NewUser, SeenUserView, UserView};
+use crate::domain::{Scope, UserId};
+use crate::protocol::{ApiError, Block, NewUser, SeenUserView, UserView};
 
 /// Default page size.
 const LIMIT: i64 = 20;
@@ -16,12 +16,12 @@ const SEARCH_CHARS: usize = 100;
 
 /// `GET /users/me`.
 pub async fn me(who: Authenticated) -> Answer {
-    Ok(json(StatusCode::OK, &UserView::from(&who.caller().profile), 1)?)
+    Ok(json(StatusCode::OK, &UserView::from(who.profile()), 1)?)
 }
 
 /// `GET /users`: in the order in which they were first seen.
 pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
-    let manager = UserManager::check(&state.app, who.actor())?;
+    let manager = UserManager::check(&state.app, who.actor(), Scope::UsersRead)?;
     let query = Query::from_request(&request)?;
     let (text, subject) = (search(&query)?, query.text("subject")?);
     let list = ListRequest::from_query(&query, "/users".to_owned(), LIMIT, Order::Asc)?
@@ -38,7 +38,7 @@ pub async fn list(state: web::Data<State>, who: Authenticated, request: HttpRequ
 
 /// `GET /users/{id}`: a user, with presence.
 pub async fn show(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
-    let manager = UserManager::check(&state.app, who.actor())?;
+    let manager = UserManager::check(&state.app, who.actor(), Scope::UsersRead)?;
     let SeenUser { user, online, last_seen_at } =
         manager.show_user(UserId(id_in_path(&request)?)).await?;
     Ok(json(StatusCode::OK, &SeenUserView::new(&user, online, last_seen_at), 1)?)
@@ -46,7 +46,7 @@ pub async fn show(state: web::Data<State>, who: Authenticated, request: HttpRequ
 
 /// `POST /users`: creates a user before their first token.
 pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> Answer {
-    let manager = UserManager::check(&state.app, who.actor())?;
+    let manager = UserManager::check(&state.app, who.actor(), Scope::UsersWrite)?;
     let new: NewUser = body.read(&state)?;
     let issuer = state.settings.auth.issuer.clone().unwrap_or_default();
     let user = manager.create_user(issuer, new).await?;
@@ -55,23 +55,29 @@ pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> 
 }
 
 /// `POST /users/{id}/block`: ends the user's live sessions, too.
-pub async fn block(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
-    set_blocked(&state, &who, &request, true).await
+pub async fn block(
+    state: web::Data<State>,
+    who: Authenticated,
+    request: HttpRequest,
+    body: Body,
+) -> Answer {
+    let Block { reason } = body.read(&state)?;
+    set_blocked(&state, &who, &request, (true, reason)).await
 }
 
 /// `POST /users/{id}/unblock`.
 pub async fn unblock(state: web::Data<State>, who: Authenticated, request: HttpRequest) -> Answer {
-    set_blocked(&state, &who, &request, false).await
+    set_blocked(&state, &who, &request, (false, None)).await
 }
 
 async fn set_blocked(
     state: &State,
     who: &Authenticated,
     request: &HttpRequest,
-    blocked: bool,
+    (blocked, reason): (bool, Option<String>),
 ) -> Answer {
-    let manager = UserManager::check(&state.app, who.actor())?;
-    let user = manager.block_user(UserId(id_in_path(request)?), blocked).await?;
+    let manager = UserManager::check(&state.app, who.actor(), Scope::UsersWrite)?;
+    let user = manager.block_user(UserId(id_in_path(request)?), blocked, reason).await?;
     Ok(json(StatusCode::OK, &UserView::from(&user), 1)?)
 }
 

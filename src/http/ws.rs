@@ -24,7 +24,7 @@ pub async fn upgrade(
     takes_sessions(&state)?;
     let client = state.addresses.of(&request);
     state.app.handshakes().connect(client)?;
-    let claims = authenticated::claims(&request, &state.app)?;
+    let claims = authenticated::claims(&request, &state.app).await?;
     let resume =
         Query::from_request(&request)?.text("resume")?.map(resume_from_query).transpose()?;
     let resume = resume.unwrap_or_default();

@@ -15,8 +15,11 @@ pub enum Code {
     ChatNotFound,
     MessageNotFound,
     UserNotFound,
+    KeyNotFound,
+    SessionNotFound,
     ChatMoved,
     ClientIdReused,
+    EmailTaken,
     TooLarge,
     RateLimited,
     Unavailable,
@@ -36,8 +39,11 @@ impl Code {
             Self::ChatNotFound => "chat_not_found",
             Self::MessageNotFound => "message_not_found",
             Self::UserNotFound => "user_not_found",
+            Self::KeyNotFound => "key_not_found",
+            Self::SessionNotFound => "session_not_found",
             Self::ChatMoved => "chat_moved",
             Self::ClientIdReused => "client_id_reused",
+            Self::EmailTaken => "email_taken",
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
@@ -52,8 +58,12 @@ impl Code {
             Self::BadRequest | Self::UnknownEvent => 400,
             Self::Unauthenticated | Self::TokenExpired => 401,
             Self::Forbidden => 403,
-            Self::ChatNotFound | Self::MessageNotFound | Self::UserNotFound => 404,
-            Self::ChatMoved | Self::ClientIdReused => 409,
+            Self::ChatNotFound
+            | Self::MessageNotFound
+            | Self::UserNotFound
+            | Self::KeyNotFound
+            | Self::SessionNotFound => 404,
+            Self::ChatMoved | Self::ClientIdReused | Self::EmailTaken => 409,
             Self::TooLarge => 413,
             Self::RateLimited => 429,
             Self::Unavailable => 503,
@@ -149,6 +159,15 @@ impl ApiError {
     #[must_use]
     pub fn client_id_reused() -> Self {
         Self::new(Code::ClientIdReused, "this clientId stands for another text in this chat")
+    }
+
+    /// Too much waits here for the same: a retry is to wait so long.
+    #[must_use]
+    pub fn busy(retry_after_ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            ..Self::new(Code::Unavailable, "too many wait for the same, try again")
+        }
     }
 
     #[must_use]

@@ -23,6 +23,8 @@ pub enum Ending {
     Flood,
     SlowReader,
     Blocked,
+    /// The login has ended, or an admin ended the session.
+    SignedOut,
     /// The user's newer sessions replaced it.
     Replaced,
     /// Its actor panicked.
@@ -50,7 +52,7 @@ pub enum Return {
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Closed,
         Self::Gone,
         Self::Shutdown,
@@ -66,6 +68,7 @@ impl Ending {
         Self::Flood,
         Self::SlowReader,
         Self::Blocked,
+        Self::SignedOut,
         Self::Replaced,
         Self::Panicked,
     ];
@@ -87,7 +90,7 @@ impl Ending {
             }
             Self::Silent => (4408, Return::BackingOff),
             Self::SlowReader => (4409, Return::Resuming),
-            Self::Blocked => (4410, Return::Never),
+            Self::Blocked | Self::SignedOut => (4410, Return::Never),
             Self::Replaced => (4411, Return::ByUser),
         })
     }
@@ -101,6 +104,7 @@ impl Ending {
             Self::RoleChanged => Some("role_changed"),
             Self::SlowReader => Some("slow_reader"),
             Self::Blocked => Some("blocked"),
+            Self::SignedOut => Some("signed_out"),
             Self::Replaced => Some("replaced"),
             _ => None,
         }
@@ -124,6 +128,7 @@ impl Ending {
             Self::Flood => "Flood",
             Self::SlowReader => "SlowReader",
             Self::Blocked => "Blocked",
+            Self::SignedOut => "SignedOut",
             Self::Replaced => "Replaced",
             Self::Panicked => "Panicked",
         }

@@ -1,5 +1,7 @@
 //! Wire protocol: the only module that knows the JSON of frames and bodies.
 
+mod account;
+mod admin;
 mod body;
 mod code;
 mod cursor;
@@ -19,6 +21,11 @@ mod server_event;
 pub mod socket_io;
 mod view;
 
+pub use account::{
+    Credentials, LogoutToken, PasswordChange, RefreshToken, SignUp, TokensView, WireCredentials,
+    WireLogout, WirePasswordChange, WireRefreshToken, WireSignUp, new_password,
+};
+pub use admin::{Block, KeyView, WireBlock, block_reason};
 pub(crate) use body::client_id_refused;
 pub use body::{Limits, NewChat, NewMessage, Request, WireChat, WireMessage, parse_body};
 pub use code::{ApiError, Code};

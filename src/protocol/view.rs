@@ -139,6 +139,9 @@ pub struct UserView<'a> {
     nickname: Option<&'a str>,
     email: Option<&'a str>,
     blocked: bool,
+    /// An admin's words on the block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block_reason: Option<&'a str>,
     #[serde(serialize_with = "time")]
     created_at: Timestamp,
 }
@@ -153,6 +156,7 @@ impl<'a> From<&'a User> for UserView<'a> {
             nickname: user.nickname.as_deref(),
             email: user.email.as_deref(),
             blocked: user.blocked,
+            block_reason: user.block_reason.as_deref(),
             created_at: user.created_at,
         }
     }
@@ -440,7 +444,7 @@ pub struct Expires {
     pub expires_at: Timestamp,
 }
 
-fn optional_time<S: Serializer>(
+pub(super) fn optional_time<S: Serializer>(
     time: &Option<Timestamp>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -450,6 +454,6 @@ fn optional_time<S: Serializer>(
     }
 }
 
-fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
 }

@@ -161,8 +161,11 @@ impl<R: Clone> Session<R> {
             ToSession::Outcome { nonce, outcome } => self.outcome(nonce, outcome, turn),
             ToSession::Close(Ending::Shutdown) => self.leave(turn),
             ToSession::Close(ending) => self.end(ending, turn),
-            ToSession::RoleChanged(role) => {
-                if self.live().is_some_and(|session| session.user.is_lowered_by(role)) {
+            ToSession::UserChanged { role, ended } => {
+                let Some(session) = self.live() else { return };
+                if session.user.login().is_some_and(|login| ended.contains(&login)) {
+                    self.end(Ending::SignedOut, turn);
+                } else if session.user.is_lowered_by(role) {
                     self.end(Ending::RoleChanged, turn);
                 }
             }

@@ -8,7 +8,7 @@ use super::action::Timer;
 use super::budget::Permit;
 use crate::auth::AuthenticatedUser;
 use crate::domain::{
-    ChatAccess, ChatEntry, ChatId, Draft, PostResult, Replay, Role, Seq, ShownChat, UserId,
+    ChatAccess, ChatEntry, ChatId, Draft, LoginId, PostResult, Replay, Role, Seq, ShownChat, UserId,
 };
 use crate::protocol::{
     ApiError, Ending, Entry, Envelope, MarkView, Posted, Rejected, ServerEvent, Shared,
@@ -68,8 +68,12 @@ pub enum ToSession<R> {
         outcome: Outcome,
     },
     Close(Ending),
-    /// The stored role may be another one now; a session ends only if it may do less by that.
-    RoleChanged(Role),
+    /// The stored role may be another one now, and these logins have ended: a session ends only if it may
+    /// do less by that, or is of one of them.
+    UserChanged {
+        role: Role,
+        ended: Arc<[LoginId]>,
+    },
     /// A test makes the session's host panic.
     #[cfg(feature = "faults")]
     Crash,

@@ -24,6 +24,18 @@ const NODE_NAME: usize = 32;
 /// A number's key, its value, and its range.
 pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
 
+/// True for an address whose answer nobody on the way can change.
+fn is_safe_url(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    let is_here = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+}
+
 impl Settings {
     /// Log lines on settings that are unusual but valid.
     #[must_use]
@@ -71,14 +83,14 @@ impl Settings {
     /// On PostgreSQL, where several nodes must share a key and none can be generated: a sentence
     /// that names the settings.
     pub fn require_key(&self) -> Result<(), SettingsError> {
-        let given = self.auth.secret.is_some() || self.auth.public_key_file.is_some();
+        let given = self.auth.secret.is_some() || self.auth.has_foreign_keys();
         if given || self.database.url.backend() == Backend::Sqlite {
             return Ok(());
         }
         Err(SettingsError::Invalid(
             "auth.secret is not set: set FRONTDESK__AUTH__SECRET to what your application signs \
              its tokens with (`openssl rand -hex 32` makes one), or auth.public_key_file and \
-             auth.algorithm to its public key."
+             auth.algorithm to its public key, or auth.jwks_url and auth.algorithm to its keys."
                 .into(),
         ))
     }
@@ -163,22 +175,52 @@ impl Settings {
 
     fn check_auth(&self, problems: &mut Vec<String>) {
         let auth = &self.auth;
-        if auth.secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
-            problems.push("auth.secret is empty; set it, or leave it out.".into());
+        for (key, secret) in [("secret", &auth.secret), ("previous_secret", &auth.previous_secret)]
+        {
+            if secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
+                problems.push(format!("auth.{key} is empty; set it, or leave it out."));
+            }
         }
-        match (&auth.public_key_file, auth.algorithm) {
-            (Some(_), Algorithm::HS256) => problems.push(
-                "auth.public_key_file is set, but auth.algorithm is HS256, which has no public \
-                 key; it must be RS256, ES256 or EdDSA."
+        if auth.previous_secret.is_some() && auth.secret.is_none() {
+            problems.push(
+                "auth.previous_secret is set, but auth.secret is not: it is the one before it."
                     .into(),
-            ),
-            (None, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) => {
+            );
+        }
+        let foreign: Vec<&str> = [
+            ("auth.public_key_file", auth.public_key_file.is_some()),
+            ("auth.jwks_file", auth.jwks_file.is_some()),
+            ("auth.jwks_url", auth.jwks_url.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_set)| is_set.then_some(key))
+        .collect();
+        match (foreign.as_slice(), auth.algorithm) {
+            ([_, _, ..], _) => problems.push(format!(
+                "{} are set; the keys of tokens come from one of them, so leave the others out.",
+                foreign.join(" and ")
+            )),
+            ([key], Algorithm::HS256) => problems.push(format!(
+                "{key} is set, but auth.algorithm is HS256, which has no public key; it must be RS256, \
+                 ES256 or EdDSA."
+            )),
+            ([], Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) => {
                 problems.push(format!(
-                    "auth.algorithm is {:?}, which needs a public key: set auth.public_key_file.",
+                    "auth.algorithm is {:?}, which needs a public key: set auth.public_key_file, \
+                     auth.jwks_file or auth.jwks_url.",
                     auth.algorithm
                 ));
             }
             _ => {}
+        }
+        if let Some(url) = &auth.jwks_url
+            && !is_safe_url(url)
+        {
+            problems.push(
+                "auth.jwks_url must begin with https://, or with http:// and name this machine: whoever \
+                 changes the keys on their way can be anybody."
+                    .into(),
+            );
         }
         match auth.issuer.as_deref() {
             Some("") => problems.push("auth.issuer is empty; set it, or leave it out.".into()),
@@ -372,7 +414,7 @@ impl Settings {
     /// All numbers.
     #[rustfmt::skip]
     pub(super) fn ranges(&self) -> Vec<Range> {
-        let Self { server, database, limits, socketio, cluster, rabbitmq, .. } = self;
+        let Self { server, database, auth, limits, socketio, cluster, rabbitmq, .. } = self;
         let mut ranges = vec![
             ("server.workers", server.workers as u64, 0..=1024),
             ("server.shutdown_timeout", server.shutdown_timeout, 1..=3600),
@@ -383,6 +425,10 @@ impl Settings {
             ("database.queue", database.queue as u64, 1..=1_000_000),
             ("database.batch_rows", database.batch_rows as u64, 1..=4096),
             ("database.batch_bytes", database.batch_bytes as u64, 1..=67_108_864),
+            ("auth.jwks_refresh_seconds", auth.jwks_refresh_seconds, 1..=86_400),
+            ("auth.access_seconds", auth.access_seconds, 10..=86_400),
+            ("auth.refresh_days", auth.refresh_days, 1..=3650),
+            ("auth.password_queue", auth.password_queue as u64, 1..=1000),
             ("limits.heartbeat_ms", limits.heartbeat_ms, 10..=3_600_000),
             ("limits.auth_seconds", limits.auth_seconds, 1..=3600),
             ("limits.leeway_seconds", limits.leeway_seconds, 0..=3600),
@@ -399,6 +445,9 @@ impl Settings {
             ("limits.presence_grace_ms", limits.presence_grace_ms, 0..=600_000),
             ("limits.unauthenticated", limits.unauthenticated as u64, 1..=1_000_000),
             ("limits.connects_per_address", limits.connects_per_address.into(), 0..=1_000_000),
+            ("limits.logins_per_address", limits.logins_per_address.into(), 0..=1_000_000),
+            ("limits.logins_per_account", limits.logins_per_account.into(), 0..=1_000_000),
+            ("limits.sign_ups_per_address", limits.sign_ups_per_address.into(), 0..=1_000_000),
             ("limits.session_queue_events", limits.session_queue_events as u64, 1..=1_000_000),
             ("limits.session_queue_bytes", limits.session_queue_bytes as u64, 1024..=1_073_741_824),
             ("limits.room_posts", limits.room_posts as u64, 1..=1_000_000),

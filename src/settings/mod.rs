@@ -136,14 +136,50 @@ impl Database {
 pub struct Auth {
     /// The HS256 key.
     pub secret: Option<Secret>,
+    /// The key before the last change, which still verifies.
+    pub previous_secret: Option<Secret>,
     /// PEM; the only key if it is set.
     pub public_key_file: Option<PathBuf>,
+    /// A key set (JWKS), instead of one key.
+    pub jwks_file: Option<PathBuf>,
+    /// The same, over HTTPS.
+    pub jwks_url: Option<String>,
+    /// Time between two readings of the key set.
+    pub jwks_refresh_seconds: u64,
     pub algorithm: Algorithm,
     /// The required `iss`.
     pub issuer: Option<String>,
     /// The accepted `aud` values; empty: any, or none.
     #[serde(deserialize_with = "load::list")]
     pub audience: Vec<String>,
+    /// Built-in accounts, where there is a secret.
+    pub local_accounts: bool,
+    /// True if anybody may make an account.
+    pub sign_up: bool,
+    /// Life of an access token.
+    pub access_seconds: u64,
+    /// Life of a login without a refresh.
+    pub refresh_days: u64,
+    /// Passwords that wait for their check, on one node.
+    pub password_queue: usize,
+}
+
+impl Auth {
+    /// True if tokens are verified with the public keys of another, who alone can sign them.
+    #[must_use]
+    pub fn has_foreign_keys(&self) -> bool {
+        self.public_key_file.is_some() || self.jwks_file.is_some() || self.jwks_url.is_some()
+    }
+
+    #[must_use]
+    pub fn access_lifetime(&self) -> Duration {
+        Duration::from_secs(self.access_seconds)
+    }
+
+    #[must_use]
+    pub fn refresh_lifetime(&self) -> Duration {
+        Duration::from_secs(self.refresh_days.saturating_mul(86_400))
+    }
 }
 
 /// The algorithm of signatures. Chosen by the operator, never by the token.
@@ -199,6 +235,12 @@ pub struct Limits {
     pub unauthenticated_per_address: Option<usize>,
     /// A second; 0: no limit.
     pub connects_per_address: u32,
+    /// Attempts to log in, a minute and at once; 0: no limit.
+    pub logins_per_address: u32,
+    /// The same of one e-mail address.
+    pub logins_per_account: u32,
+    /// Attempts to sign up, a minute and at once; 0: no limit.
+    pub sign_ups_per_address: u32,
     /// Waiting for one session.
     pub session_queue_events: usize,
     /// The same in bytes.

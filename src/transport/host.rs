@@ -300,7 +300,7 @@ fn ask<H: Host>(host: &mut H, slot: Slot, ask: Ask, ctx: &mut H::Context) {
         (Ask::Authenticate { token, resume }, _) => {
             host.authenticating(slot);
             let work = async move {
-                let admitted = match authenticate::verify(&app, &token) {
+                let admitted = match authenticate::verify(&app, &token).await {
                     Ok(claims) => authenticate::connect(&app, claims, resume).await,
                     Err(exception) => Err(exception),
                 };
@@ -310,7 +310,7 @@ fn ask<H: Host>(host: &mut H, slot: Slot, ask: Ask, ctx: &mut H::Context) {
         }
         (Ask::Renew { token }, _) => {
             let work = async move {
-                let user = match authenticate::verify(&app, &token) {
+                let user = match authenticate::verify(&app, &token).await {
                     Ok(claims) => authenticate::admit(&app, claims).await.map(|caller| caller.user),
                     Err(exception) => Err(exception),
                 };

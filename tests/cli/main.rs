@@ -55,7 +55,7 @@ fn complaint(dir: &TempDir, args: &[&str], env: &[(&str, &str)]) -> String {
 
 fn verifier(secret: &str, settings: &Settings) -> Verifier {
     let secret = Secret::from(secret.to_owned());
-    Verifier::new(&settings.auth, &settings.limits, Some(&secret)).unwrap()
+    Verifier::new(&settings.auth, &settings.limits, Some(&secret), None).unwrap()
 }
 
 fn defaults() -> Settings {

@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by a panic"
 )]
 
+mod accounts;
 mod addresses;
 mod answers;
 mod authenticating;
@@ -29,6 +30,7 @@ mod gateway_places;
 mod groups;
 mod http;
 mod intake;
+mod key_sets;
 mod keys;
 mod leaving;
 mod lists;
@@ -49,6 +51,7 @@ mod resuming;
 mod retiring;
 mod roles;
 mod rpc;
+mod service_keys;
 mod socketio_connect;
 mod socketio_crowds;
 mod socketio_endings;

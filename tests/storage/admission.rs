@@ -139,7 +139,7 @@ async fn a_user_made_by_hand_takes_over_what_the_first_token_says(fixture: Fixtu
 
 async fn a_blocked_user_gets_nothing(fixture: Fixture) {
     let user = fixture.user("kim").await;
-    let blocked = fixture.store.set_blocked(user, true).await.unwrap().expect("the user");
+    let blocked = fixture.store.set_blocked(user, true, None).await.unwrap().expect("the user");
     assert!(blocked.blocked);
 
     let admission = fixture.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
@@ -147,11 +147,11 @@ async fn a_blocked_user_gets_nothing(fixture: Fixture) {
     assert_eq!(admission.user.nickname, None, "the token changed nothing");
     assert_eq!((admission.chats.len(), admission.created_chat), (0, None));
 
-    fixture.store.set_blocked(user, false).await.unwrap();
+    fixture.store.set_blocked(user, false, None).await.unwrap();
     let admission = fixture.store.admit(vec![identity("kim")]).await.unwrap().remove(0);
     assert!(!admission.user.blocked);
     assert!(admission.created_chat.is_some());
-    assert_eq!(fixture.store.set_blocked(UserId(999), true).await.unwrap(), None);
+    assert_eq!(fixture.store.set_blocked(UserId(999), true, None).await.unwrap(), None);
 }
 
 async fn an_admin_has_no_support_chat(fixture: Fixture) {
@@ -185,9 +185,9 @@ async fn a_customers_own_chat_is_told_of_among_a_hundred(fixture: Fixture) {
 async fn blocks_roles_and_chats_stand_in_the_journal(fixture: Fixture) {
     let start = fixture.store.settled().await.unwrap();
     let (kim, chat) = fixture.customer("kim").await;
-    fixture.store.set_blocked(kim, true).await.unwrap();
-    fixture.store.set_blocked(kim, true).await.unwrap();
-    fixture.store.set_blocked(kim, false).await.unwrap();
+    fixture.store.set_blocked(kim, true, None).await.unwrap();
+    fixture.store.set_blocked(kim, true, None).await.unwrap();
+    fixture.store.set_blocked(kim, false, None).await.unwrap();
     let promoted = Identity { role: Some(Role::Admin), issued_at: Some(200), ..identity("kim") };
     fixture.store.admit(vec![promoted]).await.unwrap();
     let renamed = Identity { nickname: Some("K".into()), issued_at: Some(201), ..identity("kim") };

@@ -295,7 +295,7 @@ async fn a_service_is_found_or_made(fixture: Fixture) {
     let users = store.users(frontdesk::db::UserFilter::default(), None, 10).await.unwrap();
     let roles: Vec<_> = users.iter().map(|user| user.role).collect();
     assert_eq!(roles, [Role::Bot, Role::System, Role::Customer]);
-    assert!(store.set_blocked(bot.id, true).await.unwrap().unwrap().blocked);
+    assert!(store.set_blocked(bot.id, true, None).await.unwrap().unwrap().blocked);
     assert!(service(Role::Bot, "guide", None).await.unwrap().blocked);
 }
 

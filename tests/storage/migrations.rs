@@ -5,7 +5,7 @@ use frontdesk::domain::{Role, Seq};
 
 use crate::fixture::{Fixture, fill, identity, note, write};
 
-const MIGRATIONS: usize = 13;
+const MIGRATIONS: usize = 15;
 
 /// The whole schema in words.
 async fn schema(fixture: &Fixture) -> Vec<String> {
@@ -188,7 +188,7 @@ async fn every_row_stays_while_words_are_left_to_the_program(fixture: Fixture) {
     let mut writer = store.writer().await.unwrap();
     fill(&mut writer, chat, kim, 3).await;
     write(&mut writer, vec![note(chat, bot.id, "hi"), note(chat, ada, "yes")]).await;
-    store.set_blocked(kim, true).await.unwrap();
+    store.set_blocked(kim, true, None).await.unwrap();
     // The ids that are given next are known by the last one, which is gone.
     let last = "SELECT CAST(max(id) AS TEXT) AS line FROM outbox";
     let newest: i64 = fixture.lines(last).await[0].parse().unwrap();

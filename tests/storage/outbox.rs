@@ -146,7 +146,7 @@ async fn a_busy_day(store: &Store) -> (UserId, ChatId) {
     fill(&mut writer, chat, kim, 2).await;
     let marks = vec![Mark { chat_id: chat, user_id: lee.id, seq: Seq(1) }];
     assert!(raise(&mut writer, marks).await[0].is_ok());
-    store.set_blocked(lee.id, true).await.unwrap();
+    store.set_blocked(lee.id, true, None).await.unwrap();
     (kim, chat)
 }
 

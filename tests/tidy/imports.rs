@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("protocol", &["domain"]),
     ("db", &["domain", "tls"]),
-    ("auth", &["domain", "settings"]),
+    ("auth", &["domain", "settings", "retry", "tls"]),
     // The state machine of a session: pure but for whom it is of.
     ("session", &["domain", "settings", "protocol", "auth::AuthenticatedUser"]),
     ("actors", ACTORS),
@@ -34,8 +34,10 @@ const ACTORS: &[&str] = &[
     "metrics",
     "protocol",
     "db",
-    // Who somebody is, and how it is found out; not how tokens and passwords are made.
+    // Who somebody is; not how tokens are made. Passwords are hashed on a thread of their own.
     "auth::AuthenticatedUser",
+    "auth::AuthError",
+    "auth::password",
     "session",
 ];
 

@@ -14,10 +14,10 @@ use crate::actors::page_reader::PageReader;
 use crate::actors::peer_feed::PeerFeed;
 use crate::actors::room_actor::{MarkRead, Post, RoomActor, RoomLimits, Typing};
 use crate::actors::session_handle::SessionHandle;
-use crate::db::Store;
+use crate::db::{Store, StoreError};
 use crate::domain::{
-    Author, Chat, ChatId, LiveEvent, NodeId, Role, Seq, SessionId, SharePart, Timestamp, Timings,
-    Update, UserId,
+    Author, Chat, ChatId, LiveEvent, LoginId, NodeId, OWN_ISSUER, Role, Seq, SessionId, SharePart,
+    Timestamp, Timings, Update, User, UserId,
 };
 use crate::metrics::Metrics;
 use crate::protocol::Posted;
@@ -178,15 +178,38 @@ pub struct ChatUpdated(pub Arc<Chat>);
 #[rtype(result = "Vec<UserId>")]
 pub struct OnlineOf(pub Vec<UserId>);
 
-/// A user was changed: the sessions of one who is blocked end, and those of another role.
+/// A user was changed: the sessions of one who is blocked end, those of another role, and those of a
+/// login that has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct UserChanged {
     pub user: UserId,
-    pub role: Role,
-    pub blocked: bool,
+    pub state: UserState,
     /// This node has changed it, and tells the others.
     pub changed_here: bool,
+}
+
+/// State of a user, as far as sessions must know it.
+#[derive(Debug, Clone)]
+pub struct UserState {
+    pub role: Role,
+    pub blocked: bool,
+    /// The logins that have ended lately.
+    pub ended: Arc<[LoginId]>,
+}
+
+impl UserState {
+    /// Reads what goes with a stored user.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn of(user: &User, store: &Store) -> Result<Self, StoreError> {
+        let ended = match user.issuer == OWN_ISSUER {
+            true => store.ended_logins(user.id).await?,
+            false => Vec::new(),
+        };
+        Ok(Self { role: user.role, blocked: user.blocked, ended: ended.into() })
+    }
 }
 
 /// The node leaves: no session begins, and those that there are end over the window.

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
-use crate::actors::UserChanged;
+use crate::app::tell_user_changed;
 use crate::bus::context::BusContext;
 use crate::db::{Store, StoreError};
 use crate::domain::{Role, Timestamp, UpdateOutcome, UserUpdate};
@@ -190,10 +190,9 @@ pub async fn apply(context: &BusContext, news: UserUpdate) -> Result<(), StoreEr
         UpdateOutcome::Unchanged => context.metrics.user_event(UserOutcome::Unchanged),
         UpdateOutcome::Changed(user) => {
             context.metrics.user_event(UserOutcome::Applied);
-            let (role, blocked) = (user.role, user.blocked);
-            let changed = UserChanged { user: user.id, role, blocked, changed_here: true };
-            // Bounded: updates are applied one after the other.
-            context.app.chat_server().do_send(changed);
+            if let Err(error) = tell_user_changed(&context.app, &user).await {
+                log::debug!("sessions learn of user {} by polling: {error}", user.id);
+            }
         }
     }
     Ok(())

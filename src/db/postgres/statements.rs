@@ -198,18 +198,18 @@ statement! {
 statement! {
     /// The users with these keys.
     FindUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
-        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>, Nullable<Text>)
     "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
-            role_set_at
+            role_set_at, block_reason
      FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)"
 }
 
 statement! {
     /// The same, locked in the order of their ids.
     LockUsers { issuers: &'a [&'a str] => Array<Text>, subjects: &'a [&'a str] => Array<Text> }
-        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>)
+        -> (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Bool, UtcTimestamp, Nullable<BigInt>, Nullable<Text>)
     "SELECT id, issuer, subject, role, nickname, email, claims_at, blocked, created_at,
-            role_set_at
+            role_set_at, block_reason
      FROM unnest(?, ?) AS named (issuer, subject) JOIN users USING (issuer, subject)
      ORDER BY id FOR NO KEY UPDATE OF users"
 }

@@ -371,10 +371,10 @@ fn a_session_whose_answer_does_not_come_ends_when_told_again() {
 fn only_a_lesser_role_ends_a_session() {
     let mut world = World::new();
     let ada = world.welcomed(8, json!([]));
-    world.tell(ada, ToSession::RoleChanged(Role::Admin));
+    world.tell(ada, ToSession::UserChanged { role: Role::Admin, ended: [].into() });
     world.settle();
     assert_eq!(world.sessions[ada].ended, None);
-    world.tell(ada, ToSession::RoleChanged(Role::Customer));
+    world.tell(ada, ToSession::UserChanged { role: Role::Customer, ended: [].into() });
     world.settle();
     assert_eq!(world.sessions[ada].ended, Some(Ending::RoleChanged));
 }

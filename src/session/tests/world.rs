@@ -578,6 +578,7 @@ fn person(id: UserId) -> User {
         nickname: None,
         email: None,
         blocked: false,
+        block_reason: None,
         created_at: Timestamp(0),
     }
 }

@@ -245,7 +245,7 @@ impl SocketIoConnection {
         // Verified before anything is recovered: what is kept is for its bearer, and not spent on a token
         // that is refused.
         let recoveries = self.parts.recoveries.clone().and_then(|recoveries| {
-            let claims = authenticate::verify(&app, &credentials.token()?).ok()?;
+            let claims = authenticate::verify_at_once(&app, &credentials.token()?).ok()?;
             let Identity { issuer, subject, .. } = claims.identity().clone();
             Some((recoveries, Bearer { issuer, subject }))
         });

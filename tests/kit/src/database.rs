@@ -1,5 +1,7 @@
 //! Throw-away databases: a SQLite file, or a database on the PostgreSQL that the tests are given.
 
+#![expect(clippy::disallowed_types, reason = "tests share databases, and no actor is among them")]
+
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod client;
 pub mod deployment;
 mod http;
+mod operator;
 mod own_broker;
 mod played_node;
 mod process;
