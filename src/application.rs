@@ -203,7 +203,7 @@ impl Application {
         let redis = RedisDriver::new(&settings.redis, parts.node).map_err(anyhow::Error::msg)?;
         let (backplane, events, port) = Backplane::new(cluster::Limits::default());
         let node = parts.node;
-        let seal = Seal::new(secret.as_ref());
+        let seal = Seal::new(secret.as_ref(), settings.auth.previous_secret.as_ref());
         let (commits, feed) = feeds;
         let receivers = Receivers { chat_server: chat_server.clone(), commits, feed, changes };
         let nodes = Nodes::new(node, seal, backplane, receivers, Arc::clone(&metrics), &timings);
@@ -235,7 +235,7 @@ impl Application {
             });
             web::Data::new(http::SocketIo { config, directory, recoveries })
         });
-        let worker_server = chat_server.clone();
+        let (worker_server, all_nodes) = (chat_server.clone(), nodes.clone());
         let poller =
             ChangePoller::new(store.clone(), chat_server, poll_metrics, poll, &timings).await?;
         let mut server = HttpServer::new(move || {
@@ -248,6 +248,7 @@ impl Application {
                 metrics: Arc::clone(&metrics),
                 origins: Arc::clone(&origins),
                 addresses: Arc::clone(&addresses),
+                nodes: all_nodes.clone(),
             });
             worker_server.do_send(AddWorker(worker));
             App::new().configure(http::configure(state, front.clone(), pages.clone()))

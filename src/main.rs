@@ -42,6 +42,10 @@ enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
+    /// Print the AsyncAPI document of the WebSocket's frames
+    Asyncapi,
     #[command(flatten)]
     Operate(cli::Operate),
 }
@@ -88,7 +92,7 @@ fn main() -> ExitCode {
     // The other commands print their result.
     let filter = match cli.command {
         None | Some(Command::Serve | Command::Migrate(_)) => LevelFilter::Info,
-        Some(Command::Token(_) | Command::Config(_) | Command::Operate(_)) => LevelFilter::Warn,
+        Some(_) => LevelFilter::Warn,
     };
     let is_check = matches!(cli.command, Some(Command::Config(Config::Check)));
     let mut logger = env_logger::Builder::new();
@@ -131,6 +135,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => print_token(&settings, args)?,
         Command::Migrate(what) => migrate(&settings, &what)?,
         Command::Config(Config::Check) => check(&settings)?,
+        Command::Openapi => print_document(&frontdesk::http::openapi())?,
+        Command::Asyncapi => print_document(&frontdesk::protocol::describe::asyncapi())?,
         Command::Operate(command) => cli::run(&settings, command)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -181,6 +187,11 @@ fn print_token(settings: &Settings, args: TokenArgs) -> anyhow::Result<()> {
     // A token that the server would refuse is refused here.
     Verifier::new(&settings.auth, &settings.limits, secret.as_ref(), None)?.verify(&token, now)?;
     writeln!(io::stdout(), "{token}")?;
+    Ok(())
+}
+
+fn print_document(document: &serde_json::Value) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{document:#}")?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! Never on the path of a message, and never waits for the database.
 
 mod leaving;
+mod live_list;
 mod messages;
 mod notify;
 mod peers;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
+pub use live_list::{EndSession, ListRooms, ListSessions, LiveSession};
 #[cfg(feature = "faults")]
 pub use messages::CrashOf;
 pub use messages::{

@@ -24,9 +24,9 @@ mod user_admission;
 pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
-    Connect, Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf,
-    PeerChange, PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, UserState, View,
-    Watch,
+    Connect, Disconnect, EndSession, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave,
+    ListRooms, ListSessions, LiveSession, OnlineOf, PeerChange, PeerNews, PeerShare, RoomIs,
+    RoomRequest, Route, UserChanged, UserState, View, Watch,
 };
 pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};

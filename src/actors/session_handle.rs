@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::room_actor::RoomActor;
-use crate::domain::{ChatId, Role, SessionId, UserId};
+use crate::domain::{ChatId, Role, SessionId, Timestamp, UserId};
 use crate::protocol::{Codec, Control, Ending, EphemeralKey, Posted, ServerEvent, Shared};
 use crate::session::{self, Budget};
 
@@ -35,6 +35,7 @@ struct Parts {
     slot: Slot,
     codec: Codec,
     budget: Arc<Budget>,
+    since: Timestamp,
 }
 
 impl SessionHandle {
@@ -47,7 +48,8 @@ impl SessionHandle {
         codec: Codec,
         budget: Arc<Budget>,
     ) -> Self {
-        Self(Arc::new(Parts { id, user, role, to, slot, codec, budget }))
+        let since = Timestamp::now();
+        Self(Arc::new(Parts { id, user, role, to, slot, codec, budget, since }))
     }
 
     #[must_use]
@@ -64,6 +66,12 @@ impl SessionHandle {
     #[must_use]
     pub fn role(&self) -> Role {
         self.0.role
+    }
+
+    /// Begin of the session.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.0.since
     }
 
     /// The wire format of its frames.

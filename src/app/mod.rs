@@ -35,7 +35,7 @@ pub use mark_read::mark_read;
 pub use online::online_of;
 pub use own_chat::own_chat;
 pub use post_message::{PostedMessage, post_message};
-pub use service_keys::{KeyCaller, list_keys, revoke_key};
+pub use service_keys::{KeyCaller, check_operator, list_keys, revoke_key};
 pub use show_chat::show_chat;
 pub use show_user::{UserKey, show_user};
 pub use state::{AppParts, AppState};

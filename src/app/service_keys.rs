@@ -61,7 +61,7 @@ pub async fn list_keys(
     after: Option<KeyId>,
     limit: i64,
 ) -> Result<Vec<StoredKey>, ApiError> {
-    operator(actor)?;
+    check_operator(actor)?;
     Ok(app.store().keys(after, limit).await?)
 }
 
@@ -70,7 +70,7 @@ pub async fn list_keys(
 /// # Errors
 /// `forbidden`, `key_not_found`, `unavailable`.
 pub async fn revoke_key(app: &AppState, actor: Actor<'_>, id: KeyId) -> Result<(), ApiError> {
-    operator(actor)?;
+    check_operator(actor)?;
     let key = app.store().revoke_key(id).await?;
     let key = key.ok_or_else(|| {
         ApiError::new(Code::KeyNotFound, format!("service key {id} does not exist"))
@@ -80,7 +80,10 @@ pub async fn revoke_key(app: &AppState, actor: Actor<'_>, id: KeyId) -> Result<(
 }
 
 /// Checks that the actor may look after the deployment.
-pub(super) fn operator(actor: Actor<'_>) -> Result<(), ApiError> {
+///
+/// # Errors
+/// `forbidden`.
+pub fn check_operator(actor: Actor<'_>) -> Result<(), ApiError> {
     match actor {
         Actor::User(caller) if access::may_operate(caller.role()) => Ok(()),
         _ => Err(ApiError::forbidden("only an admin may do this")),

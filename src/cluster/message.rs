@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::live_list::{LiveList, LivePart};
 use super::replays::Numbers;
 use super::seal::Seal;
 use super::wire::{WireNews, WirePart};
@@ -34,6 +35,12 @@ pub enum PeerMessage<'a> {
     Share(WirePart<'a>),
     /// Asks the receiver for its whole share.
     AskShare,
+    /// Asks for what is live on the receiver.
+    AskLive { ask: u64, list: LiveList },
+    /// The answer to `AskLive`.
+    Live { ask: u64, part: LivePart },
+    /// Ends a session of the receiver.
+    EndSession(String),
 }
 
 /// An [`Audience`] on the wire.
@@ -140,7 +147,7 @@ mod tests {
     use super::*;
 
     fn codec(node: NodeId) -> Codec {
-        Codec::new(node, Seal::new(None))
+        Codec::new(node, Seal::new(None, None))
     }
 
     #[test]

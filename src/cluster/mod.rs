@@ -6,6 +6,7 @@
 mod backplane;
 mod change_poller;
 mod driver;
+mod live_list;
 mod local;
 mod message;
 mod news;
@@ -21,6 +22,7 @@ mod wire;
 
 pub use backplane::{Backplane, Delivery, Event, Limits, Port, PublishError, Target};
 pub use change_poller::ChangePoller;
+pub use live_list::LiveList;
 pub use local::LocalNetwork;
 pub use news::{MOST_NEWS, publish_news};
 pub use nodes::{Nodes, Receivers};

@@ -11,17 +11,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::backplane::{Backplane, Delivery, Event, PublishError, Target};
+use super::live_list::{Collections, LivePart};
 use super::message::{Codec, PeerMessage, Received, Unread};
 use super::peers::Peers;
 use super::replays::{Age, Replays};
 use super::seal::Seal;
 use super::wire::{WireLive, WireNews, WirePost, WireUpdate};
 use crate::actors::{
-    Audience, Broadcast, ChatServer, CommitFeed, Hints, IsHere, PeerChange, PeerFeed, PeerNews,
-    PeerShare,
+    Audience, Broadcast, ChatServer, CommitFeed, EndSession, Hints, IsHere, PeerChange, PeerFeed,
+    PeerNews, PeerShare,
 };
 use crate::db::Change;
-use crate::domain::{ChatId, NodeId, Timestamp, Timings, UserId};
+use crate::domain::{ChatId, NodeId, SessionId, Timestamp, Timings, UserId};
 use crate::metrics::{AnswerOutcome, Metrics};
 use crate::protocol::{ApiError, Code, Frame, Posted};
 use crate::retry::LogOnce;
@@ -63,6 +64,7 @@ struct State {
     ignored: LogOnce,
     searches: HashMap<u64, Search>,
     last_search: u64,
+    collections: Collections,
     heartbeat: Duration,
     last_heartbeat: Instant,
 }
@@ -101,6 +103,7 @@ impl Nodes {
             ignored: LogOnce::default(),
             searches: HashMap::new(),
             last_search: 0,
+            collections: Collections::default(),
             heartbeat: timings.node_heartbeat,
             last_heartbeat: Instant::now(),
         };
@@ -164,6 +167,35 @@ impl Nodes {
         if let Err(error) = self.backplane.publish(target, self.message(news)).await {
             log::debug!("cannot publish news, other nodes poll: {error}");
         }
+    }
+
+    pub(super) fn here(&self) -> NodeId {
+        self.here
+    }
+
+    pub(super) fn chat_server(&self) -> &Addr<ChatServer> {
+        &self.receivers.chat_server
+    }
+
+    /// Sends a message to other nodes.
+    pub(super) async fn deliver(
+        &self,
+        target: Target,
+        message: PeerMessage<'_>,
+    ) -> Result<Delivery, ApiError> {
+        Ok(self.backplane.publish(target, self.message(message)).await?)
+    }
+
+    /// Registers a list that waits for every other node: its number, its parts, and how many nodes there are.
+    pub(super) fn begin_collection(&self) -> (u64, mpsc::Receiver<LivePart>, usize) {
+        let mut state = self.state();
+        let peers = state.peers.count();
+        let (id, parts) = state.collections.begin(peers);
+        (id, parts, peers)
+    }
+
+    pub(super) fn end_collection(&self, id: u64) {
+        self.state().collections.end(id);
     }
 
     /// Tells the other nodes that this one ends.
@@ -264,6 +296,17 @@ impl Nodes {
             PeerMessage::News(news) => self.hear_news(from, news),
             PeerMessage::Share(part) => self.pass(PeerShare { from, part: part.part() }),
             PeerMessage::AskShare => self.change(PeerChange::Asks(from)),
+            PeerMessage::AskLive { ask, list } => {
+                let nodes = self.clone();
+                // Other messages do not wait for it.
+                actix::spawn(async move { nodes.tell_live(from, ask, list).await });
+            }
+            PeerMessage::Live { ask, part } => self.state().collections.add(ask, part),
+            PeerMessage::EndSession(session) => {
+                if let Some(session) = SessionId::parse(&session) {
+                    self.pass(EndSession(session));
+                }
+            }
         }
     }
 
@@ -314,7 +357,8 @@ impl Nodes {
     /// have versions.
     fn pass<M>(&self, message: M)
     where
-        M: Message<Result = ()> + Send + 'static,
+        M: Message + Send + 'static,
+        M::Result: Send,
         ChatServer: Handler<M>,
     {
         if self.receivers.chat_server.try_send(message).is_err() {

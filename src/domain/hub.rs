@@ -217,6 +217,12 @@ impl<S, R> Hub<S, R> {
         ids.iter().filter_map(|id| Some((*id, self.session(*id)?)))
     }
 
+    /// The chats whose rooms a session is in.
+    pub fn chats_of(&self, id: SessionId) -> impl Iterator<Item = ChatId> {
+        let session = self.sessions.get(&id);
+        session.into_iter().flat_map(|session| session.chats.iter().map(|(chat, _)| *chat))
+    }
+
     /// Sessions that watch all chats.
     pub fn watchers(&self) -> impl Iterator<Item = (SessionId, &S)> {
         self.watchers.iter().filter_map(|id| Some((*id, self.session(*id)?)))

@@ -1,10 +1,14 @@
-//! Operation by admins: keys of services.
+//! Operation by admins: live sessions and rooms, and keys of services.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Answer, Authenticated, ListRequest, Order, Query, State, id_in_path};
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+use super::{Answer, Authenticated, ListRequest, Order, Query, State, id_in_path, json};
 use crate::app;
-use crate::domain::KeyId;
+use crate::cluster::LiveList;
+use crate::domain::{KeyId, SessionId, UserId};
 use crate::protocol::{ApiError, KeyView};
 
 /// Default page size.
@@ -33,5 +37,54 @@ pub async fn revoke_key(
     request: HttpRequest,
 ) -> Answer {
     app::revoke_key(&state.app, who.actor(), KeyId(id_in_path(&request)?)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Serialize)]
+struct ListView<T> {
+    data: Vec<T>,
+    count: usize,
+    /// There are more, or a node did not answer in time.
+    truncated: bool,
+}
+
+/// `GET /admin/sessions`: of all nodes, the longest connected first; of one user with `?userId=`.
+pub async fn list_sessions(
+    state: web::Data<State>,
+    who: Authenticated,
+    request: HttpRequest,
+) -> Answer {
+    app::check_operator(who.actor())?;
+    let user = Query::from_request(&request)?.number("userId")?.map(UserId);
+    let mut live = state.nodes.live(LiveList::Sessions { user }).await?;
+    live.sessions.sort_by(|a, b| (&a.connected_at, &a.id).cmp(&(&b.connected_at, &b.id)));
+    answer(live.sessions, live.truncated)
+}
+
+/// `GET /admin/rooms`: of all nodes, by chat.
+pub async fn list_rooms(state: web::Data<State>, who: Authenticated) -> Answer {
+    app::check_operator(who.actor())?;
+    let mut live = state.nodes.live(LiveList::Rooms).await?;
+    live.rooms.sort_by(|a, b| (a.chat_id, &a.node).cmp(&(b.chat_id, &b.node)));
+    answer(live.rooms, live.truncated)
+}
+
+fn answer<T: Serialize>(data: Vec<T>, truncated: bool) -> Answer {
+    let count = data.len();
+    Ok(json(StatusCode::OK, &ListView { data, count, truncated }, count)?)
+}
+
+/// `DELETE /admin/sessions/{id}`: ends a session as a logout does. Its client stays away.
+pub async fn end_session(
+    state: web::Data<State>,
+    who: Authenticated,
+    request: HttpRequest,
+) -> Answer {
+    app::check_operator(who.actor())?;
+    let text = request.match_info().query("id");
+    let id =
+        SessionId::parse(text).ok_or_else(|| ApiError::bad_request("id", "is no session's id"))?;
+    state.nodes.end_session(id).await?;
+    log::info!("session {id} was ended by {:?}", who.profile().id);
     Ok(HttpResponse::NoContent().finish())
 }

@@ -11,6 +11,7 @@ mod cors;
 mod forwarded;
 mod list;
 mod messages;
+mod openapi;
 mod ops;
 mod origins;
 mod pages;
@@ -37,12 +38,14 @@ use serde::Serialize;
 pub use authenticated::Authenticated;
 pub use client_address::ClientAddresses;
 pub use connection::watch_peer;
+pub use openapi::openapi;
 pub use origins::Origins;
 pub use pages::{Demo, Pages};
 pub use problem::Problem;
 pub use socketio::SocketIo;
 
 use crate::app::AppState;
+use crate::cluster::Nodes;
 use crate::metrics::Metrics;
 use crate::protocol::{ApiError, Code, Order};
 use crate::settings::Settings;
@@ -62,6 +65,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     pub origins: Arc<Origins>,
     pub addresses: Arc<ClientAddresses>,
+    /// All nodes of the deployment.
+    pub nodes: Nodes,
 }
 
 /// The result of a handler.
@@ -105,6 +110,11 @@ pub fn configure(
             .service(at("/auth/password", [put(accounts::set_password)]))
             .service(at("/admin/keys", [get(admin::list_keys)]))
             .service(at("/admin/keys/{id}", [delete(admin::revoke_key)]))
+            .service(at("/admin/sessions", [get(admin::list_sessions)]))
+            .service(at("/admin/sessions/{id}", [delete(admin::end_session)]))
+            .service(at("/admin/rooms", [get(admin::list_rooms)]))
+            .service(at("/openapi.json", [get(openapi::openapi_document)]))
+            .service(at("/asyncapi.json", [get(openapi::asyncapi_document)]))
             .service(at("/healthz", [get(ops::alive)]))
             .service(at("/readyz", [get(ops::ready)]))
             .service(at("/metrics", [get(ops::metrics)]))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiError;
 use super::body::{Limits, Request};
 use super::view::{optional_time, time};
-use crate::domain::{KeyId, StoredKey, Timestamp};
+use crate::domain::{ChatId, KeyId, StoredKey, Timestamp, UserId};
 
 /// The longest reason of a block, in characters.
 const REASON_CHARS: usize = 500;
@@ -74,4 +74,28 @@ impl<'a> From<&'a StoredKey> for KeyView<'a> {
             revoked_at: key.revoked_at,
         }
     }
+}
+
+/// A live session. Nodes tell it each other as it is shown.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveSessionView {
+    pub id: String,
+    pub node: String,
+    pub user_id: UserId,
+    pub role: String,
+    pub connected_at: String,
+    pub chats: Vec<ChatId>,
+    pub watches: bool,
+    pub waiting_events: usize,
+    pub waiting_bytes: usize,
+}
+
+/// A chat's room on a node.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveRoomView {
+    pub chat_id: ChatId,
+    pub node: String,
+    pub sessions: usize,
 }

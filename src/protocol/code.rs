@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{ChatId, PostResult, Seq, TextError, UserId};
+use crate::domain::{ChatId, PostResult, Seq, SessionId, TextError, UserId};
 
 /// The stable codes. Their text and their HTTP status are part of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,27 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::BadRequest,
+        Self::UnknownEvent,
+        Self::Unauthenticated,
+        Self::TokenExpired,
+        Self::Forbidden,
+        Self::ChatNotFound,
+        Self::MessageNotFound,
+        Self::UserNotFound,
+        Self::KeyNotFound,
+        Self::SessionNotFound,
+        Self::ChatMoved,
+        Self::ClientIdReused,
+        Self::EmailTaken,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The code on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -133,6 +154,11 @@ impl ApiError {
     #[must_use]
     pub fn user_not_found(user: UserId) -> Self {
         Self::new(Code::UserNotFound, format!("user {user} does not exist"))
+    }
+
+    #[must_use]
+    pub fn session_not_found(session: &SessionId) -> Self {
+        Self::new(Code::SessionNotFound, format!("session {session} is not live"))
     }
 
     #[must_use]

@@ -6,6 +6,7 @@ mod body;
 mod code;
 mod cursor;
 mod demo;
+pub mod describe;
 mod ending;
 pub mod engine_io;
 mod entry;
@@ -25,7 +26,7 @@ pub use account::{
     Credentials, LogoutToken, PasswordChange, RefreshToken, SignUp, TokensView, WireCredentials,
     WireLogout, WirePasswordChange, WireRefreshToken, WireSignUp, new_password,
 };
-pub use admin::{Block, KeyView, WireBlock, block_reason};
+pub use admin::{Block, KeyView, LiveRoomView, LiveSessionView, WireBlock, block_reason};
 pub(crate) use body::client_id_refused;
 pub use body::{Limits, NewChat, NewMessage, Request, WireChat, WireMessage, parse_body};
 pub use code::{ApiError, Code};

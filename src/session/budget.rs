@@ -54,6 +54,12 @@ impl Budget {
         self.used.fetch_or(GIVEN_UP, Ordering::Relaxed) & GIVEN_UP == 0
     }
 
+    /// Events and bytes that wait now.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        split(self.used.load(Ordering::Relaxed) & !GIVEN_UP)
+    }
+
     fn take_within(self: &Arc<Self>, events: usize, bytes: usize, share: usize) -> Option<Permit> {
         let part = ((events as u64) << BYTE_BITS) | bytes as u64;
         let before = self.used.fetch_add(part, Ordering::Relaxed);

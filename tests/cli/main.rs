@@ -1,6 +1,8 @@
 //! The command line, as an operator's shell sees it: the real program in an empty directory.
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by a panic")]
 
+mod published;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -39,6 +39,7 @@ mod live_nodes;
 mod messages;
 mod node_faults;
 mod nodes;
+mod operation;
 mod order;
 mod outages;
 mod polling;

@@ -59,6 +59,9 @@ const ABOVE_THE_USE_CASES: &[&str] = &[
     "actors",
     "app",
     "transport",
+    // What is live on all nodes.
+    "cluster::Nodes",
+    "cluster::LiveList",
     "web",
 ];
 

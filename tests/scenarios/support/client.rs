@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::described::{check_command, check_frame};
 use super::{DEADLINE, Node};
 
 /// One envelope from the server.
@@ -33,6 +34,7 @@ impl Frame {
                 "{key} in an envelope: {text}"
             );
         }
+        check_frame(&envelope);
         let event = envelope["event"].as_str().expect("an envelope names its event").to_owned();
         Self { event, id: envelope["id"].clone(), data: envelope["data"].clone() }
     }
@@ -250,7 +252,10 @@ impl TestClient {
         let caller = std::panic::Location::caller();
         async move {
             let answer = self.request(event, data.clone()).await;
-            answer.unwrap_or_else(|e| panic!("{event} {data} of {caller} was refused: {e}"))
+            let answer =
+                answer.unwrap_or_else(|e| panic!("{event} {data} of {caller} was refused: {e}"));
+            check_command(&json!({"event": event, "data": data}));
+            answer
         }
     }
 

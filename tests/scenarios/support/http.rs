@@ -3,6 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use super::described::check_answer;
 use super::{DEADLINE, Node, Person};
 
 /// An HTTP answer.
@@ -17,11 +18,16 @@ pub struct Reply {
 
 impl Reply {
     async fn to(request: RequestBuilder) -> reqwest::Result<Self> {
-        let response = request.timeout(DEADLINE).send().await?;
+        let (client, request) = request.timeout(DEADLINE).build_split();
+        let request = request?;
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Self { status, headers, text, body })
+        let reply = Self { status, headers, text, body };
+        check_answer(&method, &path, status, reply.header("content-type"), &reply.body);
+        Ok(reply)
     }
 
     pub fn header(&self, name: &str) -> &str {

@@ -5,6 +5,7 @@ mod app;
 pub mod broker;
 pub mod client;
 pub mod deployment;
+mod described;
 mod http;
 mod operator;
 mod own_broker;

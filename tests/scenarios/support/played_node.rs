@@ -54,7 +54,7 @@ impl PlayedNode {
 
     /// As [`say`](Self::say), with a secret and at a time that may be wrong.
     pub async fn say_with(&self, word: Value, secret: &str, at: Timestamp) {
-        let seal = Seal::new(Some(&Secret::from(secret.to_owned())));
+        let seal = Seal::new(Some(&Secret::from(secret.to_owned())), None);
         let message = json!({"from": self.id.to_string(), "at": at.0, "word": word});
         let message = seal.close(message.to_string().into());
         eventually("it has a connection", || async {
@@ -69,7 +69,7 @@ impl PlayedNode {
         loop {
             let event = timeout(DEADLINE, self.events.recv()).await.expect("a message in time");
             if let Event::Message(bytes) = event.expect("a driver") {
-                let seal = Seal::new(Some(&Secret::from(SECRET.to_owned())));
+                let seal = Seal::new(Some(&Secret::from(SECRET.to_owned())), None);
                 let message = seal.open(&bytes).expect("its tag is right");
                 let mut message: Value = serde_json::from_slice(message).expect("JSON");
                 return message["word"].take();
