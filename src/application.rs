@@ -3,6 +3,7 @@
 mod leaving;
 mod signals;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ use crate::http::{self, Pages, State};
 use crate::metrics::Metrics;
 use crate::outbox;
 use crate::session::{Routes, SessionConfig};
-use crate::settings::{self, Secret, Settings};
+use crate::settings::{self, Secret, Settings, SettingsError};
+use crate::tls::Certificate;
 use crate::transport::SessionClock;
 use crate::transport::socketio::{Directory, Recoveries, SocketIoConfig};
 use crate::web::Site;
@@ -75,6 +77,7 @@ pub struct Application {
     nodes: Nodes,
     last_seen: Addr<LastSeen>,
     demo_key: Option<Secret>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// A handle to a running [`Application`].
@@ -209,6 +212,10 @@ impl Application {
         let nodes = Nodes::new(node, seal, backplane, receivers, Arc::clone(&metrics), &timings);
         let handle = Handle { stop: Arc::new(Notify::new()), chat_server: chat_server.clone() };
 
+        let certificate = match (&settings.server.tls_cert_file, &settings.server.tls_key_file) {
+            (Some(certificate), Some(key)) => Some(Arc::new(certificate_of(certificate, key)?)),
+            _ => None,
+        };
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
         let workers = settings.server.workers;
         let plan = Plan::new(&settings.server, timings.goodbye_grace);
@@ -257,7 +264,7 @@ impl Application {
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
         .tcp_nodelay(true)
         .on_connect(move |connection, _| {
-            if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
+            if let Some(stream) = http::tcp_stream(connection)
                 && let Err(error) = http::watch_peer(stream, heartbeat)
             {
                 log::warn!("cannot set TCP keepalive, so dead peers stay: {error}");
@@ -275,10 +282,17 @@ impl Application {
         if workers > 0 {
             server = server.workers(workers);
         }
-        let server =
-            server.bind(&bind).with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
+        let server = match &certificate {
+            Some(certificate) => {
+                let config = certificate.server_config().map_err(anyhow::Error::msg)?;
+                server.bind_rustls_0_23(&bind, config)
+            }
+            None => server.bind(&bind),
+        };
+        let server = server.with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
         let address = *server.addrs().first().context("server.bind names no address")?;
-        log::info!("listening on http://{address}");
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        log::info!("listening on {scheme}://{address}");
         log::info!("database: {}", store.describe());
         log::info!("built-in accounts: {accounts_in_words}");
         let backplane = match (redis, notifications) {
@@ -324,6 +338,7 @@ impl Application {
             nodes,
             last_seen,
             demo_key,
+            certificate,
         })
     }
 
@@ -331,6 +346,12 @@ impl Application {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// `http`, or `https` with a certificate.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
     }
 
     /// The key for the demo's address; `None` where the demo is off. Only for who started the server.
@@ -351,7 +372,7 @@ impl Application {
     pub async fn run_until_stopped(self) -> anyhow::Result<Stopped> {
         let Self { server, handle, plan, stage, metrics, arbiters, .. } = self;
         let (bus, nodes, last_seen) = (self.bus, self.nodes, self.last_seen);
-        let mut signals = Signals::new();
+        let mut signals = Signals::new(self.certificate);
         let running = server.handle();
         let mut stages = stage.subscribe();
         let chat_server = handle.chat_server.clone();
@@ -408,6 +429,12 @@ fn accounts_in_words(auth: &settings::Auth, are_on: bool) -> &'static str {
         (false, _) if auth.local_accounts => "off, since auth.secret is not set",
         (false, _) => "off (auth.local_accounts)",
     }
+}
+
+fn certificate_of(certificate: &Path, key: &Path) -> Result<Certificate, SettingsError> {
+    Certificate::read(certificate, key).map_err(|error| {
+        SettingsError::Invalid(format!("server.tls_cert_file and server.tls_key_file: {error}."))
+    })
 }
 
 /// The demo, if it is on.

@@ -153,8 +153,10 @@ fn serve(settings: Settings, config: Option<PathBuf>) -> anyhow::Result<ExitCode
         let application = Application::build(settings).await?;
         if first_steps {
             let address = format!("{host}:{}", application.port());
-            let demo = application.demo_key().map(|key| demo_address(&address, key));
-            let text = banner(&this_program(config), &address, demo.as_deref());
+            let demo =
+                application.demo_key().map(|key| demo_address(application.scheme(), &address, key));
+            let text =
+                banner(application.scheme(), &this_program(config), &address, demo.as_deref());
             io::stdout().write_all(text.as_bytes())?;
         }
         application.run_until_stopped().await
@@ -256,13 +258,13 @@ fn this_program(config: Option<PathBuf>) -> String {
 }
 
 /// The demo's address. The key is behind the `#`, which browsers keep to themselves.
-fn demo_address(address: &str, key: &Secret) -> String {
-    format!("http://{address}/demo#{}", key.expose())
+fn demo_address(scheme: &str, address: &str, key: &Secret) -> String {
+    format!("{scheme}://{address}/demo#{}", key.expose())
 }
 
 /// The first steps, for a new operator. On the standard output, which is not the log: the demo's key is
 /// in it.
-fn banner(program: &str, address: &str, demo: Option<&str>) -> String {
+fn banner(scheme: &str, program: &str, address: &str, demo: Option<&str>) -> String {
     let demo = demo.map(|demo| {
         format!(
             "\n  See a customer and an agent talk, in a browser:\n    {demo}\n  \
@@ -270,19 +272,20 @@ fn banner(program: &str, address: &str, demo: Option<&str>) -> String {
         )
     });
     let demo = demo.unwrap_or_default();
+    let socket = if scheme == "https" { "wss" } else { "ws" };
     format!(
         r#"
-frontdesk listens on http://{address}
+frontdesk listens on {scheme}://{address}
 {demo}
   A token for the customer Kim, as your application would sign it:
     {program} token --sub kim --role customer
 
   Say something as Kim, with websocat or any other WebSocket client:
-    websocat -H="Authorization: Bearer $({program} token --sub kim --role customer)" ws://{address}/ws
+    websocat -H="Authorization: Bearer $({program} token --sub kim --role customer)" {socket}://{address}/ws
     {{"event":"send_message","data":{{"message":"hello"}},"id":"1"}}
 
   See it as the support agent Ada:
-    curl -H "Authorization: Bearer $({program} token --sub ada --role admin)" http://{address}/chats
+    curl -H "Authorization: Bearer $({program} token --sub ada --role admin)" {scheme}://{address}/chats
 
 "#
     )

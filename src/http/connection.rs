@@ -1,5 +1,6 @@
 //! TCP connections: detection of dead peers, and draining of refused requests' bodies.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -7,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
@@ -24,6 +26,13 @@ const DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Probes that a silent peer may leave unanswered.
 const PROBES: u32 = 3;
+
+/// The TCP connection, with TLS over it or without.
+#[must_use]
+pub fn tcp_stream(connection: &dyn Any) -> Option<&TcpStream> {
+    let plain = connection.downcast_ref::<TcpStream>();
+    plain.or_else(|| Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0))
+}
 
 /// Makes the kernel end a connection whose peer has vanished: one that acknowledges nothing for two
 /// heartbeats, with data in flight (`TCP_USER_TIMEOUT`) or without (keepalive).

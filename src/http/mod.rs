@@ -37,7 +37,7 @@ use serde::Serialize;
 
 pub use authenticated::Authenticated;
 pub use client_address::ClientAddresses;
-pub use connection::watch_peer;
+pub use connection::{tcp_stream, watch_peer};
 pub use openapi::openapi;
 pub use origins::Origins;
 pub use pages::{Demo, Pages};

@@ -124,6 +124,11 @@ impl Settings {
                 self.server.bind
             ));
         }
+        if self.server.tls_cert_file.is_some() != self.server.tls_key_file.is_some() {
+            problems.push(
+                "server.tls_cert_file and server.tls_key_file belong together: set both, or none.".into(),
+            );
+        }
         let most = self.server.shutdown_timeout.saturating_mul(1000);
         let drain = self.server.drain_wait_ms.saturating_add(self.server.drain_window_ms);
         if drain.saturating_add(LAST_STEPS_MS) > most {

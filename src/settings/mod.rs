@@ -67,6 +67,10 @@ pub struct Server {
     /// Proxies whose forwarding headers are believed.
     #[serde(deserialize_with = "network::networks")]
     pub trusted_proxies: Vec<Network>,
+    /// PEM: the certificate and its chain. With `tls_key_file` the server speaks TLS itself.
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// Seconds.
     pub shutdown_timeout: u64,
     pub drain_wait_ms: u64,

@@ -58,7 +58,7 @@ export class Server {
         this.#log = `${this.#log}${line}\n`.slice(-20_000)
         // As in the scenarios: RUST_LOG shows the log.
         if (process.env.RUST_LOG) console.error(line)
-        const [, port] = /listening on http:\/\/[^:]+:(\d+)/.exec(line) ?? []
+        const [, port] = /listening on https?:\/\/[^:]+:(\d+)/.exec(line) ?? []
         if (port) resolve(Number(port))
       })
       child.once('exit', (code) => reject(new Error(`the server ended with ${code}:\n${this.#log}`)))
