@@ -153,6 +153,7 @@ impl Application {
         let (key_set, key_reader) = KeySetReader::new(&settings.auth)?.unzip();
         let verifier = Verifier::new(&settings.auth, &settings.limits, secret.as_ref(), key_set)?;
         let store = Store::connect(&database).await?.with_leeway(settings.limits.leeway());
+        check_durability(&store, settings.database.weak_durability).await?;
         for migration in store.migrate(Direction::Up).await? {
             log::info!("migrated {migration}");
         }
@@ -429,6 +430,21 @@ fn accounts_in_words(auth: &settings::Auth, are_on: bool) -> &'static str {
         (false, _) if auth.local_accounts => "off, since auth.secret is not set",
         (false, _) => "off (auth.local_accounts)",
     }
+}
+
+/// Refuses a database that may lose what it has acknowledged, or says so loudly where that is allowed.
+async fn check_durability(store: &Store, is_allowed: bool) -> anyhow::Result<()> {
+    for weakness in store.weaknesses().await? {
+        if !is_allowed {
+            return Err(SettingsError::Invalid(format!(
+                "The database may lose acknowledged messages: {weakness}; or set \
+                 database.weak_durability = true."
+            ))
+            .into());
+        }
+        log::warn!("ACKNOWLEDGED MESSAGES MAY BE LOST (database.weak_durability): {weakness}");
+    }
+    Ok(())
 }
 
 fn certificate_of(certificate: &Path, key: &Path) -> Result<Certificate, SettingsError> {

@@ -137,7 +137,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(Config::Check) => check(&settings)?,
         Command::Openapi => print_document(&frontdesk::http::openapi())?,
         Command::Asyncapi => print_document(&frontdesk::protocol::describe::asyncapi())?,
-        Command::Operate(command) => cli::run(&settings, command)?,
+        Command::Operate(command) => return cli::run(&settings, command),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -67,6 +67,18 @@ fn refusal(error: &lapin::Error) -> Option<AMQPSoftError> {
     }
 }
 
+/// Connects once, for an operator, and names the broker.
+///
+/// # Errors
+/// Settings that cannot be read, and a broker that refuses or does not answer.
+pub async fn try_connect(settings: &RabbitMq) -> anyhow::Result<String> {
+    let (settings, metrics) = (Arc::new(settings.clone()), Arc::new(Metrics::new()));
+    let broker = Broker::new(ConnectionUse::Publish, settings, metrics)?;
+    let name = broker.describe();
+    broker.try_once().await.with_context(|| name.clone())?;
+    Ok(name)
+}
+
 /// A handle to the broker. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Broker(Arc<Inner>);
@@ -129,6 +141,14 @@ impl Broker {
         let tls = if *scheme == AMQPScheme::AMQPS { " with TLS" } else { "" };
         let vhost = vhost.trim_start_matches('/');
         format!("rabbitmq {}:{}/{vhost}{tls}", authority.host, authority.port)
+    }
+
+    /// Connects once, and closes again.
+    async fn try_once(&self) -> Result<(), BusError> {
+        let connection = self.connect().await?;
+        // The answer was given; a broker that is slow to say goodbye changes nothing.
+        drop(timeout(CLOSE_GRACE, connection.close(200, "tried".into())).await);
+        Ok(())
     }
 
     /// Keeps a connection until [`Broker::close`].

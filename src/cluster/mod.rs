@@ -27,5 +27,5 @@ pub use local::LocalNetwork;
 pub use news::{MOST_NEWS, publish_news};
 pub use nodes::{Nodes, Receivers};
 pub use postgres::PostgresDriver;
-pub use redis::RedisDriver;
+pub use redis::{RedisDriver, try_redis};
 pub use seal::Seal;

@@ -9,8 +9,10 @@
 mod accounts;
 mod admission;
 mod backend;
+mod backup;
 mod chats;
 mod config;
+mod durability;
 mod error;
 mod inbox;
 mod journal;
@@ -33,6 +35,7 @@ mod writer;
 
 pub use accounts::{Account, NewAccount, Refreshed};
 pub use admission::Admission;
+pub use backup::restore;
 pub use chats::{ChatPage, GroupResult, Scope};
 pub use config::Config;
 pub use error::StoreError;

@@ -112,6 +112,17 @@ pub fn check(config: &Config) -> Result<Option<String>, StoreError> {
     }
 }
 
+/// The file of a SQLite database; `None` for PostgreSQL.
+///
+/// # Errors
+/// `Setup`, as for [`Store::connect`].
+pub fn sqlite_file(config: &Config) -> Result<Option<&str>, StoreError> {
+    Ok(match url_kind(config)? {
+        UrlKind::Sqlite(path) => Some(path),
+        UrlKind::Postgres => None,
+    })
+}
+
 /// The kinds of database URLs.
 enum UrlKind<'a> {
     Sqlite(&'a str),

@@ -126,7 +126,8 @@ impl Settings {
         }
         if self.server.tls_cert_file.is_some() != self.server.tls_key_file.is_some() {
             problems.push(
-                "server.tls_cert_file and server.tls_key_file belong together: set both, or none.".into(),
+                "server.tls_cert_file and server.tls_key_file belong together: set both, or none."
+                    .into(),
             );
         }
         let most = self.server.shutdown_timeout.saturating_mul(1000);

@@ -109,6 +109,8 @@ pub struct Database {
     pub acquire_timeout_ms: u64,
     /// PEM; PostgreSQL only.
     pub ca_file: Option<PathBuf>,
+    /// True to start on a database that may lose what it has acknowledged.
+    pub weak_durability: bool,
     /// Posts waiting per executor.
     pub queue: usize,
     /// Rows per transaction.

@@ -17,6 +17,8 @@ const SETTINGS = {
   SERVER__SHUTDOWN_TIMEOUT: '1',
   SERVER__DRAIN_WINDOW_MS: '0',
   AUTH__SECRET: SECRET,
+  // The tests' PostgreSQL need not survive its machine.
+  DATABASE__WEAK_DURABILITY: 'true',
   // Tests send faster than people.
   LIMITS__MESSAGES_PER_SECOND: '100000',
   LIMITS__BURST: '100000',

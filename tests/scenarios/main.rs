@@ -12,6 +12,7 @@ mod addresses;
 mod answers;
 mod authenticating;
 mod backplane;
+mod backups;
 mod bad_input;
 mod blocking;
 mod broker_faults;

@@ -114,7 +114,7 @@ async fn sessions_and_rooms_of_all_nodes_are_listed(app: TestApp) {
     let here = rooms["data"].as_array().expect("a list").iter();
     assert_eq!(here.filter(|room| room["chatId"] == chat).count(), 2, "{rooms}");
     for session in &mut connected {
-        assert_eq!(end(&app, &session.session_id()).await.status, 204);
+        assert_eq!(end(&app, session.session_id()).await.status, 204);
         assert_eq!(session.closed().await, 4410);
     }
 }

@@ -13,16 +13,20 @@ const TOP_LEVEL: &[&str] = &[
     ".git",
     ".gitignore",
     "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "benches",
     "build.rs",
     "clippy.toml",
     "config",
     "deny.toml",
+    "deploy",
     "diesel.toml",
     "docs",
     "migrations",
@@ -35,7 +39,7 @@ const TOP_LEVEL: &[&str] = &[
 
 /// Folders that hold what is ours.
 const OURS: &[&str] =
-    &[".ci", "benches", "config", "docs", "migrations", "scripts", "src", "tests", "web"];
+    &[".ci", "benches", "config", "deploy", "docs", "migrations", "scripts", "src", "tests", "web"];
 
 #[test]
 fn the_top_level_holds_only_what_is_known() {

@@ -48,6 +48,16 @@ pub struct RedisReceiver {
     all: String,
 }
 
+/// Subscribes once, for an operator, and names the server; `None` without a URL.
+pub async fn try_redis(settings: &settings::Redis) -> Option<Result<String, String>> {
+    let driver = RedisDriver::new(settings, NodeId::random()).transpose()?;
+    let tried = async {
+        let driver = driver?;
+        driver.subscribe().await.map(|_| driver.describe())
+    };
+    Some(tried.await)
+}
+
 impl RedisDriver {
     /// The driver for these settings; `None` without a URL.
     ///

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_types, reason = "a pool is shared; held for a push or a pop alone")]
 
+pub mod backup;
 pub mod dialect;
 pub mod write;
 
@@ -67,6 +68,10 @@ impl File {
         // One connection alone creates the WAL: concurrent ones find the file locked.
         file.write(|_| Ok(())).await?;
         Ok(file)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.writer.path
     }
 
     pub fn describe(&self) -> String {

@@ -15,7 +15,9 @@ use super::tokens::SECRET;
 use super::{Database, Person, Process, Proxy, TestBroker, TestClient};
 
 /// Limits that get in no scenario's way, unless it is about them.
-const AMPLE: [(&str, &str); 5] = [
+const AMPLE: [(&str, &str); 6] = [
+    // The tests' PostgreSQL need not survive its machine.
+    ("database.weak_durability", "true"),
     ("server.workers", "2"),
     ("server.shutdown_timeout", "2"),
     ("server.drain_window_ms", "100"),

@@ -7,7 +7,7 @@ pub mod client;
 pub mod deployment;
 mod described;
 mod http;
-mod operator;
+pub mod operator;
 mod own_broker;
 mod played_node;
 mod process;

@@ -40,22 +40,25 @@ impl TestApp {
 
     /// The same, with more in the environment.
     pub fn operate_with(&self, args: &[&str], input: &str, env: &[(&str, &str)]) -> Printed {
-        let settings = process_settings(&self.database().url(), &[]);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
-        command
-            .args(args)
-            .envs(environment(&settings))
-            .envs(env.iter().copied())
-            .current_dir(std::env::temp_dir());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = command.spawn().expect("the program starts");
-        let mut stdin = running.stdin.take().expect("its input is piped");
-        stdin.write_all(input.as_bytes()).expect("it reads");
-        drop(stdin);
-        let output = running.wait_with_output().expect("it ends");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");
-        let (text, error) = (text(output.stdout), text(output.stderr));
-        assert!(!text.contains(tokens::SECRET) && !error.contains(tokens::SECRET));
-        Printed { text, error, code: output.status.code().expect("it ends by itself") }
+        operate_on(&self.database().url(), args, input, env)
     }
+}
+
+/// Runs `frontdesk ARGS` on a database, with `input` on its standard input, and more in the environment.
+pub fn operate_on(database: &str, args: &[&str], input: &str, env: &[(&str, &str)]) -> Printed {
+    let settings = process_settings(database, &[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
+    command.args(args).envs(environment(&settings)).envs(env.iter().copied());
+    command.current_dir(std::env::temp_dir());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().expect("the program starts");
+    let mut stdin = running.stdin.take().expect("its input is piped");
+    // A command that reads none may have ended.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = running.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");
+    let (text, error) = (text(output.stdout), text(output.stderr));
+    assert!(!text.contains(tokens::SECRET) && !error.contains(tokens::SECRET));
+    Printed { text, error, code: output.status.code().expect("it ends by itself") }
 }
