@@ -26,7 +26,7 @@ use crate::cluster::{
     RedisDriver, Seal, publish_news,
 };
 use crate::db::{self, Direction, Store};
-use crate::domain::{DEMO_ISSUER, NodeId, Stage, Timings};
+use crate::domain::{DEMO_ISSUER, NodeId, Stage, Timestamp, Timings};
 use crate::http::{self, Pages, State};
 use crate::metrics::Metrics;
 use crate::outbox;
@@ -178,6 +178,7 @@ impl Application {
             false => None,
         };
         let metrics = Arc::new(Metrics::new());
+        metrics.start_seconds.set(Timestamp::now().seconds());
         let bus = match settings.rabbitmq.is_on() {
             true => Some(Bus::new(Arc::new(settings.rabbitmq.clone()), Arc::clone(&metrics))?),
             false => None,

@@ -13,7 +13,7 @@ use frontdesk::application::{self, Application, Stopped};
 use frontdesk::auth::{AuthError, KeySetReader, Signer, TokenError, Verifier, secret};
 use frontdesk::db::{self, Direction, Store, StoreError};
 use frontdesk::domain::{Identity, Role, Timestamp};
-use frontdesk::settings::{Backend, Secret, Settings, SettingsError};
+use frontdesk::settings::{Backend, LogFormat, Secret, Settings, SettingsError};
 use log::LevelFilter;
 
 /// The exit code behind a second signal.
@@ -94,6 +94,7 @@ fn main() -> ExitCode {
         None | Some(Command::Serve | Command::Migrate(_)) => LevelFilter::Info,
         Some(_) => LevelFilter::Warn,
     };
+    let settings = Settings::load(cli.config.as_deref());
     let is_check = matches!(cli.command, Some(Command::Config(Config::Check)));
     let mut logger = env_logger::Builder::new();
     logger
@@ -109,8 +110,11 @@ fn main() -> ExitCode {
         // Warnings are part of its output, whatever the log level.
         logger.filter_module("frontdesk", LevelFilter::Warn);
     }
+    if settings.as_ref().is_ok_and(|settings| settings.log.format == LogFormat::Json) {
+        logger.format(|line, record| writeln!(line, "{}", json_line(record)));
+    }
     logger.init();
-    match run(cli) {
+    match settings.map_err(anyhow::Error::from).and_then(|settings| run(cli, settings)) {
         Ok(code) => code,
         Err(error) => {
             // Without a standard error nobody can be told.
@@ -128,8 +132,17 @@ fn code(error: &anyhow::Error) -> u8 {
     if for_the_operator { 2 } else { 1 }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(cli.config.as_deref())?;
+/// A line of the log as an object: whatever is in a message, it stays one line.
+fn json_line(record: &log::Record<'_>) -> serde_json::Value {
+    serde_json::json!({
+        "time": Timestamp::now().to_string(),
+        "level": record.level().as_str(),
+        "target": record.target(),
+        "message": record.args().to_string(),
+    })
+}
+
+fn run(cli: Cli, settings: Settings) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => return serve(settings, cli.config),
         Command::Token(args) => print_token(&settings, args)?,

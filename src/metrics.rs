@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -168,6 +168,30 @@ pub struct GatewayAnswer {
     pub outcome: AnswerOutcome,
 }
 
+/// Version of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Build {
+    pub version: &'static str,
+}
+
+/// Status of an answer over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    pub status: u16,
+}
+
+/// Code of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WithCode {
+    pub code: &'static str,
+}
+
+/// State of connections to the database: `busy` or `idle`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct InState {
+    pub state: &'static str,
+}
+
 /// Declares [`Metrics`]: a line is a field, its type (and its value, unless it is the default), and
 /// its help text. The field's name is the metric's, and their order that of `/metrics`.
 macro_rules! metrics {
@@ -178,6 +202,10 @@ macro_rules! metrics {
         }
 
         impl Metrics {
+            /// Names of all metrics, without the prefix and the suffixes of samples: those that have no
+            /// sample yet are not in [`encode`](Self::encode).
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+
             fn registered() -> Self {
                 let mut registry = Registry::with_prefix("frontdesk");
                 $(
@@ -193,6 +221,13 @@ macro_rules! metrics {
 }
 
 metrics! {
+    build_info: Family<Build, Gauge>, "1, with the version of the program";
+    start_seconds: Gauge, "Time of the start, in seconds since 1970";
+    resident_bytes: Gauge, "Memory of the process; 0 where the system does not tell";
+    open_files: Gauge, "Open files of the process, of which each connection is one";
+    open_files_max: Gauge, "Files that the process may have open";
+    http_responses: Family<Answered, Counter>, "Answers over HTTP, by status";
+    exceptions: Family<WithCode, Counter>, "Refusals in sessions, by code";
     sessions: Gauge, "Sessions now open";
     socketio_connections: Family<Over, Gauge>,
         "Socket.IO connections now open, by transport; their sessions are among the sessions";
@@ -223,7 +258,11 @@ metrics! {
         "Duration of a write transaction";
     batches_split: Counter, "Write transactions split to find the row that fails";
     writes_failed: Counter, "Messages and read marks that the database refuses";
+    writes_waiting: Gauge, "Messages and read marks that wait for their transaction, or are in it";
     outcomes_unknown: Counter, "Commits whose outcome had to be looked up";
+    database_up: Gauge, "Whether the database answered when the metrics were asked for: 1 or 0";
+    pool_connections: Family<InState, Gauge>, "Connections that read from the database, by state";
+    pool_waiting: Gauge, "Reads that wait for a connection";
     database_reconnects: Counter, "Connections of executors that were made anew";
     panics: Family<Of, Counter>, "Actors and parts that failed by a panic, and go on";
     peer_messages_ignored: Counter, "Messages of other nodes that were not authentic, old or unknown";
@@ -289,6 +328,7 @@ impl Metrics {
         ] {
             drop(metrics.logins.get_or_create(&Attempt { outcome }));
         }
+        metrics.build_info.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         for transport in ["polling", "websocket"] {
             drop(metrics.socketio_connections(transport));
         }
@@ -346,6 +386,25 @@ impl Metrics {
     /// Records the outcome of another service's request. `command` is a known name.
     pub fn answered(&self, command: &'static str, outcome: RpcOutcome, took: Duration) {
         self.rpc_seconds.get_or_create(&Rpc { command, outcome }).observe(took.as_secs_f64());
+    }
+
+    /// Counts an answer over HTTP.
+    pub fn http_response(&self, status: u16) {
+        self.http_responses.get_or_create(&Answered { status }).inc();
+    }
+
+    /// Counts a refusal in a session.
+    pub fn exception(&self, code: &'static str) {
+        self.exceptions.get_or_create(&WithCode { code }).inc();
+    }
+
+    /// Sets the state of the database's connections that read.
+    pub fn set_pool(&self, busy: usize, idle: usize, waiting: usize) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for (state, count) in [("busy", busy), ("idle", idle)] {
+            self.pool_connections.get_or_create(&InState { state }).set(number(count));
+        }
+        self.pool_waiting.set(number(waiting));
     }
 
     /// Counts an attempt to log in.

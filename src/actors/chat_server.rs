@@ -93,7 +93,10 @@ impl ChatServer {
         arbiter: &ArbiterHandle,
         ctx: &Context<Self>,
     ) -> Arc<ExecutorLink> {
-        let permits = Arc::new(WritePermits::new(self.parts.backlog));
+        let permits = Arc::new(WritePermits::new(
+            self.parts.backlog,
+            self.parts.metrics.writes_waiting.clone(),
+        ));
         let (store, batch, metrics) =
             (self.parts.store.clone(), self.parts.batch, Arc::clone(&self.parts.metrics));
         let (theirs, chat_server) = (Arc::clone(&permits), ctx.address().recipient());

@@ -12,7 +12,7 @@ use super::batch_queue::BatchQueue;
 use super::commit_feed::CommitFeed;
 use crate::db::{Refusal, Store, StoreError, Write, WriteResult, Writer, Written};
 use crate::domain::{ChatId, PostResult, Seq};
-use crate::metrics::{Metrics, Part};
+use crate::metrics::{Gauge, Metrics, Part};
 
 /// The bound of one executor's queue, counted over all rooms: a mailbox could not, since it has a
 /// free slot for each of its addresses.
@@ -20,12 +20,13 @@ use crate::metrics::{Metrics, Part};
 pub struct WritePermits {
     taken: AtomicUsize,
     most: usize,
+    waiting: Gauge,
 }
 
 impl WritePermits {
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), most }
+    pub fn new(most: usize, waiting: Gauge) -> Self {
+        Self { taken: AtomicUsize::new(0), most, waiting }
     }
 
     /// Takes a permit, to be given back by the executor; `false` when the queue is full.
@@ -34,12 +35,23 @@ impl WritePermits {
         let full = self.taken.fetch_add(1, Ordering::Relaxed) >= self.most;
         if full {
             self.taken.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.waiting.inc();
         }
         !full
     }
 
     fn release(&self, count: usize) {
         self.taken.fetch_sub(count, Ordering::Relaxed);
+        self.waiting.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+/// Writes that waited for an executor that died wait no more.
+impl Drop for WritePermits {
+    fn drop(&mut self) {
+        let left = self.taken.load(Ordering::Relaxed);
+        self.waiting.dec_by(i64::try_from(left).unwrap_or(i64::MAX));
     }
 }
 

@@ -8,6 +8,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
 use super::backend::{Backend, read};
 use super::config::Config;
 use super::error::StoreError;
+use super::pool_state::PoolState;
 use super::postgres::notify::Notifications;
 use super::sinks::Outbox;
 use super::{postgres, schema, sqlite};
@@ -82,6 +83,15 @@ impl Store {
         match &self.backend {
             Backend::Postgres(pool) => Some(Notifications::new(Arc::clone(&pool.server))),
             Backend::Sqlite(_) => None,
+        }
+    }
+
+    /// The connections that read, at this moment.
+    #[must_use]
+    pub fn pool(&self) -> PoolState {
+        match &self.backend {
+            Backend::Postgres(pool) => pool.state(),
+            Backend::Sqlite(file) => file.state(),
         }
     }
 

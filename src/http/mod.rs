@@ -16,6 +16,7 @@ mod ops;
 mod origins;
 mod pages;
 mod problem;
+mod process;
 mod query;
 mod socketio;
 mod upgrade;
@@ -158,13 +159,17 @@ fn socketio_routes(
     );
 }
 
-/// The middleware by which a node that leaves ends its kept connections, each with an answer.
+/// The middleware that counts answers, and by which a node that leaves ends its kept connections, each
+/// with an answer.
 async fn end_kept<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let state = request.app_data::<web::Data<State>>().cloned();
     let mut response = next.call(request).await?;
+    if let Some(state) = &state {
+        state.metrics.http_response(response.status().as_u16());
+    }
     if state.is_some_and(|state| !state.app.takes_sessions()) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

@@ -7,7 +7,7 @@ use actix_web::rt::time::timeout;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use super::{Answer, State, json};
+use super::{Answer, State, json, process};
 use crate::domain::Stage;
 use crate::metrics::ConnectionUse;
 use crate::protocol::{ApiError, Code};
@@ -53,7 +53,13 @@ pub async fn ready(state: web::Data<State>) -> Answer {
     }
 }
 
-/// `GET /metrics`.
+/// `GET /metrics`: some are measured now.
 pub async fn metrics(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().content_type(OPENMETRICS).body(state.metrics.encode())
+    let (metrics, store) = (&state.metrics, state.app.store());
+    let is_up = matches!(timeout(PING_TIMEOUT, store.ping()).await, Ok(Ok(())));
+    metrics.database_up.set(i64::from(is_up));
+    let pool = store.pool();
+    metrics.set_pool(pool.busy, pool.idle, pool.waiting);
+    process::measure(metrics);
+    HttpResponse::Ok().content_type(OPENMETRICS).body(metrics.encode())
 }

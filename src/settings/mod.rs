@@ -51,6 +51,23 @@ pub struct Settings {
     pub redis: Redis,
     pub rabbitmq: RabbitMq,
     pub web: Web,
+    pub log: Log,
+}
+
+/// The log, on the standard error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+}
+
+/// Form of the log's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    /// An object a line.
+    Json,
 }
 
 /// Addresses to listen on, and limits of connections.

@@ -15,7 +15,7 @@ use crate::app::{AppState, authenticate, chat_access, create_chat};
 use crate::auth::AuthenticatedUser;
 use crate::domain::{ChatId, Fetch, Origin, Role, Stage, Timestamp, access};
 use crate::metrics::{ForwardOutcome, Part};
-use crate::protocol::{ApiError, Codec, Ending, ServerEvent};
+use crate::protocol::{Answer, ApiError, Codec, Ending, ServerEvent};
 use crate::session::{
     Action, Answered, Ask, Budget, Counted, ForwardRequest, Input, NewPost, Permit, RoomCall,
     Session, Timer,
@@ -142,7 +142,12 @@ fn perform<H: Host>(
     let Some(hosted) = host.hosted(slot) else { return };
     let (app, id) = (&hosted.app, hosted.session.id());
     match action {
-        Action::Send(event) => host.write(slot, event, ctx),
+        Action::Send(event) => {
+            if let ServerEvent::Answer(Answer::Refusal { exception, .. }) = &event {
+                app.metrics().exception(exception.code.as_str());
+            }
+            host.write(slot, event, ctx);
+        }
         Action::Written(permit) => host.hold(slot, permit),
         Action::Call { chat, room, call: request } => call(host, slot, (chat, room, request), ctx),
         Action::Fetch { room, fetch } => host.fetch(slot, room, fetch, ctx),

@@ -288,3 +288,25 @@ fn an_error_says_once_what_is_missing() {
     let said = complaint(&dir, &["config", "check", "--config", "missing.toml"], &[]);
     assert_eq!(said.matches("No such file").count(), 1, "{said}");
 }
+
+#[test]
+fn a_line_of_the_log_stays_a_line() {
+    let dir = empty_dir();
+    // A name with a line in it that looks like the log's own.
+    let forged = "desk.db\n[2026-11-27T00:00:00Z INFO  frontdesk] nothing happened";
+    let url = format!("sqlite://{forged}");
+    let env = [
+        ("FRONTDESK__DATABASE__URL", url.as_str()),
+        ("FRONTDESK__LOG__FORMAT", "json"),
+        ("FRONTDESK__SERVER__BIND", "192.0.2.1:1"),
+    ];
+    let output = run(&dir, &["serve"], &env);
+    let lines: Vec<&str> = stderr(&output).lines().filter(|line| line.starts_with('{')).collect();
+    assert!(lines.len() > 3, "{}", stderr(&output));
+    for line in lines {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        for field in ["time", "level", "target", "message"] {
+            assert!(entry[field].is_string(), "{field} in {line}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod circles;
 mod dependencies;
 mod imports;
 mod limits;
+mod monitoring;
 mod names;
 mod pages;
 mod prose;

@@ -26,6 +26,7 @@ use tokio_postgres::AsyncMessage;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::error::is_stale;
+use super::pool_state::PoolState;
 use super::{Config, StoreError};
 
 /// Every query here finds its rows by key. So no plan may use a whole table, by scan, hash or
@@ -218,6 +219,12 @@ impl Pool {
             .build()
             .map_err(|error| StoreError::Internal(error.to_string()))?;
         Ok(Self { server, objects })
+    }
+
+    pub fn state(&self) -> PoolState {
+        let status = self.objects.status();
+        let idle = status.available.min(status.size);
+        PoolState { busy: status.size - idle, idle, waiting: status.waiting }
     }
 
     /// A free connection, or a new one.

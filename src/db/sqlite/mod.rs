@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::StoreError;
+use super::pool_state::PoolState;
 
 type Manager = <SqliteConnection as diesel::Connection>::TransactionManager;
 
@@ -35,6 +36,7 @@ struct Connections {
     path: PathBuf,
     idle: Mutex<Vec<SqliteConnection>>,
     free: Arc<Semaphore>,
+    most: usize,
     acquire_timeout: Duration,
 }
 
@@ -61,6 +63,7 @@ impl File {
                 path: path.clone(),
                 idle: Mutex::default(),
                 free: Arc::new(Semaphore::new(count)),
+                most: count,
                 acquire_timeout,
             })
         };
@@ -68,6 +71,13 @@ impl File {
         // One connection alone creates the WAL: concurrent ones find the file locked.
         file.write(|_| Ok(())).await?;
         Ok(file)
+    }
+
+    /// Waiting reads are not counted: the semaphore does not tell.
+    pub fn state(&self) -> PoolState {
+        let Connections { most, free, idle, .. } = &*self.readers;
+        let idle = idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        PoolState { busy: most - free.available_permits(), idle, waiting: 0 }
     }
 
     pub fn path(&self) -> &Path {
