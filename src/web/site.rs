@@ -22,6 +22,7 @@ const ENTRIES: &[&str] = &[
     "demo/agent.js",
     "demo/demo.js",
     "demo/shop.js",
+    "docs/docs.js",
     "home/home.js",
     "i18n/en.js",
     "i18n/fr.js",

@@ -29,6 +29,7 @@ describe('what is served', { concurrency: true }, () => {
   it('each page has the exact policy, and no page has an inline script or style, or asks another host', async () => {
     for (const [path, frames] of [
       ['/check', "frame-ancestors 'none'"],
+      ['/docs', "frame-ancestors 'none'"],
       ['/demo', "frame-src 'self'; frame-ancestors 'none'"],
       ['/demo/shop', "frame-ancestors 'self'"],
       ['/demo/agent', "frame-ancestors 'self'"],
@@ -255,6 +256,26 @@ describe('in a browser', { concurrency: 2 }, () => {
     await server.stop()
   })
 
+  it('a developer reads the API, and tries it with a token', async () => {
+    const server = await Server.start({ WEB__DEMO: 'off' })
+    const context = await openContext(browser, {})
+    const page = await context.newPage()
+    const problems = []
+    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
+    page.on('request', (request) => request.url().startsWith(server.url) || problems.push(request.url()))
+    await page.goto(`${server.url}/docs`)
+    const operation = page.locator('details', { has: page.locator('summary code', { hasText: /^GET \/users\/me$/ }) })
+    await operation.locator('summary').click()
+    await page.locator('input[type=password]').fill(server.token('kim'))
+    await operation.getByRole('button').click()
+    await operation.locator('pre', { hasText: '"subject": "kim"' }).waitFor()
+    assert.match(await operation.locator('pre').textContent(), /^200 OK/)
+    assert.equal(await page.locator('details summary code', { hasText: /^receive_message$/ }).count(), 1)
+    assert.deepEqual(problems, [])
+    await context.close()
+    await server.stop()
+  })
+
   it('axe finds nothing in the pages, light and dark, in four languages', async () => {
     const server = await Server.start({ WEB__DEMO: 'off' })
     const demo = await Server.start({ WEB__DEMO: 'on' })
@@ -266,6 +287,7 @@ describe('in a browser', { concurrency: 2 }, () => {
         for (const [url, ready] of [
           [server.url, 'a[href="/check"]'],
           [`${server.url}/check`, '[data-name=token] p'],
+          ...(locale === 'en' ? [[`${server.url}/docs`, 'details']] : []),
           [await demo.demo, 'iframe'],
           [`${demo.url}/demo/shop`, '.goods'],
           [`${demo.url}/demo#wrong`, '[role=alert]'],

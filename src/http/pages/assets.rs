@@ -35,6 +35,11 @@ pub async fn check(request: HttpRequest, pages: web::Data<Pages>) -> HttpRespons
     page(&request, &pages, "check/index.html", Framing::None)
 }
 
+/// `GET /docs`: the API, to be read and tried.
+pub async fn docs(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
+    page(&request, &pages, "docs/index.html", Framing::None)
+}
+
 /// `GET /demo`.
 pub async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     page(&request, &pages, "demo/index.html", Framing::Frames)
