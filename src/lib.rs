@@ -91,6 +91,7 @@
 //! - **Gateway**: the actor that publishes forwards, and brings their answers back.
 //! - **Hint**: the news that a log has grown; it may be lost.
 //! - **Join**: a session asks to be in rooms.
+//! - **Login**: a sign-in to a built-in account, with a chain of refresh tokens; `sid` in its tokens.
 //! - **Journal**: the table of changes of users and chats that nodes poll.
 //! - **Member**: a user who belongs to a chat, durably; an admin may read every chat without.
 //! - **Namespace**: a name for the server that a Socket.IO client connects to, a session each.
@@ -102,6 +103,7 @@
 //! - **Retire**: an empty room ends.
 //! - **Room**: the live side of a chat on one node.
 //! - **Session**: one connection of one user, hosted by a transport; over Socket.IO one namespace of it.
+//! - **Service key**: lets another service call the HTTP API, within its scopes.
 //! - **Share**: a node's part of the live state: its users who are online, and its sessions' views.
 //! - **Sink**: a consumer of outbox events, known by its name.
 //! - **Trusted proxy**: a proxy whose forwarding headers name the client.

@@ -108,13 +108,13 @@ fn built() -> Vec<Built> {
         .collect()
 }
 
-/// The entries of `bans.deny`: `{ crate = "name" or "name@versions", reason = "…" }`.
+/// The entries of `bans.deny`: `{ crate = "name" or "name:versions", reason = "…" }`.
 fn bans(deny: &Table) -> Vec<Ban> {
     let entries = deny["bans"]["deny"].as_array().into_iter().flatten();
     entries
         .map(|entry| {
             let spec = entry["crate"].as_str().expect("a ban names a crate");
-            let (name, versions) = spec.split_once('@').unwrap_or((spec, "*"));
+            let (name, versions) = spec.split_once(':').unwrap_or((spec, "*"));
             Ban {
                 name: name.to_owned(),
                 versions: versions.parse().unwrap_or_else(|error| panic!("{spec}: {error}")),
@@ -206,8 +206,8 @@ mod tests {
             [bans]
             deny = [
                 { crate = "a", reason = "never" },
-                { crate = "b@<1.2.3", reason = "fixed" },
-                { crate = "c@>=0.6.0, <0.6.2", reason = "between" },
+                { crate = "b:<1.2.3", reason = "fixed" },
+                { crate = "c:>=0.6.0, <0.6.2", reason = "between" },
             ]
         "#;
         let bans = bans(&deny.parse().expect("TOML"));

@@ -116,7 +116,8 @@ fn tables_in_the_documents_are_whole() {
 
 /// The documents, each with its text.
 fn documents() -> Vec<(String, String)> {
-    let top = ["README.md", "ARCHITECTURE.md"].map(str::to_owned);
+    let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    let top = top.map(str::to_owned);
     let paths = top.into_iter().chain(files("docs")).filter(|path| path.ends_with(".md"));
     paths.map(|path| (path.clone(), read(&path))).collect()
 }

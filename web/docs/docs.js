@@ -72,9 +72,12 @@ function entry({ method, path, operation }) {
     answer.textContent = '…'
     answer.textContent = await tried(method, path, inputs, body?.value)
   })
-  const answers = Object.entries(operation.responses).map(([status, response]) => {
-    const content = Object.values(/** @type {Json} */ (response).content ?? {})[0]
-    return h('li', {}, `${status}: ${/** @type {Json} */ (response).description}`, content ? ` (${named(/** @type {Json} */ (content).schema)})` : '')
+  /** @type {[string, Json][]} */
+  const responses = Object.entries(operation.responses)
+  const answers = responses.map(([status, { description, content }]) => {
+    /** @type {Json} */
+    const first = Object.values(content ?? {})[0]
+    return h('li', {}, first ? `${status}: ${description} (${named(first.schema)})` : `${status}: ${description}`)
   })
   return h(
     'details',
