@@ -20,7 +20,7 @@ pub use messages::CrashOf;
 pub use messages::{
     AddWorker, Announce, ChatServerParts, ChatUpdated, CloseRest, CloseSessions, Connect,
     Disconnect, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave, OnlineOf, PeerChange,
-    PeerNews, PeerShare, RoomIs, RoomRequest, Route, UserChanged, UserState, View, Watch,
+    PeerNews, PeerShare, Recheck, RoomIs, RoomRequest, Route, UserChanged, UserState, View, Watch,
 };
 
 use self::leaving::Leaving;
@@ -32,7 +32,8 @@ use super::room_actor::{
 };
 use super::session_handle::{SessionHandle, ToSession};
 use crate::domain::{
-    Change, ChatId, Hub, Presence, RecentMap, RecentSet, Seq, SessionId, UserId, Viewers, access,
+    Change, ChatId, Hub, Presence, RecentMap, RecentSet, Seq, SessionId, Timestamp, UserId,
+    Viewers, access,
 };
 use crate::protocol::{Ending, EphemeralKey, Shared, SharedEvent};
 use crate::session::{JoinChat, Purpose};
@@ -211,6 +212,14 @@ impl ChatServer {
 }
 
 impl ChatServer {
+    /// Tells a session of a change of its user that was read after its user was.
+    fn tell_what_changed(&self, session: &SessionHandle, as_of: Timestamp) {
+        if let Some(state) = self.changed.get(&session.user()).filter(|state| state.as_of >= as_of)
+        {
+            tell_changed(session, state);
+        }
+    }
+
     fn tell_own_sessions(&self, TellOwnSessions { event, origin }: TellOwnSessions) {
         let (key, shared) = (EphemeralKey::from(&event), Shared::new(SharedEvent::Live(event)));
         for (id, session) in self.hub.sessions_of(event.user) {
@@ -223,7 +232,7 @@ impl ChatServer {
 }
 
 /// Tells a session of its user's state.
-fn tell_changed(session: &SessionHandle, UserState { role, blocked, ended }: &UserState) {
+fn tell_changed(session: &SessionHandle, UserState { role, blocked, ended, .. }: &UserState) {
     if *blocked {
         session.close(Ending::Blocked);
     } else {
@@ -259,7 +268,8 @@ impl Actor for ChatServer {
 impl Handler<Connect> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Connect { session, join, chats }: Connect, ctx: &mut Self::Context) {
+    fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) {
+        let Connect { session, join, chats, as_of } = connect;
         if self.leaving.is_some() {
             session.close(Ending::Shutdown);
             return;
@@ -279,9 +289,7 @@ impl Handler<Connect> for ChatServer {
         for chat in chats {
             self.join(&session, chat, Purpose::Join(join), ctx);
         }
-        if let Some(state) = self.changed.get(&user) {
-            tell_changed(&session, state);
-        }
+        self.tell_what_changed(&session, as_of);
     }
 }
 
@@ -360,7 +368,20 @@ impl Handler<UserChanged> for ChatServer {
         for (_, session) in self.hub.sessions_of(changed.user) {
             tell_changed(session, &changed.state);
         }
-        self.changed.insert(changed.user, changed.state);
+        let known = self.changed.get(&changed.user);
+        if known.is_none_or(|known| known.as_of <= changed.state.as_of) {
+            self.changed.insert(changed.user, changed.state);
+        }
+    }
+}
+
+impl Handler<Recheck> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Recheck { session, as_of }: Recheck, _: &mut Self::Context) {
+        if let Some(session) = self.hub.session(session) {
+            self.tell_what_changed(session, as_of);
+        }
     }
 }
 

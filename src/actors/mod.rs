@@ -25,8 +25,8 @@ pub use chat_server::CrashOf;
 pub use chat_server::{
     AddWorker, Announce, ChatServer, ChatServerParts, ChatUpdated, CloseRest, CloseSessions,
     Connect, Disconnect, EndSession, FilterNew, IsAnnounced, IsWatched, Join, Learn, Leave,
-    ListRooms, ListSessions, LiveSession, OnlineOf, PeerChange, PeerNews, PeerShare, RoomIs,
-    RoomRequest, Route, UserChanged, UserState, View, Watch,
+    ListRooms, ListSessions, LiveSession, OnlineOf, PeerChange, PeerNews, PeerShare, Recheck,
+    RoomIs, RoomRequest, Route, UserChanged, UserState, View, Watch,
 };
 pub use commit_feed::CommitFeed;
 pub use db_executor::{BatchLimits, DbExecutor, ExecutorDied, Hints};

@@ -76,6 +76,9 @@ impl Handler<Hash> for PasswordHasher {
     type Result = ();
 
     fn handle(&mut self, Hash { password, reply, place }: Hash, _: &mut Self::Context) {
+        if reply.is_closed() {
+            return;
+        }
         let began = std::time::Instant::now();
         let hash = password::hash(&password);
         self.took(began);
@@ -89,6 +92,9 @@ impl Handler<Verify> for PasswordHasher {
     type Result = ();
 
     fn handle(&mut self, Verify { password, hash, reply, place }: Verify, _: &mut Self::Context) {
+        if reply.is_closed() {
+            return;
+        }
         let began = std::time::Instant::now();
         let is_right = password::verify(&password, hash.as_deref());
         self.took(began);

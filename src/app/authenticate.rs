@@ -109,6 +109,7 @@ async fn admit_with(
     claims: Claims,
     with_rosters: bool,
 ) -> Result<(Caller, HashMap<ChatId, Roster>), ApiError> {
+    let as_of = Timestamp::now();
     let (reply, answer) = oneshot::channel();
     let (identity, login) = (claims.identity().clone(), claims.login());
     let request = AdmitUser { identity, login, with_rosters, reply };
@@ -118,7 +119,7 @@ async fn admit_with(
             NotAdmitted::SignedOut => ApiError::new(Code::Unauthenticated, "signed out"),
             NotAdmitted::Store(error) => error.into(),
         })?;
-    let (user, profile) = claims.admit(admission.user).map_err(|error| match error {
+    let (user, profile) = claims.admit(admission.user, as_of).map_err(|error| match error {
         AdmitError::Blocked => ApiError::forbidden("this user is blocked"),
         AdmitError::OtherUser => {
             log::error!("the user that was found is not the token's");

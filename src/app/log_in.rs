@@ -4,6 +4,7 @@ use super::accounts::Accounts;
 use super::address_limits::ClientAddress;
 use super::{AppState, Caller, tell_user_changed};
 use crate::actors::HashingRefused;
+use crate::auth::Claims;
 use crate::db::{NewAccount, Refreshed};
 use crate::domain::{Role, User};
 use crate::metrics::LoginOutcome;
@@ -38,13 +39,14 @@ pub async fn sign_up(
     accounts.attempts.sign_up(client)?;
     let SignUp { credentials: Credentials { email, password }, nickname } = new;
     let password_hash = accounts.passwords.hash(password).await?;
+    let hash = password_hash.clone();
     let new = NewAccount { email, password_hash, nickname, role: Role::Customer };
     let user = app.store().create_account(new).await?;
     let user = user.ok_or_else(|| {
         ApiError::at(Code::EmailTaken, "email", "has an account already: log in with it")
     })?;
     log::info!("user {} has signed up", user.id);
-    begin(app, accounts, &user).await
+    begin(app, accounts, &user, hash).await
 }
 
 /// Logs in.
@@ -71,7 +73,7 @@ pub async fn log_in(
         return Err(ApiError::forbidden("this user is blocked"));
     }
     app.metrics().login(LoginOutcome::LoggedIn);
-    begin(app, accounts, &account.user).await
+    begin(app, accounts, &account.user, account.password_hash).await
 }
 
 /// Exchanges a refresh token for new tokens. The old one works for 30 s more while its successor is
@@ -87,16 +89,14 @@ pub async fn refresh(
     let over = || ApiError::new(Code::Unauthenticated, "the refresh token is not valid (any more)");
     let (login, generation) = accounts.keys.open_refresh_token(&token).ok_or_else(over)?;
     match app.store().refresh_login(login, generation, accounts.refresh).await? {
-        Refreshed::Next { user, .. } if user.blocked => {
-            Err(ApiError::forbidden("this user is blocked"))
-        }
+        Refreshed::Blocked => Err(ApiError::forbidden("this user is blocked")),
         Refreshed::Next { user, generation, .. } => accounts.tokens(&user, login, generation),
         Refreshed::Revoked(user) => {
             log::warn!(
                 "login {login} of user {} is revoked: a refresh token of it was used a second time",
                 user.id
             );
-            tell_user_changed(app, &user).await?;
+            tell_user_changed(app, user.id).await?;
             Err(over())
         }
         Refreshed::Over => Err(over()),
@@ -110,17 +110,20 @@ pub async fn refresh(
 /// `unauthenticated` where neither is of an account, `unavailable`.
 pub async fn log_out(
     app: &AppState,
-    caller: Option<&Caller>,
+    claims: impl Future<Output = Result<Option<Claims>, ApiError>>,
     token: Option<String>,
 ) -> Result<(), ApiError> {
     let accounts = accounts(app)?;
-    let by_token = token.and_then(|token| accounts.keys.open_refresh_token(&token));
-    let login = by_token.map(|(login, _)| login).or(caller.and_then(|caller| caller.user.login()));
+    let login = match token.and_then(|token| accounts.keys.open_refresh_token(&token)) {
+        Some((login, _)) => Some(login),
+        // Verified, and not let in: who is blocked may log out, and who has, once more.
+        None => claims.await?.and_then(|claims| claims.login()),
+    };
     let login = login.ok_or_else(|| {
         ApiError::new(Code::Unauthenticated, "this needs a token of a built-in account")
     })?;
     if let Some(user) = app.store().end_login(login).await? {
-        tell_user_changed(app, &user).await?;
+        tell_user_changed(app, user.id).await?;
     }
     Ok(())
 }
@@ -149,11 +152,17 @@ pub async fn change_password(
     }
     let hash = accounts.passwords.hash(new_password).await?;
     app.store().set_password(id, hash, caller.user.login()).await?;
-    tell_user_changed(app, &account.user).await
+    tell_user_changed(app, id).await
 }
 
-async fn begin(app: &AppState, accounts: &Accounts, user: &User) -> Result<TokensView, ApiError> {
-    let login = app.store().begin_login(user.id, accounts.refresh).await?;
+async fn begin(
+    app: &AppState,
+    accounts: &Accounts,
+    user: &User,
+    password_hash: String,
+) -> Result<TokensView, ApiError> {
+    let login = app.store().begin_login(user.id, password_hash, accounts.refresh).await?;
+    let login = login.ok_or_else(wrong)?;
     accounts.tokens(user, login.id, login.generation)
 }
 

@@ -90,7 +90,7 @@ impl<'a> UserManager<'a> {
     ) -> Result<User, ApiError> {
         let user = self.0.store().set_blocked(id, blocked, reason).await?;
         let user = user.ok_or_else(|| ApiError::user_not_found(id))?;
-        tell_user_changed(self.0, &user).await?;
+        tell_user_changed(self.0, id).await?;
         Ok(user)
     }
 }
@@ -99,9 +99,10 @@ impl<'a> UserManager<'a> {
 ///
 /// # Errors
 /// `unavailable`: then the nodes learn of it by polling.
-pub async fn tell_user_changed(app: &AppState, user: &User) -> Result<(), ApiError> {
-    let state = UserState::of(user, app.store()).await?;
-    // Bounded: one for each request, or update of a service, which changed a user.
-    app.chat_server().do_send(UserChanged { user: user.id, state, changed_here: true });
+pub async fn tell_user_changed(app: &AppState, user: UserId) -> Result<(), ApiError> {
+    if let Some(state) = UserState::read(user, app.store()).await? {
+        // Bounded: one for each request, or update of a service, which changed a user.
+        app.chat_server().do_send(UserChanged { user, state, changed_here: true });
+    }
     Ok(())
 }

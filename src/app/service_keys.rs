@@ -20,7 +20,10 @@ impl KeyCaller {
     /// `unauthenticated` for an unknown key and a revoked one, `forbidden` where the service user is
     /// blocked, `unavailable`.
     pub async fn admit(app: &AppState, key: &ServiceKey) -> Result<Self, ApiError> {
-        let found = app.store().use_key(key.hash()).await?;
+        let found = match key.is_whole() {
+            true => app.store().use_key(key.hash()).await?,
+            false => None,
+        };
         let StoredKey { name, scopes, .. } = found
             .ok_or_else(|| ApiError::new(Code::Unauthenticated, "the service key is not valid"))?;
         let profile = app.store().service_user(Role::Bot, name, None).await?;

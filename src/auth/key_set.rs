@@ -101,11 +101,7 @@ impl KeySetReader {
     /// # Errors
     /// A file that holds no usable key set, or a TLS configuration that cannot be made.
     pub fn new(auth: &Auth) -> Result<Option<(KeySet, Self)>, AuthError> {
-        let source = match (&auth.jwks_file, &auth.jwks_url) {
-            (Some(path), _) => Source::File(path.clone()),
-            (None, Some(url)) => Source::Url { client: client()?, url: url.clone() },
-            (None, None) => return Ok(None),
-        };
+        let Some(source) = Source::of(auth)? else { return Ok(None) };
         let known = match &source {
             Source::File(path) => {
                 let keys = read_file(path).and_then(|text| parse(&text, auth.algorithm));
@@ -158,24 +154,17 @@ impl KeySetReader {
     }
 
     async fn read(&mut self) -> bool {
-        let (name, text) = match &self.source {
-            Source::File(path) => (path.display().to_string(), read_file(path)),
-            Source::Url { client, url } => {
-                let text = timeout(READ_TIMEOUT, fetch(client, url)).await;
-                (url.clone(), text.unwrap_or_else(|_| Err("no answer came in time".to_owned())))
-            }
-        };
-        match text.and_then(|text| parse(&text, self.algorithm)) {
+        let name = self.source.name();
+        match self.source.keys(self.algorithm).await {
             Ok(keys) => {
-                self.log_once.recovered("reads the keys of auth.jwks_url again");
+                self.log_once.recovered("reads the issuer's keys again");
                 let kids =
                     |keys: &[Key]| keys.iter().map(|(kid, _)| kid.clone()).collect::<Vec<_>>();
                 let is_new = self.keys.borrow().as_deref().map(kids) != Some(kids(&keys));
                 if is_new {
                     let named: Vec<_> = keys.iter().filter_map(|(kid, _)| kid.as_deref()).collect();
-                    log::info!("{} keys of {name}: {:?}", keys.len(), named);
+                    log::info!("{} keys of {name}: {named:?}", keys.len());
                 }
-                // Nobody listens at the very end alone.
                 self.keys.send_replace(Some(keys));
                 true
             }
@@ -186,6 +175,47 @@ impl KeySetReader {
                 false
             }
         }
+    }
+
+    /// Reads the set once, for an operator: its name, or what is wrong. `None` if none is configured.
+    pub async fn try_once(auth: &Auth) -> Option<Result<String, String>> {
+        let source = match Source::of(auth) {
+            Ok(source) => source?,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let name = source.name();
+        let read = source.keys(auth.algorithm).await;
+        Some(
+            read.map(|keys| format!("{} keys of {name}", keys.len()))
+                .map_err(|e| format!("{name}: {e}")),
+        )
+    }
+}
+
+impl Source {
+    fn of(auth: &Auth) -> Result<Option<Self>, AuthError> {
+        Ok(match (&auth.jwks_file, &auth.jwks_url) {
+            (Some(path), _) => Some(Self::File(path.clone())),
+            (None, Some(url)) => Some(Self::Url { client: client()?, url: url.clone() }),
+            (None, None) => None,
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Url { url, .. } => url.clone(),
+        }
+    }
+
+    async fn keys(&self, signed: Algorithm) -> Result<Arc<[Key]>, String> {
+        let text = match self {
+            Self::File(path) => read_file(path),
+            Self::Url { client, url } => timeout(READ_TIMEOUT, fetch(client, url))
+                .await
+                .unwrap_or_else(|_| Err("no answer came in time".to_owned())),
+        };
+        parse(&text?, signed)
     }
 }
 

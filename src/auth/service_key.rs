@@ -9,8 +9,8 @@ use super::AuthError;
 /// Prefix of a key, which tells it from a token, and by which those who scan for secrets find it.
 const PREFIX: &str = "fdk_";
 const KEY_BYTES: usize = 32;
-/// The longest text that may be a key, in bytes.
-const MOST_BYTES: usize = 64;
+/// Digits of a key, in base64.
+const DIGITS: usize = 43;
 
 /// A key as its service has it. Without `Debug`: nothing prints it by accident.
 pub struct ServiceKey(String);
@@ -29,8 +29,15 @@ impl ServiceKey {
     /// The key in a Bearer token's place; `None` for what cannot be one.
     #[must_use]
     pub fn parse(bearer: &str) -> Option<Self> {
-        let is_key = bearer.starts_with(PREFIX) && bearer.len() <= MOST_BYTES;
-        is_key.then(|| Self(bearer.to_owned()))
+        bearer.starts_with(PREFIX).then(|| Self(bearer.to_owned()))
+    }
+
+    /// True if it can be one; any other is known by nobody.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let digits = self.0.strip_prefix(PREFIX).unwrap_or_default();
+        digits.len() == DIGITS && digits.bytes().all(is_digit)
     }
 
     /// The key, to be shown once.
@@ -58,8 +65,12 @@ mod tests {
         assert!(key.expose().starts_with("fdk_"));
         assert_eq!(ServiceKey::parse(key.expose()).unwrap().hash(), key.hash());
         assert_ne!(ServiceKey::random().unwrap().hash(), key.hash());
-        for other in ["", "eyJhbGciOiJIUzI1NiJ9.e30.x", &format!("fdk_{}", "x".repeat(100))] {
+        assert!(key.is_whole());
+        for other in ["", "eyJhbGciOiJIUzI1NiJ9.e30.x"] {
             assert!(ServiceKey::parse(other).is_none(), "{other}");
+        }
+        for broken in ["fdk_", "fdk_x", &format!("{}x", key.expose())] {
+            assert!(!ServiceKey::parse(broken).unwrap().is_whole(), "{broken}");
         }
     }
 }

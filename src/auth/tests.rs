@@ -400,7 +400,7 @@ fn only_the_tokens_own_user_is_admitted() {
         block_reason: None,
         created_at: now(),
     };
-    let admit = |user: User| verified(json!({ "role": "admin" })).unwrap().admit(user);
+    let admit = |user: User| verified(json!({ "role": "admin" })).unwrap().admit(user, now());
     let (admitted, _) = admit(user.clone()).unwrap();
     assert_eq!(admitted.id(), UserId(7));
     // The stored role counts: the token may be older than what is known.

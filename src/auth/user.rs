@@ -17,11 +17,16 @@ pub enum AdmitError {
 }
 
 impl Claims {
-    /// Joins verified claims with their stored user, who comes back in the role that counts.
+    /// Joins verified claims with their stored user, who comes back in the role that counts. `as_of` is before
+    /// the user was read.
     ///
     /// # Errors
     /// A blocked user, or one of another token.
-    pub fn admit(self, mut user: User) -> Result<(AuthenticatedUser, User), AdmitError> {
+    pub fn admit(
+        self,
+        mut user: User,
+        as_of: Timestamp,
+    ) -> Result<(AuthenticatedUser, User), AdmitError> {
         let identity = self.identity();
         if (&user.issuer, &user.subject) != (&identity.issuer, &identity.subject) {
             return Err(AdmitError::OtherUser);
@@ -33,7 +38,7 @@ impl Claims {
         user.role = access::role_of(token_role, user.role);
         let (author, expires_at, leeway) = (user.author(), self.expires_at(), self.leeway());
         let login = self.login();
-        Ok((AuthenticatedUser { author, token_role, login, leeway, expires_at }, user))
+        Ok((AuthenticatedUser { author, token_role, login, leeway, expires_at, as_of }, user))
     }
 }
 
@@ -49,6 +54,8 @@ pub struct AuthenticatedUser {
     login: Option<LoginId>,
     leeway: Leeway,
     expires_at: Timestamp,
+    /// Before the stored user was read.
+    as_of: Timestamp,
 }
 
 impl AuthenticatedUser {
@@ -58,7 +65,14 @@ impl AuthenticatedUser {
     pub(crate) fn from_user(user: &User) -> Self {
         let (author, token_role) = (user.author(), Some(user.role));
         let leeway = Leeway::of(std::time::Duration::from_secs(30));
-        Self { author, token_role, login: None, leeway, expires_at: Timestamp(0) }
+        Self {
+            author,
+            token_role,
+            login: None,
+            leeway,
+            expires_at: Timestamp(0),
+            as_of: Timestamp(0),
+        }
     }
 
     #[must_use]
@@ -70,6 +84,12 @@ impl AuthenticatedUser {
     #[must_use]
     pub fn login(&self) -> Option<LoginId> {
         self.login
+    }
+
+    /// Before the stored user was read: what changed later is not in it.
+    #[must_use]
+    pub fn as_of(&self) -> Timestamp {
+        self.as_of
     }
 
     /// The lesser of the stored role and the token's.

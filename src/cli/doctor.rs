@@ -65,7 +65,7 @@ pub async fn run(settings: &Settings, json: bool) -> anyhow::Result<bool> {
     database(settings, &mut report).await;
     redis(settings, &mut report).await;
     broker(settings, &mut report).await;
-    keys(settings, &mut report);
+    keys(settings, &mut report).await;
     certificate(settings, &mut report);
     files(&mut report);
     origins(settings, &mut report);
@@ -165,7 +165,7 @@ async fn broker(settings: &Settings, report: &mut Report) {
     }
 }
 
-fn keys(settings: &Settings, report: &mut Report) {
+async fn keys(settings: &Settings, report: &mut Report) {
     if let Err(error) = settings.require_key() {
         return report.failure("keys", error.to_string());
     }
@@ -177,6 +177,11 @@ fn keys(settings: &Settings, report: &mut Report) {
     });
     if let Err(error) = found {
         return report.failure("keys", error.to_string());
+    }
+    match KeySetReader::try_once(&settings.auth).await {
+        Some(Ok(found)) => return report.ok("keys", found),
+        Some(Err(problem)) => return report.failure("keys", problem),
+        None => {}
     }
     match &settings.auth.secret {
         Some(secret) if secret.expose().len() < SECRET_BYTES => report.warning(

@@ -216,8 +216,7 @@ impl ChangePoller {
     }
 
     async fn user_changed(&self, id: UserId) -> Result<(), StoreError> {
-        if let Some(user) = self.store.user(id).await? {
-            let state = UserState::of(&user, &self.store).await?;
+        if let Some(state) = UserState::read(id, &self.store).await? {
             self.chat_server.do_send(UserChanged { user: id, state, changed_here: false });
         }
         Ok(())

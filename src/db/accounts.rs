@@ -18,6 +18,8 @@ use crate::domain::{Email, Login, LoginId, OWN_ISSUER, Refresh, Role, Timestamp,
 
 /// Logins of one account; the oldest make room for one more.
 const MOST_LOGINS: usize = 100;
+/// Ended logins of an account that its sessions are told of, the latest: more do not end between two polls.
+const MOST_ENDED: i64 = 1_000;
 /// Time for which an ended login is kept: nodes learn of it from its row.
 const ENDED_KEPT: Duration = Duration::from_secs(86_400);
 
@@ -47,6 +49,8 @@ pub enum Refreshed {
     Revoked(User),
     /// Signed out, revoked before, or at its end.
     Over,
+    /// The user is blocked; the token stays good for the time after.
+    Blocked,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -172,11 +176,22 @@ impl Store {
         })
     }
 
-    /// Begins a login of `lifetime`. Its first refresh token has the number 1.
-    pub async fn begin_login(&self, user: UserId, lifetime: Duration) -> Result<Login, StoreError> {
+    /// Begins a login of `lifetime`. Its first refresh token has the number 1. `None` if the password has
+    /// changed since this hash of it was read: the change would not have ended this login.
+    pub async fn begin_login(
+        &self,
+        user: UserId,
+        password_hash: String,
+        lifetime: Duration,
+    ) -> Result<Option<Login>, StoreError> {
         let id = LoginId::random();
         transact!(self, |connection| {
             let now: Timestamp = run!(dialect::now(connection))?;
+            let account = accounts::table.find(user).select(accounts::password_hash);
+            let known: Option<String> = run!(locked!(account).first(connection)).optional()?;
+            if known != Some(password_hash) {
+                return Ok(None);
+            }
             let mine = logins::table
                 .filter(logins::user_id.eq(user))
                 .filter(logins::ended_at.is_null())
@@ -200,7 +215,14 @@ impl Store {
                 logins::expires_at.eq(expires_at),
             );
             run!(diesel::insert_into(logins::table).values(row).execute(connection))?;
-            Ok(Login { id, user, generation: 1, refreshed_at: now, expires_at, has_ended: false })
+            Ok(Some(Login {
+                id,
+                user,
+                generation: 1,
+                refreshed_at: now,
+                expires_at,
+                has_ended: false,
+            }))
         })
     }
 
@@ -218,6 +240,9 @@ impl Store {
             let Some(login) = row.map(Login::from) else { return Ok(Refreshed::Over) };
             let user = users::table.find(login.user).select(UserRow::as_select());
             let user = User::from(run!(user.first::<UserRow>(connection))?);
+            if user.blocked {
+                return Ok(Refreshed::Blocked);
+            }
             match login.refresh(generation, now) {
                 Refresh::Over => Ok(Refreshed::Over),
                 Refresh::Repeat(generation) => {
@@ -281,12 +306,14 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 
-    /// A user's logins that have ended within the last day.
+    /// A user's logins that have ended within the last day, at most 1,000, the latest first.
     pub async fn ended_logins(&self, user: UserId) -> Result<Vec<LoginId>, StoreError> {
         read!(self, |connection| {
             let ended = logins::table
                 .filter(logins::user_id.eq(user))
                 .filter(logins::ended_at.is_not_null())
+                .order(logins::ended_at.desc())
+                .limit(MOST_ENDED)
                 .select(logins::id);
             run!(ended.load(connection))
         })

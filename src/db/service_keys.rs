@@ -68,14 +68,18 @@ impl Store {
         let before = Timestamp::now().before(USE_PRECISION);
         if row.last_used_at.is_none_or(|at| at < before) {
             let id = row.id;
-            transact!(self, |connection| {
+            let recorded = transact!(self, |connection| {
                 let now: Timestamp = run!(dialect::now(connection))?;
+                let before = now.before(USE_PRECISION);
                 let known = service_keys::table.find(id).filter(
-                    service_keys::last_used_at.is_null().or(service_keys::last_used_at.lt(now)),
+                    service_keys::last_used_at.is_null().or(service_keys::last_used_at.lt(before)),
                 );
                 let used = diesel::update(known).set(service_keys::last_used_at.eq(now));
                 run!(used.execute(connection))
-            })?;
+            });
+            if let Err(error) = recorded {
+                log::debug!("cannot record the use of service key {id}: {error}");
+            }
         }
         Ok(Some(row.into()))
     }

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderValue;
 use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
@@ -159,8 +160,8 @@ fn socketio_routes(
     );
 }
 
-/// The middleware that counts answers, and by which a node that leaves ends its kept connections, each
-/// with an answer.
+/// The middleware around all answers: it counts them, gives each the headers that it lacks, and has a node
+/// that leaves end its kept connections, each with an answer.
 async fn end_kept<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -169,6 +170,15 @@ async fn end_kept<B: MessageBody>(
     let mut response = next.call(request).await?;
     if let Some(state) = &state {
         state.metrics.http_response(response.status().as_u16());
+    }
+    let headers = response.response_mut().headers_mut();
+    // What is for one caller is for no cache, and JSON is nothing else. Pages say more of their own.
+    for (name, value) in
+        [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")]
+    {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     if state.is_some_and(|state| !state.app.takes_sessions()) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 use super::{Answer, Authenticated, Body, ListRequest, Order, Query, State, id_in_path, json};
 use crate::app::{SeenUser, UserManager};
 use crate::db::UserFilter;
-use crate::domain::{Scope, UserId};
+use crate::domain::{Role, Scope, User, UserId};
 use crate::protocol::{ApiError, Block, NewUser, SeenUserView, UserView};
 
 /// Default page size.
@@ -51,7 +51,7 @@ pub async fn create(state: web::Data<State>, who: Authenticated, body: Body) -> 
     let issuer = state.settings.auth.issuer.clone().unwrap_or_default();
     let user = manager.create_user(issuer, new).await?;
     let status = if user.is_new() { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(json(status, &UserView::from(user.get()), 1)?)
+    Ok(json(status, &view(user.get(), &who), 1)?)
 }
 
 /// `POST /users/{id}/block`: ends the user's live sessions, too.
@@ -78,7 +78,15 @@ async fn set_blocked(
 ) -> Answer {
     let manager = UserManager::check(&state.app, who.actor(), Scope::UsersWrite)?;
     let user = manager.block_user(UserId(id_in_path(request)?), blocked, reason).await?;
-    Ok(json(StatusCode::OK, &UserView::from(&user), 1)?)
+    Ok(json(StatusCode::OK, &view(&user, who), 1)?)
+}
+
+/// A user for an admin, and for a key that may read users; without what only these may read for any other.
+fn view<'a>(user: &'a User, who: &Authenticated) -> UserView<'a> {
+    match who.viewer() {
+        Role::Admin => UserView::from(user),
+        _ => UserView::without_person(user),
+    }
 }
 
 /// The search text; an empty one counts as missing.

@@ -146,6 +146,14 @@ pub struct UserView<'a> {
     created_at: Timestamp,
 }
 
+impl<'a> UserView<'a> {
+    /// The user without nickname, e-mail and the reason of a block.
+    #[must_use]
+    pub fn without_person(user: &'a User) -> Self {
+        Self { nickname: None, email: None, block_reason: None, ..Self::from(user) }
+    }
+}
+
 impl<'a> From<&'a User> for UserView<'a> {
     fn from(user: &'a User) -> Self {
         Self {

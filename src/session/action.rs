@@ -48,6 +48,8 @@ pub enum Action<R> {
     },
     /// Begins or ends the news of all chats.
     Watch(bool),
+    /// Asks to be told of what has changed of the user since this time.
+    Recheck(Timestamp),
     /// Asks a use case; answered by one [`Answered`](super::Answered).
     Ask(Ask),
     Forward(ForwardRequest),

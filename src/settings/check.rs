@@ -27,6 +27,10 @@ pub(super) type Range = (&'static str, u64, RangeInclusive<u64>);
 /// True for an address whose answer nobody on the way can change.
 fn is_safe_url(url: &str) -> bool {
     let Ok(url) = url::Url::parse(url) else { return false };
+    // It is logged.
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return false;
+    }
     let is_here = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -223,8 +227,8 @@ impl Settings {
             && !is_safe_url(url)
         {
             problems.push(
-                "auth.jwks_url must begin with https://, or with http:// and name this machine: whoever \
-                 changes the keys on their way can be anybody."
+                "auth.jwks_url must begin with https://, or with http:// and name this machine (whoever \
+                 changes the keys on their way can be anybody), and have no user, password or query."
                     .into(),
             );
         }

@@ -7,9 +7,9 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use crate::actors::{
-    Connect, Disconnect, Forward, ForwardResponder, Join, Learn, Leave, MarkRead, Post, ReplayPage,
-    Reply, RoomActor, RoomRequest, Route, SessionHandle, Slot, ToSession, Told, Typing, View,
-    Watch,
+    Connect, Disconnect, Forward, ForwardResponder, Join, Learn, Leave, MarkRead, Post, Recheck,
+    ReplayPage, Reply, RoomActor, RoomRequest, Route, SessionHandle, Slot, ToSession, Told, Typing,
+    View, Watch,
 };
 use crate::app::{AppState, authenticate, chat_access, create_chat};
 use crate::auth::AuthenticatedUser;
@@ -156,9 +156,10 @@ fn perform<H: Host>(
             let budget = Budget::new(limits.session_queue_events, limits.session_queue_bytes);
             let to = (ctx.address().recipient(), slot);
             let role = hosted.session.user().map_or(Role::Customer, AuthenticatedUser::role);
+            let as_of = hosted.session.user().map_or(Timestamp(0), AuthenticatedUser::as_of);
             let session = SessionHandle::new(id, (user, role), to, H::CODEC, budget);
             hosted.handle = Some(session.clone());
-            let connect = Connect { session, join, chats };
+            let connect = Connect { session, join, chats, as_of };
             // A node that leaves welcomes nobody, whatever the session was waiting for.
             let is_sent = app.takes_sessions() && app.chat_server().try_send(connect).is_ok();
             input(host, slot, Input::Answered(Answered::JoinSent(is_sent)), ctx);
@@ -176,6 +177,8 @@ fn perform<H: Host>(
         }
         // Bounded: the same.
         Action::Watch(watching) => app.chat_server().do_send(Watch { session: id, watching }),
+        // Bounded: the same.
+        Action::Recheck(as_of) => app.chat_server().do_send(Recheck { session: id, as_of }),
         Action::Ask(question) => ask(host, slot, question, ctx),
         Action::Forward(request) => forward(host, slot, request, ctx),
         Action::After(timer, wait) => {

@@ -19,6 +19,7 @@ const ENTRIES: &[&str] = &[
     "check/check.js",
     "client/chats.js",
     "client/frontdesk.js",
+    "debug/debug.js",
     "demo/agent.js",
     "demo/demo.js",
     "demo/shop.js",

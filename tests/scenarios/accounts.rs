@@ -195,7 +195,8 @@ async fn who_logs_out_is_out_everywhere_at_once(app: TestApp) {
     get(&app, &tokens, "/users/me").await.problem(401, "unauthenticated");
     refresh(&app, &tokens).await.problem(401, "unauthenticated");
     app.connecting().bearer(token(&tokens)).refused(401, "unauthenticated").await;
-    // Out already, by a refresh token that is all a client may still have.
+    // Out already: by the access token, and by a refresh token that is all a client may still have.
+    assert_eq!(log_out(&app, &tokens).await.status, 204);
     let body = json!({"refreshToken": tokens["refreshToken"]});
     assert_eq!(auth(&app, "logout", body).await.status, 204);
     auth(&app, "logout", json!({})).await.problem(401, "unauthenticated");
@@ -277,12 +278,18 @@ async fn who_is_blocked_cannot_log_in_or_refresh(app: TestApp) {
     auth(&app, "login", right).await.problem(403, "forbidden");
     let wrong = json!({"email": "kim@example.org", "password": "wrong horse"});
     auth(&app, "login", wrong).await.problem(401, "unauthenticated");
-    refresh(&app, &tokens).await.problem(403, "forbidden");
+    for _ in 0..3 {
+        refresh(&app, &tokens).await.problem(403, "forbidden");
+    }
     let shown = app.get(&admin("ada"), &format!("/users/{}", kim.user_id())).await.is(200);
     assert_eq!((&shown["blocked"], &shown["blockReason"]), (&json!(true), &json!(reason)));
     let free = app.operate(&["user", "unblock", "kim@example.org", "--json"], "").value();
     assert!(free["blockReason"].is_null(), "{free}");
     get(&app, &tokens, "/users/me").await.is(200);
+    // The block has used up no refresh token.
+    let next = refresh(&app, &tokens).await.is(200);
+    let next = refresh(&app, &next).await.is(200);
+    get(&app, &next, "/users/me").await.is(200);
 }
 
 async fn guess(app: &TestApp, email: &str) -> Reply {

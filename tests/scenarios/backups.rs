@@ -1,5 +1,7 @@
 //! Backup and restore, the doctor, and a start that keeps what it promises.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use tempfile::TempDir;
 
 use crate::support::operator::{Printed, operate_on};
@@ -53,6 +55,17 @@ async fn a_backup_that_was_made_while_messages_came_is_restored() {
         let restored = operate(&["restore", &backup]);
         assert_eq!(restored.code, 0, "{}", restored.error);
         assert!(restored.text.contains(".replaced"), "{}", restored.text);
+        // A second time: what the first one kept stays, and another user's umask opens nothing.
+        std::fs::set_permissions(&backup, std::fs::Permissions::from_mode(0o644)).expect("set");
+        let again = operate(&["restore", &backup]);
+        assert!(again.text.contains(".replaced-2"), "{} {}", again.text, again.error);
+        let file = url.strip_prefix("sqlite://").expect("a file");
+        let mode = std::fs::metadata(file).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // Also in the place of a file that is no database any more.
+        std::fs::write(file, "damaged".repeat(1000)).expect("written");
+        let mended = operate(&["restore", &backup]);
+        assert_eq!(mended.code, 0, "{}", mended.error);
         desk.restart().await;
         // A run from 1 on, to some message that was stored meanwhile.
         let log = desk.history(&admin("ada"), chat).await;

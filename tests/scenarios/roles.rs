@@ -8,6 +8,7 @@ use crate::support::{
 use crate::users_in::{called, heard};
 
 scenarios! {
+    who_became_an_admin_after_a_change_is_let_in_as_one,
     an_agents_session_ends_when_its_role_becomes_less,
     a_session_stays_when_the_stored_role_rises,
     a_session_ends_by_its_own_fresh_token_that_is_less,
@@ -152,4 +153,21 @@ async fn a_time_still_to_come_freezes_nobody(app: TestApp) {
     let news = json!({"id": "kim", "nickname": "Kimberly", "role": "customer"});
     broker.emit(&queue, "user.updated", news).await;
     assert_eq!(called(&app, "kim", "Kimberly").await["role"], "customer");
+}
+
+/// News of a user from before does not count against a session that knows better.
+async fn who_became_an_admin_after_a_change_is_let_in_as_one(app: TestApp) {
+    let lee = admin("lee");
+    let first = app.connect(&lee).await;
+    let user = first.user_id().to_string();
+    let block = format!("/users/{user}/block");
+    app.post(&admin("ada"), &block, json!({})).await.is(200);
+    app.post(&admin("ada"), &block.replace("/block", "/unblock"), json!({})).await.is(200);
+    app.operate(&["user", "set-role", &user, "customer"], "");
+    app.operate(&["user", "set-role", &user, "admin"], "");
+    for _ in 0..5 {
+        let mut again = app.connect(&lee).await;
+        assert_eq!(again.welcome["user"]["role"], "admin");
+        again.request("ping", json!({})).await.expect("it stays");
+    }
 }

@@ -69,6 +69,12 @@ async fn a_service_reads_and_writes_what_its_key_is_for(app: TestApp) {
     let refused =
         ask(&app, &users, Method::POST, &block, Some(long)).await.problem(400, "bad_request");
     assert_eq!(refused["errors"][0]["path"], "reason");
+    // Who may only write users is told nothing of those that there are.
+    let (writer, _) = make(&app, "import", &["users:write"]);
+    let known = json!({"subject": "kim"});
+    let known = ask(&app, &writer, Method::POST, "/users", Some(known)).await.is(200);
+    assert!(known["email"].is_null() && known["nickname"].is_null(), "{known}");
+    assert!(known.get("blockReason").is_none(), "{known}");
     // Two keys of one name are one service: a key is changed without a pause.
     let (second, _) = make(&app, "parcels", &["messages:write"]);
     let sent =

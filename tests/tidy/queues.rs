@@ -34,6 +34,7 @@ const DO_SEND: &[(&str, usize, &str)] = &[
     ("Remove", 1, "one of a Socket.IO connection at its end"),
     ("Reopen", 1, "one for each room of an executor that died"),
     ("Retire", 1, "one of a room"),
+    ("Recheck", 1, "one for each `authenticate`, which are metered"),
     ("RoomIs", 1, "one for each request that is routed"),
     ("TellOwnSessions", 1, "one for each mark that a room had accepted"),
     ("ToldElsewhere", 1, "one for each live state of another node, where they are limited"),

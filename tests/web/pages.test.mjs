@@ -6,6 +6,7 @@ import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import { WebSocket } from 'ws'
 import { Server } from '../nodejs/server.mjs'
 import { axeFindings, openBrowser, openContext } from './kit/browser.mjs'
 import { Site } from './kit/site.mjs'
@@ -29,6 +30,7 @@ describe('what is served', { concurrency: true }, () => {
   it('each page has the exact policy, and no page has an inline script or style, or asks another host', async () => {
     for (const [path, frames] of [
       ['/check', "frame-ancestors 'none'"],
+      ['/debug', "frame-ancestors 'none'"],
       ['/docs', "frame-ancestors 'none'"],
       ['/demo', "frame-src 'self'; frame-ancestors 'none'"],
       ['/demo/shop', "frame-ancestors 'self'"],
@@ -256,6 +258,26 @@ describe('in a browser', { concurrency: 2 }, () => {
     await server.stop()
   })
 
+  it('an admin sees who is live, and ends a session', async () => {
+    const server = await Server.start({ WEB__DEMO: 'off' })
+    const context = await openContext(browser, {})
+    const page = await context.newPage()
+    const headers = { authorization: `Bearer ${server.token('kim')}` }
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`, { headers })
+    await new Promise((resolve) => socket.once('message', resolve))
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    await page.goto(`${server.url}/debug`)
+    await page.getByRole('button', { name: 'Show' }).click()
+    await page.getByRole('status').getByText(/token/).waitFor()
+    await page.locator('input[type=password]').fill(server.admin())
+    await page.getByRole('button', { name: 'Show' }).click()
+    await page.getByRole('status').getByText('1 sessions, 1 rooms').waitFor()
+    await page.getByRole('button', { name: /^End session/ }).click()
+    assert.equal(await closed, 4410)
+    await context.close()
+    await server.stop()
+  })
+
   it('a developer reads the API, and tries it with a token', async () => {
     const server = await Server.start({ WEB__DEMO: 'off' })
     const context = await openContext(browser, {})
@@ -287,7 +309,7 @@ describe('in a browser', { concurrency: 2 }, () => {
         for (const [url, ready] of [
           [server.url, 'a[href="/check"]'],
           [`${server.url}/check`, '[data-name=token] p'],
-          ...(locale === 'en' ? [[`${server.url}/docs`, 'details']] : []),
+          ...(locale === 'en' ? [[`${server.url}/docs`, 'details'], [`${server.url}/debug`, 'button']] : []),
           [await demo.demo, 'iframe'],
           [`${demo.url}/demo/shop`, '.goods'],
           [`${demo.url}/demo#wrong`, '[role=alert]'],

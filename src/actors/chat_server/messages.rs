@@ -17,7 +17,7 @@ use crate::actors::session_handle::SessionHandle;
 use crate::db::{Store, StoreError};
 use crate::domain::{
     Author, Chat, ChatId, LiveEvent, LoginId, NodeId, OWN_ISSUER, Role, Seq, SessionId, SharePart,
-    Timestamp, Timings, Update, User, UserId,
+    Timestamp, Timings, Update, UserId,
 };
 use crate::metrics::Metrics;
 use crate::protocol::Posted;
@@ -53,6 +53,8 @@ pub struct Connect {
     /// The session's number of this join; the rooms' answers carry it back.
     pub join: u64,
     pub chats: Vec<JoinChat>,
+    /// Before its user was read.
+    pub as_of: Timestamp,
 }
 
 /// A session enters more chats. Each room answers the session.
@@ -196,20 +198,32 @@ pub struct UserState {
     pub blocked: bool,
     /// The logins that have ended lately.
     pub ended: Arc<[LoginId]>,
+    /// Before it was read: a session whose user was read later knows better.
+    pub as_of: Timestamp,
 }
 
 impl UserState {
-    /// Reads what goes with a stored user.
+    /// Reads a user's state; `None` for an unknown one.
     ///
     /// # Errors
     /// A failure of the database.
-    pub async fn of(user: &User, store: &Store) -> Result<Self, StoreError> {
+    pub async fn read(id: UserId, store: &Store) -> Result<Option<Self>, StoreError> {
+        let as_of = Timestamp::now();
+        let Some(user) = store.user(id).await? else { return Ok(None) };
         let ended = match user.issuer == OWN_ISSUER {
-            true => store.ended_logins(user.id).await?,
+            true => store.ended_logins(id).await?,
             false => Vec::new(),
         };
-        Ok(Self { role: user.role, blocked: user.blocked, ended: ended.into() })
+        Ok(Some(Self { role: user.role, blocked: user.blocked, ended: ended.into(), as_of }))
     }
+}
+
+/// A session has another token of its user, who was read at `as_of`: it is told of what has changed since.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recheck {
+    pub session: SessionId,
+    pub as_of: Timestamp,
 }
 
 /// The node leaves: no session begins, and those that there are end over the window.

@@ -190,7 +190,7 @@ pub async fn apply(context: &BusContext, news: UserUpdate) -> Result<(), StoreEr
         UpdateOutcome::Unchanged => context.metrics.user_event(UserOutcome::Unchanged),
         UpdateOutcome::Changed(user) => {
             context.metrics.user_event(UserOutcome::Applied);
-            if let Err(error) = tell_user_changed(&context.app, &user).await {
+            if let Err(error) = tell_user_changed(&context.app, user.id).await {
                 log::debug!("sessions learn of user {} by polling: {error}", user.id);
             }
         }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use diesel::connection::{Connection as _, SimpleConnection as _};
@@ -39,8 +39,7 @@ pub fn copy_into(connection: &mut SqliteConnection, path: &str) -> QueryResult<(
 /// A failure of the disk.
 pub fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder(path))?.sync_all()
 }
 
 /// Copies the secret beside a database file beside another one, if there is one and no other.
@@ -65,49 +64,79 @@ pub fn copy_secret(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// Puts a backup in the place of a database file that nobody uses. A former file is kept beside it.
+/// Puts a backup in the place of a database file that nobody uses. A former file is kept beside it, under a
+/// name that nothing has.
 ///
 /// # Errors
-/// `Setup` where the backup is damaged, the database in use, or a file cannot be written.
+/// `Setup` where the backup is damaged, the database in use, or a file cannot be written. Then the former
+/// file is in its place.
 pub fn restore(backup: &Path, target: &Path) -> Result<Option<PathBuf>, StoreError> {
     let failed = |path: &Path, error: &dyn std::fmt::Display| {
         StoreError::Setup(format!("{}: {error}.", path.display()))
     };
     check_backup(backup).map_err(|problem| failed(backup, &problem))?;
-    let former = match target.try_exists() {
-        Ok(false) => None,
-        Ok(true) => {
-            take_for_oneself(target).map_err(|problem| failed(target, &problem))?;
-            Some(beside(target, REPLACED))
-        }
-        Err(error) => return Err(failed(target, &error)),
+    let is_there = target.try_exists().map_err(|error| failed(target, &error))?;
+    // Held until the new file is in place: no server starts on the old one meanwhile.
+    let held = match is_there {
+        true => take_for_oneself(target).map_err(|problem| failed(target, &problem))?,
+        false => None,
     };
+    let former = is_there.then(|| free_name(target));
     let draft = beside(target, ".restoring");
-    let copied = make_target(&draft).and_then(|()| {
-        let work = || -> io::Result<()> {
-            fs::copy(backup, &draft)?;
-            sync(&draft)?;
-            if let Some(former) = &former {
-                fs::rename(target, former)?;
-            }
-            // They belong to the former file; whoever took it for themselves has emptied them.
-            for part in ["-wal", "-shm"] {
-                match fs::remove_file(beside(target, part)) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            fs::rename(&draft, target)?;
-            sync(target)?;
-            copy_secret(backup, target).map(drop)
-        };
-        work().map_err(|error| failed(target, &error))
-    });
-    if copied.is_err() {
-        // What is there of it is of no use.
-        drop(fs::remove_file(&draft));
+    let put = || -> io::Result<()> {
+        // Of a restore that was cut off.
+        remove(&draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        io::copy(&mut File::open(backup)?, &mut file)?;
+        file.sync_all()?;
+        // The server's user must be able to open it, whoever restores.
+        let like = fs::metadata(if is_there { target } else { folder(target) })?;
+        std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()))?;
+        if let Some(former) = &former {
+            fs::rename(target, former)?;
+        }
+        let placed = remove(&beside(target, "-wal"))
+            .and_then(|()| remove(&beside(target, "-shm")))
+            .and_then(|()| fs::rename(&draft, target));
+        if let (Err(_), Some(former)) = (&placed, &former) {
+            // The first failure is the one to be told.
+            drop(fs::rename(former, target));
+        }
+        placed?;
+        sync(target)?;
+        if copy_secret(backup, target)? {
+            let secret = File::open(beside(target, SECRET))?;
+            std::os::unix::fs::fchown(&secret, Some(like.uid()), Some(like.gid()))?;
+        }
+        Ok(())
+    };
+    let done = put().map_err(|error| failed(target, &error));
+    if done.is_err() {
+        // A draft is of no use.
+        drop(remove(&draft));
     }
-    copied.map(|()| former)
+    drop(held);
+    done.map(|()| former)
+}
+
+fn folder(path: &Path) -> &Path {
+    let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A name beside the file that nothing has: a second restore must not cost what the first one kept.
+fn free_name(path: &Path) -> PathBuf {
+    let plain = beside(path, REPLACED);
+    let numbered = (2..).map(|n| beside(path, &format!("{REPLACED}-{n}")));
+    std::iter::once(plain.clone()).chain(numbered).find(|name| !name.exists()).unwrap_or(plain)
 }
 
 fn check_backup(path: &Path) -> Result<(), String> {
@@ -128,14 +157,24 @@ fn check_backup(path: &Path) -> Result<(), String> {
     connection.batch_execute(is_ours).map_err(|_| "it is no backup of this program".to_owned())
 }
 
-/// Fails while anybody has the file open; empties its write-ahead log.
-fn take_for_oneself(path: &Path) -> Result<(), String> {
-    let in_use = "it is in use: stop the server first";
+/// Fails while anybody has the file open; empties its write-ahead log. The connection keeps others out.
+/// `None` for a file that is damaged, which nobody can use.
+fn take_for_oneself(path: &Path) -> Result<Option<SqliteConnection>, String> {
     let mut connection =
         SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| error.to_string())?;
-    connection
-        .batch_execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);")
-        .map_err(|_| in_use.to_owned())
+    let taken = connection.batch_execute(
+        "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);",
+    );
+    match taken {
+        Ok(()) => Ok(Some(connection)),
+        Err(error) if error.to_string().contains("locked") => {
+            Err("it is in use: stop the server first".to_owned())
+        }
+        Err(error) => {
+            log::warn!("{}, which is replaced: {error}", path.display());
+            Ok(None)
+        }
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

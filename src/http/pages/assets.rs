@@ -40,6 +40,11 @@ pub async fn docs(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse
     page(&request, &pages, "docs/index.html", Framing::None)
 }
 
+/// `GET /debug`: live sessions and rooms, for admins, whose token the page asks for.
+pub async fn debug(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
+    page(&request, &pages, "debug/index.html", Framing::None)
+}
+
 /// `GET /demo`.
 pub async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     page(&request, &pages, "demo/index.html", Framing::Frames)

@@ -46,6 +46,7 @@ pub fn configure(pages: web::Data<Pages>, routes: &mut ServiceConfig) {
         .app_data(pages)
         .service(served(at("/", [get(assets::home)])))
         .service(served(at("/check", [get(assets::check)])))
+        .service(served(at("/debug", [get(assets::debug)])))
         .service(served(at("/docs", [get(assets::docs)])))
         .service(served(at("/widget.js", [get(assets::loader)])))
         .service(served(at("/favicon.svg", [get(assets::favicon)])))

@@ -95,6 +95,8 @@ pub(super) fn renewed<R: Clone>(
                 live.own = None;
             }
             let (expires_at, ends_at) = (user.expires_at(), user.ends_at());
+            // A change that came meanwhile was held against the former token.
+            turn.act(Action::Recheck(user.as_of()));
             live.user = user;
             turn.act(Action::TickAt(ends_at));
             turn.ack(request, AckData::Expires(Expires { expires_at }));

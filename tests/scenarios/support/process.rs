@@ -85,6 +85,8 @@ fn launch(address: SocketAddr, settings: &[(String, String)], log: &NamedTempFil
     command
         .arg("serve")
         .env("FRONTDESK__SERVER__BIND", address.to_string())
+        // The tests' PostgreSQL need not survive its machine.
+        .env("FRONTDESK__DATABASE__WEAK_DURABILITY", "true")
         .envs(environment(settings))
         .current_dir(std::env::temp_dir());
     Daemon::start(&mut command, log.path()).expect("the binary starts")
