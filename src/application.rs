@@ -2,8 +2,8 @@
 
 mod leaving;
 mod signals;
+mod start;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,25 +19,26 @@ use crate::actors::{
     LastSeen, PageReader, Passwords, PeerFeed, RateSettings, RoomLimits, UserAdmission,
 };
 use crate::app::{Accounts, AppParts, AppState, HandshakeLimits};
-use crate::auth::{AccountKeys, DemoKeys, KeySetReader, Verifier, secret};
+use crate::auth::{AccountKeys, KeySetReader, Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
     self, Backplane, ChangePoller, LocalNetwork, MOST_NEWS, Nodes, PostgresDriver, Receivers,
     RedisDriver, Seal, publish_news,
 };
 use crate::db::{self, Direction, Store};
-use crate::domain::{DEMO_ISSUER, NodeId, Stage, Timestamp, Timings};
+use crate::domain::{NodeId, Stage, Timestamp, Timings};
 use crate::http::{self, Pages, State};
 use crate::metrics::Metrics;
 use crate::outbox;
 use crate::session::{Routes, SessionConfig};
-use crate::settings::{self, Secret, Settings, SettingsError};
+use crate::settings::{Secret, Settings};
 use crate::tls::Certificate;
 use crate::transport::SessionClock;
 use crate::transport::socketio::{Directory, Recoveries, SocketIoConfig};
 use crate::web::Site;
 use leaving::Plan;
 use signals::Signals;
+use start::{accounts_in_words, certificate_of, check_durability, demo};
 
 /// Connections that the kernel holds until they are accepted.
 const ACCEPT_BACKLOG: u32 = 4_096;
@@ -422,47 +423,6 @@ impl Application {
         log::info!("stopped");
         Ok(Stopped::Well)
     }
-}
-
-fn accounts_in_words(auth: &settings::Auth, are_on: bool) -> &'static str {
-    match (are_on, auth.sign_up) {
-        (true, true) => "on, and anybody may sign up as a customer (auth.sign_up)",
-        (true, false) => "on, made by `frontdesk user add` alone",
-        (false, _) if auth.local_accounts => "off, since auth.secret is not set",
-        (false, _) => "off (auth.local_accounts)",
-    }
-}
-
-/// Refuses a database that may lose what it has acknowledged, or says so loudly where that is allowed.
-async fn check_durability(store: &Store, is_allowed: bool) -> anyhow::Result<()> {
-    for weakness in store.weaknesses().await? {
-        if !is_allowed {
-            return Err(SettingsError::Invalid(format!(
-                "The database may lose acknowledged messages: {weakness}; or set \
-                 database.weak_durability = true."
-            ))
-            .into());
-        }
-        log::warn!("ACKNOWLEDGED MESSAGES MAY BE LOST (database.weak_durability): {weakness}");
-    }
-    Ok(())
-}
-
-fn certificate_of(certificate: &Path, key: &Path) -> Result<Certificate, SettingsError> {
-    Certificate::read(certificate, key).map_err(|error| {
-        SettingsError::Invalid(format!("server.tls_cert_file and server.tls_key_file: {error}."))
-    })
-}
-
-/// The demo, if it is on.
-async fn demo(settings: &Settings, store: &Store) -> anyhow::Result<Option<http::Demo>> {
-    let with_others = match settings.demo() {
-        settings::Demo::Off => return Ok(None),
-        settings::Demo::On => true,
-        settings::Demo::Auto if store.has_users_beyond(DEMO_ISSUER).await? => return Ok(None),
-        settings::Demo::Auto => false,
-    };
-    Ok(Some(http::Demo { keys: DemoKeys::random()?, with_others }))
 }
 
 fn parts(

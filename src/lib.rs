@@ -9,7 +9,7 @@
 //! sources and says which):
 //! - [`domain`] decides: plain data and functions, without an actor, a database or I/O; time is an
 //!   argument. [`retry`] has growing pauses and a log that does not repeat itself;
-//!   [`tls`] verifies other servers.
+//!   [`tls`] verifies other servers, and has the certificate of this one.
 //! - [`settings`] are typed, closed (an unknown key is an error) and layered (defaults, file,
 //!   environment); [`metrics`] are counters and gauges.
 //! - [`protocol`] knows the wire's JSON, [`db`] stores (and alone knows diesel), [`auth`] verifies
@@ -115,12 +115,12 @@
 
 pub mod domain; // Decisions: a chat's order, a session's position, access.
 pub mod retry; // Growing pauses, and a log that does not repeat itself.
-pub mod tls; // TLS towards other servers.
+pub mod tls; // TLS towards other servers, and of this one.
 pub mod settings; // Settings of the operator.
 pub mod metrics; // Counters and gauges of `/metrics`.
 pub mod protocol; // JSON of frames and bodies, and one table of errors.
 pub mod db; // Storage: one contract on PostgreSQL and on SQLite.
-pub mod auth; // Tokens become claims, and claims a user.
+pub mod auth; // Tokens become claims, and claims a user; passwords, keys of accounts and services.
 pub mod session; // State machine of a session.
 pub mod actors; // ChatServer, rooms, executors: owners of live state.
 pub mod app; // Use cases, for all ways in.
