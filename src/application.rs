@@ -18,7 +18,7 @@ use crate::actors::{
     AddWorker, BatchLimits, ChatServer, ChatServerParts, CommitFeed, FlushSeen, Integrations,
     LastSeen, PageReader, Passwords, PeerFeed, RateSettings, RoomLimits, UserAdmission,
 };
-use crate::app::{Accounts, AppParts, AppState, HandshakeLimits};
+use crate::app::{Accounts, AppParts, AppState, AttemptLimits, HandshakeLimits};
 use crate::auth::{AccountKeys, KeySetReader, Verifier, secret};
 use crate::bus::{self, Bus};
 use crate::cluster::{
@@ -189,8 +189,8 @@ impl Application {
             .map(|keys| {
                 let (thread, auth) = (Arbiter::new(), &settings.auth);
                 let (most, metrics) = (auth.password_queue, Arc::clone(&metrics));
-                let passwords = Passwords::start(&thread.handle(), most, Arc::clone(&metrics));
-                (thread, Accounts::new(keys, passwords, auth, &settings.limits, metrics))
+                let passwords = Passwords::start(&thread.handle(), most, metrics);
+                (thread, Accounts::new(keys, passwords, auth))
             })
             .unzip();
         let notifications = store.notifications();
@@ -485,6 +485,7 @@ fn parts(
         metrics: Arc::clone(metrics),
         stage,
         handshakes: Arc::new(HandshakeLimits::new(limits, Arc::clone(metrics))),
+        attempts: AttemptLimits::new(limits, Arc::clone(metrics)),
         integrations,
     }
 }

@@ -1,6 +1,6 @@
-//! A keep-alive HTTP client for pages of history and for long polling.
+//! A keep-alive HTTP client for pages of history, for long polling and for logins.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -38,17 +38,28 @@ impl Http {
         self.answer().await.with_context(|| path.to_owned())
     }
 
+    /// The status of the answer to a JSON body, which a proxy passes on for `client`.
+    pub async fn post(&mut self, path: &str, body: &str, client: Ipv4Addr) -> Result<u16> {
+        let headers = format!("Content-Type: application/json\r\nX-Forwarded-For: {client}\r\n");
+        self.send("POST", path, &headers, body.as_bytes()).await?;
+        Ok(self.any_answer().await?.0)
+    }
+
     /// Sends a request. A connection that the server ended while nothing was asked is made anew.
     pub async fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Result<()> {
+        self.send(method, path, "Content-Type: text/plain;charset=UTF-8\r\n", body).await
+    }
+
+    /// Sends a request; the headers are of its body, and are left out where that is empty.
+    async fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<()> {
         if self.has_ended() {
             self.stream = connect(self.address).await?;
         }
         let Self { address, authorization, .. } = self;
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}");
         if !body.is_empty() {
-            let length = body.len();
-            request += "Content-Type: text/plain;charset=UTF-8\r\n";
-            request += &format!("Content-Length: {length}\r\n");
+            request += headers;
+            request += &format!("Content-Length: {}\r\n", body.len());
         }
         request += "\r\n";
         let mut request = request.into_bytes();
@@ -65,6 +76,13 @@ impl Http {
 
     /// The body of the answer, which is a 200. Whoever gives up waiting may come back for it.
     pub async fn answer(&mut self) -> Result<&[u8]> {
+        let (status, content) = self.any_answer().await?;
+        ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(content));
+        Ok(content)
+    }
+
+    /// The status and the body of the answer.
+    async fn any_answer(&mut self) -> Result<(u16, &[u8])> {
         let body = loop {
             if let Some(at) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -82,9 +100,8 @@ impl Http {
             self.fill().await?;
         }
         self.is_asked = false;
-        let content = &self.answer[body..body + length];
-        ensure!(head.starts_with("http/1.1 200"), "{head}{}", String::from_utf8_lossy(content));
-        Ok(content)
+        let status = head.split(' ').nth(1).context("an answer without a status")?.parse()?;
+        Ok((status, &self.answer[body..body + length]))
     }
 
     /// Ends the connection with a reset.

@@ -48,6 +48,7 @@ mod frame;
 mod history;
 mod http;
 mod ledger;
+mod logins;
 mod long_poll;
 mod nodes;
 mod options;
@@ -162,6 +163,7 @@ async fn measure(options: Options) -> Result<bool> {
             Scenario::Churn => churn::churn(&mut bench).await,
             Scenario::Nodes => nodes::nodes(&mut bench).await,
             Scenario::Polling => beside::polling(&mut bench).await,
+            Scenario::Logins => logins::logins(&mut bench).await,
         };
         // The others are worth having all the same.
         if let Err(error) = done {

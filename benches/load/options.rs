@@ -88,6 +88,8 @@ pub enum Scenario {
     Nodes,
     /// 500 chats of four, at a fixed pace: all on one transport, then half of each on long polling.
     Polling,
+    /// 1,000 chats at a fixed pace, while somebody attempts 10,000 logins a minute.
+    Logins,
 }
 
 /// Sizes and lengths of a run.

@@ -38,7 +38,9 @@ pub use last_seen::{FlushSeen, LastSeen, Seen};
 pub use page_reader::PageReader;
 pub use password_hasher::{HashingRefused, PasswordHasher, Passwords};
 pub use peer_feed::{News, PeerFeed};
-pub use room_actor::{MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing};
+pub use room_actor::{
+    AskPosition, MarkRead, Post, ReplayPage, Reply, RoomActor, RoomLimits, Typing,
+};
 pub use room_directory::{RoomDirectory, ToRoom};
 pub use session_handle::{SessionHandle, Slot, ToSession, Told};
 pub use user_admission::{

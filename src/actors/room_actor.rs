@@ -11,8 +11,8 @@ use std::time::Duration;
 use actix::prelude::*;
 
 pub use messages::{
-    Attach, Detach, Hint, MarkRead, Post, PostedElsewhere, Reopen, ReplayPage, Reply, Retire,
-    RoomLimits, RoomNode, RoomParts, RoomReport, RoomState, TellOwnSessions, TellPresence,
+    AskPosition, Attach, Detach, Hint, MarkRead, Post, PostedElsewhere, Reopen, ReplayPage, Reply,
+    Retire, RoomLimits, RoomNode, RoomParts, RoomReport, RoomState, TellOwnSessions, TellPresence,
     ToldElsewhere, Typing,
 };
 

@@ -28,7 +28,7 @@ impl ClientAddress {
         self.is_limited.then(|| self.network())
     }
 
-    /// The address that limits of passwords count: loopback, too. `None` for a proxy that names no client.
+    /// The address that limits of passwords and keys count: loopback, too. `None` for a proxy that names no client.
     #[must_use]
     pub fn limited_with_loopback(self) -> Option<IpAddr> {
         (self.is_limited || self.address.is_loopback()).then(|| self.network())
@@ -86,6 +86,19 @@ impl<K: Eq + Hash> Rates<K> {
                 place.insert(SharedRateLimit::over(self.span, self.attempts)).take(now)
             }
             Entry::Vacant(_) => self.rest.take(now),
+        }
+    }
+
+    /// Checks that there is a token at `now`, and takes none.
+    ///
+    /// # Errors
+    /// The milliseconds until the next token.
+    pub fn check(&self, key: &K, now: Duration) -> Result<(), u64> {
+        let has_room = self.rates.len() < self.most;
+        match self.rates.get(key) {
+            Some(rate) => rate.check(now),
+            None if has_room => Ok(()),
+            None => self.rest.check(now),
         }
     }
 }

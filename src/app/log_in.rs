@@ -18,7 +18,7 @@ const BUSY_MS: u64 = 1_000;
 /// The accounts of this deployment.
 ///
 /// # Errors
-/// `not_found` where they are off.
+/// `forbidden` where they are off.
 fn accounts(app: &AppState) -> Result<&Accounts, ApiError> {
     app.accounts().ok_or_else(|| ApiError::forbidden("built-in accounts are off here"))
 }
@@ -36,7 +36,7 @@ pub async fn sign_up(
     if !accounts.sign_up {
         return Err(ApiError::forbidden("accounts are made by the company alone"));
     }
-    accounts.attempts.sign_up(client)?;
+    app.attempts().sign_up(client)?;
     let SignUp { credentials: Credentials { email, password }, nickname } = new;
     let password_hash = accounts.passwords.hash(password).await?;
     let hash = password_hash.clone();
@@ -60,7 +60,7 @@ pub async fn log_in(
     Credentials { email, password }: Credentials,
 ) -> Result<TokensView, ApiError> {
     let accounts = accounts(app)?;
-    accounts.attempts.log_in(client, email.normal())?;
+    app.attempts().log_in(client, email.normal())?;
     let account = app.store().account(email.normal().to_owned()).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = accounts.passwords.verify(password, hash).await?;
@@ -145,7 +145,7 @@ pub async fn change_password(
     let account = account.filter(|_| caller.user.login().is_some()).ok_or_else(|| {
         ApiError::forbidden("your application keeps this user's password, not this server")
     })?;
-    accounts.attempts.log_in(client, &format!("user {id}"))?;
+    app.attempts().log_in(client, &format!("user {id}"))?;
     if !accounts.passwords.verify(password, Some(account.password_hash)).await? {
         app.metrics().login(LoginOutcome::Wrong);
         return Err(ApiError::at(Code::Forbidden, "password", "is wrong"));

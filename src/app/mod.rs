@@ -5,6 +5,7 @@
 
 mod accounts;
 mod address_limits;
+mod attempt_limits;
 pub mod authenticate;
 pub mod chat_access;
 pub mod create_chat;
@@ -25,6 +26,7 @@ mod state;
 
 pub use accounts::Accounts;
 pub use address_limits::ClientAddress;
+pub use attempt_limits::AttemptLimits;
 pub use authenticate::{Admitted, Caller, ServiceAuthor};
 pub use create_chat::create_chat;
 pub use handshake::{HandshakeLimits, HandshakePermit};

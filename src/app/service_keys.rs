@@ -1,6 +1,6 @@
 //! Service keys: let their services in, list and revoke them.
 
-use super::{Actor, AppState, ServiceAuthor};
+use super::{Actor, AppState, ClientAddress, ServiceAuthor};
 use crate::auth::ServiceKey;
 use crate::domain::{KeyId, Role, Scope, Scopes, StoredKey, User, access};
 use crate::protocol::{ApiError, Code};
@@ -17,15 +17,22 @@ impl KeyCaller {
     /// Finds the key, and the service user of its name.
     ///
     /// # Errors
-    /// `unauthenticated` for an unknown key and a revoked one, `forbidden` where the service user is
-    /// blocked, `unavailable`.
-    pub async fn admit(app: &AppState, key: &ServiceKey) -> Result<Self, ApiError> {
+    /// `unauthenticated` for an unknown key and a revoked one, `rate_limited` after many of them,
+    /// `forbidden` where the service user is blocked, `unavailable`.
+    pub async fn admit(
+        app: &AppState,
+        client: Option<ClientAddress>,
+        key: &ServiceKey,
+    ) -> Result<Self, ApiError> {
+        app.attempts().may_show_key(client)?;
         let found = match key.is_whole() {
             true => app.store().use_key(key.hash()).await?,
             false => None,
         };
-        let StoredKey { name, scopes, .. } = found
-            .ok_or_else(|| ApiError::new(Code::Unauthenticated, "the service key is not valid"))?;
+        let StoredKey { name, scopes, .. } = found.ok_or_else(|| {
+            app.attempts().wrong_key(client);
+            ApiError::new(Code::Unauthenticated, "the service key is not valid")
+        })?;
         let profile = app.store().service_user(Role::Bot, name, None).await?;
         Ok(Self { author: ServiceAuthor::of(&profile)?, profile, scopes })
     }

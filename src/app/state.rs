@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::{Accounts, HandshakeLimits};
+use super::{Accounts, AttemptLimits, HandshakeLimits};
 use crate::actors::{ChatServer, Integrations, LastSeen, RoomDirectory, UserAdmission};
 use crate::auth::Verifier;
 use crate::db::Store;
@@ -33,6 +33,7 @@ pub struct AppParts {
     /// Stage of the node's life.
     pub stage: watch::Receiver<Stage>,
     pub handshakes: Arc<HandshakeLimits>,
+    pub attempts: AttemptLimits,
     /// Other services; `None` without a broker.
     pub integrations: Option<Integrations>,
 }
@@ -125,6 +126,10 @@ impl AppState {
 
     pub(super) fn accounts(&self) -> Option<&Accounts> {
         self.0.parts.accounts.as_ref()
+    }
+
+    pub(super) fn attempts(&self) -> &AttemptLimits {
+        &self.0.parts.attempts
     }
 
     pub(super) fn user_admission(&self) -> &Addr<UserAdmission> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -9,12 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use super::Nodes;
 use super::backplane::{Delivery, Target};
 use super::message::PeerMessage;
-use crate::actors::{EndSession, ListRooms, ListSessions};
+use crate::actors::{AskPosition, EndSession, ListRooms, ListSessions};
 use crate::domain::{NodeId, SessionId, UserId};
 use crate::protocol::{ApiError, LiveRoomView, LiveSessionView};
 
 /// Sessions, and rooms, that one node tells of.
 const MOST: usize = 1_000;
+/// Rooms that are asked at once.
+const ASKED: usize = 64;
 /// Deadline of other nodes.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -123,15 +126,16 @@ impl Nodes {
                 let rooms = server.send(ListRooms { most }).await;
                 let rooms = rooms.map_err(|_| ApiError::unavailable())?;
                 part.truncated = rooms.len() > MOST;
-                part.rooms = rooms
-                    .into_iter()
-                    .take(MOST)
-                    .map(|(chat_id, sessions)| LiveRoomView {
-                        chat_id,
+                let shown = stream::iter(rooms.into_iter().take(MOST)).map(|live| async move {
+                    LiveRoomView {
+                        chat_id: live.chat,
                         node: node.to_string(),
-                        sessions,
-                    })
-                    .collect();
+                        sessions: live.sessions,
+                        // One that retired meanwhile has no position.
+                        last_seq: live.room.send(AskPosition).await.ok().flatten(),
+                    }
+                });
+                part.rooms = shown.buffered(ASKED).collect().await;
             }
         }
         Ok(part)

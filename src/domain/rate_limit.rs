@@ -90,14 +90,25 @@ impl SharedRateLimit {
     /// The milliseconds until the next token.
     pub fn take(&self, now: Duration) -> Result<(), u64> {
         let now = micros(now);
-        let taken = |full_at: i64| full_at.max(now).saturating_add(self.interval);
-        let fits = |full_at| Some(taken(full_at)).filter(|full_at| full_at - now <= self.capacity);
-        match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-            Ok(_) => Ok(()),
-            Err(full_at) => {
-                let wait = taken(full_at).saturating_sub(now.saturating_add(self.capacity));
-                Err(u64::try_from(wait).unwrap_or_default().div_ceil(1_000).max(1))
-            }
+        let fits = |full_at| self.taken(full_at, now).ok();
+        let full_at = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        full_at.map(drop).or_else(|full_at| self.taken(full_at, now).map(drop))
+    }
+
+    /// Checks that there is a token, and takes none.
+    ///
+    /// # Errors
+    /// The milliseconds until the next token.
+    pub fn check(&self, now: Duration) -> Result<(), u64> {
+        self.taken(self.full_at.load(Ordering::Relaxed), micros(now)).map(drop)
+    }
+
+    /// Time at which a bucket is full again of which one token is taken; or the wait, in milliseconds.
+    fn taken(&self, full_at: i64, now: i64) -> Result<i64, u64> {
+        let taken = full_at.max(now).saturating_add(self.interval);
+        match taken.saturating_sub(now.saturating_add(self.capacity)) {
+            ..=0 => Ok(taken),
+            wait => Err(u64::try_from(wait).unwrap_or_default().div_ceil(1_000).max(1)),
         }
     }
 }
@@ -142,9 +153,9 @@ mod tests {
         let limit = SharedRateLimit::new(20, 3);
         let at = Duration::from_micros;
         for _ in 0..3 {
-            assert_eq!(limit.take(at(7)), Ok(()));
+            assert_eq!((limit.check(at(7)), limit.take(at(7))), (Ok(()), Ok(())));
         }
-        assert_eq!(limit.take(at(7)), Err(50));
+        assert_eq!((limit.check(at(7)), limit.take(at(7))), (Err(50), Err(50)));
         assert_eq!(limit.take(at(49_507)), Err(1));
         assert_eq!(limit.take(at(50_007)), Ok(()));
         assert!(!limit.is_full(at(200_006)));

@@ -67,13 +67,14 @@ impl FromRequest for Authenticated {
         let found = state(request).and_then(|state| {
             let token = token(request)?
                 .ok_or_else(|| ApiError::new(Code::Unauthenticated, "a Bearer token is missing"))?;
-            Ok((state, token.to_owned()))
+            let client = state.addresses.of(request);
+            Ok((state, token.to_owned(), client))
         });
         Box::pin(async move {
-            let (state, token) = found?;
+            let (state, token, client) = found?;
             let app = &state.app;
             Ok(match ServiceKey::parse(&token) {
-                Some(key) => Self::Key(Box::new(KeyCaller::admit(app, &key).await?)),
+                Some(key) => Self::Key(Box::new(KeyCaller::admit(app, client, &key).await?)),
                 None => {
                     let claims = authenticate::verify(app, &token).await?;
                     Self::User(Box::new(authenticate::admit(app, claims).await?))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiError;
 use super::body::{Limits, Request};
 use super::view::{optional_time, time};
-use crate::domain::{ChatId, KeyId, StoredKey, Timestamp, UserId};
+use crate::domain::{ChatId, KeyId, Seq, StoredKey, Timestamp, UserId};
 
 /// The longest reason of a block, in characters.
 const REASON_CHARS: usize = 500;
@@ -98,4 +98,6 @@ pub struct LiveRoomView {
     pub chat_id: ChatId,
     pub node: String,
     pub sessions: usize,
+    /// The last message that was delivered here; missing while the room opens.
+    pub last_seq: Option<Seq>,
 }

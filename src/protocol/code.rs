@@ -48,6 +48,12 @@ impl Code {
         Self::Internal,
     ];
 
+    /// True if a session can be told it; the others are of the HTTP API alone.
+    #[must_use]
+    pub fn is_of_sessions(self) -> bool {
+        !matches!(self, Self::KeyNotFound | Self::SessionNotFound | Self::EmailTaken)
+    }
+
     /// The code on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

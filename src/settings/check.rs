@@ -458,6 +458,7 @@ impl Settings {
             ("limits.logins_per_address", limits.logins_per_address.into(), 0..=1_000_000),
             ("limits.logins_per_account", limits.logins_per_account.into(), 0..=1_000_000),
             ("limits.sign_ups_per_address", limits.sign_ups_per_address.into(), 0..=1_000_000),
+            ("limits.wrong_keys_per_address", limits.wrong_keys_per_address.into(), 0..=1_000_000),
             ("limits.session_queue_events", limits.session_queue_events as u64, 1..=1_000_000),
             ("limits.session_queue_bytes", limits.session_queue_bytes as u64, 1024..=1_073_741_824),
             ("limits.room_posts", limits.room_posts as u64, 1..=1_000_000),

@@ -264,6 +264,8 @@ pub struct Limits {
     pub logins_per_account: u32,
     /// Attempts to sign up, a minute and at once; 0: no limit.
     pub sign_ups_per_address: u32,
+    /// Wrong service keys, a minute and at once; 0: no limit.
+    pub wrong_keys_per_address: u32,
     /// Waiting for one session.
     pub session_queue_events: usize,
     /// The same in bytes.

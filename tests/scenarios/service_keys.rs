@@ -11,6 +11,9 @@ scenarios! {
     a_key_is_listed_and_never_shown_again,
     a_key_is_for_http_alone,
     a_service_whose_user_is_blocked_is_refused,
+    an_address_that_guesses_keys_is_slowed_down_and_no_other
+        ["limits.wrong_keys_per_address" = 2, "server.trusted_proxies" = "127.0.0.1"]
+        on one node "counts a node",
 }
 
 /// A new key, and its number.
@@ -188,4 +191,23 @@ async fn a_service_whose_user_is_blocked_is_refused(app: TestApp) {
     let block = format!("/users/{}/block", me["id"]);
     app.post(&admin("ada"), &block, json!({})).await.is(200);
     get(&app, &key, "/chats").await.problem(403, "forbidden");
+}
+
+async fn an_address_that_guesses_keys_is_slowed_down_and_no_other(app: TestApp) {
+    let (key, _) = make(&app, "parcels", &["chats:read"]);
+    let shown = async |key: &str, client: &str| {
+        let request = app.request(Method::GET, "/chats").bearer_auth(key);
+        app.send(request.header("X-Forwarded-For", client)).await
+    };
+    let guess = |digit: &str| format!("fdk_{}", digit.repeat(43));
+    for wrong in [guess("a"), guess("b")] {
+        shown(&wrong, "192.0.2.7").await.problem(401, "unauthenticated");
+    }
+    // Right or wrong is not told any more.
+    for key in [&guess("c"), &key] {
+        let refused = shown(key, "192.0.2.7").await;
+        assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+        refused.problem(429, "rate_limited");
+    }
+    shown(&key, "192.0.2.8").await.is(200);
 }

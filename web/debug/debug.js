@@ -44,8 +44,8 @@ async function refresh() {
   const [live, open] = await Promise.all([ask('GET', `/admin/sessions${query}`), ask('GET', '/admin/rooms')])
   const heads = ['Session', 'Node', 'User', 'Connected', 'Chats', 'Waiting for it', '']
   sessions.replaceChildren(table(heads, live.data.map(sessionRow)))
-  const row = (/** @type {Json} */ room) => [String(room.chatId), room.node, String(room.sessions)]
-  rooms.replaceChildren(table(['Chat', 'Node', 'Sessions'], open.data.map(row)))
+  const row = (/** @type {Json} */ room) => [String(room.chatId), room.node, String(room.sessions), String(room.lastSeq ?? '')]
+  rooms.replaceChildren(table(['Chat', 'Node', 'Sessions', 'Delivered up to'], open.data.map(row)))
   const more = live.truncated || open.truncated ? '; there are more, or a node did not answer' : ''
   words.textContent = `${live.count} sessions, ${open.count} rooms${more}`
 }

@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::ChatServer;
+use crate::actors::room_actor::RoomActor;
 use crate::domain::{ChatId, Role, SessionId, Timestamp, UserId};
 use crate::protocol::Ending;
 
@@ -32,9 +33,16 @@ pub struct ListSessions {
     pub most: usize,
 }
 
-/// Asks for this node's rooms, each with the number of its sessions, at most `most`.
+/// A live room.
+pub struct LiveRoom {
+    pub chat: ChatId,
+    pub sessions: usize,
+    pub room: Addr<RoomActor>,
+}
+
+/// Asks for this node's rooms, at most `most`.
 #[derive(Message)]
-#[rtype(result = "Vec<(ChatId, usize)>")]
+#[rtype(result = "Vec<LiveRoom>")]
 pub struct ListRooms {
     pub most: usize,
 }
@@ -76,15 +84,15 @@ impl Handler<ListSessions> for ChatServer {
 }
 
 impl Handler<ListRooms> for ChatServer {
-    type Result = Vec<(ChatId, usize)>;
+    type Result = Vec<LiveRoom>;
 
-    fn handle(
-        &mut self,
-        ListRooms { most }: ListRooms,
-        _: &mut Self::Context,
-    ) -> Vec<(ChatId, usize)> {
-        let rooms = self.hub.rooms().take(most).map(|(chat, _)| chat);
-        rooms.map(|chat| (chat, self.hub.sessions_in(chat).count())).collect()
+    fn handle(&mut self, ListRooms { most }: ListRooms, _: &mut Self::Context) -> Vec<LiveRoom> {
+        let live = |(chat, room): (ChatId, &Addr<RoomActor>)| LiveRoom {
+            chat,
+            sessions: self.hub.sessions_in(chat).count(),
+            room: room.clone(),
+        };
+        self.hub.rooms().take(most).map(live).collect()
     }
 }
 

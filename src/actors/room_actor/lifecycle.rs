@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::{Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, RoomReport, RoomState, State};
+use super::{
+    AskPosition, Attach, InFlight, Reopen, Retire, RoomActor, RoomParts, RoomReport, RoomState,
+    State,
+};
 use crate::actors::db_executor::OpenRoom;
 use crate::actors::session_handle::ToSession;
 use crate::db::{Refusal, WriteOp};
@@ -110,6 +113,17 @@ impl RoomActor {
                 this.retire_after(left, ctx);
             }
         });
+    }
+}
+
+impl Handler<AskPosition> for RoomActor {
+    type Result = Option<Seq>;
+
+    fn handle(&mut self, AskPosition: AskPosition, _: &mut Self::Context) -> Option<Seq> {
+        match &self.state {
+            State::Open(room) => Some(room.head()),
+            State::Opening { .. } | State::Retired => None,
+        }
     }
 }
 

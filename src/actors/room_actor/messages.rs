@@ -130,6 +130,11 @@ pub struct ToldElsewhere(pub LiveEvent);
 #[rtype(result = "()")]
 pub struct Reopen(pub Arc<ExecutorLink>);
 
+/// Asks for the last message that was delivered here; `None` while the room opens or after it retired.
+#[derive(Message)]
+#[rtype(result = "Option<Seq>")]
+pub struct AskPosition;
+
 /// Nobody is here any more, and ChatServer sends nobody again.
 #[derive(Message)]
 #[rtype(result = "()")]

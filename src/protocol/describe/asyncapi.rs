@@ -64,7 +64,8 @@ fn from_server() -> Vec<Frame> {
     let seq = || json!({ "type": "integer", "minimum": 0 });
     let flag = || json!({ "type": "boolean" });
     let time = || json!({ "type": "string", "format": "date-time" });
-    let codes: Vec<_> = Code::ALL.into_iter().map(Code::as_str).collect();
+    let told = Code::ALL.into_iter().filter(|code| code.is_of_sessions());
+    let codes: Vec<_> = told.map(Code::as_str).collect();
     let reasons: Vec<_> = Ending::ALL.into_iter().filter_map(Ending::goodbye).collect();
     let entered = json!({ "type": "array", "items": reference("Entered") });
     let ack = json!({ "anyOf": [

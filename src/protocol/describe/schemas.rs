@@ -158,7 +158,7 @@ fn values() -> Value {
             "chats": list(id()), "watches": flag(), "waitingEvents": count(), "waitingBytes": count(),
         })),
         "Room": object("A chat that is live on a node.", json!({
-            "chatId": id(), "node": text(), "sessions": count(),
+            "chatId": id(), "node": text(), "sessions": count(), "lastSeq": nullable(count()),
         })),
         "Tokens": object("The tokens of a login.", json!({
             "accessToken": text(), "refreshToken": text(), "tokenType": words(&["Bearer"]), "expiresIn": count(),

@@ -1,8 +1,10 @@
 //! The published descriptions, held against all that the scenarios receive: an answer or a frame that is not
 //! described fails the scenario that got it.
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock};
+#![expect(clippy::disallowed_types, reason = "all scenarios of a process note what they met")]
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use frontdesk::http::openapi;
 use frontdesk::protocol::describe::asyncapi;
@@ -80,12 +82,42 @@ static FRAMES: LazyLock<HashMap<String, Schema>> = LazyLock::new(|| {
     messages.keys().map(|name| (name.clone(), schema(name))).collect()
 });
 
+/// Events, codes and reasons that were met so far, in any scenario of this run.
+static MET: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Events, codes and reasons of the description that nobody has met yet.
+pub fn unmet() -> Vec<String> {
+    let enumerated = |message: &str, field: &str| {
+        let at =
+            format!("/components/messages/{message}/payload/properties/data/properties/{field}");
+        let words = ASYNCAPI.pointer(&at).expect("a field")["enum"].as_array().expect("words");
+        words.iter().map(|word| format!("{field} {}", word.as_str().expect("a word"))).collect()
+    };
+    let codes: Vec<String> = enumerated("Server.exception", "code");
+    let reasons: Vec<String> = enumerated("Server.goodbye", "reason");
+    let met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = FRAMES.keys().cloned().chain(codes).chain(reasons);
+    all.filter(|name| !met.contains(name)).collect()
+}
+
+/// Notes what was met.
+fn meet(side: &str, frame: &Value) {
+    let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+    met.insert(format!("{side}.{}", frame["event"].as_str().unwrap_or_default()));
+    for field in ["code", "reason"] {
+        if let Some(word) = frame["data"][field].as_str() {
+            met.insert(format!("{field} {word}"));
+        }
+    }
+}
+
 /// Checks a frame of the server. Events of services have names and data of their own.
 #[track_caller]
 pub fn check_frame(frame: &Value) {
     let event = frame["event"].as_str().expect("an event");
     if let Some(schema) = FRAMES.get(&format!("Server.{event}")) {
         schema.check(&ASYNCAPI, frame, event);
+        meet("Server", frame);
     }
 }
 
@@ -95,6 +127,7 @@ pub fn check_command(frame: &Value) {
     let event = frame["event"].as_str().expect("an event");
     if let Some(schema) = FRAMES.get(&format!("Client.{event}")) {
         schema.check(&ASYNCAPI, frame, event);
+        meet("Client", frame);
     }
 }
 

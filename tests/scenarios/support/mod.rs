@@ -26,6 +26,7 @@ pub use app::{Node, TestApp, process_settings};
 pub use broker::TestBroker;
 pub use client::TestClient;
 pub use deployment::Draw;
+pub use described::unmet;
 pub use http::Reply;
 pub use own_broker::OwnBroker;
 pub use played_node::{Deafness, PlayedNode, hears_others, notifications};
@@ -35,7 +36,7 @@ pub use serde_json::{Value, json};
 pub use service::{Service, routes};
 pub use socketio::{IoClient, Via};
 pub use testkit::{Cut, Database, Proxy};
-pub use tokens::{Person, admin, customer};
+pub use tokens::{Person, admin, customer, now};
 
 /// Fields of `welcome`.
 pub const WELCOME: [&str; 8] = [
