@@ -14,9 +14,9 @@ use crate::database::Engine;
 use crate::http::Http;
 use crate::ledger::Verdict;
 use crate::options::Plan;
-use crate::report::{DATABASE, Figure, Measure, Section, figures};
+use crate::report::{Figure, Section, figures};
 use crate::setup;
-use crate::support::verify;
+use crate::support::{MESSAGES, verify};
 use crate::traffic::{Pace, Window};
 
 /// Attempts a minute, of all connections.
@@ -27,16 +27,6 @@ const CONNECTIONS: u32 = 100;
 const PACE: Pace = Pace::PerSecond(1000);
 /// Length of a window, in those of other scenarios: three are a minute.
 const WINDOWS: u32 = 5;
-
-const MEASURES: [Measure<Window>; 7] = [
-    ("messages", "/s", |window| window.messages / window.seconds),
-    ("ack p50", "ms", |window| window.ack.p50),
-    ("ack p99", "ms", |window| window.ack.p99),
-    ("delivery p50", "ms", |window| window.delivery.p50),
-    ("delivery p99", "ms", |window| window.delivery.p99),
-    ("CPU of the server", "µs/message", |window| window.usage.server_us(window.messages)),
-    (DATABASE, "µs/message", |window| window.usage.database_us(window.messages)),
-];
 
 /// Addresses of those who attempt.
 #[derive(Clone, Copy)]
@@ -64,7 +54,7 @@ pub async fn logins(bench: &mut Bench) -> Result<()> {
             ("10,000 logins a minute from many addresses", "logins_many", Source::ManyAddresses),
         ] {
             let (windows, figures_of_logins, verified) = run(bench, &engine, name, from).await?;
-            let mut figures = figures(&MEASURES, &windows, &alone);
+            let mut figures = figures(&MESSAGES, &windows, &alone);
             figures.extend(figures_of_logins);
             bench.report.add(Section {
                 title: title.into(),
