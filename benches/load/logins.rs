@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::Bench;
 use crate::database::Engine;
@@ -113,7 +113,9 @@ async fn attempt(
     answers: Rc<RefCell<Answers>>,
 ) -> Result<()> {
     let mut http = Http::connect(address, "").await?;
-    let mut ticks = interval(Duration::from_secs(60) * CONNECTIONS / ATTEMPTS);
+    let period = Duration::from_secs(60) * CONNECTIONS / ATTEMPTS;
+    // One after the other, not all at once: a hundred at once are another question.
+    let mut ticks = interval_at(Instant::now() + period * connection / CONNECTIONS, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0.. {
         ticks.tick().await;

@@ -1,18 +1,21 @@
 //! The one thread that hashes passwords, and the bounded queue in front of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::auth::{AuthError, password};
+use crate::auth::AuthError;
+use crate::auth::password::Argon2id;
 use crate::metrics::Metrics;
 
 /// Niceness of the thread: whoever talks goes before whoever logs in.
 const NICENESS: i32 = 15;
 
-/// A place in the queue, which is free again when this is dropped.
-struct Place {
+/// A place in the queue, for one password. Free again when it is dropped.
+pub struct Place {
+    hasher: Addr<PasswordHasher>,
     _permit: OwnedSemaphorePermit,
     metrics: Arc<Metrics>,
 }
@@ -52,6 +55,11 @@ pub enum HashingRefused {
 
 /// Blocks its thread while it works: it has an arbiter of its own.
 pub struct PasswordHasher {
+    argon2: Argon2id,
+    /// Free places of the queue.
+    places: Arc<Semaphore>,
+    /// Places of the queue.
+    most: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -67,8 +75,24 @@ impl Actor for PasswordHasher {
 }
 
 impl PasswordHasher {
-    fn took(&self, began: std::time::Instant) {
+    fn work<T>(
+        &mut self,
+        reply: oneshot::Sender<T>,
+        place: Place,
+        work: impl FnOnce(&mut Argon2id) -> T,
+    ) {
+        if reply.is_closed() {
+            return;
+        }
+        let began = Instant::now();
+        let result = work(&mut self.argon2);
         self.metrics.password_seconds.observe(began.elapsed().as_secs_f64());
+        drop(place);
+        // A caller that has gone is not told.
+        drop(reply.send(result));
+        if self.places.available_permits() == self.most {
+            self.argon2.release();
+        }
     }
 }
 
@@ -76,15 +100,7 @@ impl Handler<Hash> for PasswordHasher {
     type Result = ();
 
     fn handle(&mut self, Hash { password, reply, place }: Hash, _: &mut Self::Context) {
-        if reply.is_closed() {
-            return;
-        }
-        let began = std::time::Instant::now();
-        let hash = password::hash(&password);
-        self.took(began);
-        drop(place);
-        // A caller that has gone is not told.
-        drop(reply.send(hash));
+        self.work(reply, place, |argon2| argon2.hash(&password));
     }
 }
 
@@ -92,15 +108,7 @@ impl Handler<Verify> for PasswordHasher {
     type Result = ();
 
     fn handle(&mut self, Verify { password, hash, reply, place }: Verify, _: &mut Self::Context) {
-        if reply.is_closed() {
-            return;
-        }
-        let began = std::time::Instant::now();
-        let is_right = password::verify(&password, hash.as_deref());
-        self.took(began);
-        drop(place);
-        // A caller that has gone is not told.
-        let _ = reply.send(is_right);
+        self.work(reply, place, |argon2| argon2.verify(&password, hash.as_deref()));
     }
 }
 
@@ -116,30 +124,42 @@ impl Passwords {
     /// Starts the hasher on a thread of its own, with `most` passwords in front of it.
     #[must_use]
     pub fn start(thread: &ArbiterHandle, most: usize, metrics: Arc<Metrics>) -> Self {
-        let theirs = Arc::clone(&metrics);
-        let hasher =
-            PasswordHasher::start_in_arbiter(thread, move |_| PasswordHasher { metrics: theirs });
-        Self { hasher, places: Arc::new(Semaphore::new(most)), metrics }
+        let places = Arc::new(Semaphore::new(most));
+        let (free, theirs) = (Arc::clone(&places), Arc::clone(&metrics));
+        let hasher = PasswordHasher::start_in_arbiter(thread, move |_| PasswordHasher {
+            argon2: Argon2id::default(),
+            places: free,
+            most,
+            metrics: theirs,
+        });
+        Self { hasher, places, metrics }
     }
 
-    fn place(&self) -> Result<Place, HashingRefused> {
+    /// A place in the queue. Taken before anything else is done for a password, so that a refusal costs little.
+    ///
+    /// # Errors
+    /// `Busy` at once where the queue is full.
+    pub fn place(&self) -> Result<Place, HashingRefused> {
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             self.metrics.passwords_refused.inc();
             HashingRefused::Busy
         })?;
         self.metrics.passwords_waiting.inc();
-        Ok(Place { _permit: permit, metrics: Arc::clone(&self.metrics) })
+        let (hasher, metrics) = (self.hasher.clone(), Arc::clone(&self.metrics));
+        Ok(Place { hasher, _permit: permit, metrics })
     }
+}
 
+impl Place {
     /// Hashes a password.
     ///
     /// # Errors
-    /// `Busy` at once where the queue is full.
-    pub async fn hash(&self, password: String) -> Result<String, HashingRefused> {
+    /// `Failed` without a random source, or where the server stops.
+    pub async fn hash(self, password: String) -> Result<String, HashingRefused> {
         let (reply, answer) = oneshot::channel();
-        let place = self.place()?;
+        let hasher = self.hasher.clone();
         // Bounded by the places.
-        self.hasher.do_send(Hash { password, reply, place });
+        hasher.do_send(Hash { password, reply, place: self });
         match answer.await {
             Ok(Ok(hash)) => Ok(hash),
             Ok(Err(_)) | Err(_) => Err(HashingRefused::Failed),
@@ -149,16 +169,16 @@ impl Passwords {
     /// True if the hash is of this password. Takes as long without a hash.
     ///
     /// # Errors
-    /// `Busy` at once where the queue is full.
+    /// `Failed` where the server stops.
     pub async fn verify(
-        &self,
+        self,
         password: String,
         hash: Option<String>,
     ) -> Result<bool, HashingRefused> {
         let (reply, answer) = oneshot::channel();
-        let place = self.place()?;
+        let hasher = self.hasher.clone();
         // Bounded by the places.
-        self.hasher.do_send(Verify { password, hash, reply, place });
+        hasher.do_send(Verify { password, hash, reply, place: self });
         answer.await.map_err(|_| HashingRefused::Failed)
     }
 }

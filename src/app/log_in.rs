@@ -38,7 +38,7 @@ pub async fn sign_up(
     }
     app.attempts().sign_up(client)?;
     let SignUp { credentials: Credentials { email, password }, nickname } = new;
-    let password_hash = accounts.passwords.hash(password).await?;
+    let password_hash = accounts.passwords.place()?.hash(password).await?;
     let hash = password_hash.clone();
     let new = NewAccount { email, password_hash, nickname, role: Role::Customer };
     let user = app.store().create_account(new).await?;
@@ -61,9 +61,10 @@ pub async fn log_in(
 ) -> Result<TokensView, ApiError> {
     let accounts = accounts(app)?;
     app.attempts().log_in(client, email.normal())?;
+    let place = accounts.passwords.place()?;
     let account = app.store().account(email.normal().to_owned()).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
-    let is_right = accounts.passwords.verify(password, hash).await?;
+    let is_right = place.verify(password, hash).await?;
     let Some(account) = account.filter(|_| is_right) else {
         app.metrics().login(LoginOutcome::Wrong);
         return Err(wrong());
@@ -146,11 +147,12 @@ pub async fn change_password(
         ApiError::forbidden("your application keeps this user's password, not this server")
     })?;
     app.attempts().log_in(client, &format!("user {id}"))?;
-    if !accounts.passwords.verify(password, Some(account.password_hash)).await? {
+    let place = accounts.passwords.place()?;
+    if !place.verify(password, Some(account.password_hash)).await? {
         app.metrics().login(LoginOutcome::Wrong);
         return Err(ApiError::at(Code::Forbidden, "password", "is wrong"));
     }
-    let hash = accounts.passwords.hash(new_password).await?;
+    let hash = accounts.passwords.place()?.hash(new_password).await?;
     app.store().set_password(id, hash, caller.user.login()).await?;
     tell_user_changed(app, id).await
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use frontdesk::auth::password;
+use frontdesk::auth::password::Argon2id;
 use frontdesk::db::{NewAccount, Store, UserFilter};
 use frontdesk::domain::{Email, Role, User, UserId};
 use frontdesk::protocol::{UserView, block_reason, new_password};
@@ -215,5 +215,5 @@ fn new_hash() -> anyhow::Result<String> {
         line.trim_end_matches(['\r', '\n']).to_owned()
     };
     new_password("the password", &password)?;
-    Ok(password::hash(&password)?)
+    Ok(Argon2id::default().hash(&password)?)
 }
