@@ -24,8 +24,8 @@ const MEMBERS: i64 = Roster::MOST as i64 + 1;
 pub enum Scope {
     /// Every chat.
     All,
-    /// Chats that the reader is a member of.
-    MemberOf,
+    /// Chats of which this user, the reader or another one, is a member.
+    MemberOf(UserId),
 }
 
 /// The result of creating a group.
@@ -209,12 +209,21 @@ impl Store {
                 (Scope::All, false) => chats
                     .filter(chats::active_minute.ge(time.minutes()))
                     .order((chats::active_minute, chats::updated_at, chats::id)),
-                (Scope::MemberOf, true) => chats
-                    .filter(chat_members::user_id.is_not_null())
-                    .order((chats::updated_at.desc(), chats::id.desc())),
-                (Scope::MemberOf, false) => chats
-                    .filter(chat_members::user_id.is_not_null())
-                    .order((chats::updated_at, chats::id)),
+                (Scope::MemberOf(member), newest_first) => {
+                    chats = if member == reader {
+                        chats.filter(chat_members::user_id.is_not_null())
+                    } else {
+                        let theirs = diesel::alias!(chat_members as theirs);
+                        let theirs = theirs
+                            .filter(theirs.field(chat_members::user_id).eq(member))
+                            .select(theirs.field(chat_members::chat_id));
+                        chats.filter(chats::id.eq_any(theirs))
+                    };
+                    match newest_first {
+                        true => chats.order((chats::updated_at.desc(), chats::id.desc())),
+                        false => chats.order((chats::updated_at, chats::id)),
+                    }
+                }
             };
             run!(chats.load(connection))
         })?;

@@ -103,6 +103,7 @@ pub fn configure(
             .service(at("/users", [get(users::list), post(users::create)]))
             .service(at("/users/me", [get(users::me)]))
             .service(at("/users/{id}", [get(users::show)]))
+            .service(at("/users/{id}/chats", [get(chats::list_of)]))
             .service(at("/users/{id}/block", [post(users::block)]))
             .service(at("/users/{id}/unblock", [post(users::unblock)]))
             .service(at("/auth/register", [post(accounts::register)]))

@@ -201,6 +201,10 @@ fn operations() -> Vec<Operation> {
         op("get", "/users/{id}", "users", "Shows a user with presence, for admins")
             .needs(TokenOrKey("users:read"))
             .answers(200, "The user", Some("SeenUser")),
+        op("get", "/users/{id}/chats", "users", "Lists the chats of a user, for admins")
+            .needs(TokenOrKey("users:read"))
+            .paged(&["desc", "asc"])
+            .answers(200, "A page", Some("ChatPage")),
         op("post", "/users/{id}/block", "users", "Blocks a user: open sessions end")
             .needs(TokenOrKey("users:write"))
             .body("Block")

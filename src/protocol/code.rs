@@ -176,7 +176,7 @@ impl ApiError {
     pub fn unavailable() -> Self {
         Self::new(
             Code::Unavailable,
-            "the desk cannot do this now, try again; a message with the same clientId",
+            "the server cannot do this now, try again; a message with the same clientId",
         )
     }
 

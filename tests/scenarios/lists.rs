@@ -11,6 +11,7 @@ scenarios! {
     messages_begin_where_they_are_asked_to,
     an_admin_lists_every_chat_latest_first,
     a_customer_lists_the_own_chats,
+    the_chats_of_a_user_are_listed_for_admins,
     a_cursor_that_was_tampered_with_is_refused,
     a_cursor_belongs_to_its_list_and_order,
     users_are_found_by_what_is_known_of_them,
@@ -185,6 +186,31 @@ async fn a_customer_lists_the_own_chats(app: TestApp) {
         assert!(shown["online"].take().is_array(), "{shown}");
     }
     assert_eq!(one, list[0]);
+}
+
+async fn the_chats_of_a_user_are_listed_for_admins(app: TestApp) {
+    let mut ada = app.connect(&admin("ada")).await;
+    let mut kim = app.connect(&customer("kim")).await;
+    let lee = app.connect(&customer("lee")).await;
+    kim.say(kim.chat(), "hello").await;
+    let ids = json!([kim.user_id(), lee.user_id()]);
+    let group = ada.ask("create_chat", json!({"userIds": ids, "title": "Returns"})).await;
+    let of = async |client: i64, query: &str| {
+        let chats = app.list(&admin("bo"), &format!("/users/{client}/chats{query}")).await;
+        chats.iter().map(|chat| chat["id"].clone()).collect::<Vec<_>>()
+    };
+    let (own, group) = (json!(kim.chat()), group["id"].clone());
+    assert_eq!(of(kim.user_id(), "").await, [group.clone(), own.clone()]);
+    assert_eq!(of(kim.user_id(), "?limit=1&order=asc").await, [own.clone(), group.clone()]);
+    assert_eq!(of(lee.user_id(), "?limit=1").await, [group.clone(), json!(lee.chat())]);
+    // Ada is in the group alone; Bo, who asks, in none.
+    assert_eq!(of(ada.user_id(), "").await, [group]);
+    let path = format!("/users/{}/chats", kim.user_id());
+    let page = app.get(&admin("bo"), &path).await.is(200);
+    assert_eq!((&page["data"][1]["unread"], &page["data"][1]["readSeq"]), (&json!(1), &json!(0)));
+    app.get(&customer("kim"), &path).await.problem(403, "forbidden");
+    app.get(&admin("bo"), "/users/987654/chats").await.problem(404, "user_not_found");
+    app.get(&admin("bo"), &format!("{path}?limit=0")).await.problem(400, "bad_request");
 }
 
 async fn a_cursor_that_was_tampered_with_is_refused(app: TestApp) {

@@ -129,7 +129,7 @@ async fn a_members_list_holds_the_own_chats_alone(fixture: Fixture) {
         let store = fixture.store.clone();
         async move {
             let page = ChatPage { after, newest_first, limit };
-            store.chats(kim, Scope::MemberOf, page).await.unwrap()
+            store.chats(kim, Scope::MemberOf(kim), page).await.unwrap()
         }
     };
     let ids = |chats: &[(Chat, _)]| chats.iter().map(|(chat, _)| chat.id).collect::<Vec<_>>();
@@ -141,7 +141,12 @@ async fn a_members_list_holds_the_own_chats_alone(fixture: Fixture) {
     let after = Some((first[0].0.updated_at, first[0].0.id));
     assert_eq!(ids(&list(after, true, 1).await), [own]);
     let page = ChatPage { after: None, newest_first: true, limit: 10 };
-    assert_eq!(ids(&fixture.store.chats(ada, Scope::MemberOf, page).await.unwrap()), [group]);
+    assert_eq!(ids(&fixture.store.chats(ada, Scope::MemberOf(ada), page).await.unwrap()), [group]);
+    // As another reader sees it, who is a member of none of them.
+    let bo = fixture.admin("bo").await;
+    let read = fixture.store.chats(bo, Scope::MemberOf(kim), page).await.unwrap();
+    assert_eq!(ids(&read), [group, own]);
+    assert!(read.iter().all(|(_, standing)| !standing.member));
 }
 
 async fn a_user_stands_to_a_chat_by_membership_and_mark(fixture: Fixture) {

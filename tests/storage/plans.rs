@@ -30,7 +30,7 @@ async fn a_days_work(store: &Store, writer: &mut Writer, user: UserId, chat: Cha
     for newest_first in [true, false] {
         let page = ChatPage { after: None, newest_first, limit: 20 };
         store.chats(user, Scope::All, page).await.unwrap();
-        store.chats(user, Scope::MemberOf, page).await.unwrap();
+        store.chats(user, Scope::MemberOf(user), page).await.unwrap();
         let page = HistoryPage { after: None, before: None, newest_first, limit: 50 };
         store.history(chat, page).await.unwrap();
     }
