@@ -27,6 +27,6 @@ test_web() {
     local tests
     mapfile -t tests < <(find "$web" -name node_modules -prune -o -name '*.test.mjs' -print | sort)
     FRONTDESK_WEB=$PWD/web TMPDIR=$web/tmp \
-        node --test --test-force-exit --test-reporter=spec "${tests[@]}" ||
+        node --test --test-force-exit --test-concurrency=2 --test-reporter=spec "${tests[@]}" ||
         die "tests of the pages failed"
 }

@@ -29,7 +29,7 @@ pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use secret::Secret;
 pub use socketio::{Refusals, SocketIo};
-pub use web::{Demo, Web};
+pub use web::{Demo, Web, origin_of};
 
 pub use crate::domain::{DEMO_ISSUER, OWN_ISSUER};
 

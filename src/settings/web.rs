@@ -23,6 +23,10 @@ pub struct Web {
     pub accent: Option<String>,
     /// The sentence in a chat without messages. Not set: one in the reader's language.
     pub greeting: Option<String>,
+    /// Address at which the company's own server tells the token of the agent who is signed in there.
+    pub token_url: Option<String>,
+    /// The page of the company on which agents sign in.
+    pub login_url: Option<String>,
 }
 
 /// The condition of the demo.
@@ -88,6 +92,16 @@ impl Settings {
         {
             problems.push(format!("web.accent is `{accent}`; it must be a colour as in #006084."));
         }
+        for (key, url) in [("token_url", &web.token_url), ("login_url", &web.login_url)] {
+            if let Some(url) = url
+                && !is_address(url)
+            {
+                problems.push(format!(
+                    "web.{key} is `{url}`; it must be a path as in /support-token, or begin with \
+                     https:// or http://."
+                ));
+            }
+        }
         for (key, text) in [("name", &web.name), ("greeting", &web.greeting)] {
             if let Some(text) = text
                 && (text.trim().is_empty() || text.chars().count() > TEXT_CHARS)
@@ -96,6 +110,22 @@ impl Settings {
             }
         }
     }
+}
+
+/// A path of this server, or an address of another one.
+fn is_address(text: &str) -> bool {
+    let is_path = text.starts_with('/') && !text.starts_with("//");
+    let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"';,".contains(c));
+    is_plain && (is_path || origin_of(text).is_some())
+}
+
+/// The origin of an address on another server; `None` for a path.
+#[must_use]
+pub fn origin_of(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let length = url.len() - rest.len() + host.len();
+    (!host.is_empty() && !host.contains('@')).then(|| url.get(..length)).flatten()
 }
 
 fn is_colour(text: &str) -> bool {
@@ -128,6 +158,22 @@ mod tests {
         for toml in [postgres, key, "web.enabled = false"] {
             let problem = load(&format!("{toml}\nweb.demo = 'on'")).expect_err(toml);
             assert!(problem.starts_with("web.demo is on, but "), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_path_or_of_another_server() {
+        for (url, origin) in [
+            ("/support-token", None),
+            ("https://shop.example.org/token?for=desk", Some("https://shop.example.org")),
+            ("http://127.0.0.1:8000", Some("http://127.0.0.1:8000")),
+        ] {
+            load(&format!("web.token_url = '{url}'")).expect(url);
+            assert_eq!(origin_of(url), origin);
+        }
+        for url in ["//other", "javascript:alert(1)", "https://", "https://a b", "https://u@h", "x"] {
+            let problem = load(&format!("web.login_url = '{url}'")).expect_err(url);
+            assert!(problem.contains("web.login_url"), "{problem}");
         }
     }
 

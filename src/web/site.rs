@@ -20,11 +20,14 @@ const ENTRIES: &[&str] = &[
     "client/chats.js",
     "client/frontdesk.js",
     "debug/debug.js",
-    "demo/agent.js",
     "demo/demo.js",
     "demo/shop.js",
+    "desk/desk.js",
     "docs/docs.js",
-    "home/home.js",
+    "i18n/desk/en.js",
+    "i18n/desk/fr.js",
+    "i18n/desk/ko.js",
+    "i18n/desk/zh.js",
     "i18n/en.js",
     "i18n/fr.js",
     "i18n/ko.js",
@@ -303,14 +306,14 @@ mod tests {
     #[test]
     fn the_repositorys_pages_can_be_served() {
         let site = site();
-        assert!(site.page("home/index.html").is_some());
+        assert!(site.page("desk/index.html").is_some());
         assert!(site.asset(&site.tree, "favicon.svg").is_some());
     }
 
     #[test]
     fn a_page_names_the_tree_and_both_encodings_are_the_same() {
         let site = site();
-        let page = site.page("home/index.html").expect("a page");
+        let page = site.page("desk/index.html").expect("a page");
         let text = String::from_utf8(page.plain.to_vec()).expect("UTF-8");
         assert!(text.contains(&site.base()) && !text.contains(TREE), "{text}");
         let mut unzipped = String::new();
@@ -322,7 +325,7 @@ mod tests {
     #[test]
     fn the_tree_is_named_by_all_that_is_served_in_it() {
         let name = |script: &str, page: &str| {
-            let files = [("client/frontdesk.js", script), ("home/index.html", page)];
+            let files = [("client/frontdesk.js", script), ("desk/index.html", page)];
             prepared(texts(&files)).expect("plain").0
         };
         let before = name("export const a = 1", "A");
@@ -334,7 +337,7 @@ mod tests {
     #[test]
     fn nothing_is_found_under_another_trees_name_or_outside_of_the_tree() {
         let site = site();
-        for path in ["home/index.html", LOADER, "../Cargo.toml", "client/README.md", ""] {
+        for path in ["desk/index.html", LOADER, "../Cargo.toml", "client/README.md", ""] {
             assert!(site.asset(&site.tree, path).is_none(), "{path}");
         }
         assert!(site.asset("0000000000000000", "favicon.svg").is_none());

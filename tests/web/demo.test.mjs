@@ -33,7 +33,7 @@ async function openDemo(server, options) {
 
 /** The texts of the agent's open chat. */
 const seen = (agent) =>
-  agent.locator('.message').evaluateAll((rows) =>
+  agent.locator('.thread .message').evaluateAll((rows) =>
     rows
       .map((row) => {
         const text = row.querySelector('.bubble').textContent
@@ -43,8 +43,8 @@ const seen = (agent) =>
   )
 
 async function say(agent, text) {
-  await agent.locator('textarea').fill(text)
-  await agent.locator('textarea').press('Enter')
+  await agent.locator('.thread textarea').fill(text)
+  await agent.locator('.thread textarea').press('Enter')
 }
 
 describe('the demo', { concurrency: 2 }, () => {
@@ -54,14 +54,14 @@ describe('the demo', { concurrency: 2 }, () => {
     const { context, page, shop, agent } = await openDemo(server)
     // The key does not stay in the address.
     await eventually(() => new URL(page.url()).hash, '')
-    await agent.locator('nav').filter({ hasText: 'Kim' }).waitFor()
+    await agent.getByRole('heading', { name: 'Kim', level: 2 }).first().waitFor()
     await shop.open()
     await shop.write('Hello')
     await eventually(() => seen(agent), 'Hello')
     await say(agent, 'How can I help, Kim?')
     await shop.shows('Hello', 'How can I help, Kim?')
     await shop.host.locator('.read').waitFor()
-    await agent.locator('.read').waitFor()
+    await agent.locator('.thread .read').waitFor()
     await page.reload()
     await shop.open()
     await shop.shows('Hello', 'How can I help, Kim?')
@@ -167,7 +167,7 @@ describe('the check names the fault', { concurrency: 2 }, () => {
     const context = await openContext(browser)
     await prepare(context)
     const page = await context.newPage()
-    await page.goto(`${url}/check`)
+    await page.goto(`${url}/desk/check`)
     const list = page.locator('.checks[aria-busy=false]')
     await list.waitFor()
     return {

@@ -25,7 +25,7 @@ describe('words', () => {
   // Languages without a singular form have one sentence for every number.
   const isOptional = (key) => key.endsWith('.one')
 
-  for (const folder of ['i18n', 'i18n/pages']) {
+  for (const folder of ['i18n', 'i18n/pages', 'i18n/desk']) {
     it(`every key of English is in French, Korean and Chinese, with the same values: ${folder}`, async () => {
       const { messages: english } = await load(`${folder}/en.js`)
       for (const language of ['fr', 'ko', 'zh']) {
@@ -52,7 +52,7 @@ describe('words', () => {
     )
     const code = (await Promise.all(scripts.map((path) => readFile(join(WEB, path), 'utf8')))).join('\n')
     const known = new Set()
-    for (const folder of ['i18n', 'i18n/pages'])
+    for (const folder of ['i18n', 'i18n/pages', 'i18n/desk'])
       for (const key of Object.keys((await load(`${folder}/en.js`)).messages)) known.add(key)
     for (const [, key] of code.matchAll(/\bt\('([^']+)'/g)) {
       assert.ok(known.has(key) || known.has(`${key}.other`), `${key} is asked for, and missing`)

@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { WebSocket } from 'ws'
 import { Server } from '../nodejs/server.mjs'
-import { axeFindings, openBrowser, openContext } from './kit/browser.mjs'
+import { axeFindings, openBrowser, openContext, recordRequests } from './kit/browser.mjs'
 import { Site } from './kit/site.mjs'
 import { Widget } from './kit/widget.mjs'
 
@@ -32,6 +32,9 @@ describe('what is served', { concurrency: true }, () => {
       ['/check', "frame-ancestors 'none'"],
       ['/debug', "frame-ancestors 'none'"],
       ['/docs', "frame-ancestors 'none'"],
+      ['/desk', "frame-ancestors 'none'"],
+      ['/desk/chats/1', "frame-ancestors 'none'"],
+      ['/desk/check', "frame-ancestors 'none'"],
       ['/demo', "frame-src 'self'; frame-ancestors 'none'"],
       ['/demo/shop', "frame-ancestors 'self'"],
       ['/demo/agent', "frame-ancestors 'self'"],
@@ -89,7 +92,8 @@ describe('what is served', { concurrency: true }, () => {
       'client/package.json',
       'demo/index.html',
       'widget/loader.js',
-      '..%2fhome/index.html',
+      '..%2fdesk/index.html',
+      'desk/app.js',
       '',
     ]) {
       assert.equal((await get(base + path)).status, 404, path)
@@ -114,12 +118,23 @@ describe('what is served', { concurrency: true }, () => {
     }
   })
 
-  it('the root leads to the demo; without one it names the check, and there is no desk', async () => {
+  it('the root leads to the demo, without one to the desk, which may ask the company’s login and no other host', async () => {
     const root = await get('/')
     assert.deepEqual([root.status, root.headers.get('location')], [303, '/demo'])
-    assert.equal((await get('/desk')).status, 404)
-    const plain = await Server.start({ WEB__DEMO: 'off' })
-    assert.match(await (await fetch(plain.url)).text(), /frontdesk/)
+    const plain = await Server.start({ WEB__DEMO: 'off', WEB__TOKEN_URL: 'https://login.example.org/token?for=desk' })
+    const to = await fetch(plain.url, { redirect: 'manual' })
+    assert.deepEqual([to.status, to.headers.get('location')], [303, '/desk'])
+    for (const [path, asked] of [
+      ['/desk', "'self' https://login.example.org"],
+      ['/check', "'self'"],
+    ]) {
+      const policy = (await fetch(plain.url + path)).headers.get('content-security-policy')
+      assert.equal(policy, `${POLICY.replace("connect-src 'self'", `connect-src ${asked}`)}frame-ancestors 'none'`)
+    }
+    assert.deepEqual((await (await fetch(`${plain.url}/web/config`)).json()).login, {
+      local: true,
+      tokenUrl: 'https://login.example.org/token?for=desk',
+    })
     for (const path of ['/demo', '/demo/shop', '/demo/agent', '/demo/session']) {
       assert.equal(
         (await fetch(plain.url + path, { method: path.endsWith('session') ? 'POST' : 'GET' })).status,
@@ -129,7 +144,7 @@ describe('what is served', { concurrency: true }, () => {
     }
     await plain.stop()
     const none = await Server.start({ WEB__ENABLED: 'false', WEB__DEMO: 'off' })
-    for (const path of ['/', '/widget.js', '/check', '/web/config', '/web/check', '/favicon.svg']) {
+    for (const path of ['/', '/desk', '/widget.js', '/check', '/web/config', '/web/check', '/favicon.svg']) {
       assert.equal((await fetch(none.url + path)).status, 404, path)
     }
     await none.stop()
@@ -147,6 +162,7 @@ describe('what is served', { concurrency: true }, () => {
       protocol: 1,
       locales: ['en', 'fr', 'ko', 'zh'],
       features: { typing: true, presence: true },
+      login: { local: true },
       widget: { accent: '#00aa77', greeting: 'Hello!' },
     })
     await own.stop()
@@ -188,8 +204,8 @@ describe('what is served', { concurrency: true }, () => {
     }
     for (const language of ['en', 'fr', 'ko', 'zh']) sizes[language] = await bytes(`${base}i18n/${language}.js`)
     console.log(JSON.stringify(sizes))
-    for (const [name, most] of Object.entries(BUDGETS))
-      assert.ok(sizes[name] <= most, `${name} is ${sizes[name]}, ${most} are allowed`)
+    for (const [name, size] of Object.entries(sizes))
+      assert.ok(size <= BUDGETS[name], `${name} is ${size}, ${BUDGETS[name]} are allowed`)
   })
 
   it('nothing is served that is not in the folder of the pages', async () => {
@@ -197,7 +213,7 @@ describe('what is served', { concurrency: true }, () => {
       /\.(js|css|html|svg|md|json)$/.test(path),
     )
     assert.ok(names.length > 40)
-    assert.ok(!names.some((path) => /min\.js|vendor|node_modules/.test(path)), names.join())
+    assert.ok(!names.some((path) => /\.min\.js|vendor|node_modules/.test(path)), names.join())
   })
 })
 
@@ -213,16 +229,7 @@ describe('in a browser', { concurrency: 2 }, () => {
     const context = await openContext(browser)
     const visit = async () => {
       const page = await context.newPage()
-      const asked = []
-      const cdp = await context.newCDPSession(page)
-      await cdp.send('Network.enable')
-      const urls = new Map()
-      const cached = new Set()
-      cdp.on('Network.requestWillBeSent', ({ requestId, request }) => urls.set(requestId, request.url))
-      cdp.on('Network.requestServedFromCache', ({ requestId }) => cached.add(requestId))
-      cdp.on('Network.loadingFinished', ({ requestId, encodedDataLength }) =>
-        asked.push({ url: urls.get(requestId), bytes: cached.has(requestId) ? 0 : encodedDataLength }),
-      )
+      const asked = await recordRequests(page)
       await page.goto(site.origin)
       const widget = new Widget(page)
       await widget.open()
@@ -239,6 +246,36 @@ describe('in a browser', { concurrency: 2 }, () => {
     assert.deepEqual(loaded, [])
     await context.close()
     site.stop()
+    await server.stop()
+  })
+
+  it('the desk is at most 90 KB in at most 40 requests, all of its own server; a second visit loads no script', async () => {
+    const server = await Server.start({ WEB__DEMO: 'on' })
+    const key = new URL(await server.demo).hash
+    const context = await openContext(browser)
+    const visit = async () => {
+      const page = await context.newPage()
+      const asked = await recordRequests(page)
+      await page.goto(`${server.url}/desk${key}`)
+      await page.locator('.live-line.is-live').waitFor()
+      await page.getByText('No chat yet.').waitFor()
+      await page.close()
+      return asked.filter(({ url }) => url && !url.startsWith('data:'))
+    }
+    const first = await visit()
+    assert.deepEqual(
+      first.filter(({ url }) => !url.startsWith(server.url)),
+      [],
+    )
+    assert.ok(first.length <= BUDGETS.deskRequests, first.map(({ url }) => url).join('\n'))
+    const bytes = first.reduce((sum, { bytes }) => sum + bytes, 0)
+    assert.ok(bytes <= BUDGETS.desk, `${bytes} bytes`)
+    const second = await visit()
+    assert.deepEqual(
+      second.filter(({ url, bytes }) => /\.(js|css)$/.test(url) && bytes > 0),
+      [],
+    )
+    await context.close()
     await server.stop()
   })
 
@@ -307,9 +344,14 @@ describe('in a browser', { concurrency: 2 }, () => {
         const context = await openContext(browser, { locale, colorScheme })
         const page = await context.newPage()
         for (const [url, ready] of [
-          [server.url, 'a[href="/check"]'],
+          [server.url, 'input[type=password]'],
           [`${server.url}/check`, '[data-name=token] p'],
-          ...(locale === 'en' ? [[`${server.url}/docs`, 'details'], [`${server.url}/debug`, 'button']] : []),
+          ...(locale === 'en'
+            ? [
+                [`${server.url}/docs`, 'details'],
+                [`${server.url}/debug`, 'button'],
+              ]
+            : []),
           [await demo.demo, 'iframe'],
           [`${demo.url}/demo/shop`, '.goods'],
           [`${demo.url}/demo#wrong`, '[role=alert]'],

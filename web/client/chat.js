@@ -408,6 +408,7 @@ export class Chat extends Emitter {
     this.readSeq = Math.max(this.readSeq, seq)
     const own = this.#inside.user?.id
     if (own !== undefined) this.reads.set(own, Math.max(seq, this.reads.get(own) ?? 0))
+    if (this.id !== null) this.#inside.marked({ chatId: this.id, seq: this.readSeq })
   }
 
   async #sendMark() {

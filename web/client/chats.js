@@ -6,11 +6,20 @@ import { Emitter, FrontdeskError } from './frontdesk.js'
 /** @typedef {import('./frontdesk.js').Frontdesk} Frontdesk */
 
 /** Chats of a page. */
-const CHATS_PAGE = 50
+const CHATS_PAGE = 100
 /** Pushes of a chat may be so late, in milliseconds: what came right before a break may be missing. */
 const LATE = 5_000
 /** The most chats in hand: beyond it the oldest are dropped, and can be read again. */
 const MOST_CHATS = 5_000
+
+/**
+ * Messages of a chat that its reader has not read; null while it is not known how many, of a chat that was heard
+ * of for the first time as it moved.
+ */
+export function unreadOf(/** @type {WireChat} */ { lastSeq, readSeq }) {
+  if (readSeq === undefined) return lastSeq === 0 ? 0 : null
+  return Math.max(0, lastSeq - readSeq)
+}
 
 /** @extends {Emitter<{ change: void, error: FrontdeskError }>} */
 export class Chats extends Emitter {
@@ -21,9 +30,13 @@ export class Chats extends Emitter {
   /** True if there are older chats than these. */
   hasMore = false
   #desk
+  /** The same by id. @type {Map<number, WireChat>} */
+  #byId = new Map()
   /** Where older chats begin. @type {string | null} */
   #after = null
   #round = 0
+  /** The page that is being read. @type {Promise<void> | null} */
+  #more = null
   /** True while no change is missing. */
   #isWhole = false
   /** No change before this time is missing; null before the first page. @type {string | null} */
@@ -40,6 +53,7 @@ export class Chats extends Emitter {
       desk.on('user', () => this.#clear()),
       desk.on('chat_created', moved),
       desk.on('chat_updated', moved),
+      desk.on('read', (mark) => this.#wasRead(mark)),
     ]
     if (desk.state.state === 'online') this.#refresh()
   }
@@ -47,6 +61,11 @@ export class Chats extends Emitter {
   /** Reads one more page of older chats. */
   async more() {
     if (!this.hasMore) return
+    this.#more ??= this.#readMore().finally(() => (this.#more = null))
+    return this.#more
+  }
+
+  async #readMore() {
     const round = this.#round
     const { data, cursor } = await this.#page(this.#after)
     if (round !== this.#round) return
@@ -102,21 +121,60 @@ export class Chats extends Emitter {
     return this.#desk.fetch(`/chats?limit=${CHATS_PAGE}&order=desc${cursor}`)
   }
 
+  /** Adds a chat that was read by itself: one that is older than those in hand. */
+  add(/** @type {WireChat} */ chat) {
+    this.#merge([chat])
+  }
+
   #merge(/** @type {WireChat[]} */ chats) {
-    const byId = new Map(this.items.map((chat) => [chat.id, chat]))
+    const me = this.#desk.user?.id
+    /** @type {Map<number, WireChat>} */
+    const moved = new Map()
     for (const chat of chats) {
-      const known = byId.get(chat.id)
+      const known = moved.get(chat.id) ?? this.#byId.get(chat.id)
       // A page may be older than what was pushed meanwhile. What a push lacks is kept.
-      if (!known || known.updatedAt <= chat.updatedAt) byId.set(chat.id, { ...known, ...chat })
+      if (known && known.updatedAt > chat.updatedAt) continue
+      const next = { ...known, ...chat }
+      const isOwn = next.lastMessage?.author.id === me
+      if (isOwn) next.readSeq = next.lastSeq
+      else if (known?.readSeq !== undefined) next.readSeq = Math.max(known.readSeq, next.readSeq ?? 0)
+      moved.set(chat.id, next)
+      this.#byId.set(chat.id, next)
     }
-    const sorted = [...byId.values()].sort((a, b) => compare(b.updatedAt, a.updatedAt) || b.id - a.id)
-    this.items = Object.freeze(sorted.slice(0, MOST_CHATS))
+    if (moved.size > 0) this.#place([...moved.values()].sort(order))
+    this.emit('change', undefined)
+  }
+
+  /** Puts chats, which are in order, where they belong among the others. */
+  #place(/** @type {WireChat[]} */ moved) {
+    const ids = new Set(moved.map(({ id }) => id))
+    const others = this.items.filter(({ id }) => !ids.has(id))
+    /** @type {WireChat[]} */
+    const all = []
+    let at = 0
+    for (const chat of moved) {
+      while (at < others.length && order(others[at], chat) < 0) all.push(others[at++])
+      all.push(chat)
+    }
+    const sorted = all.concat(others.slice(at))
+    for (const { id } of sorted.splice(MOST_CHATS)) this.#byId.delete(id)
+    this.items = Object.freeze(sorted)
+  }
+
+  /** The own user has read so far, here or elsewhere. */
+  #wasRead(/** @type {{ chatId: number, seq: number }} */ { chatId, seq }) {
+    const known = this.#byId.get(chatId)
+    if (!known || (known.readSeq ?? 0) >= seq) return
+    const read = { ...known, readSeq: seq }
+    this.#byId.set(chatId, read)
+    this.items = Object.freeze(this.items.with(this.items.indexOf(known), read))
     this.emit('change', undefined)
   }
 
   #clear() {
     this.#round += 1
     this.items = []
+    this.#byId.clear()
     this.ready = false
     this.#isWhole = false
     this.#wholeTo = null
@@ -130,6 +188,8 @@ function before(/** @type {string | undefined} */ time) {
   return time === undefined ? null : new Date(Date.parse(time) - LATE).toISOString()
 }
 
-function compare(/** @type {string} */ a, /** @type {string} */ b) {
-  return a < b ? -1 : Number(a > b)
+/** Latest activity first. */
+function order(/** @type {WireChat} */ a, /** @type {WireChat} */ b) {
+  if (a.updatedAt !== b.updatedAt) return a.updatedAt < b.updatedAt ? 1 : -1
+  return b.id - a.id
 }

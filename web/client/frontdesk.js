@@ -21,13 +21,15 @@ export { tokenFrom } from './tokens.js'
  * @typedef {{
  *   connection: Connection, outbox: Outbox, readonly user: User | null,
  *   check(text: string): void, fetch(path: string): Promise<any>, failed(error: FrontdeskError): void,
+ *   marked(mark: { chatId: number, seq: number }): void,
  * }} Inside
  */
 
 /**
  * @typedef {{
  *   state: StateChange, user: User | null, kept: 'device' | 'tab', error: FrontdeskError,
- *   chat_created: WireChat, chat_updated: WireChat, event: { event: string, data: any },
+ *   chat_created: WireChat, chat_updated: WireChat, read: { chatId: number, seq: number },
+ *   event: { event: string, data: any },
  * }} Events
  */
 
@@ -106,6 +108,7 @@ export class Frontdesk extends Emitter {
       check: (text) => this.#check(text),
       fetch: (path) => this.fetch(path),
       failed: (error) => this.emit('error', error),
+      marked: (mark) => this.emit('read', mark),
     }
   }
 
@@ -289,6 +292,8 @@ export class Frontdesk extends Emitter {
     if (event === 'chat_created' || event === 'chat_updated') return this.emit(event, data)
     const chats = [...this.#chats.values()].filter(({ id }) => id === data?.chatId)
     for (const chat of chats) chat.hear(event, data)
+    // On another device, or in another chat than those that are followed.
+    if (event === 'message_read' && data.userId === this.user?.id) this.emit('read', data)
     if (chats.length === 0 || !OF_CHATS.has(event)) this.emit('event', { event, data })
   }
 

@@ -21,11 +21,12 @@ export function identityOf(/** @type {string} */ token) {
  * Asks an address of the page's own server for its user's token, as plain text.
  *
  * @param {string} url
+ * @param {{ credentials?: RequestCredentials }} [options] `credentials: 'include'` for an address on another origin
  * @returns {Promise<string>} empty where nobody is signed in
  * @throws {TypeError} without an answer, or with a 5xx: the client asks again
  */
-export async function tokenFrom(url) {
-  const response = await fetch(url, { cache: 'no-store' })
+export async function tokenFrom(url, { credentials = 'same-origin' } = {}) {
+  const response = await fetch(url, { cache: 'no-store', credentials })
   if (response.status > 499) throw new TypeError(`${url} was answered ${response.status}`)
   const text = (await response.text()).trim()
   // The page of a sign-in, to which some sites redirect, is no token.

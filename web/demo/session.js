@@ -11,6 +11,11 @@ export function takeKey() {
   history.replaceState(null, '', location.pathname + location.search)
 }
 
+/** True if this tab has a key. */
+export function hasKey() {
+  return sessionStorage.getItem(STORED) !== null
+}
+
 /**
  * A fresh token. Its life can be made short, to see how it is renewed.
  *

@@ -14,6 +14,8 @@ export class Composer {
   #t
   #limit
   #send
+  #needsCtrl
+  #written
   #counter = h('span', { class: 'counter', hidden: true })
   #button
   #box
@@ -21,12 +23,16 @@ export class Composer {
   /**
    * @param {{
    *   t: Translate, limit: () => number, send: (text: string) => boolean, typing: (isTyping: boolean) => void,
-   * }} options `send` returns false where the text must stay in the box
+   *   written?: (text: string) => void, needsCtrl?: () => boolean,
+   * }} options `send` returns false where the text must stay in the box; `written`: the text is another one;
+   *   `needsCtrl`: Enter alone is a line
    */
-  constructor({ t, limit, send, typing }) {
+  constructor({ t, limit, send, typing, written = () => undefined, needsCtrl = () => false }) {
     this.#t = t
     this.#limit = limit
     this.#send = send
+    this.#needsCtrl = needsCtrl
+    this.#written = written
     this.#box = h('textarea', {
       rows: 1,
       enterKeyHint: 'send',
@@ -34,6 +40,7 @@ export class Composer {
       'aria-label': t('composer.label'),
       oninput: () => {
         this.#changed()
+        written(this.#box.value)
         typing(this.#box.value.trim() !== '')
       },
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
@@ -45,7 +52,13 @@ export class Composer {
     )
     this.element = h(
       'form',
-      { class: 'composer', onsubmit: (/** @type {Event} */ event) => this.#submit(event) },
+      {
+        class: 'composer',
+        onsubmit: (/** @type {Event} */ event) => {
+          event.preventDefault()
+          this.submit()
+        },
+      },
       this.#box,
       this.#counter,
       this.#button,
@@ -65,6 +78,7 @@ export class Composer {
   /** Puts a text back, to be changed; what is being written stays behind it. */
   restore(/** @type {string} */ text) {
     this.draft = this.draft ? `${text}\n${this.draft}` : text
+    this.#written(this.draft)
     this.focus()
   }
 
@@ -73,16 +87,19 @@ export class Composer {
   }
 
   #key(/** @type {KeyboardEvent} */ event) {
-    const isPlain = event.key === 'Enter' && !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey
-    if (!isPlain || event.isComposing || event.keyCode === TAKEN) return
-    this.#submit(event)
+    const hasCtrl = event.ctrlKey || event.metaKey
+    const isMeant = event.key === 'Enter' && !event.shiftKey && !event.altKey && hasCtrl === this.#needsCtrl()
+    if (!isMeant || event.isComposing || event.keyCode === TAKEN) return
+    event.preventDefault()
+    this.submit()
   }
 
-  #submit(/** @type {Event} */ event) {
-    event.preventDefault()
+  /** Sends what is written. */
+  submit() {
     const text = this.#box.value.trim()
     if (!text || this.#left() < 0 || !this.#send(text)) return
     this.draft = ''
+    this.#written('')
     this.focus()
   }
 

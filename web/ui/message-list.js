@@ -58,8 +58,9 @@ export class MessageList {
   /**
    * @param {{
    *   t: Translate, me: () => number | null, older: () => Promise<unknown>, seen: (seq: number) => void,
-   *   edit: (message: Message) => void,
-   * }} options `seen` is told the last message that was really on the screen
+   *   edit: (message: Message) => void, anyway?: (message: Message) => void, isOurs?: (message: Message) => boolean,
+   * }} options `anyway`: somebody else was first, and it is to be sent all the same; `isOurs`: it stands on the side of
+   *   the reader's own; `seen` is told the last message that was really on the screen
    */
   constructor({ t, ...options }) {
     this.#t = t
@@ -117,6 +118,10 @@ export class MessageList {
     this.#afterwards()
   }
 
+  focus() {
+    this.#scroller.focus({ preventScroll: true })
+  }
+
   /** Goes to the last message. */
   toEnd() {
     this.#isAtEnd = true
@@ -158,7 +163,9 @@ export class MessageList {
   }
 
   #alignTop(/** @type {HTMLElement} */ row) {
-    this.#scroller.scrollTop += row.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top
+    // Not the row's own place: it may be moving in.
+    const top = this.#list.getBoundingClientRect().top + row.offsetTop
+    this.#scroller.scrollTop += top - this.#scroller.getBoundingClientRect().top
   }
 
   /** Makes the elements of the window, and keeps the one under the eye where it is. */
@@ -173,7 +180,8 @@ export class MessageList {
     // What is put in while it is busy is not said: only what arrives is news.
     if (!isNews) this.#scroller.ariaBusy = 'true'
     const anchor = this.#anchor()
-    const context = { t: this.#t, times: this.#times, edit: this.#options.edit, isLive: this.#isLive }
+    const { edit, anyway, isOurs } = this.#options
+    const context = { t: this.#t, times: this.#times, edit, anyway, isOurs, isLive: this.#isLive }
     reconcile(
       this.#list,
       this.#rows,
@@ -307,7 +315,8 @@ export class MessageList {
   /** The last message on the screen was seen, if the page itself is looked at. */
   #look = () => {
     const { clientHeight } = this.#scroller
-    if (document.visibilityState !== 'visible' || clientHeight === 0) return
+    // Before it has opened, what is shown is not where the reader was.
+    if (document.visibilityState !== 'visible' || clientHeight === 0 || !this.#hasOpened) return
     const { bottom } = this.#scroller.getBoundingClientRect()
     const messages = this.#chat?.messages ?? []
     const seen = messages.findLast(({ key, seq }) => {

@@ -10,8 +10,10 @@ import { h, remove } from './view.js'
 /** @typedef {import('./format.js').Times} Times */
 /** @typedef {import('../client/types.js').Message} Message */
 /**
- * @typedef {{ t: Translate, times: Times, edit: (message: Message) => void, isLive: boolean }} Context `isLive`: there
- *   is a connection, so what is not sent yet does not wait for one
+ * @typedef {{
+ *   t: Translate, times: Times, edit: (message: Message) => void, anyway?: (message: Message) => void, isLive: boolean,
+ *   isOurs?: (message: Message) => boolean,
+ * }} Context `isOurs`: it stands on the side of the reader's own; `isLive`: there is a connection, so what is not sent yet does not wait for one
  */
 
 /** Failures that the same text would meet again: its author gets it back to change it. */
@@ -51,7 +53,8 @@ export function draw(row, item, context) {
     row.className = 'new'
     row.append(h('span', {}, t('list.new')))
   } else {
-    row.className = ['message', item.message.own ? 'out' : 'in', item.isFirst && 'first', item.message.state]
+    const isOut = item.message.own || context.isOurs?.(item.message)
+    row.className = ['message', isOut ? 'out' : 'in', item.isFirst && 'first', item.message.state]
       .filter(Boolean)
       .join(' ')
     row.append(...message(item, context))
@@ -81,7 +84,7 @@ function signature(/** @type {Item} */ item, /** @type {Context} */ { t: { local
  * @param {Extract<Item, { message: Message }>} item
  * @param {Context} context
  */
-function message({ message, isFirst, readers, isRead }, { t, times, edit, isLive }) {
+function message({ message, isFirst, readers, isRead }, { t, times, edit, anyway, isLive }) {
   const { own, author, state } = message
   const at = timeOf(message)
   const name = own ? t('list.you') : author?.nickname || t('list.nameless')
@@ -103,26 +106,26 @@ function message({ message, isFirst, readers, isRead }, { t, times, edit, isLive
       // What the marks show to the eye.
       read ? h('span', { class: 'unseen' }, read) : null,
     ),
-    ...(state === 'failed' ? [failure(message, t, edit)] : []),
+    ...(state === 'failed' ? [failure(message, { t, edit, anyway })] : []),
     ...(readers.length > 0 ? [marks(readers)] : []),
   ]
 }
 
-function failure(
-  /** @type {Message} */ message,
-  /** @type {Translate} */ t,
-  /** @type {(message: Message) => void} */ edit,
-) {
+/** @param {Message} message @param {Pick<Context, 't' | 'edit' | 'anyway'>} context */
+function failure(message, { t, edit, anyway }) {
   const code = message.error?.code ?? 'internal'
   const reason = t(`error.${code}`)
-  const isFinal = FINAL.has(code)
+  /** @type {[string, () => void]} */
+  let act = ['list.again', () => message.retry()]
+  // The same again would meet the same end.
+  if (code === 'chat_moved' && anyway) act = ['list.anyway', () => anyway(message)]
+  else if (FINAL.has(code)) act = ['list.edit', () => edit(message)]
+  const [words, run] = act
   return h(
     'div',
     { class: 'failure' },
     h('p', {}, icon('warn'), t('list.failed', { reason: reason.startsWith('error.') ? t('error.internal') : reason })),
-    isFinal
-      ? h('button', { type: 'button', onclick: () => edit(message) }, t('list.edit'))
-      : h('button', { type: 'button', onclick: () => message.retry() }, t('list.again')),
+    h('button', { type: 'button', onclick: run }, t(words)),
     h('button', { type: 'button', onclick: () => message.remove() }, t('list.remove')),
   )
 }

@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::headers::{self, Framing};
 use super::{Pages, public};
-use crate::http::problem;
+use crate::http::{State, problem};
+use crate::settings::origin_of;
 use crate::web::File;
 
 /// Seconds for which the loader may be kept: an upgrade reaches hosts' pages that soon.
@@ -19,18 +20,25 @@ const PAGE: &str = "no-cache";
 /// For files that somebody is changing, and for answers that name no file.
 const UNSTORED: &str = "no-store";
 
-/// `GET /`: to the demo where there is one, else a page that says where to go.
-pub async fn home(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    if pages.demo.is_none() {
-        return page(&request, &pages, "home/index.html", Framing::None);
-    }
+/// `GET /`: to the demo where there is one, else to the agents' page.
+pub async fn home(pages: web::Data<Pages>) -> HttpResponse {
+    let to = if pages.demo.is_some() { "/demo" } else { "/desk" };
     HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, "/demo"))
+        .insert_header((header::LOCATION, to))
         .insert_header((header::CACHE_CONTROL, UNSTORED))
         .finish()
 }
 
-/// `GET /check`.
+/// `GET /desk`, and every address below it: the agents' dashboard, which reads its address itself.
+pub async fn desk(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    state: web::Data<State>,
+) -> HttpResponse {
+    desk_page(&request, &pages, &state, Framing::None)
+}
+
+/// `GET /check`, `GET /desk/check`.
 pub async fn check(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     page(&request, &pages, "check/index.html", Framing::None)
 }
@@ -55,9 +63,24 @@ pub async fn shop(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse
     page(&request, &pages, "demo/shop.html", Framing::Framed)
 }
 
-/// `GET /demo/agent`: the agent's side.
-pub async fn agent(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    page(&request, &pages, "demo/agent.html", Framing::Framed)
+/// `GET /demo/agent`: the agent's side, the page of agents.
+pub async fn agent(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    state: web::Data<State>,
+) -> HttpResponse {
+    desk_page(&request, &pages, &state, Framing::Framed)
+}
+
+/// The agents' page asks the company's own server for tokens, where there is one.
+fn desk_page(
+    request: &HttpRequest,
+    pages: &Pages,
+    state: &State,
+    framing: Framing,
+) -> HttpResponse {
+    let asked = state.settings.web.token_url.as_deref().and_then(origin_of);
+    page_that_asks(request, pages, "desk/index.html", framing, asked)
 }
 
 /// `GET /widget.js`: the loader, for the pages of any origin.
@@ -107,13 +130,23 @@ async fn serve_asset(
 }
 
 fn page(request: &HttpRequest, pages: &Pages, path: &str, framing: Framing) -> HttpResponse {
+    page_that_asks(request, pages, path, framing, None)
+}
+
+fn page_that_asks(
+    request: &HttpRequest,
+    pages: &Pages,
+    path: &str,
+    framing: Framing,
+    asked: Option<&str>,
+) -> HttpResponse {
     let Some(file) = pages.site.page(path) else {
         log::error!("the pages lack {path}");
         return HttpResponse::NotFound().finish();
     };
     let mut response = answer(request, &file);
     cache(&mut response, pages, PAGE);
-    headers::guard_page(&mut response, framing);
+    headers::guard_page(&mut response, framing, asked);
     response
 }
 

@@ -10,8 +10,8 @@ const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-poli
 
 /// Scripts and styles of the server alone; no inline ones, no frame, no form, and no text that becomes
 /// markup. `'self'` covers the WebSocket.
-const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; \
+const SOURCES: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'";
+const CONTENT_POLICY: &str = "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 /// Rights to a device that the pages ask for: none.
 const PERMISSIONS: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), \
@@ -38,9 +38,10 @@ impl Framing {
     }
 }
 
-/// Adds all headers that keep a page to itself.
-pub fn guard_page(response: &mut HttpResponse, framing: Framing) {
-    let policy = format!("{CONTENT_POLICY}; {}", framing.directives());
+/// Adds all headers that keep a page to itself, but for one further origin that it may ask.
+pub fn guard_page(response: &mut HttpResponse, framing: Framing, asked: Option<&str>) {
+    let asked = asked.map(|origin| format!(" {origin}")).unwrap_or_default();
+    let policy = format!("{SOURCES}{asked}; {CONTENT_POLICY}; {}", framing.directives());
     insert(response, header::CONTENT_SECURITY_POLICY, &policy);
     insert(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     insert(response, header::REFERRER_POLICY, "no-referrer");

@@ -46,6 +46,9 @@ pub fn configure(pages: web::Data<Pages>, routes: &mut ServiceConfig) {
         .app_data(pages)
         .service(served(at("/", [get(assets::home)])))
         .service(served(at("/check", [get(assets::check)])))
+        .service(served(at("/desk/check", [get(assets::check)])))
+        .service(served(at("/desk", [get(assets::desk)])))
+        .service(served(at("/desk/{tail:.*}", [get(assets::desk)])))
         .service(served(at("/debug", [get(assets::debug)])))
         .service(served(at("/docs", [get(assets::docs)])))
         .service(served(at("/widget.js", [get(assets::loader)])))
@@ -71,6 +74,7 @@ struct ConfigView<'a> {
     locales: &'a [String],
     /// A feature that is missing here is not there.
     features: FeaturesView,
+    login: LoginView<'a>,
     widget: WidgetView<'a>,
     /// The folder of the scripts: another one is another version of them.
     base: String,
@@ -80,6 +84,18 @@ struct ConfigView<'a> {
 struct FeaturesView {
     typing: bool,
     presence: bool,
+}
+
+/// The ways in for agents.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginView<'a> {
+    /// By built-in accounts.
+    local: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -99,6 +115,11 @@ async fn config(state: web::Data<State>, pages: web::Data<Pages>) -> Answer {
         protocol: crate::protocol::VERSION,
         locales: pages.site.locales(),
         features: FeaturesView { typing: true, presence: true },
+        login: LoginView {
+            local: state.settings.auth.local_accounts,
+            token_url: web.token_url.as_deref(),
+            login_url: web.login_url.as_deref(),
+        },
         widget: WidgetView { accent: web.accent.as_deref(), greeting: web.greeting.as_deref() },
         base: pages.site.base(),
     };

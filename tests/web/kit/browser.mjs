@@ -13,7 +13,13 @@ export async function openBrowser() {
   // No sandbox: it needs rights that containers lack, and the pages are our own.
   return chromium.launch({
     executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    // Sound waits for a gesture, as it does outside of tests.
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--autoplay-policy=document-user-activation-required',
+    ],
   })
 }
 
@@ -27,6 +33,21 @@ export async function openContext(browser, options = {}) {
     if (message.type() === 'error' || message.type() === 'warning') context.problems.push(message.text())
   })
   return context
+}
+
+/** The requests of a page from now on, each with the bytes that came over the network: 0 from the browser's cache. */
+export async function recordRequests(page) {
+  const requests = []
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('Network.enable')
+  const urls = new Map()
+  const cached = new Set()
+  cdp.on('Network.requestWillBeSent', ({ requestId, request }) => urls.set(requestId, request.url))
+  cdp.on('Network.requestServedFromCache', ({ requestId }) => cached.add(requestId))
+  cdp.on('Network.loadingFinished', ({ requestId, encodedDataLength }) =>
+    requests.push({ url: urls.get(requestId), bytes: cached.has(requestId) ? 0 : encodedDataLength }),
+  )
+  return requests
 }
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

@@ -1,10 +1,6 @@
-// English, for the pages beside the widget: home, check, demo.
+// English, for the pages beside the widget: check, demo.
 
 export const messages = {
-  'home.title': 'frontdesk is running',
-  'home.text': 'This server speaks the chat protocol. It has no page of its own to show here.',
-  'home.check': 'Check why a browser is not live',
-
   'check.title': 'Is this browser live?',
   'check.intro': 'Each line is tried now, from this browser.',
   'check.again': 'Check again',
@@ -72,9 +68,6 @@ export const messages = {
     'The same Kim on another device. Both see the same chat, and what one has read is read on the other.',
   'demo.key.missing': 'This address lacks the demo’s key. Open the address that the server printed when it started.',
   'demo.key.refused': 'The server does not accept the key: {reason}',
-  'demo.chats': 'Chats',
-  'demo.chats.empty': 'No chat yet. It appears here as soon as Kim opens the chat.',
-  'demo.nobody': 'Choose a chat on the left.',
   'demo.shop.name': 'The Lamp Shop',
   'demo.shop.tagline': 'Lamps that last',
   'demo.shop.lead': 'Brass, glass and good light. Free delivery from 50.',

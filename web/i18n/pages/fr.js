@@ -1,10 +1,6 @@
-// French, for the pages beside the widget: home, check, demo.
+// French, for the pages beside the widget: check, demo.
 
 export const messages = {
-  'home.title': 'frontdesk fonctionne',
-  'home.text': 'Ce serveur parle le protocole de discussion. Il n’a pas de page à montrer ici.',
-  'home.check': 'Vérifier pourquoi un navigateur n’est pas en direct',
-
   'check.title': 'Ce navigateur est-il en direct ?',
   'check.intro': 'Chaque ligne est essayée maintenant, depuis ce navigateur.',
   'check.again': 'Vérifier à nouveau',
@@ -75,9 +71,6 @@ export const messages = {
   'demo.key.missing':
     'Il manque à cette adresse la clé de la démonstration. Ouvrez l’adresse que le serveur a affichée à son démarrage.',
   'demo.key.refused': 'Le serveur n’accepte pas la clé : {reason}',
-  'demo.chats': 'Discussions',
-  'demo.chats.empty': 'Pas encore de discussion. Elle apparaît ici dès que Kim ouvre la discussion.',
-  'demo.nobody': 'Choisissez une discussion à gauche.',
   'demo.shop.name': 'La boutique des lampes',
   'demo.shop.tagline': 'Des lampes qui durent',
   'demo.shop.lead': 'Laiton, verre et belle lumière. Livraison gratuite dès 50.',

@@ -1,10 +1,6 @@
-// Korean, for the pages beside the widget: home, check, demo.
+// Korean, for the pages beside the widget: check, demo.
 
 export const messages = {
-  'home.title': 'frontdesk가 실행 중입니다',
-  'home.text': '이 서버는 채팅 프로토콜을 제공합니다. 여기에 보여 줄 페이지는 없습니다.',
-  'home.check': '브라우저가 연결되지 않는 이유 확인하기',
-
   'check.title': '이 브라우저는 연결되어 있나요?',
   'check.intro': '각 항목을 지금 이 브라우저에서 확인합니다.',
   'check.again': '다시 확인',
@@ -70,9 +66,6 @@ export const messages = {
     '다른 기기의 같은 Kim입니다. 두 기기가 같은 채팅을 보고, 한쪽에서 읽으면 다른 쪽에서도 읽음이 됩니다.',
   'demo.key.missing': '이 주소에는 데모 키가 없습니다. 서버가 시작할 때 출력한 주소를 여세요.',
   'demo.key.refused': '서버가 키를 받아들이지 않습니다: {reason}',
-  'demo.chats': '채팅',
-  'demo.chats.empty': '아직 채팅이 없습니다. Kim이 채팅을 열면 여기에 나타납니다.',
-  'demo.nobody': '왼쪽에서 채팅을 선택하세요.',
   'demo.shop.name': '램프 상점',
   'demo.shop.tagline': '오래가는 램프',
   'demo.shop.lead': '황동과 유리, 그리고 좋은 빛. 50부터 무료 배송.',

@@ -1,10 +1,6 @@
-// Chinese, for the pages beside the widget: home, check, demo.
+// Chinese, for the pages beside the widget: check, demo.
 
 export const messages = {
-  'home.title': 'frontdesk 正在运行',
-  'home.text': '这台服务器提供聊天协议，这里没有可显示的页面。',
-  'home.check': '检查浏览器为何没有连接',
-
   'check.title': '这个浏览器连接正常吗？',
   'check.intro': '以下各项现在从这个浏览器逐一检查。',
   'check.again': '重新检查',
@@ -68,9 +64,6 @@ export const messages = {
   'demo.said.second': '同一个 Kim 在另一台设备上。两台设备看到同一个聊天，一台读过，另一台也显示已读。',
   'demo.key.missing': '这个地址缺少演示密钥。请打开服务器启动时打印的地址。',
   'demo.key.refused': '服务器不接受这个密钥：{reason}',
-  'demo.chats': '聊天',
-  'demo.chats.empty': '还没有聊天。Kim 打开聊天后会出现在这里。',
-  'demo.nobody': '请在左侧选择一个聊天。',
   'demo.shop.name': '灯具小店',
   'demo.shop.tagline': '经久耐用的灯',
   'demo.shop.lead': '黄铜、玻璃和好光线。满 50 免运费。',
