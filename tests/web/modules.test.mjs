@@ -125,7 +125,7 @@ describe('texts and times', () => {
     const ago = (ms) => times.ago(now - ms, now)
     assert.deepEqual(
       [ago(10_000), ago(5 * 60_000), ago(3 * 3_600_000)],
-      ['this minute', '5 minutes ago', '12:30 PM'].map((text) =>
+      ['now', '5 minutes ago', '12:30 PM'].map((text) =>
         text.replace(' ', times.clock(now).includes('\u202f') && text.includes('PM') ? '\u202f' : ' '),
       ),
     )

@@ -78,7 +78,8 @@ export class Times {
   /** How long ago, under an hour; else the time of the day, or the day. */
   ago(/** @type {number} */ at, now = Date.now()) {
     const past = now - at
-    if (past < HOUR) return this.#relative.format(-Math.max(0, Math.floor(past / MINUTE)), 'minute')
+    if (past < MINUTE) return this.#relative.format(0, 'second')
+    if (past < HOUR) return this.#relative.format(-Math.floor(past / MINUTE), 'minute')
     return midnight(at) === midnight(now) ? this.clock(at) : this.day(at, now)
   }
 }

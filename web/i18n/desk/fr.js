@@ -1,7 +1,7 @@
 // French, for the agents' dashboard.
 
 export const messages = {
-  'desk.title': 'Accueil',
+  'desk.title': 'Espace agents',
   'desk.rail': 'Accueil',
   'desk.chats': 'Conversations',
   'desk.chat': 'Conversation',
