@@ -115,7 +115,8 @@ impl Settings {
 /// A path of this server, or an address of another one.
 fn is_address(text: &str) -> bool {
     let is_path = text.starts_with('/') && !text.starts_with("//");
-    let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"';,".contains(c));
+    let is_plain =
+        !text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"';,".contains(c));
     is_plain && (is_path || origin_of(text).is_some())
 }
 
@@ -171,7 +172,8 @@ mod tests {
             load(&format!("web.token_url = '{url}'")).expect(url);
             assert_eq!(origin_of(url), origin);
         }
-        for url in ["//other", "javascript:alert(1)", "https://", "https://a b", "https://u@h", "x"] {
+        for url in ["//other", "javascript:alert(1)", "https://", "https://a b", "https://u@h", "x"]
+        {
             let problem = load(&format!("web.login_url = '{url}'")).expect_err(url);
             assert!(problem.contains("web.login_url"), "{problem}");
         }
