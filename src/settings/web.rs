@@ -112,11 +112,11 @@ impl Settings {
     }
 }
 
-/// A path of this server, or an address of another one.
+/// A path of this server, or an address of another one, as it may stand in a header: a host of other letters
+/// in its `xn--` form.
 fn is_address(text: &str) -> bool {
     let is_path = text.starts_with('/') && !text.starts_with("//");
-    let is_plain =
-        !text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"';,".contains(c));
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic() && !"\"';,*".contains(c));
     is_plain && (is_path || origin_of(text).is_some())
 }
 
@@ -172,8 +172,16 @@ mod tests {
             load(&format!("web.token_url = '{url}'")).expect(url);
             assert_eq!(origin_of(url), origin);
         }
-        for url in ["//other", "javascript:alert(1)", "https://", "https://a b", "https://u@h", "x"]
-        {
+        for url in [
+            "//other",
+            "javascript:alert(1)",
+            "https://",
+            "https://a b",
+            "https://u@h",
+            "https://*",
+            "https://büro.example",
+            "x",
+        ] {
             let problem = load(&format!("web.login_url = '{url}'")).expect_err(url);
             assert!(problem.contains("web.login_url"), "{problem}");
         }

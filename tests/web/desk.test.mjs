@@ -119,6 +119,60 @@ describe('a conversation at the desk', { concurrency: 2 }, () => {
     proxy.stop()
   })
 
+  it('answers that wait keep their order, whoever was first meanwhile, and none goes out behind another agent’s unseen', async () => {
+    const { chat, end } = await customer('Waiting', 'hello')
+    const proxy = await Proxy.to(server.port)
+    const { desk, page, context } = await openDesk(browser, server, 'ada', { url: proxy.url })
+    await desk.open('Waiting')
+    await desk.shows('hello')
+    proxy.freeze()
+    await desk.write('one')
+    await desk.write('two')
+    await chat.send('and another thing').stored
+    proxy.release()
+    await desk.shows('hello', 'and another thing', 'one', 'two')
+    proxy.freeze()
+    await desk.write('three')
+    await desk.write('four')
+    const bo = await new Person(server, 'bo', { role: 'admin' }).online()
+    await bo.desk.request('send_message', { chatId: chat.id, message: 'from Bo' })
+    await chat.send('thanks, Bo').stored
+    proxy.release()
+    const before = ['hello', 'and another thing', 'one', 'two', 'from Bo', 'thanks, Bo']
+    await desk.shows(...before, '[three]', '[four]')
+    assert.deepEqual(await stored(chat), before)
+    await page.locator('.thread .message.failed').first().getByRole('button', { name: 'Remove' }).click()
+    await desk.shows(...before, '[four]')
+    await bo.desk.close()
+    await context.close()
+    await end()
+    proxy.stop()
+  })
+
+  it('a message that is refused after its author has gone on to another chat is told of there', async () => {
+    const [one, two] = [await customer('Left', '1'), await customer('Gone on', '2')]
+    const proxy = await Proxy.to(server.port)
+    const { desk, page, context } = await openDesk(browser, server, 'ada', { url: proxy.url })
+    await desk.open('Gone on')
+    await desk.open('Left')
+    await desk.shows('1')
+    proxy.freeze()
+    await desk.write('too late')
+    await desk.open('Gone on')
+    const bo = await new Person(server, 'bo', { role: 'admin' }).online()
+    await bo.desk.request('send_message', { chatId: one.chat.id, message: 'from Bo' })
+    proxy.release()
+    await page
+      .locator('.toast')
+      .filter({ hasText: /^Left: Not sent\./ })
+      .waitFor()
+    await bo.desk.close()
+    await context.close()
+    await one.end()
+    await two.end()
+    proxy.stop()
+  })
+
   it('drafts survive a change of chats, a reload, and a tab that crashes, each in its chat', async () => {
     const [one, two] = [await customer('Draft one', '1'), await customer('Draft two', '2')]
     const { context, page, desk } = await openDesk(browser, server)

@@ -9,6 +9,8 @@ import { Emitter, FrontdeskError } from './frontdesk.js'
 const CHATS_PAGE = 100
 /** Pushes of a chat may be so late, in milliseconds: what came right before a break may be missing. */
 const LATE = 5_000
+/** Pause before the list is asked for again, after a failure, in milliseconds. */
+const REFRESH_PAUSE = 3_000
 /** The most chats in hand: beyond it the oldest are dropped, and can be read again. */
 const MOST_CHATS = 5_000
 
@@ -60,7 +62,7 @@ export class Chats extends Emitter {
 
   /** Reads one more page of older chats. */
   async more() {
-    if (!this.hasMore) return
+    if (!this.hasMore || this.items.length >= MOST_CHATS) return
     this.#more ??= this.#readMore().finally(() => (this.#more = null))
     return this.#more
   }
@@ -105,8 +107,12 @@ export class Chats extends Emitter {
       this.emit('change', undefined)
     } catch (cause) {
       const error = /** @type {FrontdeskError} */ (cause)
+      if (round !== this.#round) return
+      if (error.code !== 'disconnected') this.emit('error', error)
       // Without a connection the next one begins anew.
-      if (round === this.#round && error.code !== 'disconnected') this.emit('error', error)
+      if (!error.retry) return
+      const again = () => round === this.#round && this.#desk.state.state === 'online' && this.#refresh()
+      setTimeout(again, error.retryAfterMs ?? REFRESH_PAUSE)
     }
   }
 

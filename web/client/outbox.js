@@ -182,7 +182,7 @@ export class Outbox {
       this.remove(row.clientId)
     } catch (cause) {
       const error = cause instanceof FrontdeskError ? cause : new FrontdeskError('internal', String(cause))
-      if (!error.retry) this.#refuse(row, error)
+      if (!error.retry) this.#refuseAll(row, error)
       // A broken line: the next connection drains.
       else if (error.code !== 'disconnected') this.#pause(chat, error.retryAfterMs)
       else this.#isOnline = false
@@ -199,6 +199,14 @@ export class Outbox {
       this.#drain()
     }
     this.#pauses.set(chat, setTimeout(over, retryAfterMs ?? pause(tries, Math.random)))
+  }
+
+  /** What was to be sent behind a message that others came before, and only then, comes no more directly behind it. */
+  #refuseAll(/** @type {Row} */ row, /** @type {FrontdeskError} */ error) {
+    const isBehind = (/** @type {Row} */ other) =>
+      other !== row && other.chat === row.chat && !other.error && other.expectSeq !== undefined
+    const behind = error.code === 'chat_moved' ? this.rows.filter(isBehind) : []
+    for (const one of [row, ...behind]) this.#refuse(one, error)
   }
 
   /** Leaves it to its author: what follows it in the chat goes on. */

@@ -21,12 +21,13 @@ export function identityOf(/** @type {string} */ token) {
  * Asks an address of the page's own server for its user's token, as plain text.
  *
  * @param {string} url
- * @param {{ credentials?: RequestCredentials }} [options] `credentials: 'include'` for an address on another origin
+ * @param {{ credentials?: RequestCredentials, redirect?: RequestRedirect }} [options] `credentials: 'include'` for an
+ *   address on another origin; `redirect: 'manual'`: a redirect, as to a sign-in, is nobody
  * @returns {Promise<string>} empty where nobody is signed in
  * @throws {TypeError} without an answer, or with a 5xx: the client asks again
  */
-export async function tokenFrom(url, { credentials = 'same-origin' } = {}) {
-  const response = await fetch(url, { cache: 'no-store', credentials })
+export async function tokenFrom(url, { credentials = 'same-origin', redirect = 'follow' } = {}) {
+  const response = await fetch(url, { cache: 'no-store', credentials, redirect })
   if (response.status > 499) throw new TypeError(`${url} was answered ${response.status}`)
   const text = (await response.text()).trim()
   // The page of a sign-in, to which some sites redirect, is no token.

@@ -31,6 +31,8 @@ import { Thread } from './thread.js'
 
 /** Width from which the panel stands beside the conversation, in pixels; as in desk.css. */
 const WIDE = '(min-width: 1100px)'
+/** Pause before older chats are asked for again, after a failure, in milliseconds. */
+const MORE_PAUSE = 3_000
 /** Time for which a confirmation is in sight, in milliseconds. */
 const TOAST_TIME = 6_000
 
@@ -58,6 +60,8 @@ export class Desk {
   #view = 'all'
   #hasPanel = matchMedia(WIDE).matches
   #hasUpdate = false
+  /** When older chats may be asked for, after a failure. */
+  #moreAfter = 0
   /** What was known of the last messages, so that what arrives is told once. @type {Map<number, number>} */
   #told = new Map()
   #strips = h('div', { class: 'strips' })
@@ -285,6 +289,7 @@ export class Desk {
         announcer: this.#announcer,
         back: () => routes.go({}),
         panel: () => this.#togglePanel(),
+        toast: (words) => this.#toast(words),
       })
       this.#pane.append(this.#thread.element)
       // A finger would have the keyboard in its way.
@@ -320,7 +325,7 @@ export class Desk {
       if (this.#thread?.id !== id) return
       const { code } = /** @type {any} */ (error)
       if (code !== 'disconnected') this.#failed(/** @type {any} */ (error))
-      if (code === 'chat_not_found') this.#options.routes.go({})
+      if (code === 'chat_not_found') this.#options.routes.go({}, { isInstead: true })
     }
   }
 
@@ -448,9 +453,8 @@ export class Desk {
       // What was read on another page, or from before: no news.
       if (known === undefined && Date.parse(lastMessage.createdAt) < performance.timeOrigin) continue
       const isLookedAt = this.#thread?.id === id && document.visibilityState === 'visible' && document.hasFocus()
-      if (isLookedAt) continue
       const name = nameOf(this.#t, { id, title: chat.title, person: personOf(chat) })
-      this.#notifier.arrived({ chat: id, seq: lastSeq, name, text: plain(lastMessage.message) })
+      this.#notifier.arrived({ chat: id, seq: lastSeq, name, text: plain(lastMessage.message) }, isLookedAt)
     }
   }
 
@@ -496,8 +500,8 @@ export class Desk {
   }
 
   async #more() {
-    if (!this.#chats.ready || !this.#chats.hasMore) return
-    await this.#chats.more().catch(() => undefined)
+    if (!this.#chats.ready || !this.#chats.hasMore || Date.now() < this.#moreAfter) return
+    await this.#chats.more().catch(() => (this.#moreAfter = Date.now() + MORE_PAUSE))
   }
 
   #togglePanel() {
@@ -530,9 +534,12 @@ export class Desk {
 
   /** Opens the chat of a customer. */
   async #openPerson(/** @type {number} */ user) {
+    const before = this.#options.routes.now
     try {
       const { data } = await this.#desk.fetch(`/users/${user}/chats?limit=100`)
       const chat = data.find((/** @type {WireChat} */ { kind }) => kind === 'support') ?? data[0]
+      // Who has gone on meanwhile is not taken away from there.
+      if (this.#options.routes.now !== before) return
       if (!chat) return this.#toast(this.#t('desk.search.no-chat'))
       this.#clearSearch()
       this.#options.routes.go({ chat: chat.id })

@@ -1,7 +1,7 @@
 // The list of chats, however many: the rows in sight are elements, and a few around them.
 
 import { Times, initials, plain } from '../ui/format.js'
-import { h, reconcile, remove } from '../ui/view.js'
+import { h, reconcile } from '../ui/view.js'
 
 /** @typedef {import('../ui/i18n.js').Translate} Translate */
 /** @typedef {import('../client/types.js').WireChat} WireChat */
@@ -102,7 +102,7 @@ export class ChatList {
       this.#rows,
       shown,
       ({ chat }) => chat.id,
-      () => h('li', {}),
+      ({ chat }) => h('li', {}, this.#link(chat.id)),
     )
     for (const { chat, index } of shown) this.#drawRow(chat, index)
     this.#options.conversations.see(this.#chats.slice(first, last).map(({ id }) => id))
@@ -121,42 +121,44 @@ export class ChatList {
     const shown = JSON.stringify([summary, isCurrent, ago])
     if (row.dataset.shown === shown) return
     row.dataset.shown = shown
-    const isFocused = row.contains(document.activeElement)
-    for (const child of [...row.childNodes]) remove(child)
-    const link = this.#link(summary, { isCurrent, ago })
-    row.append(link)
-    if (isFocused) link.focus({ preventScroll: true })
+    const link = /** @type {HTMLElement} */ (row.firstElementChild)
+    link.className = summary.unread === 0 ? 'chat-row' : 'chat-row has-unread'
+    if (isCurrent) link.setAttribute('aria-current', 'true')
+    else link.removeAttribute('aria-current')
+    link.replaceChildren(...this.#parts(summary, ago))
   }
 
-  #link(/** @type {Summary} */ summary, /** @type {{ isCurrent: boolean, ago: string }} */ { isCurrent, ago }) {
+  /** The link of a row, which stays: one that is replaced under the pointer is never clicked. */
+  #link(/** @type {number} */ id) {
+    return h('a', {
+      href: this.#options.address(id),
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return
+        event.preventDefault()
+        this.#options.open(id)
+      },
+    })
+  }
+
+  #parts(/** @type {Summary} */ summary, /** @type {string} */ ago) {
     const t = this.#t
     const { id, unread, isOnline, typists, last } = summary
     const name = nameOf(t, summary)
     const author = last?.author && last.author.role !== 'customer' ? `${last.author.nickname ?? ''}: ` : ''
     const text = typists.length > 0 ? t('desk.typing') : plain(`${author}${last?.text ?? ''}`)
-    const number = unread === null ? '•' : unread
-    return h(
-      'a',
-      {
-        class: unread === 0 ? 'chat-row' : 'chat-row has-unread',
-        href: this.#options.address(id),
-        'aria-current': isCurrent ? 'true' : null,
-        onclick: (/** @type {MouseEvent} */ event) => {
-          if (event.ctrlKey || event.metaKey || event.shiftKey) return
-          event.preventDefault()
-          this.#options.open(id)
-        },
-      },
+    const parts = [
       face(summary.person?.id ?? id, name, isOnline),
       h('span', { class: 'name' }, h('bdi', {}, name)),
       h('span', { class: 'ago' }, ago),
       h('span', { class: typists.length > 0 ? 'last is-typing' : 'last', dir: 'auto' }, text),
-      unread === 0 ? null : h('span', { class: 'badge', 'aria-hidden': 'true' }, String(number)),
-      unread === 0
-        ? null
-        : h('span', { class: 'unseen' }, unread === null ? t('desk.new') : t('desk.unread', { count: unread })),
-      isOnline ? h('span', { class: 'unseen' }, t('desk.online')) : null,
-    )
+    ]
+    if (unread !== 0) {
+      const words = unread === null ? t('desk.new') : t('desk.unread', { count: unread })
+      parts.push(h('span', { class: 'badge', 'aria-hidden': 'true' }, String(unread ?? '•')))
+      parts.push(h('span', { class: 'unseen' }, words))
+    }
+    if (isOnline) parts.push(h('span', { class: 'unseen' }, t('desk.online')))
+    return parts
   }
 }
 

@@ -88,11 +88,16 @@ async function dress() {
   if (theme === 'system') delete root.dataset.theme
   else root.dataset.theme = theme
   if (preferences.all.language === language) return
-  language = preferences.all.language
-  t = await readDeskWords()
+  const chosen = preferences.all.language
+  language = chosen
+  const words = await readDeskWords()
+  // Another one was chosen meanwhile.
+  if (language !== chosen) return
+  t = words
   const former = desk
   desk = null
-  await former?.end()
+  if (!former) return
+  await former.end()
   open()
 }
 

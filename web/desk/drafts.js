@@ -22,11 +22,11 @@ export class Drafts {
     return this.#memory.get(chat) ?? readKept(this.#name(chat))
   }
 
-  /** Keeps a draft; an empty one is forgotten. `end`: the chat's end now. */
-  set(/** @type {number} */ chat, /** @type {string} */ text, /** @type {number} */ end) {
+  /** Keeps a draft; an empty one is forgotten. `from`: the chat's end when it was begun. */
+  set(/** @type {number} */ chat, /** @type {string} */ text, /** @type {number} */ from) {
     this.#memory.delete(chat)
     if (!text.trim()) return forgetKept(this.#name(chat))
-    const draft = { text, from: this.get(chat)?.from ?? end, at: Date.now() }
+    const draft = { text, from, at: Date.now() }
     if (!keep(this.#name(chat), draft)) this.#memory.set(chat, draft)
     this.#drop()
   }

@@ -70,7 +70,9 @@ export class Notifier {
   }
 
   /** A customer's message has come. Told once, however many tabs there are, and by the system only if none is in sight. */
-  async arrived(/** @type {Arrival} */ arrival) {
+  async arrived(/** @type {Arrival} */ arrival, isLookedAt = false) {
+    // Another tab of this agent, which does not look, keeps silent as well.
+    if (isLookedAt) return claim(soundOf(arrival), () => undefined)
     const { sound, notices } = this.#preferences.all
     const now = Date.now()
     if (sound && now - this.#rangAt >= SOUND_PAUSE) {
@@ -80,10 +82,12 @@ export class Notifier {
     if (!notices || globalThis.Notification?.permission !== 'granted') return
     this.#noticed = this.#noticed.filter((at) => now - at < NOTICES_WHILE)
     if (this.#noticed.length >= MOST_NOTICES) return
-    this.#noticed.push(now)
     const { held = [] } = (await navigator.locks?.query()) ?? {}
     if (held.some(({ name }) => name === IN_SIGHT)) return
-    await claim(`frontdesk-notice ${arrival.chat} ${arrival.seq}`, () => this.#show(arrival))
+    await claim(`frontdesk-notice ${arrival.chat} ${arrival.seq}`, () => {
+      this.#noticed.push(now)
+      this.#show(arrival)
+    })
   }
 
   /** Asks whether notifications may be shown. Only a gesture may. @returns {Promise<boolean>} */
@@ -102,7 +106,7 @@ export class Notifier {
     }
   }
 
-  async #ring(/** @type {Arrival} */ { chat, seq }) {
+  async #ring(/** @type {Arrival} */ arrival) {
     this.#audio ??= globalThis.AudioContext ? new AudioContext() : null
     const audio = this.#audio
     if (!audio) return
@@ -110,7 +114,7 @@ export class Notifier {
     if (audio.state === 'suspended') audio.resume().catch(() => undefined)
     await new Promise((resolve) => setTimeout(resolve, 100))
     if (audio.state !== 'running') return this.#block(true)
-    await claim(`frontdesk-sound ${chat} ${seq}`, () => play(audio))
+    await claim(soundOf(arrival), () => play(audio))
   }
 
   #block(/** @type {boolean} */ isBlocked) {
@@ -138,6 +142,11 @@ export class Notifier {
       navigator.locks?.request(IN_SIGHT, { mode: 'shared' }, () => left).catch(() => undefined)
     }
   }
+}
+
+/** The lock of a message's sound. */
+function soundOf(/** @type {Arrival} */ { chat, seq }) {
+  return `frontdesk-sound ${chat} ${seq}`
 }
 
 /** Acts in one tab alone. Where the browser has no locks, in each. */

@@ -127,8 +127,9 @@ export function openGroupDialog(
     const group = { userIds: [...chosen.keys()], ...(title.value.trim() ? { title: title.value.trim() } : {}) }
     try {
       const { id } = await desk.request('create_chat', group)
+      const isWanted = dialog.open
       dialog.close()
-      made(id)
+      if (isWanted) made(id)
     } catch (error) {
       failed.textContent = reasonOf(t, error)
       button.disabled = false

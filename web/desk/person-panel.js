@@ -19,6 +19,8 @@ import { reasonOf } from './dialogs.js'
 
 /** Issuer of the accounts of this server, whose e-mails nobody has verified. */
 const OWN_ISSUER = 'frontdesk'
+/** Pause before it is asked again, after a failure, in milliseconds. */
+const FAILURE_PAUSE = 5_000
 /** Chats of a user that are listed. */
 const MOST_CHATS_SHOWN = 20
 
@@ -26,6 +28,8 @@ export class PersonPanel {
   #options
   #round = 0
   #shown = ''
+  /** When what failed is asked for again; never, where nothing has. */
+  #askAgainAt = Infinity
 
   /**
    * @param {{
@@ -41,9 +45,10 @@ export class PersonPanel {
   /** Shows whom this chat is with, as it is known now. */
   async show(/** @type {WireChat} */ chat, { isOnline = false, again = false } = {}) {
     const shown = JSON.stringify([chat.id, isOnline, chat.members.map(({ id }) => id)])
-    if (shown === this.#shown && !again) return
+    if (shown === this.#shown && !again && Date.now() < this.#askAgainAt) return
     const isOther = !this.#shown.startsWith(`[${chat.id},`)
     this.#shown = shown
+    this.#askAgainAt = Infinity
     const round = ++this.#round
     const customer = chat.kind === 'support' ? chat.members.find(({ role }) => role === 'customer') : undefined
     if (!customer) return this.#draw(this.#group(chat))
@@ -59,9 +64,14 @@ export class PersonPanel {
     } catch (error) {
       const { code } = /** @type {any} */ (error)
       if (round !== this.#round) return
-      this.#shown = ''
+      this.#askAgainAt = Date.now() + FAILURE_PAUSE
       if (code !== 'disconnected') this.#draw([h('p', { class: 'failed' }, reasonOf(this.#options.t, error))])
     }
+  }
+
+  /** Shows what has changed, if that is still on the screen. */
+  #again(/** @type {WireChat} */ chat) {
+    if (this.#shown.startsWith(`[${chat.id},`)) this.show(chat, { again: true })
   }
 
   clear() {
@@ -72,7 +82,7 @@ export class PersonPanel {
 
   #draw(/** @type {(Node | null)[]} */ children) {
     const { t, close } = this.#options
-    const isFocused = this.element.contains(document.activeElement)
+    const focused = this.#stops().findIndex((stop) => stop === document.activeElement)
     for (const child of [...this.element.childNodes]) remove(child)
     const words = t('desk.panel.close')
     const button = h(
@@ -81,7 +91,12 @@ export class PersonPanel {
       icon('close'),
     )
     this.element.append(button, ...children.filter((child) => child !== null))
-    if (isFocused) button.focus()
+    if (focused >= 0) (this.#stops()[focused] ?? button).focus()
+  }
+
+  /** What Tab leads to. */
+  #stops() {
+    return [...this.element.querySelectorAll('button')]
   }
 
   /** @param {Person} person @param {WireChat[]} chats @param {WireChat} current */
@@ -122,7 +137,7 @@ export class PersonPanel {
           onclick: () =>
             blocked
               ? this.#unblock(person, current)
-              : askToBlock({ ...this.#options, person, done: () => this.show(current, { again: true }) }),
+              : askToBlock({ ...this.#options, person, done: () => this.#again(current) }),
         },
         t(blocked ? 'desk.unblock' : 'desk.block'),
       ),
@@ -181,7 +196,7 @@ export class PersonPanel {
     try {
       await desk.fetch(`/users/${id}/unblock`, { method: 'POST', body: {} })
       toast(t('desk.unblock.done', { name: plain(nickname || t('desk.nameless', { id })) }))
-      this.show(chat, { again: true })
+      this.#again(chat)
     } catch (error) {
       alert(reasonOf(t, error))
     }

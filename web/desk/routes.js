@@ -19,9 +19,12 @@ export class Routes extends Emitter {
     addEventListener('popstate', () => this.#become(this.#read()))
   }
 
-  go(/** @type {Route} */ route) {
+  /** Goes there. `isInstead`: the present address is not one to come back to. */
+  go(/** @type {Route} */ route, { isInstead = false } = {}) {
     const address = this.address(route)
-    if (this.#base !== null && address !== location.pathname) history.pushState(null, '', address + location.search)
+    const to = address + location.search
+    if (this.#base !== null && isInstead) history.replaceState(null, '', to)
+    else if (this.#base !== null && address !== location.pathname) history.pushState(null, '', to)
     this.#become(route)
   }
 

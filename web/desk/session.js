@@ -13,6 +13,8 @@ import { forgetKept, keep, readKept } from './kept.js'
 const LOGIN = 'frontdesk-login'
 /** An access token that lasts this much longer is used; a shorter one is renewed, in milliseconds. */
 const SPARE = 10_000
+/** Limit of a request, in milliseconds: other tabs wait for it. */
+const DEADLINE = 15_000
 
 /**
  * A login with an e-mail and a password. The access token is in memory alone. The refresh token is in this tab's
@@ -118,7 +120,7 @@ export class CompanySession {
     this.#url = url
   }
 
-  token = () => tokenFrom(this.#url, { credentials: 'include' })
+  token = () => tokenFrom(this.#url, { credentials: 'include', redirect: 'manual' })
 
   async signOut() {
     // It is the company's to end.
@@ -132,7 +134,12 @@ export class CompanySession {
  */
 async function post(path, body) {
   const headers = { 'content-type': 'application/json' }
-  const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) }).catch((error) => {
+  const response = await fetch(path, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(DEADLINE),
+  }).catch((error) => {
     throw new FrontdeskError('disconnected', String(error))
   })
   const text = await response.text().catch(() => '')

@@ -34,8 +34,10 @@ export class Thread {
   #middle = h('p', { class: 'middle', hidden: true })
   #typing = h('p', { class: 'typing' })
   #answered = h('div', { class: 'answered', role: 'alert' })
-  /** The chat's end when the present text was begun. */
+  /** The last message in hand when the present text was begun; 0 while none is. */
   #from = 0
+  /** The chat's name, once it is on the screen no more. @type {string | null} */
+  #leftName = null
   #ends
   #timers
 
@@ -43,7 +45,7 @@ export class Thread {
    * @param {{
    *   t: Translate, id: number, desk: Frontdesk, conversations: Conversations, drafts: import('./drafts.js').Drafts,
    *   preferences: import('./preferences.js').Preferences, announcer: import('../ui/announce.js').Announcer,
-   *   back: () => void, panel: () => void,
+   *   back: () => void, panel: () => void, toast: (words: string) => void,
    * }} options `back`: to the list, where that is not beside it; `panel`: shows or hides who it is
    */
   constructor({ t, id, ...options }) {
@@ -94,7 +96,10 @@ export class Thread {
       chat.on('change', () => this.update()),
       conversations.on('change', () => this.update()),
       // The database was restored, or the user is another one: the list opens anew.
-      chat.on('reset', () => this.#renewList()),
+      chat.on('reset', () => {
+        this.#from = 0
+        this.#renewList()
+      }),
       desk.on('state', () => this.update()),
     ]
     this.update()
@@ -109,6 +114,7 @@ export class Thread {
     for (const end of this.#ends) end()
     this.#list.end()
     this.#chat.typing(false)
+    this.#leftName = this.#name.textContent
     remove(this.element)
   }
 
@@ -129,7 +135,10 @@ export class Thread {
       this.#middle.hidden = !isEmpty
       this.#middle.textContent = isEmpty ? this.#t('desk.empty') : ''
       // A text that was begun before the chat was here.
-      if (this.#from === 0) this.#from = chat.lastSeq
+      if (this.#from === 0) {
+        this.#from = this.#held
+        this.#keepDraft()
+      }
     }
     const known = conversations.all.find(({ id }) => id === this.#id)
     const summary = known ? conversations.summary(known) : { id: this.#id, title: null, person: null, isOnline: false }
@@ -167,6 +176,11 @@ export class Thread {
     if (this.#typing.textContent !== shown) this.#typing.textContent = shown
   }
 
+  /** The last message that is here: of a chat that is catching up, not yet the last there is. */
+  get #held() {
+    return this.#chat.messages.findLast(({ seq }) => seq !== null)?.seq ?? 0
+  }
+
   /** Answers of other agents since this one was begun. */
   #othersSince(/** @type {number} */ from) {
     const me = this.#options.desk.user?.id
@@ -187,7 +201,7 @@ export class Thread {
     if (!last) return
     const name = plain(last.author?.nickname || t('desk.somebody'))
     const goOn = () => {
-      this.#from = this.#chat.lastSeq
+      this.#from = this.#held
       this.#keepDraft()
       this.#showAnswered()
       this.focus()
@@ -246,7 +260,7 @@ export class Thread {
       needsCtrl: () => preferences.all.ctrlEnter,
       written: (text) => {
         // A new text answers what is there now.
-        if (!this.#options.drafts.get(this.#id)) this.#from = this.#chat.lastSeq
+        if (!this.#options.drafts.get(this.#id)) this.#from = this.#held
         this.#keepDraft(text)
         this.#showAnswered()
       },
@@ -266,13 +280,15 @@ export class Thread {
   #send(/** @type {string} */ text, tries = 1) {
     const { announcer } = this.#options
     const chat = this.#chat
+    // Of a chat that is not here yet, the end when the text was begun is what its author has seen.
+    const from = chat.ready ? this.#held : this.#from
     // Own messages that wait come before it.
-    const expectSeq = chat.lastSeq + chat.messages.filter(({ state }) => state === 'pending').length
+    const waiting = chat.messages.filter(({ state }) => state === 'pending').length
     try {
-      const sent = chat.send(text, chat.ready ? { expectSeq } : {})
+      const sent = chat.send(text, chat.ready || from > 0 ? { expectSeq: from + waiting } : {})
       sent.stored.then(
         () => announcer.say(this.#t('list.sent'), { isAct: true }),
-        (error) => this.#refused(sent, { error, expectSeq, tries }),
+        (error) => this.#refused(sent, { error, from, tries }),
       )
       return true
     } catch (error) {
@@ -284,14 +300,17 @@ export class Thread {
   /** A message that only the customer's came before is sent again; else its author decides. */
   #refused(
     /** @type {Message} */ sent,
-    /** @type {{ error: { code: string }, expectSeq: number, tries: number }} */ { error, expectSeq, tries },
+    /** @type {{ error: { code: string }, from: number, tries: number }} */ { error, from, tries },
   ) {
-    const others = this.#othersSince(expectSeq)
-    const isCaughtUp = this.#chat.lastSeq > expectSeq
-    if (error.code === 'chat_moved' && isCaughtUp && others.length === 0 && tries < MOST_TRIES) {
+    const { announcer, toast } = this.#options
+    const isCaughtUp = this.#held > from
+    if (error.code === 'chat_moved' && isCaughtUp && this.#othersSince(from).length === 0 && tries < MOST_TRIES) {
       this.#chat.messages.find(({ clientId }) => clientId === sent.clientId)?.remove()
       return this.#send(sent.message, tries + 1)
     }
-    this.#options.announcer.alert(this.#t('list.failed', { reason: reasonOf(this.#t, error) }))
+    const words = this.#t('list.failed', { reason: reasonOf(this.#t, error) })
+    announcer.alert(words)
+    // Its row is in a chat that is not on the screen any more.
+    if (this.#leftName !== null) toast(`${this.#leftName}: ${words}`)
   }
 }

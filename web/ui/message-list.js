@@ -23,6 +23,8 @@ const GROWTH = 60
 const NEAR = 800
 /** Height of a message that must be in view for it to be seen, in pixels. */
 const NEARLY = 16
+/** Pause before older messages are asked for again, after a failure, in milliseconds. */
+const OLDER_PAUSE = 3_000
 /** Distance to the end that still counts as being there, in pixels. */
 const AT_END = 40
 
@@ -296,8 +298,8 @@ export class MessageList {
   async #older() {
     if (this.#isPaging || !this.#chat?.ready || !this.#chat.hasOlder) return
     this.#isPaging = true
-    // Without a connection it is asked for again at the next look.
-    await this.#options.older().catch(() => undefined)
+    // Without an answer it is asked for again, later.
+    await this.#options.older().catch(() => pause(OLDER_PAUSE))
     this.#isPaging = false
     if (this.#scroller.scrollTop < NEAR) this.#grow(-1)
   }
@@ -353,3 +355,5 @@ export class MessageList {
 function lastStored(/** @type {ChatView | null} */ chat) {
   return chat?.messages.findLast(({ seq }) => seq !== null)
 }
+
+const pause = (/** @type {number} */ time) => new Promise((resolve) => setTimeout(resolve, time))
