@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Server } from '../nodejs/server.mjs'
 import { openBrowser, openContext } from './kit/browser.mjs'
+import { readBack } from './kit/long-chat.mjs'
 import { Person } from './kit/people.mjs'
 import { Site } from './kit/site.mjs'
 import { Widget, eventually } from './kit/widget.mjs'
@@ -66,23 +67,7 @@ describe('a long chat', { concurrency: 2 }, () => {
         }),
       '9901',
     )
-    const { jump, most, first } = await inLog(widget, async (log) => {
-      let jump = 0
-      let most = 0
-      const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
-      const deadline = performance.now() + 120_000
-      for (;;) {
-        log.scrollTop = 400
-        const { top } = log.getBoundingClientRect()
-        const eye = [...log.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > top)
-        const before = eye.getBoundingClientRect().top
-        await frame()
-        if (eye.isConnected) jump = Math.max(jump, Math.abs(eye.getBoundingClientRect().top - before))
-        most = Math.max(most, log.querySelectorAll('li').length)
-        const first = log.querySelector('.message .bubble').textContent
-        if (first === '1' || performance.now() > deadline) return { jump, most, first }
-      }
-    })
+    const { jump, most, first } = await widget.host.locator('.log').evaluate(readBack)
     assert.equal(first, '1')
     assert.ok(jump < 2, `the message under the eye moved by ${jump} px`)
     assert.ok(most <= 400, `${most} elements`)
