@@ -135,9 +135,9 @@ export class Thread {
       this.#middle.hidden = !isEmpty
       this.#middle.textContent = isEmpty ? this.#t('desk.empty') : ''
       // A text that was begun before the chat was here.
-      if (this.#from === 0) {
+      if (this.#from === 0 && this.#held > 0) {
         this.#from = this.#held
-        this.#keepDraft()
+        if (this.#composer.draft) this.#keepDraft()
       }
     }
     const known = conversations.all.find(({ id }) => id === this.#id)
