@@ -17,7 +17,6 @@ use super::slim::slim;
 /// The modules that browsers ask for by their address. All others are served as parts of these.
 const ENTRIES: &[&str] = &[
     "check/check.js",
-    "client/chats.js",
     "client/frontdesk.js",
     "debug/debug.js",
     "demo/demo.js",
@@ -118,6 +117,15 @@ impl File {
         encoder.write_all(text.as_bytes())?;
         let gzip = Some(encoder.finish()?.into());
         Ok(Self { kind, tag: hash(text.as_bytes()), plain: text.into(), gzip })
+    }
+
+    /// The page with data in the place of a name. What could end the element around it is escaped
+    /// as JSON allows.
+    #[must_use]
+    pub fn with_data(&self, name: &str, json: &str) -> Self {
+        let text =
+            String::from_utf8_lossy(&self.plain).replace(name, &json.replace('<', "\\u003c"));
+        Self::unhashed(self.kind, text)
     }
 
     fn unhashed(kind: Kind, text: String) -> Self {
@@ -320,6 +328,15 @@ mod tests {
         let gzip = page.gzip.expect("an encoding");
         GzDecoder::new(&*gzip).read_to_string(&mut unzipped).expect("gzip");
         assert_eq!(unzipped, text);
+    }
+
+    #[test]
+    fn data_in_a_page_cannot_end_its_element_and_names_the_page() {
+        let page = File::new(Kind::Page, "<script>DATA</script>".into()).expect("a page");
+        let filled = page.with_data("DATA", r#"{"name":"</script>"}"#);
+        assert_eq!(&*filled.plain, br#"<script>{"name":"\u003c/script>"}</script>"#);
+        assert_ne!(filled.tag, page.tag);
+        assert!(filled.gzip.is_none(), "the former text");
     }
 
     #[test]

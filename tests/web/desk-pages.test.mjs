@@ -110,6 +110,33 @@ describe('signing in', { concurrency: 2 }, () => {
     await server.stop()
   })
 
+  it('a tab that was asleep while another exchanged the token goes on, and so does the other', async () => {
+    const server = await Server.start({ WEB__DEMO: 'off' })
+    addAgent(server, 'ada')
+    const { context, page } = await openPage(server)
+    await signIn(page, 'ada@example.org')
+    await live(page)
+    // A tab opened by another has a copy of its storage: both are of one login.
+    const opened = context.waitForEvent('page')
+    await page.evaluate(() => void window.open('/desk'))
+    const tab = await opened
+    await live(tab)
+    const held = await tab.evaluate(() => sessionStorage.getItem('frontdesk-login'))
+    // Twice: a token goes on for a while until its successor is used.
+    for (const _ of [1, 2]) {
+      await page.reload()
+      await live(page)
+    }
+    // As a browser restores a tab that it had put away.
+    await tab.evaluate((held) => sessionStorage.setItem('frontdesk-login', held), held)
+    for (const one of [tab, page, tab]) {
+      await one.reload()
+      await live(one)
+    }
+    await context.close()
+    await server.stop()
+  })
+
   it('by the company’s own login: who is signed out there is sent to it; without any login the page says what to do', async () => {
     const server = await Server.start({ ...OWN_LOGIN, WEB__LOGIN_URL: 'https://login.example.org/agents' })
     const { context, page } = await openDesk(browser, server)

@@ -320,7 +320,7 @@ describe('a conversation at the desk', { concurrency: 2 }, () => {
     await page.keyboard.press('g')
     await page.keyboard.press('a')
     await eventually(() => page.locator('.side h2').innerText(), 'Chats')
-    // The chat that was answered last is the first of the list.
+    await eventually(async () => (await desk.names()).join(), 'Key one,Key two,Key three')
     await page.keyboard.press('j')
     await page.keyboard.press('j')
     await page.keyboard.press('k')

@@ -165,6 +165,16 @@ export class Chat extends Emitter {
     return this.#paging
   }
 
+  /**
+   * Drops the older ones of many messages: for a chat that nobody reads, or whose reader is at its end. `older` reads
+   * them again.
+   */
+  trim() {
+    if (this.#log.entries.length <= MOST_UNREAD + PAGE) return
+    this.#log.keepLatest(MOST_UNREAD)
+    this.#messages = null
+  }
+
   async #readOlder() {
     const epoch = this.#epoch
     if (this.id === null || !this.hasOlder) return 0

@@ -5,8 +5,9 @@ import { Emitter, FrontdeskError } from './frontdesk.js'
 /** @import { WireChat } from './types.js' */
 /** @typedef {import('./frontdesk.js').Frontdesk} Frontdesk */
 
-/** Chats of a page. */
+/** Chats of a page, and of what is read before the connection is there: those of a screen. */
 const CHATS_PAGE = 100
+const CHATS_AHEAD = 30
 /** Pushes of a chat may be so late, in milliseconds: what came right before a break may be missing. */
 const LATE = 5_000
 /** Pause before the list is asked for again, after a failure, in milliseconds. */
@@ -43,6 +44,8 @@ export class Chats extends Emitter {
   #isWhole = false
   /** No change before this time is missing; null before the first page. @type {string | null} */
   #wholeTo = null
+  /** The user whose list it is. @type {number | null} */
+  #reader = null
   /** @type {(() => void)[]} */
   #ends
 
@@ -52,12 +55,14 @@ export class Chats extends Emitter {
     const moved = (/** @type {WireChat} */ chat) => this.#merge([chat])
     this.#ends = [
       desk.on('state', ({ state }) => (state === 'online' ? this.#refresh() : this.#broke())),
-      desk.on('user', () => this.#clear()),
+      desk.on('user', (user) => this.#readBy(user?.id ?? null)),
       desk.on('chat_created', moved),
       desk.on('chat_updated', moved),
       desk.on('read', (mark) => this.#wasRead(mark)),
     ]
+    this.#reader = desk.user?.id ?? null
     if (desk.state.state === 'online') this.#refresh()
+    else this.#readAhead()
   }
 
   /** Reads one more page of older chats. */
@@ -81,6 +86,13 @@ export class Chats extends Emitter {
     for (const end of this.#ends.splice(0)) end()
     this.#desk.watch(false).catch(() => undefined)
     this.removeListeners()
+  }
+
+  /** The first page, while the connection is still being made: its own comes later, and is whole. */
+  async #readAhead() {
+    const byId = this.#byId
+    const page = await this.#page(null, CHATS_AHEAD).catch(() => null)
+    if (page && byId === this.#byId) this.#merge(page.data)
   }
 
   /** Watches first and pages then, so that no chat is missed in between. */
@@ -122,9 +134,9 @@ export class Chats extends Emitter {
     this.#isWhole = false
   }
 
-  #page(/** @type {string | null} */ after) {
+  #page(/** @type {string | null} */ after, limit = CHATS_PAGE) {
     const cursor = after ? `&after=${encodeURIComponent(after)}` : ''
-    return this.#desk.fetch(`/chats?limit=${CHATS_PAGE}&order=desc${cursor}`)
+    return this.#desk.fetch(`/chats?limit=${limit}&order=desc${cursor}`)
   }
 
   /** Adds a chat that was read by itself: one that is older than those in hand. */
@@ -177,10 +189,17 @@ export class Chats extends Emitter {
     this.emit('change', undefined)
   }
 
+  /** Another user: nothing of the one before stays. */
+  #readBy(/** @type {number | null} */ reader) {
+    const isOther = reader === null || (this.#reader !== null && this.#reader !== reader)
+    this.#reader = reader
+    if (isOther) this.#clear()
+  }
+
   #clear() {
     this.#round += 1
     this.items = []
-    this.#byId.clear()
+    this.#byId = new Map()
     this.ready = false
     this.#isWhole = false
     this.#wholeTo = null

@@ -40,11 +40,15 @@ export class Log {
     if (message.seq <= this.position) return 'known'
     this.position = message.seq
     if (isShown(message)) this.entries.push(message)
-    if (this.entries.length > MOST_HELD) {
-      this.entries.splice(0, DROPPED)
-      this.first = this.entries[0].seq
-    }
+    if (this.entries.length > MOST_HELD) this.keepLatest(MOST_HELD - DROPPED)
     return 'new'
+  }
+
+  /** Drops all but so many of the latest messages. They can be read again. */
+  keepLatest(/** @type {number} */ count) {
+    if (this.entries.length <= count) return
+    this.entries.splice(0, this.entries.length - count)
+    this.first = this.entries[0].seq
   }
 
   /**

@@ -1,7 +1,5 @@
 // The desk: the list beside the conversation beside who it is, and what holds them together.
 
-import { Chats } from '../client/chats.js'
-import { Frontdesk } from '../client/frontdesk.js'
 import { Announcer } from '../ui/announce.js'
 import { initials, plain } from '../ui/format.js'
 import { icon } from '../ui/icons.js'
@@ -22,6 +20,8 @@ import { Thread } from './thread.js'
 
 /** @typedef {import('../ui/i18n.js').Translate} Translate */
 /** @typedef {import('../client/types.js').WireChat} WireChat */
+/** @typedef {import('../client/frontdesk.js').Frontdesk} Frontdesk */
+/** @typedef {import('../client/chats.js').Chats} Chats */
 /** @typedef {import('./keys.js').Command} Command */
 /** @typedef {import('./preferences.js').Preferences} Preferences */
 /** @typedef {import('./session.js').Session} Session */
@@ -76,23 +76,24 @@ export class Desk {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #count
   #wasDown = false
+  #wasOnline = false
   /** @type {(() => void)[]} */
   #ends = []
 
   /**
    * @param {{
-   *   t: Translate, config: Config, session: Session, preferences: Preferences, routes: Routes,
-   *   left: (why: { state: string, role?: string }) => void,
-   *   moved?: (status: { state: string, seq: number, waiting: number }) => void, scope?: string,
+   *   t: Translate, config: Config, desk: Frontdesk, chats: Chats, session: Session, preferences: Preferences,
+   *   routes: Routes, left: (why: { state: string, role?: string }) => void,
+   *   moved?: (status: { state: string, seq: number, waiting: number }) => void,
    * }} options `left`: nobody is signed in any more, or it is no agent; `moved`: for the page around a frame, in which
    *   the only chat is opened by itself
    */
   constructor(options) {
-    const { t, config, session, preferences, routes, scope } = options
+    const { t, config, desk, chats, preferences, routes } = options
     this.#t = t
     this.#options = options
-    const desk = (this.#desk = new Frontdesk({ url: location.origin, token: session.token, scope: scope ?? 'desk' }))
-    const chats = (this.#chats = new Chats(desk))
+    this.#desk = desk
+    this.#chats = chats
     this.#conversations = new Conversations(desk, chats)
     const open = (/** @type {number} */ chat) => routes.go({ chat })
     this.#notifier = new Notifier({
@@ -163,8 +164,14 @@ export class Desk {
       preferences.on('change', () => this.#update()),
     ]
     document.addEventListener('visibilitychange', this.#viewed)
-    this.#show(routes.now)
-    this.#update()
+  }
+
+  /** Shows what the address names. The connection may be there already, or refused. */
+  begin() {
+    const { state, user } = this.#desk
+    this.#show(this.#options.routes.now)
+    this.#stateChanged(state.state)
+    if (user) this.#userChanged(user)
   }
 
   /** Ends all, and shows nothing any more. */
@@ -410,7 +417,9 @@ export class Desk {
   #stateChanged(/** @type {string} */ state) {
     if (state === 'signed-out' || state === 'blocked') return this.#leave({ state })
     if (state === 'online') {
-      this.#lookForUpdate()
+      // The page itself is no older than its first connection.
+      if (this.#wasOnline) this.#lookForUpdate()
+      this.#wasOnline = true
       this.#viewed()
     }
     this.#update()

@@ -122,7 +122,11 @@ export class Conversations extends Emitter {
       return known.chat
     }
     const chat = this.#desk.chat(id)
-    this.#followed.set(id, { chat, end: chat.on('change', () => this.#changed()) })
+    const changed = () => {
+      if (id !== this.#open) chat.trim()
+      this.#changed()
+    }
+    this.#followed.set(id, { chat, end: chat.on('change', changed) })
     this.#leaveSome()
     return chat
   }

@@ -1,5 +1,7 @@
 // The agents' dashboard: who is signed in, and then the desk.
 
+import { Chats } from '../client/chats.js'
+import { Frontdesk } from '../client/frontdesk.js'
 import { openFrame } from '../demo/frame.js'
 import { demoToken, hasKey, takeKey } from '../demo/session.js'
 import { readWords } from '../pages/words.js'
@@ -11,15 +13,19 @@ import { AccountSession, CompanySession } from './session.js'
 import { noticeScreen, signInScreen } from './sign-in.js'
 
 /** @typedef {import('./session.js').Session} Session */
+/** @typedef {{ name?: string, version: string, base: string, login: import('./session.js').Login }} Config */
 
 const preferences = new Preferences()
 /** In the demo the desk is a frame of another page, which can cut its line. */
 const frame = location.pathname === '/demo/agent' ? openFrame('agent') : null
 if (!frame) takeKey()
-const config = await readConfig()
+/** As `/web/config` says it; the server has put it into the page. @type {Config} */
+const config = JSON.parse(document.getElementById('config')?.textContent ?? '')
 const routes = new Routes(frame ? null : '/desk')
 const session = findSession()
 let language = preferences.all.language
+/** The client and its list, begun before the words are here. @type {{ client: Frontdesk, chats: Chats } | null} */
+let line = session?.isSignedIn ? connect(session) : null
 let t = await readDeskWords()
 /** @type {Desk | null} */
 let desk = null
@@ -39,12 +45,19 @@ function findSession() {
   return local ? new AccountSession() : null
 }
 
+function connect(/** @type {Session} */ { token }) {
+  const client = new Frontdesk({ url: location.origin, token, scope: frame ? 'demo agent' : 'desk' })
+  return { client, chats: new Chats(client) }
+}
+
 function open() {
   if (!session) return show(noticeScreen({ t, title: t('desk.title'), text: t('desk.no-login') }))
   if (!session.isSignedIn && session instanceof AccountSession) return askToSignIn(session)
-  const scope = frame ? 'demo agent' : 'desk'
-  desk = new Desk({ t, config, session, preferences, routes, left, moved: frame?.tell, scope })
+  const { client, chats } = line ?? connect(session)
+  line = null
+  desk = new Desk({ t, config, desk: client, chats, session, preferences, routes, left, moved: frame?.tell })
   show(desk.element)
+  desk.begin()
 }
 
 function askToSignIn(/** @type {AccountSession} */ accounts) {
@@ -106,13 +119,4 @@ function readDeskWords() {
     const all = await Promise.all([import(`../i18n/${known}.js`), import(`../i18n/desk/${known}.js`)])
     return { messages: Object.assign({}, ...all.map(({ messages }) => messages)) }
   }, language)
-}
-
-/**
- * @returns {Promise<{ name?: string, version: string, base: string, login: import('./session.js').Login }>}
- */
-async function readConfig() {
-  const response = await fetch('/web/config', { cache: 'no-cache' })
-  if (!response.ok) throw new Error(`the configuration was answered ${response.status}`)
-  return response.json()
 }

@@ -30,6 +30,7 @@ export class LiveLine {
       this.#show()
     })
     this.#show()
+    this.#measure()
   }
 
   end() {

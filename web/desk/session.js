@@ -15,6 +15,10 @@ const LOGIN = 'frontdesk-login'
 const SPARE = 10_000
 /** Limit of a request, in milliseconds: other tabs wait for it. */
 const DEADLINE = 15_000
+/** Held by each tab that has an account's login. */
+const TABS = 'frontdesk-login-tabs'
+/** Wait for the answers of other tabs, in milliseconds, once a page, if there are others. */
+const PATIENCE = 300
 
 /**
  * A login with an e-mail and a password. The access token is in memory alone. The refresh token is in this tab's
@@ -26,14 +30,23 @@ export class AccountSession {
   #channel = new BroadcastChannel(LOGIN)
   /** Where the browser keeps nothing. @type {Kept | null} */
   #memory = null
+  #joined = joinTabs()
+  /** Done once this page holds what the other tabs hold. @type {Promise<void> | null} */
+  #caughtUp = null
 
-  /** @typedef {{ login: string, refreshToken: string, stays: boolean }} Kept `login`: the same in all tabs of a login */
+  /**
+   * @typedef {{ login: string, refreshToken: string, exchanges: number, stays: boolean }} Kept
+   *   `login`: the same in all tabs of a login; `exchanges`: how often its refresh token was exchanged
+   */
 
   constructor() {
-    this.#channel.onmessage = ({ data }) => {
+    this.#channel.addEventListener('message', ({ data }) => {
       const kept = this.#kept()
-      if (kept && data.login === kept.login) data.refreshToken ? this.#keep(data) : this.#forget()
-    }
+      if (!kept || data.login !== kept.login) return
+      if (data.asks) this.#channel.postMessage(kept)
+      else if (!data.refreshToken) this.#forget()
+      else if (data.exchanges > kept.exchanges) this.#keep(data)
+    })
   }
 
   get isSignedIn() {
@@ -48,13 +61,15 @@ export class AccountSession {
    */
   async signIn(email, password, stays) {
     const tokens = await post('/auth/login', { email, password })
-    this.#take({ login: crypto.randomUUID?.() ?? String(Math.random()), stays, refreshToken: '' }, tokens)
+    this.#caughtUp = Promise.resolve()
+    this.#take({ login: crypto.randomUUID?.() ?? String(Math.random()), stays, refreshToken: '', exchanges: 0 }, tokens)
   }
 
   /** @type {import('../client/types.js').TokenSource} */
   token = async ({ reason }) => {
     const isFresh = this.#access && this.#access.endsAt - SPARE > Date.now()
     if (isFresh && reason === 'connect') return this.#access?.token
+    await (this.#caughtUp ??= this.#catchUp())
     return this.#alone(() => this.#refresh())
   }
 
@@ -84,9 +99,24 @@ export class AccountSession {
 
   #take(/** @type {Kept} */ kept, /** @type {any} */ { accessToken, refreshToken, expiresIn }) {
     this.#access = { token: accessToken, endsAt: Date.now() + expiresIn * 1_000 }
-    this.#keep({ ...kept, refreshToken })
-    this.#channel.postMessage({ ...kept, refreshToken })
+    const taken = { ...kept, refreshToken, exchanges: kept.exchanges + 1 }
+    this.#keep(taken)
+    this.#channel.postMessage(taken)
     return accessToken
+  }
+
+  /**
+   * Asks the other tabs, once a page: a tab that was discarded, or was loading, while another exchanged the token holds
+   * an old one, and who sends that is signed out in all tabs. The browser's own storage is common to them, and needs
+   * no question.
+   */
+  async #catchUp() {
+    const kept = readKept(LOGIN, 'session')
+    if (!kept) return
+    await this.#joined
+    if (!(await hasOtherTabs())) return
+    this.#channel.postMessage({ login: kept.login, asks: true })
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE))
   }
 
   /** One tab at a time, where the browser has locks: pages without TLS have none. */
@@ -109,6 +139,24 @@ export class AccountSession {
     forgetKept(LOGIN, 'session')
     forgetKept(LOGIN)
   }
+}
+
+/** Counts this tab among those of a login, until it is closed. */
+function joinTabs() {
+  return new Promise((/** @type {(nothing?: void) => void} */ joined) => {
+    if (!navigator.locks) return joined()
+    navigator.locks.request(TABS, { mode: 'shared' }, () => {
+      joined()
+      return new Promise(() => undefined)
+    })
+  })
+}
+
+/** Whether there are other tabs; without locks there may be. */
+async function hasOtherTabs() {
+  if (!navigator.locks) return true
+  const { held = [] } = await navigator.locks.query()
+  return held.filter(({ name }) => name === TABS).length > 1
 }
 
 /** The company's own login: its server says who is signed in there. */

@@ -130,6 +130,7 @@ export class Thread {
     const { desk, conversations } = this.#options
     const chat = this.#chat
     if (chat.ready || chat.messages.length > 0) this.#list.show(chat, { isLive: desk.state.state === 'online' })
+    if (this.#list.isAtEnd) chat.trim()
     if (chat.ready) {
       const isEmpty = chat.messages.length === 0
       this.#middle.hidden = !isEmpty

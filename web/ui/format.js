@@ -44,6 +44,22 @@ function trimmed(/** @type {string} */ address) {
   return isOpen && address[length] === ')' ? `${head})` : head
 }
 
+/**
+ * Makes a value at its first use, or before that when the browser has nothing else to do: what formats costs
+ * milliseconds to make, which a page that opens has better uses for.
+ *
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T}
+ */
+export function lazy(make) {
+  /** @type {T | undefined} */
+  let made
+  const get = () => (made ??= make())
+  globalThis.requestIdleCallback?.(get)
+  return get
+}
+
 /** Times of one locale, in the reader's zone. */
 export class Times {
   #clock
@@ -53,33 +69,35 @@ export class Times {
   #relative
 
   constructor(/** @type {string} */ locale) {
-    this.#clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' })
-    this.#full = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium' })
-    this.#day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' })
-    this.#old = new Intl.DateTimeFormat(locale, { dateStyle: 'long' })
-    this.#relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' })
+    const format = (/** @type {Intl.DateTimeFormatOptions} */ options) =>
+      lazy(() => new Intl.DateTimeFormat(locale, options))
+    this.#clock = format({ hour: 'numeric', minute: '2-digit' })
+    this.#full = format({ dateStyle: 'full', timeStyle: 'medium' })
+    this.#day = format({ weekday: 'long', day: 'numeric', month: 'long' })
+    this.#old = format({ dateStyle: 'long' })
+    this.#relative = lazy(() => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }))
   }
 
   clock(/** @type {number} */ at) {
-    return this.#clock.format(at)
+    return this.#clock().format(at)
   }
 
   full(/** @type {number} */ at) {
-    return this.#full.format(at)
+    return this.#full().format(at)
   }
 
   /** The name of a day: today, yesterday, a weekday with its date, and with its year in another one. */
   day(/** @type {number} */ at, now = Date.now()) {
     const days = Math.round((midnight(at) - midnight(now)) / DAY)
-    if (days > -2) return this.#relative.format(days, 'day')
-    return (new Date(at).getFullYear() === new Date(now).getFullYear() ? this.#day : this.#old).format(at)
+    if (days > -2) return this.#relative().format(days, 'day')
+    return (new Date(at).getFullYear() === new Date(now).getFullYear() ? this.#day : this.#old)().format(at)
   }
 
   /** How long ago, under an hour; else the time of the day, or the day. */
   ago(/** @type {number} */ at, now = Date.now()) {
     const past = now - at
-    if (past < MINUTE) return this.#relative.format(0, 'second')
-    if (past < HOUR) return this.#relative.format(-Math.floor(past / MINUTE), 'minute')
+    if (past < MINUTE) return this.#relative().format(0, 'second')
+    if (past < HOUR) return this.#relative().format(-Math.floor(past / MINUTE), 'minute')
     return midnight(at) === midnight(now) ? this.clock(at) : this.day(at, now)
   }
 }

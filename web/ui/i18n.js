@@ -1,6 +1,6 @@
 // Words in the reader's language.
 
-import { plain } from './format.js'
+import { lazy, plain } from './format.js'
 
 /** @typedef {Record<string, string>} Messages */
 /** @typedef {((key: string, values?: Record<string, string | number>) => string) & { locale: string }} Translate */
@@ -35,17 +35,17 @@ export function tagOf(wanted, language, isOwn = false) {
  * @returns {Translate}
  */
 export function translator(locale, messages) {
-  const rules = new Intl.PluralRules(locale)
-  const numbers = new Intl.NumberFormat(locale)
+  const rules = lazy(() => new Intl.PluralRules(locale))
+  const numbers = lazy(() => new Intl.NumberFormat(locale))
   const translate = (/** @type {string} */ key, /** @type {Record<string, string | number>} */ values = {}) => {
     const form =
       'count' in values
-        ? (messages[`${key}.${rules.select(Number(values.count))}`] ?? messages[`${key}.other`])
+        ? (messages[`${key}.${rules().select(Number(values.count))}`] ?? messages[`${key}.other`])
         : undefined
     const sentence = form ?? messages[key] ?? key
     return sentence.replace(/\{(\w+)\}/g, (whole, name) => {
       const value = values[name]
-      return typeof value === 'number' ? numbers.format(value) : plain(value ?? whole)
+      return typeof value === 'number' ? numbers().format(value) : plain(value ?? whole)
     })
   }
   return Object.assign(translate, { locale })

@@ -17,8 +17,9 @@ import { h, reconcile } from './view.js'
 
 /** Messages that are elements at most; the rest is made when the reader comes near. */
 const MOST_ROWS = 300
-/** Messages by which the window grows. */
+/** Messages by which the window grows, and those of one that opens at what is new. */
 const GROWTH = 60
+const OPENING = 120
 /** Distance to an end at which the window grows, in pixels. */
 const NEAR = 800
 /** Height of a message that must be in view for it to be seen, in pixels. */
@@ -106,7 +107,12 @@ export class MessageList {
     const messages = ready ? all : all.filter(({ state }) => state !== 'stored')
     // What the chat is now: the object itself goes on.
     const chat = { messages, reads, readSeq, hasOlder, ready, isCatchingUp }
-    const isOpening = !this.#hasOpened && ready && this.#scroller.clientHeight > 0
+    if (!this.#hasOpened && this.#scroller.clientHeight === 0) {
+      // Out of sight: it is made when it comes into it.
+      this.#chat = chat
+      return
+    }
+    const isOpening = !this.#hasOpened && ready
     if (isOpening) this.#open(chat)
     this.#chat = chat
     const last = messages.at(-1)
@@ -118,6 +124,11 @@ export class MessageList {
     if (isOpening) this.#showOpening()
     else if (this.#isAtEnd) this.#follow(former)
     this.#afterwards()
+  }
+
+  /** True while the reader is at the end, and follows what comes. */
+  get isAtEnd() {
+    return this.#isAtEnd
   }
 
   focus() {
@@ -206,10 +217,10 @@ export class MessageList {
     if (this.#isAtEnd || (wasWhole && length - from <= MOST_ROWS)) to = length
     if (this.#isAtEnd) from = Math.max(from, length - MOST_ROWS, 0)
     if (first < 0 && this.#newAfter !== null) {
-      // The first unread message and a little before it.
+      // The first unread message, a little before it, and a few screens behind it.
       const unread = messages.findIndex(({ seq }) => seq !== null && seq > Number(this.#newAfter))
       if (unread >= 0) from = Math.min(from, Math.max(0, unread - GROWTH / 2))
-      if (to - from > MOST_ROWS) to = from + MOST_ROWS
+      to = Math.min(to, from + OPENING)
     }
     return this.#setWindow(messages, from, to)
   }

@@ -6,7 +6,7 @@ use actix_web::http::header::{IfNoneMatch, TryIntoHeaderValue as _};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::headers::{self, Framing};
-use super::{Pages, public};
+use super::{ConfigView, Pages, public};
 use crate::http::{State, problem};
 use crate::settings::origin_of;
 use crate::web::File;
@@ -17,6 +17,8 @@ const LOADER_AGE: u32 = 300;
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// A page is asked for each time, and mostly answered with 304.
 const PAGE: &str = "no-cache";
+/// Stands in a page for the configuration.
+const CONFIG: &str = "CONFIG";
 /// For files that somebody is changing, and for answers that name no file.
 const UNSTORED: &str = "no-store";
 
@@ -72,15 +74,25 @@ pub async fn agent(
     desk_page(&request, &pages, &state, Framing::Framed)
 }
 
-/// The agents' page asks the company's own server for tokens, where there is one.
+/// The agents' page has the configuration in it, so that it need not ask for it, and asks the
+/// company's own server for tokens, where there is one.
 fn desk_page(
     request: &HttpRequest,
     pages: &Pages,
     state: &State,
     framing: Framing,
 ) -> HttpResponse {
+    let path = "desk/index.html";
+    let Some(file) = pages.site.page(path) else { return missing(path) };
+    let file = match serde_json::to_string(&ConfigView::new(state, pages)) {
+        Ok(config) => file.with_data(CONFIG, &config),
+        Err(error) => {
+            log::error!("the configuration cannot be written into {path}: {error}");
+            return HttpResponse::InternalServerError().finish();
+        }
+    };
     let asked = state.settings.web.token_url.as_deref().and_then(origin_of);
-    page_that_asks(request, pages, "desk/index.html", framing, asked)
+    answer_page(request, pages, &file, framing, asked)
 }
 
 /// `GET /widget.js`: the loader, for the pages of any origin.
@@ -130,21 +142,23 @@ async fn serve_asset(
 }
 
 fn page(request: &HttpRequest, pages: &Pages, path: &str, framing: Framing) -> HttpResponse {
-    page_that_asks(request, pages, path, framing, None)
+    let Some(file) = pages.site.page(path) else { return missing(path) };
+    answer_page(request, pages, &file, framing, None)
 }
 
-fn page_that_asks(
+fn missing(path: &str) -> HttpResponse {
+    log::error!("the pages lack {path}");
+    HttpResponse::NotFound().finish()
+}
+
+fn answer_page(
     request: &HttpRequest,
     pages: &Pages,
-    path: &str,
+    file: &File,
     framing: Framing,
     asked: Option<&str>,
 ) -> HttpResponse {
-    let Some(file) = pages.site.page(path) else {
-        log::error!("the pages lack {path}");
-        return HttpResponse::NotFound().finish();
-    };
-    let mut response = answer(request, &file);
+    let mut response = answer(request, file);
     cache(&mut response, pages, PAGE);
     headers::guard_page(&mut response, framing, asked);
     response

@@ -106,24 +106,29 @@ struct WidgetView<'a> {
     greeting: Option<&'a str>,
 }
 
+impl<'a> ConfigView<'a> {
+    fn new(state: &'a State, pages: &'a Pages) -> Self {
+        let web = &state.settings.web;
+        Self {
+            name: web.name.as_deref(),
+            version: env!("CARGO_PKG_VERSION"),
+            protocol: crate::protocol::VERSION,
+            locales: pages.site.locales(),
+            features: FeaturesView { typing: true, presence: true },
+            login: LoginView {
+                local: state.settings.auth.local_accounts,
+                token_url: web.token_url.as_deref(),
+                login_url: web.login_url.as_deref(),
+            },
+            widget: WidgetView { accent: web.accent.as_deref(), greeting: web.greeting.as_deref() },
+            base: pages.site.base(),
+        }
+    }
+}
+
 /// `GET /web/config`: what pages must know before anybody is signed in. Public.
 async fn config(state: web::Data<State>, pages: web::Data<Pages>) -> Answer {
-    let web = &state.settings.web;
-    let view = ConfigView {
-        name: web.name.as_deref(),
-        version: env!("CARGO_PKG_VERSION"),
-        protocol: crate::protocol::VERSION,
-        locales: pages.site.locales(),
-        features: FeaturesView { typing: true, presence: true },
-        login: LoginView {
-            local: state.settings.auth.local_accounts,
-            token_url: web.token_url.as_deref(),
-            login_url: web.login_url.as_deref(),
-        },
-        widget: WidgetView { accent: web.accent.as_deref(), greeting: web.greeting.as_deref() },
-        base: pages.site.base(),
-    };
-    let mut response = json(StatusCode::OK, &view, 1)?;
+    let mut response = json(StatusCode::OK, &ConfigView::new(&state, &pages), 1)?;
     public(&mut response);
     let age = if pages.site.is_immutable() { CONFIG_AGE } else { 0 };
     headers::insert(&mut response, header::CACHE_CONTROL, &format!("max-age={age}"));

@@ -259,6 +259,24 @@ describe('a list', () => {
     chats.close()
   })
 
+  it('is begun before there is a connection, goes on when there is, and is nobody else’s', async () => {
+    const desk = new Pages()
+    desk.state = { state: 'connecting' }
+    const chats = new Chats(desk)
+    await changed(chats, () => chats.items.length > 0)
+    assert.equal(chats.ready, false)
+    // Changed before the server was asked for changes: no push tells of it.
+    desk.changes.set(7, 5_000)
+    desk.emit('user', { id: 1 })
+    assert.ok(chats.items.length > 0, 'the first user is the one whose token it was')
+    desk.become('online')
+    await changed(chats, () => chats.ready)
+    assert.equal(chats.items[0].id, 7)
+    desk.emit('user', null)
+    assert.equal(chats.items.length, 0)
+    chats.close()
+  })
+
   it('can be read to its end, if its first page was lost while a change was pushed', async () => {
     const desk = new Pages()
     desk.fails = () => true

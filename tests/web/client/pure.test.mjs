@@ -53,8 +53,8 @@ describe('a log', () => {
     assert.equal(log.append(message(1)), 'hole')
     log.begin(0)
     for (let seq = 1; seq <= 12_001; seq++) log.append(message(seq))
-    assert.deepEqual([log.entries.length, log.first, log.position, log.hasOlder], [10_001, 2_001, 12_001, true])
-    assert.equal(log.prepend([message(1_999), message(2_000)]), 2)
+    assert.deepEqual([log.entries.length, log.first, log.position, log.hasOlder], [10_000, 2_002, 12_001, true])
+    assert.equal(log.prepend([message(2_000), message(2_001)]), 2)
   })
 })
 

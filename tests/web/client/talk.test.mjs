@@ -87,6 +87,24 @@ describe('a conversation', { concurrency: true }, () => {
     await end()
   })
 
+  it('a long chat is trimmed to its latest messages, and the others can be read again', async () => {
+    const { kim, chat, end } = await pair(server, 'trimmed')
+    for (let at = 1; at <= 360; at++) chat.send(`${at}`)
+    await chat.messages.at(-1).stored
+    await kim.until(() => chat.messages.at(-1).state === 'stored', 'the last message')
+    chat.trim()
+    assert.deepEqual([chat.messages.length, chat.messages[0].message, chat.hasOlder], [300, '61', true])
+    assert.equal(await chat.older(), 50)
+    chat.trim()
+    assert.equal(chat.messages.length, 350, 'a few more are kept')
+    assert.equal(await chat.older(), 10)
+    assert.deepEqual(
+      texts(chat),
+      Array.from({ length: 360 }, (_, at) => `${at + 1}`),
+    )
+    await end()
+  })
+
   it('older messages come page by page, each once', async () => {
     const { kim, chat, end } = await pair(server, 'older')
     for (let at = 1; at <= 120; at++) chat.send(`${at}`)
