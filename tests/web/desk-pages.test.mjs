@@ -137,6 +137,29 @@ describe('signing in', { concurrency: 2 }, () => {
     await server.stop()
   })
 
+  it('a login that is found to be over while the page is still being read is asked for, and works', async () => {
+    const server = await Server.start({ WEB__DEMO: 'off' })
+    addAgent(server, 'ada')
+    const { context, page } = await openPage(server)
+    await signIn(page, 'ada@example.org')
+    await live(page)
+    await page.evaluate(() => {
+      const kept = JSON.parse(sessionStorage.getItem('frontdesk-login'))
+      sessionStorage.setItem('frontdesk-login', JSON.stringify({ ...kept, refreshToken: 'of an ended login' }))
+    })
+    const refused = page.waitForResponse('**/auth/refresh')
+    await page.route('**/i18n/desk/en.js', async (route) => {
+      await refused
+      await eventually(() => page.evaluate(() => sessionStorage.getItem('frontdesk-login')), null)
+      await route.continue()
+    })
+    await page.reload({ waitUntil: 'commit' })
+    await signIn(page, 'ada@example.org')
+    await live(page)
+    await context.close()
+    await server.stop()
+  })
+
   it('by the company’s own login: who is signed out there is sent to it; without any login the page says what to do', async () => {
     const server = await Server.start({ ...OWN_LOGIN, WEB__LOGIN_URL: 'https://login.example.org/agents' })
     const { context, page } = await openDesk(browser, server)

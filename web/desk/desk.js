@@ -25,7 +25,7 @@ const routes = new Routes(frame ? null : '/desk')
 const session = findSession()
 let language = preferences.all.language
 /** The client and its list, begun before the words are here. @type {{ client: Frontdesk, chats: Chats } | null} */
-let line = session?.isSignedIn ? connect(session) : null
+let begun = session?.isSignedIn ? connect(session) : null
 let t = await readDeskWords()
 /** @type {Desk | null} */
 let desk = null
@@ -53,14 +53,17 @@ function connect(/** @type {Session} */ { token }) {
 function open() {
   if (!session) return show(noticeScreen({ t, title: t('desk.title'), text: t('desk.no-login') }))
   if (!session.isSignedIn && session instanceof AccountSession) return askToSignIn(session)
-  const { client, chats } = line ?? connect(session)
-  line = null
+  const { client, chats } = begun ?? connect(session)
+  begun = null
   desk = new Desk({ t, config, desk: client, chats, session, preferences, routes, left, moved: frame?.tell })
   show(desk.element)
   desk.begin()
 }
 
 function askToSignIn(/** @type {AccountSession} */ accounts) {
+  // It has found that the login is over.
+  begun?.client.close()
+  begun = null
   const signIn = async (/** @type {string} */ email, /** @type {string} */ password, /** @type {boolean} */ stays) => {
     await accounts.signIn(email, password, stays)
     open()
