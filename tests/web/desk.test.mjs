@@ -297,6 +297,21 @@ describe('a conversation at the desk', { concurrency: 2 }, () => {
     await end()
   })
 
+  it('the box has the focus in a chat that was opened by a key, also without a mouse; after a finger it has not', async () => {
+    const own = await Server.start(OWN_LOGIN)
+    for (const name of ['Key', 'Finger']) await customerOf(own, name, `from ${name}`)
+    const { context, page, desk } = await openDesk(browser, own, 'ada', { hasTouch: true, isMobile: true })
+    const focused = () => page.evaluate(() => document.activeElement.tagName)
+    await desk.row('Finger').tap()
+    await desk.shows('from Finger')
+    assert.notEqual(await focused(), 'TEXTAREA')
+    await page.keyboard.press('u')
+    await desk.shows('from Key')
+    assert.equal(await focused(), 'TEXTAREA')
+    await context.close()
+    await own.stop()
+  })
+
   it('the unread chats are found, answered and left by keyboard alone', async () => {
     const own = await Server.start(OWN_LOGIN)
     const people = []

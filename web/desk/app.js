@@ -31,6 +31,8 @@ import { Thread } from './thread.js'
 
 /** Width from which the panel stands beside the conversation, in pixels; as in desk.css. */
 const WIDE = '(min-width: 1100px)'
+/** Events that tell by what an agent works. */
+const INPUTS = ['pointerdown', 'keydown']
 /** Pause before older chats are asked for again, after a failure, in milliseconds. */
 const MORE_PAUSE = 3_000
 /** Time for which a confirmation is in sight, in milliseconds. */
@@ -75,6 +77,8 @@ export class Desk {
   #user = h('button', { type: 'button', class: 'rail-button user' })
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #count
+  /** Whether the last input came from a finger: until there was one, whether it probably will. */
+  #isTouched = matchMedia('(pointer: coarse)').matches
   #wasDown = false
   #wasOnline = false
   /** @type {(() => void)[]} */
@@ -164,6 +168,7 @@ export class Desk {
       preferences.on('change', () => this.#update()),
     ]
     document.addEventListener('visibilitychange', this.#viewed)
+    for (const name of INPUTS) document.addEventListener(name, this.#touched, true)
   }
 
   /** Shows what the address names. The connection may be there already, or refused. */
@@ -177,6 +182,7 @@ export class Desk {
   /** Ends all, and shows nothing any more. */
   async end() {
     document.removeEventListener('visibilitychange', this.#viewed)
+    for (const name of INPUTS) document.removeEventListener(name, this.#touched, true)
     clearTimeout(this.#count)
     for (const end of this.#ends) end()
     this.#keys.end()
@@ -299,8 +305,8 @@ export class Desk {
         toast: (words) => this.#toast(words),
       })
       this.#pane.append(this.#thread.element)
-      // A finger would have the keyboard in its way.
-      if (matchMedia('(pointer: fine)').matches) this.#thread.focus()
+      // The keyboard of a screen would be in the way of who reads first.
+      if (!this.#isTouched) this.#thread.focus()
       this.#findChat(chat)
     } else if (corner && user) {
       this.#corner = new AdminCorner({
@@ -340,6 +346,10 @@ export class Desk {
   #viewed = () => {
     const isSeen = document.visibilityState === 'visible' && this.#desk.user !== null
     this.#desk.view(isSeen ? (this.#thread?.id ?? null) : null).catch(() => undefined)
+  }
+
+  #touched = (/** @type {Event} */ event) => {
+    this.#isTouched = event instanceof PointerEvent && event.pointerType === 'touch'
   }
 
   #update() {

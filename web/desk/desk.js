@@ -27,6 +27,8 @@ let language = preferences.all.language
 /** The client and its list, begun before the words are here. @type {{ client: Frontdesk, chats: Chats } | null} */
 let begun = session?.isSignedIn ? connect(session) : null
 let t = await readDeskWords()
+// A token that is here by now is used before the desk is built, which takes longer than to ask for the chats.
+await new Promise((resolve) => setTimeout(resolve))
 /** @type {Desk | null} */
 let desk = null
 dress()
@@ -69,6 +71,7 @@ function askToSignIn(/** @type {AccountSession} */ accounts) {
     open()
   }
   show(signInScreen({ t, title: config.name ?? t('desk.title'), signIn }))
+  document.querySelector('input')?.focus()
 }
 
 /** Nobody is signed in any more, or it is no agent. */
