@@ -345,6 +345,12 @@ describe('a conversation at the desk', { concurrency: 2 }, () => {
     await page.keyboard.type('key one')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Key one', exact: true, level: 2 }).first().waitFor()
+    // The palette leads into the box of the open chat, too.
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('Control+k')
+    await page.keyboard.type('key one')
+    await page.keyboard.press('Enter')
+    await eventually(() => page.evaluate(() => document.activeElement.tagName), 'TEXTAREA')
     await context.close()
     for (const { end } of people) await end()
     await own.stop()
@@ -429,6 +435,23 @@ describe('who a chat is with', { concurrency: 2 }, () => {
     await end()
   })
 
+  it('in a window that becomes narrow the conversation stays in sight, and Back leads to its row', async () => {
+    const { end } = await customer('Narrow', 'hello')
+    const { context, page, desk } = await openDesk(browser, server)
+    await desk.open('Narrow')
+    const panel = page.getByRole('complementary')
+    await panel.waitFor()
+    await page.setViewportSize({ width: 360, height: 700 })
+    await panel.waitFor({ state: 'hidden' })
+    await page.getByRole('button', { name: 'Back' }).click()
+    await eventually(() => page.evaluate(() => document.activeElement.querySelector('.name')?.textContent), 'Narrow')
+    await page.setViewportSize({ width: 1280, height: 800 })
+    await desk.open('Narrow')
+    await panel.waitFor()
+    await context.close()
+    await end()
+  })
+
   it('a group is made of people who are found, and its members are listed', async () => {
     const [one, two] = [await customer('Group one', '1'), await customer('Group two', '2')]
     const { context, page, desk } = await openDesk(browser, server)
@@ -477,9 +500,12 @@ describe('two agents and a customer', () => {
     await own.end('SIGKILL')
     const killed = chat.send('while it was away')
     await ada.desk.strip.filter({ hasText: 'Reconnecting' }).waitFor()
+    // Nobody knows who is there.
+    assert.equal(await ada.page.locator('.chats .dot, .there.is-online').count(), 0)
     await own.run()
     await killed.stored
     await all('while it was away')
+    await ada.page.locator('.there.is-online').waitFor()
 
     proxy.freeze()
     await bo.desk.strip.filter({ hasText: 'Reconnecting' }).waitFor()

@@ -60,7 +60,8 @@ export class Desk {
   #corner = null
   /** @type {'all' | 'unread'} */
   #view = 'all'
-  #hasPanel = matchMedia(WIDE).matches
+  #wide = matchMedia(WIDE)
+  #hasPanel = this.#wide.matches
   #hasUpdate = false
   /** When older chats may be asked for, after a failure. */
   #moreAfter = 0
@@ -99,7 +100,7 @@ export class Desk {
     this.#desk = desk
     this.#chats = chats
     this.#conversations = new Conversations(desk, chats)
-    const open = (/** @type {number} */ chat) => routes.go({ chat })
+    const open = (/** @type {number} */ chat) => this.#open(chat)
     this.#notifier = new Notifier({
       t,
       preferences,
@@ -169,6 +170,7 @@ export class Desk {
     ]
     document.addEventListener('visibilitychange', this.#viewed)
     for (const name of INPUTS) document.addEventListener(name, this.#touched, true)
+    this.#wide.addEventListener('change', this.#resized)
   }
 
   /** Shows what the address names. The connection may be there already, or refused. */
@@ -183,6 +185,7 @@ export class Desk {
   async end() {
     document.removeEventListener('visibilitychange', this.#viewed)
     for (const name of INPUTS) document.removeEventListener(name, this.#touched, true)
+    this.#wide.removeEventListener('change', this.#resized)
     clearTimeout(this.#count)
     for (const end of this.#ends) end()
     this.#keys.end()
@@ -300,13 +303,15 @@ export class Desk {
         drafts: this.#drafts,
         preferences: this.#options.preferences,
         announcer: this.#announcer,
-        back: () => routes.go({}),
+        back: () => {
+          routes.go({})
+          this.#list.focus(chat)
+        },
         panel: () => this.#togglePanel(),
         toast: (words) => this.#toast(words),
       })
       this.#pane.append(this.#thread.element)
-      // The keyboard of a screen would be in the way of who reads first.
-      if (!this.#isTouched) this.#thread.focus()
+      this.#focusBox()
       this.#findChat(chat)
     } else if (corner && user) {
       this.#corner = new AdminCorner({
@@ -346,6 +351,12 @@ export class Desk {
   #viewed = () => {
     const isSeen = document.visibilityState === 'visible' && this.#desk.user !== null
     this.#desk.view(isSeen ? (this.#thread?.id ?? null) : null).catch(() => undefined)
+  }
+
+  /** A panel beside the conversation would cover it in a narrow window. */
+  #resized = () => {
+    this.#hasPanel = this.#wide.matches
+    this.#update()
   }
 
   #touched = (/** @type {Event} */ event) => {
@@ -512,9 +523,20 @@ export class Desk {
     this.#update()
   }
 
+  /** Opens a chat, or goes back to the box of the one that is open. */
+  #open(/** @type {number} */ chat) {
+    this.#options.routes.go({ chat })
+    this.#focusBox()
+  }
+
+  /** The keyboard of a screen would be in the way of who reads first. */
+  #focusBox() {
+    if (!this.#isTouched) this.#thread?.focus()
+  }
+
   #openUnread() {
     const next = this.#conversations.unread.find(({ id }) => id !== this.#thread?.id)
-    if (next) this.#options.routes.go({ chat: next.id })
+    if (next) this.#open(next.id)
     else this.#announcer.say(this.#t('desk.empty.unread'), { isAct: true })
   }
 
@@ -526,7 +548,7 @@ export class Desk {
   #togglePanel() {
     this.#hasPanel = !this.#hasPanel
     this.#update()
-    if (this.#hasPanel && !matchMedia(WIDE).matches) this.#panel.element.querySelector('button')?.focus()
+    if (this.#hasPanel && !this.#wide.matches) this.#panel.element.querySelector('button')?.focus()
     else if (!this.#hasPanel) this.#thread?.focus()
   }
 
@@ -561,14 +583,14 @@ export class Desk {
       if (this.#options.routes.now !== before) return
       if (!chat) return this.#toast(this.#t('desk.search.no-chat'))
       this.#clearSearch()
-      this.#options.routes.go({ chat: chat.id })
+      this.#open(chat.id)
     } catch (error) {
       this.#failed(/** @type {any} */ (error))
     }
   }
 
   #openGroup() {
-    openGroupDialog({ t: this.#t, desk: this.#desk, made: (chat) => this.#options.routes.go({ chat }) })
+    openGroupDialog({ t: this.#t, desk: this.#desk, made: (chat) => this.#open(chat) })
   }
 
   #openHelp() {
@@ -611,7 +633,7 @@ export class Desk {
       const chats = this.#conversations.all.map((chat) => ({
         label: nameOf(t, { id: chat.id, title: chat.title, person: personOf(chat) }),
         hint: '',
-        run: () => this.#options.routes.go({ chat: chat.id }),
+        run: () => this.#open(chat.id),
       }))
       return [...commands, ...(text ? chats : [])].filter(({ label }) => label.toLocaleLowerCase().includes(text))
     })

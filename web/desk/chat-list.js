@@ -83,6 +83,11 @@ export class ChatList {
     this.#rows.get(this.#cursor)?.querySelector('a')?.focus({ preventScroll: true })
   }
 
+  /** Goes to the row of a chat, if that is in sight. */
+  focus(/** @type {number} */ id) {
+    this.#rows.get(id)?.querySelector('a')?.focus()
+  }
+
   toTop() {
     this.#scroller.scrollTop = 0
   }
@@ -173,7 +178,11 @@ export function nameOf(
 }
 
 /** Initials in a circle, with a dot for who is online. */
-export function face(/** @type {number} */ id, /** @type {string} */ name, isOnline = false) {
+export function face(
+  /** @type {number} */ id,
+  /** @type {string} */ name,
+  /** @type {boolean | null} */ isOnline = null,
+) {
   return h(
     'span',
     { class: `face hue-${id % FACES}`, 'aria-hidden': 'true' },

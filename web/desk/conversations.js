@@ -10,9 +10,10 @@ import { unreadOf } from '../client/chats.js'
 /** @typedef {import('../client/chats.js').Chats} Chats */
 /**
  * @typedef {{
- *   id: number, title: string | null, person: User | null, unread: number | null, isOnline: boolean,
+ *   id: number, title: string | null, person: User | null, unread: number | null, isOnline: boolean | null,
  *   typists: string[], last: { text: string, author: User | null } | null, at: number,
- * }} Summary `unread`: null while it is not known, of a chat that has something new
+ * }} Summary `unread`: null while it is not known, of a chat that has something new; `isOnline`: of the person; null
+ *   without one, and while there is no connection that would tell
  */
 
 /** Chats that are followed beside the open one: presence and typing are live, and a switch shows them at once. */
@@ -99,7 +100,8 @@ export class Conversations extends Emitter {
     const person = personOf(chat)
     const last = followed?.messages.findLast(({ state }) => state === 'stored')
     const isNewer = last?.seq && last.seq >= chat.lastSeq
-    const online = followed?.ready && this.#desk.state.state === 'online' ? followed.online : (chat.online ?? [])
+    const isLive = this.#desk.state.state === 'online'
+    const online = (followed?.ready ? followed.online : chat.online) ?? []
     const names = new Map(chat.members.map(({ id, nickname }) => [id, nickname]))
     const shown = isNewer ? last : chat.lastMessage
     return {
@@ -107,7 +109,7 @@ export class Conversations extends Emitter {
       title: chat.title,
       person,
       unread: this.unreadIn(chat),
-      isOnline: person !== null && online.includes(person.id),
+      isOnline: isLive && person ? online.includes(person.id) : null,
       typists: (followed?.typists ?? []).map((id) => names.get(id) ?? ''),
       last: shown ? { text: shown.message, author: shown.author } : null,
       at: Date.parse(shown?.createdAt ?? chat.updatedAt),

@@ -43,7 +43,10 @@ export class PersonPanel {
   }
 
   /** Shows whom this chat is with, as it is known now. */
-  async show(/** @type {WireChat} */ chat, { isOnline = false, again = false } = {}) {
+  async show(
+    /** @type {WireChat} */ chat,
+    /** @type {{ isOnline?: boolean | null, again?: boolean }} */ { isOnline = null, again = false } = {},
+  ) {
     const shown = JSON.stringify([chat.id, isOnline, chat.members.map(({ id }) => id)])
     if (shown === this.#shown && !again && Date.now() < this.#askAgainAt) return
     const isOther = !this.#shown.startsWith(`[${chat.id},`)

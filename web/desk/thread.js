@@ -142,25 +142,25 @@ export class Thread {
       }
     }
     const known = conversations.all.find(({ id }) => id === this.#id)
-    const summary = known ? conversations.summary(known) : { id: this.#id, title: null, person: null, isOnline: false }
+    const summary = known ? conversations.summary(known) : { id: this.#id, title: null, person: null, isOnline: null }
     this.#name.replaceChildren(h('bdi', {}, nameOf(this.#t, summary)))
     this.#showThere(summary)
     this.#showTyping()
     this.#showAnswered()
   }
 
-  #showThere(/** @type {{ isOnline: boolean, person: object | null }} */ { isOnline, person }) {
+  #showThere(/** @type {{ isOnline: boolean | null }} */ { isOnline }) {
     const t = this.#t
     const me = this.#options.desk.user?.id
     const others = this.#chat.viewers
       .filter(({ id }) => id !== me)
       .map(({ nickname }) => plain(nickname || t('desk.somebody')))
     const views = others.length > 0 ? t('desk.views', { count: others.length, names: others.join(', ') }) : ''
-    const presence = person ? t(isOnline ? 'desk.online' : 'desk.offline') : ''
+    const presence = isOnline !== null ? t(isOnline ? 'desk.online' : 'desk.offline') : ''
     const shown = [presence, views].filter(Boolean).join(' · ')
     if (this.#there.textContent === shown) return
     this.#there.textContent = shown
-    this.#there.classList.toggle('is-online', isOnline)
+    this.#there.classList.toggle('is-online', isOnline === true)
   }
 
   #showTyping() {
