@@ -70,6 +70,30 @@ describe('the demo', { concurrency: 2 }, () => {
     await server.stop()
   })
 
+  it('the agent’s only chat is known before the connection is there: it opens with it', async () => {
+    const server = await Server.start({ DATABASE__URL: 'sqlite://frontdesk.db' })
+    const { context, page, shop, agent } = await openDemo(server)
+    await shop.open()
+    await shop.write('Hello')
+    await eventually(() => seen(agent), 'Hello')
+    let isShut = true
+    await context.routeWebSocket('**/ws', (socket) =>
+      isShut ? socket.close({ code: 1012 }) : socket.connectToServer(),
+    )
+    await page.reload()
+    await agent.locator('.chat-row').waitFor()
+    await agent.locator('.strip').filter({ hasText: 'Reconnecting' }).waitFor()
+    isShut = false
+    await agent.locator('.strip').getByRole('button', { name: 'Now' }).click()
+    await eventually(() => seen(agent), 'Hello')
+    assert.deepEqual(
+      context.problems.filter((problem) => problem.includes('RangeError')),
+      [],
+    )
+    await context.close()
+    await server.stop()
+  })
+
   it('a line that is cut, frozen or left with an old token loses nothing, and says so; a second device sees the same', async () => {
     const server = await Server.start({ WEB__DEMO: 'on', LIMITS__HEARTBEAT_MS: '1000' })
     const { context, page, shop, agent, side } = await openDemo(server)

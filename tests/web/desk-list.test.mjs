@@ -183,6 +183,37 @@ describe('a long chat at the desk', () => {
     await server.stop()
   })
 
+  it('who has read far back and gone to the end can read back again, while another chat moves', async () => {
+    const server = await start()
+    const [id, other] = await makeChats(server, 2)
+    const kim = await new Person(server, 'customer 1').online()
+    const lou = await new Person(server, 'customer 2').online()
+    const say = (message) => kim.desk.request('send_message', { chatId: id, message })
+    for (let at = 1; at <= 700; at += 100) await Promise.all(Array.from({ length: 100 }, (_, i) => say(`${at + i}`)))
+    await server.http(server.admin(), 'PUT', `/chats/${id}/read`, { seq: 700 })
+    const { context, page, desk } = await openDesk(browser, server, 'ada', { path: `/desk/chats/${id}` })
+    const log = page.locator('.thread .log')
+    await page.locator('.thread .bubble').filter({ hasText: /^700$/ }).waitFor()
+    const first = await log.evaluate(readBack)
+    assert.equal(first.first, '1')
+    await page.locator('.pill').click()
+    await page.locator('.thread .bubble').filter({ hasText: /^700$/ }).waitFor()
+    let isRead = false
+    const others = (async () => {
+      for (let at = 0; !isRead; at++) await lou.desk.request('send_message', { chatId: other, message: `other ${at}` })
+    })()
+    await desk.row('customer 2').locator('.last', { hasText: 'other' }).waitFor()
+    const again = await log.evaluate(readBack)
+    isRead = true
+    await others
+    assert.equal(again.first, '1')
+    assert.ok(again.jump < 2, `the message under the eye moved by ${again.jump} px`)
+    await context.close()
+    await kim.desk.close()
+    await lou.desk.close()
+    await server.stop()
+  })
+
   it('arrivals do not move what is read, a pill tells of them, and a long one is shown from its start', async () => {
     const server = await start()
     const [id] = await makeChats(server, 1)

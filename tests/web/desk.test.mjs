@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Proxy } from '../nodejs/proxy.mjs'
 import { Server } from '../nodejs/server.mjs'
-import { openBrowser } from './kit/browser.mjs'
+import { openBrowser, openContext } from './kit/browser.mjs'
 import { OWN_LOGIN, openDesk } from './kit/desk.mjs'
 import { Person, logOf } from './kit/people.mjs'
 import { eventually } from './kit/widget.mjs'
@@ -431,6 +431,24 @@ describe('who a chat is with', { concurrency: 2 }, () => {
     await panel.getByRole('button', { name: 'Block', exact: true }).waitFor()
     const again = await new Person(server, 'Rude').online()
     await again.desk.close()
+    await context.close()
+    await end()
+  })
+
+  it('the list may be read where no WebSocket passes; it says so, and what was pressed opens as soon as one does', async () => {
+    const { end } = await customer('Early', 'hello')
+    const context = await openContext(browser, { viewport: { width: 360, height: 700 } })
+    let isShut = true
+    await context.routeWebSocket('**/ws', (socket) =>
+      isShut ? socket.close({ code: 1012 }) : socket.connectToServer(),
+    )
+    const { page, desk } = await openDesk(browser, server, 'ada', { context })
+    await desk.row('Early').click()
+    await desk.strip.filter({ hasText: 'Reconnecting' }).waitFor()
+    assert.ok(await desk.row('Early').isVisible())
+    isShut = false
+    await desk.strip.getByRole('button', { name: 'Now' }).click()
+    await desk.shows('hello')
     await context.close()
     await end()
   })

@@ -172,7 +172,7 @@ export class Chat extends Emitter {
   trim() {
     if (this.#log.entries.length <= MOST_UNREAD + PAGE) return
     this.#log.keepLatest(MOST_UNREAD)
-    this.#messages = null
+    this.changed()
   }
 
   async #readOlder() {

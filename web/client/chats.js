@@ -28,7 +28,7 @@ export function unreadOf(/** @type {WireChat} */ { lastSeq, readSeq }) {
 export class Chats extends Emitter {
   /** Latest activity first. @type {readonly WireChat[]} */
   items = []
-  /** True once the first page is here. */
+  /** True once a first page is here from which no change is missing. */
   ready = false
   /** True if there are older chats than these. */
   hasMore = false

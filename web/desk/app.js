@@ -81,7 +81,6 @@ export class Desk {
   /** Whether the last input came from a finger: until there was one, whether it probably will. */
   #isTouched = matchMedia('(pointer: coarse)').matches
   #wasDown = false
-  #wasOnline = false
   /** @type {(() => void)[]} */
   #ends = []
 
@@ -176,9 +175,10 @@ export class Desk {
   /** Shows what the address names. The connection may be there already, or refused. */
   begin() {
     const { state, user } = this.#desk
-    this.#show(this.#options.routes.now)
-    this.#stateChanged(state.state)
     if (user) this.#userChanged(user)
+    else this.#show(this.#options.routes.now)
+    this.#stateChanged(state.state)
+    this.#tell()
   }
 
   /** Ends all, and shows nothing any more. */
@@ -292,7 +292,9 @@ export class Desk {
     this.#corner?.end()
     this.#corner = null
     for (const child of [...this.#pane.childNodes]) if (child !== this.#thread?.element) remove(child)
-    const { user } = this.#desk
+    // The list may be here before it is known who reads it: nothing opens until then.
+    const user = this.#desk.user?.role === 'admin' ? this.#desk.user : null
+    const wantsMore = chat !== undefined || corner !== undefined
     if (chat !== undefined && !this.#thread && user) {
       this.#drafts ??= new Drafts(user.id)
       this.#thread = new Thread({
@@ -328,8 +330,9 @@ export class Desk {
       this.#pane.append(this.#corner.element)
     }
     if (chat === undefined) this.#conversations.close()
-    if (!this.#thread && !this.#corner) this.#pane.append(h('p', { class: 'empty' }, t('desk.choose')))
-    this.element.dataset.pane = chat !== undefined ? 'chat' : corner ? 'corner' : 'list'
+    const words = wantsMore && !user ? 'desk.loading' : 'desk.choose'
+    if (!this.#thread && !this.#corner) this.#pane.append(h('p', { class: 'empty' }, t(words)))
+    this.element.dataset.pane = !user ? 'list' : chat !== undefined ? 'chat' : corner ? 'corner' : 'list'
     this.#viewed()
     this.#update()
   }
@@ -383,12 +386,14 @@ export class Desk {
     const isPanel = this.#hasPanel && chat !== undefined
     this.element.classList.toggle('has-panel', isPanel)
     this.#panel.element.hidden = !isPanel
-    if (isPanel) this.#panel.show(chat, { isOnline: this.#conversations.summary(chat).isOnline })
+    const isLive = this.#desk.state.state === 'online'
+    if (isPanel) this.#panel.show(chat, { isOnline: this.#conversations.summary(chat).isOnline, isLive })
     else this.#panel.clear()
     this.#live.position = this.#thread ? this.#desk.chat(this.#thread.id).lastSeq : null
     this.#showStrips()
     this.#report()
-    if (this.#options.moved && all.length === 1 && current === null) this.#options.routes.go({ chat: all[0].id })
+    const isAlone = all.length === 1 && current === null && this.#desk.user !== null
+    if (this.#options.moved && isAlone) this.#options.routes.go({ chat: all[0].id })
   }
 
   /** In words what keeps the desk from being live, and the next step. */
@@ -438,9 +443,7 @@ export class Desk {
   #stateChanged(/** @type {string} */ state) {
     if (state === 'signed-out' || state === 'blocked') return this.#leave({ state })
     if (state === 'online') {
-      // The page itself is no older than its first connection.
-      if (this.#wasOnline) this.#lookForUpdate()
-      this.#wasOnline = true
+      this.#lookForUpdate()
       this.#viewed()
     }
     this.#update()

@@ -95,7 +95,7 @@ export class ChatList {
   #draw() {
     const { length } = this.#chats
     // Before the first chats there is nothing to place: the page need not be measured.
-    if (length === 0 && this.#list.style.blockSize === '') return
+    if (this.#options.conversations.all.length === 0 && this.#rows.size === 0) return
     const { scrollTop, clientHeight } = this.#scroller
     if (clientHeight === 0) return
     const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT))

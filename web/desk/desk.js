@@ -26,7 +26,11 @@ const session = findSession()
 let language = preferences.all.language
 /** The client and its list, begun before the words are here. @type {{ client: Frontdesk, chats: Chats } | null} */
 let begun = session?.isSignedIn ? connect(session) : null
-let t = await readDeskWords()
+let t = await readDeskWords().catch((error) => {
+  // Without words there is no desk, and nobody is there.
+  begun?.client.close()
+  throw error
+})
 // A token that is here by now is used before the desk is built, which takes longer than to ask for the chats.
 await new Promise((resolve) => setTimeout(resolve))
 /** @type {Desk | null} */

@@ -13,8 +13,8 @@ import { reasonOf } from './dialogs.js'
 /**
  * @typedef {{
  *   id: number, issuer: string, subject: string, role: string, nickname: string | null, email: string | null,
- *   blocked: boolean, blockReason?: string, createdAt: string, online?: boolean, lastSeenAt?: string | null,
- * }} Person
+ *   blocked: boolean, blockReason?: string, createdAt: string, online?: boolean | null, lastSeenAt?: string | null,
+ * }} Person `online`: null while nobody can tell
  */
 
 /** Issuer of the accounts of this server, whose e-mails nobody has verified. */
@@ -28,6 +28,8 @@ export class PersonPanel {
   #options
   #round = 0
   #shown = ''
+  /** What was said last of the customer who is shown. @type {{ person: Person, chats: WireChat[] } | null} */
+  #known = null
   /** When what failed is asked for again; never, where nothing has. */
   #askAgainAt = Infinity
 
@@ -45,9 +47,10 @@ export class PersonPanel {
   /** Shows whom this chat is with, as it is known now. */
   async show(
     /** @type {WireChat} */ chat,
-    /** @type {{ isOnline?: boolean | null, again?: boolean }} */ { isOnline = null, again = false } = {},
+    /** @type {{ isOnline: boolean | null, isLive: boolean }} */ { isOnline, isLive },
+    again = false,
   ) {
-    const shown = JSON.stringify([chat.id, isOnline, chat.members.map(({ id }) => id)])
+    const shown = JSON.stringify([chat.id, isOnline, isLive, chat.members.map(({ id }) => id)])
     if (shown === this.#shown && !again && Date.now() < this.#askAgainAt) return
     const isOther = !this.#shown.startsWith(`[${chat.id},`)
     this.#shown = shown
@@ -56,14 +59,22 @@ export class PersonPanel {
     const customer = chat.kind === 'support' ? chat.members.find(({ role }) => role === 'customer') : undefined
     if (!customer) return this.#draw(this.#group(chat))
     // Of another one nothing stays, not even for a moment.
+    if (isOther) this.#known = null
     if (isOther) this.#draw([])
+    // Whether they are there cannot be told now.
+    if (!isLive && this.#known) {
+      const { person, chats } = this.#known
+      return this.#draw(this.#person({ ...person, online: null }, chats, chat))
+    }
     try {
       const { desk } = this.#options
       const [person, chats] = await Promise.all([
         desk.fetch(`/users/${customer.id}`),
         desk.fetch(`/users/${customer.id}/chats?limit=${MOST_CHATS_SHOWN}`),
       ])
-      if (round === this.#round) this.#draw(this.#person(person, chats.data, chat))
+      if (round !== this.#round) return
+      this.#known = { person, chats: chats.data }
+      this.#draw(this.#person(person, chats.data, chat))
     } catch (error) {
       const { code } = /** @type {any} */ (error)
       if (round !== this.#round) return
@@ -74,7 +85,7 @@ export class PersonPanel {
 
   /** Shows what has changed, if that is still on the screen. */
   #again(/** @type {WireChat} */ chat) {
-    if (this.#shown.startsWith(`[${chat.id},`)) this.show(chat, { again: true })
+    if (this.#shown.startsWith(`[${chat.id},`)) this.show(chat, { isOnline: null, isLive: true }, true)
   }
 
   clear() {
@@ -125,7 +136,7 @@ export class PersonPanel {
       h(
         'dl',
         { class: 'facts' },
-        row('desk.person.seen', online ? t('desk.online') : seen, false),
+        online === null ? null : row('desk.person.seen', online ? t('desk.online') : seen, false),
         email ? row('desk.email', h('bdi', {}, plain(email)), isSigned) : null,
         row('desk.person.subject', h('bdi', {}, plain(subject)), isSigned),
         row('desk.person.since', times.day(Date.parse(createdAt)), false),

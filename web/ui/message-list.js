@@ -211,8 +211,8 @@ export class MessageList {
     const { length } = messages
     const index = (/** @type {string} */ key) => messages.findIndex((message) => message.key === key)
     const [first, last] = this.#window?.map(index) ?? [-1, -1]
-    let from = first >= 0 ? first : Math.max(0, length - GROWTH)
     let to = last >= 0 ? last + 1 : length
+    let from = first >= 0 ? first : Math.max(0, to - GROWTH)
     const wasWhole = this.#window === null || this.#window[1] === this.#lastKey
     if (this.#isAtEnd || (wasWhole && length - from <= MOST_ROWS)) to = length
     if (this.#isAtEnd) from = Math.max(from, length - MOST_ROWS, 0)
