@@ -198,14 +198,27 @@ describe('a long chat at the desk', () => {
     assert.equal(first.first, '1')
     await page.locator('.pill').click()
     await page.locator('.thread .bubble').filter({ hasText: /^700$/ }).waitFor()
-    let isRead = false
-    const others = (async () => {
-      for (let at = 0; !isRead; at++) await lou.desk.request('send_message', { chatId: other, message: `other ${at}` })
-    })()
-    await desk.row('customer 2').locator('.last', { hasText: 'other' }).waitFor()
+    const moves = async (message) => {
+      await lou.desk.request('send_message', { chatId: other, message })
+      await desk.row('customer 2').locator('.last', { hasText: message }).waitFor()
+    }
+    // The older ones are dropped with the first change.
+    await moves('one')
+    const eye = await log.evaluate(async (log) => {
+      for (let at = 0; at < 20; at++) {
+        log.scrollTop = 400
+        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+      }
+      const { top } = log.getBoundingClientRect()
+      window.eye = [...log.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > top)
+      return Math.round(window.eye.getBoundingClientRect().top)
+    })
+    await moves('two')
+    assert.deepEqual(
+      await page.evaluate(() => [window.eye.isConnected, Math.round(window.eye.getBoundingClientRect().top)]),
+      [true, eye],
+    )
     const again = await log.evaluate(readBack)
-    isRead = true
-    await others
     assert.equal(again.first, '1')
     assert.ok(again.jump < 2, `the message under the eye moved by ${again.jump} px`)
     await context.close()
