@@ -425,8 +425,15 @@ export class Desk {
     const shown = JSON.stringify(strips)
     if (this.#strips.dataset.shown === shown) return
     this.#strips.dataset.shown = shown
-    for (const child of [...this.#strips.childNodes]) remove(child)
-    for (const { text, label, act, stays } of strips) {
+    // While only the words change, as the seconds do, a button stays: it may be under the pointer, or have the focus.
+    const shape = JSON.stringify(strips.map(({ label, stays }) => [label, stays]))
+    const isSame = shape === this.#strips.dataset.shape
+    this.#strips.dataset.shape = shape
+    if (!isSame) for (const child of [...this.#strips.childNodes]) remove(child)
+    for (const [at, { text, label, act, stays }] of strips.entries()) {
+      const words = isSame ? this.#strips.children[at].querySelector('span') : null
+      if (words) words.textContent = text
+      if (words) continue
       const button = label ? h('button', { type: 'button', onclick: act ?? now }, label) : null
       this.#strips.append(h('p', { class: stays ? 'strip stays' : 'strip' }, h('span', {}, text), button))
     }
