@@ -341,7 +341,8 @@ describe('an agent who looks elsewhere', () => {
 
   it('sees the number in the title and on the icon, and is notified once over two tabs; a click opens that chat', async () => {
     const server = await start()
-    const [first, second] = await makeChats(server, 2)
+    const [first] = await makeChats(server, 1)
+    const [second] = await makeChats(server, 1, 2)
     const context = await openContext(browser, { permissions: ['notifications'] })
     await context.addInitScript(() => {
       // The system's notifications cannot be seen by a test; that they are asked for can.
@@ -361,13 +362,16 @@ describe('an agent who looks elsewhere', () => {
     await one.page.getByLabel('Notifications of the system').check()
     await one.page.keyboard.press('Escape')
     const two = await openDesk(browser, server, 'ada', { context })
-    for (const { desk } of [one, two]) await eventually(async () => (await desk.names()).length, 2)
+    for (const { desk } of [one, two])
+      await eventually(async () => (await desk.names()).join(), 'customer 2,customer 1')
     const kim = await new Person(server, 'customer 1').online()
     // A tab in sight shows it: no notification.
     await look(one.page, 'hidden')
     await kim.desk.request('send_message', { chatId: first, message: 'in sight' })
-    for (const { page } of [one, two]) {
+    for (const { page, desk } of [one, two]) {
       await eventually(() => page.title(), '(1) Desk')
+      // The title may come first, from the chat itself: what is told comes with its place in the list.
+      await eventually(async () => (await desk.names()).join(), 'customer 1,customer 2')
       // Answered after the desk's own question, who is in sight.
       await page.evaluate(() => navigator.locks.query())
     }
