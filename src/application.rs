@@ -220,7 +220,7 @@ impl Application {
             _ => None,
         };
         let (bind, backlog) = (settings.server.bind.clone(), ACCEPT_BACKLOG);
-        let workers = settings.server.workers;
+        let (workers, keep_alive) = (settings.server.workers, settings.server.keep_alive());
         let plan = Plan::new(&settings.server, timings.goodbye_grace);
         let shown = Arc::clone(&metrics);
         let (poll, poll_metrics) = (settings.cluster.poll(), Arc::clone(&metrics));
@@ -264,6 +264,7 @@ impl Application {
             App::new().configure(http::configure(state, front.clone(), pages.clone()))
         })
         .backlog(backlog)
+        .keep_alive(keep_alive)
         // Without it a delivery waits up to 40 ms for a delayed ack as soon as two are in flight.
         .tcp_nodelay(true)
         .on_connect(move |connection, _| {

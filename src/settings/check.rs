@@ -427,6 +427,7 @@ impl Settings {
         let Self { server, database, auth, limits, socketio, cluster, rabbitmq, .. } = self;
         let mut ranges = vec![
             ("server.workers", server.workers as u64, 0..=1024),
+            ("server.keep_alive_seconds", server.keep_alive_seconds, 1..=3600),
             ("server.shutdown_timeout", server.shutdown_timeout, 1..=3600),
             ("server.drain_wait_ms", server.drain_wait_ms, 0..=3_600_000),
             ("server.drain_window_ms", server.drain_window_ms, 0..=3_600_000),

@@ -88,6 +88,7 @@ pub struct Server {
     pub tls_cert_file: Option<PathBuf>,
     /// PEM.
     pub tls_key_file: Option<PathBuf>,
+    pub keep_alive_seconds: u64,
     /// Seconds.
     pub shutdown_timeout: u64,
     pub drain_wait_ms: u64,
@@ -95,6 +96,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// Time for which an HTTP connection without a request is kept.
+    #[must_use]
+    pub fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_seconds)
+    }
+
     /// Time from the signal to the end of the process.
     #[must_use]
     pub fn shutdown_timeout(&self) -> Duration {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frontdesk::domain::Timings;
 use reqwest::Method;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::retiring::{quick, rooms};
@@ -31,6 +31,9 @@ scenarios! {
     a_cursor_belongs_to_its_bounds,
     a_body_that_is_too_large_is_refused ["limits.body_bytes" = 20_000],
     a_body_that_is_late_is_refused ["limits.heartbeat_ms" = 100],
+    a_connection_without_a_request_is_kept_for_the_configured_time
+        ["server.keep_alive_seconds" = 1],
+    a_stop_waits_for_no_connection_without_a_request ["server.shutdown_timeout" = 3600],
     a_stop_waits_for_no_request_that_is_still_arriving ["server.shutdown_timeout" = 3600],
     another_origin_may_ask_where_it_is_allowed
         ["server.allowed_origins" = "HTTPS://App.Example:443/"],
@@ -286,6 +289,47 @@ async fn a_body_that_is_late_is_refused(app: TestApp) {
     stream.read_to_string(&mut answer).await.expect("an answer, and the end of the connection");
     assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("application/problem+json") && answer.contains("bad_request"));
+}
+
+/// A connection on which one request was answered.
+async fn used(node: &Node) -> BufReader<TcpStream> {
+    let mut stream = BufReader::new(begin(node, "").await);
+    ask(&mut stream).await;
+    stream
+}
+
+/// One more request on a connection.
+async fn ask(stream: &mut BufReader<TcpStream>) {
+    stream.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: desk\r\n\r\n").await.expect("it is read");
+    let mut line = String::new();
+    stream.read_line(&mut line).await.expect("an answer");
+    assert_eq!(line, "HTTP/1.1 200 OK\r\n");
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).await.expect("the rest of it");
+    }
+}
+
+async fn a_connection_without_a_request_is_kept_for_the_configured_time(app: TestApp) {
+    let patient = app.another_process_with(&[("server.keep_alive_seconds", "3600")]).await;
+    let mut kept = used(&patient).await;
+    // Two, one after the other: with one time for all, the one that is kept would end before the second.
+    for _ in 0..2 {
+        let mut short = used(&app).await;
+        let mut rest = Vec::new();
+        short.read_to_end(&mut rest).await.expect("the end of the connection");
+        assert_eq!(rest, b"");
+    }
+    ask(&mut kept).await;
+}
+
+async fn a_stop_waits_for_no_connection_without_a_request(app: TestApp) {
+    let mut node = app.another_node().await;
+    let mut unused = used(&node).await;
+    tokio::task::spawn_blocking(move || node.stop()).await.expect("it stops");
+    let mut rest = Vec::new();
+    unused.read_to_end(&mut rest).await.expect("the end of the connection");
+    assert_eq!(rest, b"");
 }
 
 async fn a_stop_waits_for_no_request_that_is_still_arriving(app: TestApp) {
