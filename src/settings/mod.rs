@@ -88,6 +88,7 @@ pub struct Server {
     pub tls_cert_file: Option<PathBuf>,
     /// PEM.
     pub tls_key_file: Option<PathBuf>,
+    /// Seconds that an HTTP connection without a request is kept.
     pub keep_alive_seconds: u64,
     /// Seconds.
     pub shutdown_timeout: u64,

@@ -310,26 +310,28 @@ async fn ask(stream: &mut BufReader<TcpStream>) {
     }
 }
 
+/// The connection ends, and nothing is said on it before.
+async fn ends(mut stream: BufReader<TcpStream>) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.expect("the end of the connection");
+    assert_eq!(rest, b"");
+}
+
 async fn a_connection_without_a_request_is_kept_for_the_configured_time(app: TestApp) {
     let patient = app.another_process_with(&[("server.keep_alive_seconds", "3600")]).await;
     let mut kept = used(&patient).await;
     // Two, one after the other: with one time for all, the one that is kept would end before the second.
     for _ in 0..2 {
-        let mut short = used(&app).await;
-        let mut rest = Vec::new();
-        short.read_to_end(&mut rest).await.expect("the end of the connection");
-        assert_eq!(rest, b"");
+        ends(used(&app).await).await;
     }
     ask(&mut kept).await;
 }
 
 async fn a_stop_waits_for_no_connection_without_a_request(app: TestApp) {
     let mut node = app.another_node().await;
-    let mut unused = used(&node).await;
+    let unused = used(&node).await;
     tokio::task::spawn_blocking(move || node.stop()).await.expect("it stops");
-    let mut rest = Vec::new();
-    unused.read_to_end(&mut rest).await.expect("the end of the connection");
-    assert_eq!(rest, b"");
+    ends(unused).await;
 }
 
 async fn a_stop_waits_for_no_request_that_is_still_arriving(app: TestApp) {
