@@ -7,7 +7,8 @@ use frontdesk::domain::Timings;
 use tokio_postgres::Client;
 
 use crate::support::{
-    TestApp, TestClient, admin, assert_run, customer, eventually, json, postgres_scenarios,
+    TestApp, TestClient, admin, assert_run, customer, eventually, json, lock_awaited,
+    postgres_scenarios,
 };
 
 postgres_scenarios! {
@@ -54,15 +55,9 @@ async fn who_watches_while_a_poll_is_under_way_hears_of_what_it_finds(app: TestA
     let app = app.with_timings(exact()).await;
     let kim = app.connect(&customer("kim")).await;
     let mut ada = app.connect(&admin("ada")).await;
-    let (slow, sql) = (app.database().connect().await, app.database().connect().await);
+    let slow = app.database().connect().await;
     slow.batch_execute("BEGIN; LOCK TABLE chats").await.expect("a lock");
-    let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() \
-                 AND wait_event_type = 'Lock'";
-    eventually("a poll waits", || async {
-        let waiting = sql.query(waits, &[]).await.expect("who waits");
-        (!waiting.is_empty()).then_some(())
-    })
-    .await;
+    lock_awaited(app.database()).await;
     ada.ask("watch_chats", json!({"watch": true})).await;
     write(&slow, &kim, 1, "found").await;
     slow.batch_execute("COMMIT").await.expect("a commit");

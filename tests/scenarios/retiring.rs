@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Node, TestApp, admin, all, assert_run, customer, eventually, json, postgres_scenarios,
-    scenarios,
+    Node, TestApp, admin, all, assert_run, customer, eventually, json, lock_awaited,
+    postgres_scenarios, scenarios,
 };
 use frontdesk::domain::Timings;
 
@@ -136,30 +136,26 @@ async fn rooms_that_retire_under_fire_lose_nothing(app: TestApp) {
 }
 
 async fn a_room_that_cannot_open_in_time_is_unavailable(app: TestApp) {
-    let app = app.with_timings(Timings { room_timeout: SHORT, ..quick() }).await;
-    let mut kim = app.connect(&customer("kim")).await;
-    let lee = app.connect(&customer("lee")).await;
+    let (kim, lee) = (app.connect(&customer("kim")).await, app.connect(&customer("lee")).await);
     let (held, chat) = (kim.chat(), lee.chat());
+    kim.close().await;
     lee.close().await;
-    rooms(&app, 1).await;
-    let mut ada = app.connect(&admin("ada")).await;
+    // A session has so little time only now that both chats are there. An agent enters none by
+    // connecting, and a post over HTTP waits for its room as long as it takes.
+    let app = app.with_timings(Timings { room_timeout: SHORT, ..Timings::default() }).await;
+    let (mut ada, bo) = (app.connect(&admin("ada")).await, admin("bo"));
 
     // The one executor waits for the row of Kim's chat, and does not open Lee's room meanwhile.
     let holder = app.database().connect().await;
     let hold = format!("BEGIN; SELECT 1 FROM chats WHERE id = {held} FOR UPDATE");
     holder.batch_execute(&hold).await.expect("the row is free");
-    let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() \
-                 AND wait_event_type = 'Lock'";
-    let post = kim.submit("send_message", json!({"message": "held", "clientId": "held"})).await;
-    eventually("the executor waits", || async {
-        (!holder.query(waits, &[]).await.expect("a list").is_empty()).then_some(())
-    })
-    .await;
-    ada.refused("enter_chat", json!({"chatIds": [chat]}), "unavailable").await;
-
-    holder.batch_execute("COMMIT").await.expect("the row is given back");
-    if kim.answer(&post).await.is_err() {
-        kim.insist("send_message", json!({"message": "held", "clientId": "held"})).await;
-    }
+    let refusal = async {
+        lock_awaited(app.database()).await;
+        ada.refused("enter_chat", json!({"chatIds": [chat]}), "unavailable").await;
+        holder.batch_execute("COMMIT").await.expect("the row is given back");
+    };
+    let path = format!("/chats/{held}/messages");
+    let (post, ()) = tokio::join!(app.post(&bo, &path, json!({"message": "held"})), refusal);
+    post.is(201);
     ada.insist("enter_chat", json!({"chatIds": [chat]})).await;
 }

@@ -6,7 +6,7 @@ use crate::support::client::assert_exception;
 use crate::support::socketio::{Line, UPGRADE};
 use crate::support::{
     IoClient, RawClient, TestApp, Via, admin, all, assert_run, customer, eventually, json,
-    postgres_scenarios, scenarios,
+    lock_awaited, postgres_scenarios, scenarios,
 };
 
 scenarios! {
@@ -351,12 +351,7 @@ async fn a_post_waits_while_its_session_has_too_many_requests(app: TestApp) {
     let target = polling.target("polling");
     let mut post = polling.another().await;
     post.send("POST", &target, "", Some(&packets.join("\u{1e}"))).await;
-    let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() \
-                 AND wait_event_type = 'Lock'";
-    eventually("the executor waits", || async {
-        (!holder.query(waits, &[]).await.expect("a list").is_empty()).then_some(())
-    })
-    .await;
+    lock_awaited(app.database()).await;
     // Others are served meanwhile, and it is not told that its packets were taken.
     for _ in 0..20 {
         lee.ask("ping", json!({})).await;

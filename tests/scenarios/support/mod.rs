@@ -176,6 +176,18 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         .unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
+/// Waits until a statement waits for a lock in `database`.
+pub async fn lock_awaited(database: &Database) {
+    const WAITING: &str = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() \
+        AND wait_event_type = 'Lock'";
+    // Not the holder's: PostgreSQL shows a transaction the same list each time.
+    let sql = database.connect().await;
+    eventually("a statement waits for a lock", || async {
+        (!sql.query(WAITING, &[]).await.expect("who waits").is_empty()).then_some(())
+    })
+    .await;
+}
+
 /// Asserts that `seqs` is the run `from`, `from` + 1 … `to`: no gap, no repeat, in order.
 #[track_caller]
 pub fn assert_run(seqs: &[i64], from: i64, to: i64) {
