@@ -52,16 +52,18 @@ function readList(page) {
   })
 }
 
-/** Scrolls down until so many chats are in the list. */
+/** Scrolls down until so many chats are in the list. Each step is awaited by itself: there may be many. */
 async function loadAll(page, count) {
-  await eventually(
-    () =>
-      page.locator('.chats-scroll').evaluate((scroller) => {
-        scroller.scrollTop = scroller.scrollHeight
-        return Number(scroller.querySelector('li')?.ariaSetSize ?? 0)
-      }),
-    count,
-  )
+  const scroll = () =>
+    page.locator('.chats-scroll').evaluate((scroller) => {
+      scroller.scrollTop = scroller.scrollHeight
+      return Number(scroller.querySelector('li')?.ariaSetSize ?? 0)
+    })
+  let loaded = await scroll()
+  while (loaded < count) {
+    const before = loaded
+    await eventually(async () => (loaded = await scroll()) > before, true)
+  }
 }
 
 describe('the list of chats', { concurrency: 2 }, () => {

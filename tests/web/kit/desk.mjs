@@ -20,9 +20,9 @@ export class DeskPage {
     return this.rows.filter({ has: this.page.getByText(name, { exact: true }) })
   }
 
-  /** Opens the chat of somebody. */
+  /** Opens the chat of somebody, also while the list moves: a pointer might meet another row. */
   async open(name) {
-    await this.row(name).click()
+    await this.row(name).evaluate((link) => link.click())
     await this.page.getByRole('heading', { name, exact: true, level: 2 }).first().waitFor()
     await this.box.waitFor()
     return this
