@@ -252,7 +252,7 @@ async fn every_end_is_counted_by_its_reason(app: TestApp) {
     for _ in 0..10 {
         dropped.polling().send("3").await;
     }
-    dropped.polling().abort().await;
+    dropped.polling().abort();
     app.has_sessions(0).await;
     let all = eventually("four have ended", || async {
         let counts = (ended(&app, "Closed").await, ended(&app, "Gone").await);

@@ -262,7 +262,7 @@ async fn a_get_that_is_dropped_ends_the_session_at_once(app: TestApp) {
     kim.polling().begin().await;
     // It waits, for all that the server knows.
     app.io(Via::Polling, "/", &customer("lee")).await.send("1").await;
-    kim.polling().abort().await;
+    kim.polling().abort();
     kim.polling().is_gone().await;
     app.has_sessions(0).await;
     is_resumed(&app, chat, 0).await;
@@ -295,7 +295,7 @@ async fn a_post_that_is_dropped_harms_nobody(app: TestApp) {
         let head = line.head("POST", &polling.target("polling"), "", Some(packet.len()));
         line.write(format!("{head}{}", packet.split_at(cut).0)).await;
         drop(line);
-        polling.abort().await;
+        polling.abort();
         polling.is_gone().await;
         let mut lee = app.io(Via::Polling, "/", &customer("lee")).await;
         lee.ask("ping", json!({})).await;

@@ -131,7 +131,7 @@ impl Opening {
     /// Polls, which must be accepted.
     pub async fn polling(self) -> Polling {
         let text = self.poll().await.is_ok();
-        Polling::new(self.address, self.path, self.headers, &text).await
+        Polling::new(self.address, self.path, self.headers, &text)
     }
 
     /// Makes a WebSocket, and reads its first frame.

@@ -11,6 +11,48 @@ use super::{Answer, Line, RawClient};
 /// Idle time after which the server may have closed a connection.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// A connection that is used again. It is opened when something is to be sent: the server soon ends
+/// one on which nothing was ever asked.
+struct Reused {
+    address: SocketAddr,
+    line: Option<Line>,
+    used: Instant,
+}
+
+impl Reused {
+    fn to(address: SocketAddr) -> Self {
+        Self { address, line: None, used: Instant::now() }
+    }
+
+    /// For the next request.
+    async fn fresh(&mut self) -> &mut Line {
+        if self.used.elapsed() > FRESH {
+            self.close();
+        }
+        if self.line.is_none() {
+            self.line = Some(Line::to(self.address).await);
+        }
+        self.current()
+    }
+
+    /// For the answer to the last request.
+    fn current(&mut self) -> &mut Line {
+        self.line.as_mut().expect("something was asked")
+    }
+
+    /// Goes on after an answer, or after the end of the connection.
+    fn answered(&mut self, answer: Option<&Answer>) {
+        self.used = Instant::now();
+        if answer.is_none_or(Answer::is_last) {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        self.line = None;
+    }
+}
+
 /// The session of a polling client.
 pub struct Polling {
     address: SocketAddr,
@@ -18,9 +60,8 @@ pub struct Polling {
     headers: String,
     /// The data of the first packet.
     pub open: Value,
-    get: Line,
-    post: Line,
-    used: Instant,
+    get: Reused,
+    post: Reused,
     is_polling: bool,
 }
 
@@ -31,10 +72,9 @@ pub fn opened(packet: &str) -> Value {
 }
 
 impl Polling {
-    pub async fn new(address: SocketAddr, path: String, headers: String, open: &str) -> Self {
-        let (get, post) = (Line::to(address).await, Line::to(address).await);
-        let (open, used) = (opened(open), Instant::now());
-        Self { address, path, headers, open, get, post, used, is_polling: false }
+    pub fn new(address: SocketAddr, path: String, headers: String, open: &str) -> Self {
+        let (get, post) = (Reused::to(address), Reused::to(address));
+        Self { address, path, headers, open: opened(open), get, post, is_polling: false }
     }
 
     pub fn sid(&self) -> &str {
@@ -50,16 +90,6 @@ impl Polling {
         format!("{}?EIO=4&transport={transport}&sid={}", self.path, self.sid())
     }
 
-    async fn freshen(&mut self) {
-        if self.used.elapsed() > FRESH {
-            self.post = Line::to(self.address).await;
-            if !self.is_polling {
-                self.get = Line::to(self.address).await;
-            }
-        }
-        self.used = Instant::now();
-    }
-
     /// True if a GET waits.
     pub fn is_polling(&self) -> bool {
         self.is_polling
@@ -68,21 +98,17 @@ impl Polling {
     /// Sends a GET, if none waits.
     pub async fn begin(&mut self) {
         if !self.is_polling {
-            self.freshen().await;
             let target = self.target("polling");
-            self.get.send("GET", &target, &self.headers, None).await;
+            self.get.fresh().await.send("GET", &target, &self.headers, None).await;
             self.is_polling = true;
         }
     }
 
     /// The answer to the GET that waits; `None` when its connection ends.
     pub async fn end(&mut self) -> Option<Answer> {
-        let answer = self.get.next().await;
+        let answer = self.get.current().next().await;
         self.is_polling = false;
-        self.used = Instant::now();
-        if answer.as_ref().is_some_and(Answer::is_last) {
-            self.get = Line::to(self.address).await;
-        }
+        self.get.answered(answer.as_ref());
         answer
     }
 
@@ -94,12 +120,9 @@ impl Polling {
 
     /// The answer to one POST.
     pub async fn post(&mut self, body: &str) -> Answer {
-        self.freshen().await;
         let target = self.target("polling");
-        let answer = self.post.ask("POST", &target, &self.headers, Some(body)).await;
-        if answer.is_last() {
-            self.post = Line::to(self.address).await;
-        }
+        let answer = self.post.fresh().await.ask("POST", &target, &self.headers, Some(body)).await;
+        self.post.answered(Some(&answer));
         answer
     }
 
@@ -110,8 +133,8 @@ impl Polling {
     }
 
     /// Drops the connection of the GET that waits.
-    pub async fn abort(&mut self) {
-        self.get = Line::to(self.address).await;
+    pub fn abort(&mut self) {
+        self.get.close();
         self.is_polling = false;
     }
 
